@@ -1,0 +1,78 @@
+"""What every command shares: the `--json` switch, where text goes, and how errors end."""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from typer._click.exceptions import ClickException  # typer carries click within itself and re-exports only parts
+
+from layers.runtime.errors import InputError, TrefoilError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+
+DONE, OUR_FAILURE, USER_INPUT = 0, 1, 2
+
+err = Console(stderr=True, highlight=False)
+
+
+def say(text: Any = "") -> None:
+    """Print for a person on stdout; silent under `--json`."""
+    if not wants_json():
+        Console(highlight=False).print(text)
+
+
+def wants_json() -> bool:
+    """Whether this process was asked for JSON; read from the arguments so that usage errors obey it too."""
+    return "--json" in sys.argv[1:]
+
+
+def progress() -> Progress:
+    """A progress bar on stderr, shown on a terminal only."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=err, disable=not err.is_terminal, transient=True)
+
+
+def run(app: Callable[..., Any]) -> int:
+    """Run a typer app and return the exit status: 0 done, 1 our failure, 2 the user's input.
+
+    A command returns the object that `--json` prints, or that object and an exit status.
+    """
+    try:
+        answer = app(standalone_mode=False)
+    except ClickException as exc:
+        return _fail(exc.format_message(), USER_INPUT)
+    except typer.Exit as exc:
+        return exc.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("interrupted", 130)
+    except InputError as exc:
+        return _fail(str(exc), USER_INPUT)
+    except TrefoilError as exc:
+        return _fail(str(exc), OUR_FAILURE)
+    body, status = answer if isinstance(answer, tuple) else (answer, DONE)
+    if wants_json() and isinstance(body, dict):
+        print(json.dumps(_finite(body), default=str))
+    return status if isinstance(status, int) else DONE
+
+
+def _fail(message: str, status: int) -> int:
+    line = " ".join(message.split())
+    if wants_json():
+        print(json.dumps({"error": line}))
+    err.print(f"trefoil: {line}", markup=False, soft_wrap=True)
+    return status
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value

@@ -1,0 +1,24 @@
+"""`trefoil`: one module per command group. Heavy libraries are imported inside the commands that need them."""
+
+import sys
+
+import typer
+
+from cli import console
+
+app = typer.Typer(
+    help="Three machine-learning services on one stem: anomalies, forecasts, classification.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the `trefoil` script."""
+    sys.exit(console.run(app))

@@ -1,0 +1,73 @@
+"""The project's exceptions, and the one table that maps each to an HTTP status."""
+
+from typing import Final
+
+
+class TrefoilError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class InputError(TrefoilError):
+    """What the user gave is wrong; says which file, row (from 0, over data rows) and field."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        row: int | None = None,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.file = file
+        self.row = row
+        self.field = field
+
+    def __str__(self) -> str:
+        place = [self.file or "", "" if self.row is None else f"row {self.row}", self.field or ""]
+        return ": ".join([*filter(None, place), super().__str__()])
+
+
+class LimitError(InputError):
+    """A documented limit is exceeded; the message names the limit."""
+
+
+class NotFoundError(TrefoilError):
+    """The thing asked for does not exist."""
+
+
+class ConflictError(TrefoilError):
+    """A conditional write lost: somebody else changed the thing first."""
+
+
+class CorruptError(TrefoilError):
+    """Stored bytes are not what their manifest promises."""
+
+
+class ForbiddenError(TrefoilError):
+    """The caller has no valid claims."""
+
+
+class UnavailableError(TrefoilError):
+    """A service did not answer or asked to slow down; worth another try after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+STATUS: Final[dict[type[TrefoilError], int]] = {
+    LimitError: 422,
+    InputError: 422,
+    NotFoundError: 404,
+    ConflictError: 409,
+    ForbiddenError: 403,
+    UnavailableError: 503,
+    CorruptError: 500,
+    TrefoilError: 500,
+}
+
+
+def status_of(error: TrefoilError) -> int:
+    """HTTP status of `error`: that of the nearest class of its ancestry in `STATUS`."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)

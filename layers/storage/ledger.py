@@ -1,0 +1,123 @@
+"""The run ledger: one row per job and key, which makes a repeated trigger harmless."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from boto3.dynamodb.conditions import Attr, ConditionBase, Key
+from pydantic import BaseModel, Field
+
+from layers.runtime.errors import ConflictError
+from layers.storage.registry import now
+from layers.storage.tables import Item
+
+Outcome = Literal["running", "done", "empty", "failed"]
+
+
+class Table(Protocol):
+    """The Runs table."""
+
+    def get(self, key: Mapping[str, Any]) -> Item | None: ...
+    def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None: ...
+    def query(self, key: ConditionBase, *, newest_first: bool = False) -> Iterator[Item]: ...
+
+
+class Run(BaseModel):
+    """One row. `fingerprint` says what went in: the same key with another fingerprint is a new run."""
+
+    job: str
+    key: str
+    run_id: str
+    fingerprint: str
+    outcome: Outcome
+    started_at: datetime
+    lease_until: datetime
+    finished_at: datetime | None = None
+    counts: dict[str, Any] = Field(default_factory=dict)
+    gb_seconds: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`run` is ours to do when `granted`; else it is the standing run, done or held by somebody else."""
+
+    run: Run
+    granted: bool
+
+
+class RunLedger:
+    """Claims, finishes and lists runs."""
+
+    def __init__(self, table: Table, clock: Callable[[], datetime] = now) -> None:
+        self._table, self._clock = table, clock
+
+    def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta) -> Claim:
+        """Start a run unless one with this fingerprint is done, or any is under way within its lease."""
+        standing = self.get(job, key)
+        if standing and not self._claimable(standing, fingerprint):
+            return Claim(standing, granted=False)
+        started = self._clock()
+        run = Run(
+            job=job,
+            key=key,
+            run_id=f"{started:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+            fingerprint=fingerprint,
+            outcome="running",
+            started_at=started,
+            lease_until=started + lease,
+        )
+        condition = (
+            Attr("run_id").eq(standing.run_id) & Attr("outcome").eq(standing.outcome)
+            if standing
+            else Attr("run_id").not_exists()
+        )
+        try:
+            self._write(run, condition)
+        except ConflictError:
+            winner = self.get(job, key)
+            if winner is None:
+                raise
+            return Claim(winner, granted=False)
+        return Claim(run, granted=True)
+
+    def _claimable(self, run: Run, fingerprint: str) -> bool:
+        if run.outcome == "running":
+            return run.lease_until < self._clock()
+        return run.outcome == "failed" or run.fingerprint != fingerprint
+
+    def finish(
+        self,
+        run: Run,
+        outcome: Outcome,
+        *,
+        counts: Mapping[str, Any] | None = None,
+        gb_seconds: float = 0.0,
+        detail: str = "",
+    ) -> Run:
+        """Record how `run` ended; doing it twice is harmless. Raises ConflictError when another run took over."""
+        ended = run.model_copy(
+            update={
+                "outcome": outcome,
+                "finished_at": self._clock(),
+                "counts": dict(counts or {}),
+                "gb_seconds": gb_seconds,
+                "detail": detail,
+            }
+        )
+        self._write(ended, Attr("run_id").eq(run.run_id))
+        return ended
+
+    def get(self, job: str, key: str) -> Run | None:
+        """The standing run of this key, or None."""
+        row = self._table.get({"job": job, "key": key})
+        return Run.model_validate(row) if row else None
+
+    def history(self, job: str) -> Iterator[Run]:
+        """Runs of a job, by key, last key first."""
+        return (Run.model_validate(row) for row in self._table.query(Key("job").eq(job), newest_first=True))
+
+    def _write(self, run: Run, condition: ConditionBase) -> None:
+        self._table.put({k: v for k, v in run.model_dump(mode="json").items() if v is not None}, condition=condition)

@@ -1,0 +1,121 @@
+"""Objects in one S3 bucket."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from layers.storage.aws import translated
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One listed object; `etag` is without quotes."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class S3Objects:
+    """Read and write objects of `bucket`; every error names the key."""
+
+    def __init__(self, bucket: str, client: Any) -> None:
+        self.bucket = bucket
+        self._client = client
+
+    def get(self, key: str) -> bytes:
+        """Whole body. Raises NotFoundError."""
+        return self.get_tagged(key)[0]
+
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        """Whole body and its etag, for a later `put(if_match=...)`. Raises NotFoundError."""
+        with translated(key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            return answer["Body"].read(), answer["ETag"].strip('"')
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        content_type: str | None = None,
+    ) -> str:
+        """Write and return the etag; with a condition that fails, raises ConflictError and writes nothing."""
+        extra: dict[str, str] = {}
+        if if_match is not None:
+            extra["IfMatch"] = if_match
+        if if_absent:
+            extra["IfNoneMatch"] = "*"
+        if content_type is not None:
+            extra["ContentType"] = content_type
+        with translated(key):
+            return cast(str, self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **extra)["ETag"]).strip(
+                '"'
+            )
+
+    def upload(self, path: Path, key: str) -> None:
+        """Write a file, in parts when it is large."""
+        with translated(key):
+            self._client.upload_file(str(path), self.bucket, key)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Objects under `prefix` in key order."""
+        with translated(prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                for entry in page.get("Contents", ()):
+                    yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+
+    def open(self, key: str) -> BinaryIO:
+        """A seekable file that fetches ranges as they are read, for Parquet footers and row groups."""
+        with translated(key):
+            size = self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
+        return cast(BinaryIO, io.BufferedReader(_RangeReader(self, key, size), buffer_size=1 << 20))
+
+    def range(self, key: str, start: int, end: int) -> bytes:
+        """Bytes `start` to `end`, the end left out."""
+        with translated(key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{end - 1}")
+            return cast(bytes, answer["Body"].read())
+
+    def tag(self, key: str, **tags: str) -> None:
+        """Set the object's tags; lifecycle rules delete by tag."""
+        with translated(key):
+            self._client.put_object_tagging(
+                Bucket=self.bucket, Key=key, Tagging={"TagSet": [{"Key": k, "Value": v} for k, v in tags.items()]}
+            )
+
+    def delete(self, key: str) -> None:
+        """Remove the object; a missing one is no error."""
+        with translated(key):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+
+class _RangeReader(io.RawIOBase):
+    def __init__(self, objects: S3Objects, key: str, size: int) -> None:
+        self._objects, self._key, self._size, self._at = objects, key, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + len(buffer), self._size)
+        if end <= self._at:
+            return 0
+        body = self._objects.range(self._key, self._at, end)
+        buffer[: len(body)] = body
+        self._at += len(body)
+        return len(body)

@@ -1,0 +1,196 @@
+"""Immutable model versions in S3, and which of them answers, in DynamoDB."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+
+from boto3.dynamodb.conditions import Attr, ConditionBase, Key
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
+from layers.storage.tables import Item
+
+CHAMPION = "#champion"
+Status = Literal["candidate", "champion", "retired"]
+
+
+class Objects(Protocol):
+    """The models bucket."""
+
+    def get(self, key: str) -> bytes: ...
+    def put(self, key: str, body: bytes, *, if_absent: bool = False) -> str: ...
+
+
+class Table(Protocol):
+    """The Models table."""
+
+    def get(self, key: Mapping[str, Any]) -> Item | None: ...
+    def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None: ...
+    def query(self, key: ConditionBase, *, newest_first: bool = False) -> Iterator[Item]: ...
+
+
+class StoredFile(BaseModel):
+    """A file of a version; `key` may lie under an older version that already held the same bytes."""
+
+    key: str
+    sha256: str
+    bytes: int
+
+
+class Manifest(BaseModel):
+    """What a version is made of and where it came from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    leaf: str
+    version: str
+    created_at: datetime
+    files: dict[str, StoredFile]
+    data_hash: str = Field(description="hash of the training data")
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    libraries: dict[str, str] = Field(default_factory=dict, description="versions the files were made with")
+    details: dict[str, Any] = Field(default_factory=dict, description="what the leaf needs to read its own files")
+
+
+class Champion(BaseModel):
+    """The version that answers, and the one it replaced."""
+
+    version: str
+    previous: str | None = None
+    since: datetime
+    reason: str = ""
+
+
+def now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)
+
+
+class ModelRegistry:
+    """Versions of every leaf. A version never changes; the champion changes only by conditional write."""
+
+    def __init__(self, objects: Objects, table: Table, clock: Callable[[], datetime] = now) -> None:
+        self._objects, self._table, self._clock = objects, table, clock
+
+    def publish(
+        self,
+        leaf: str,
+        version: str,
+        files: Mapping[str, bytes | StoredFile],
+        *,
+        data_hash: str,
+        metrics: Mapping[str, Any] | None = None,
+        libraries: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Write the files, then the manifest, then the row as candidate; the same version twice is harmless.
+
+        Raises ConflictError when the version exists with other files.
+        """
+        stored = {
+            name: body if isinstance(body, StoredFile) else self._store(leaf, version, name, body)
+            for name, body in files.items()
+        }
+        manifest = Manifest(
+            leaf=leaf,
+            version=version,
+            created_at=self._clock(),
+            files=stored,
+            data_hash=data_hash,
+            metrics=dict(metrics or {}),
+            libraries=dict(libraries or {}),
+            details=dict(details or {}),
+        )
+        try:
+            self._objects.put(manifest_key(leaf, version), manifest.model_dump_json().encode(), if_absent=True)
+        except ConflictError:
+            standing = self.manifest(leaf, version)
+            if standing.files != manifest.files:
+                raise
+            manifest = standing
+        row = {
+            "leaf": leaf,
+            "version": version,
+            "status": "candidate",
+            "created_at": manifest.created_at.isoformat(),
+            "metrics": manifest.metrics,
+            "manifest": manifest_key(leaf, version),
+        }
+        with suppress(ConflictError):  # a repeated publish keeps the status that the version has reached
+            self._table.put(row, condition=Attr("version").not_exists())
+        return manifest
+
+    def _store(self, leaf: str, version: str, name: str, body: bytes) -> StoredFile:
+        stored = StoredFile(key=f"{leaf}/{version}/{name}", sha256=hashlib.sha256(body).hexdigest(), bytes=len(body))
+        try:
+            self._objects.put(stored.key, body, if_absent=True)
+        except ConflictError:
+            if hashlib.sha256(self._objects.get(stored.key)).hexdigest() != stored.sha256:
+                raise
+        return stored
+
+    def manifest(self, leaf: str, version: str) -> Manifest:
+        """Raises NotFoundError for an unknown version, CorruptError for an unreadable manifest."""
+        key = manifest_key(leaf, version)
+        try:
+            return Manifest.model_validate_json(self._objects.get(key))
+        except ValidationError as exc:
+            raise CorruptError(f"{key} is not a manifest") from exc
+
+    def read(self, manifest: Manifest, name: str) -> bytes:
+        """A file of the version, checked against its hash. Raises CorruptError, NotFoundError."""
+        if name not in manifest.files:
+            raise NotFoundError(f"{manifest.leaf} {manifest.version} has no file {name}")
+        stored = manifest.files[name]
+        body = self._objects.get(stored.key)
+        if hashlib.sha256(body).hexdigest() != stored.sha256:
+            raise CorruptError(f"{stored.key} does not match its hash")
+        return body
+
+    def champion(self, leaf: str) -> Champion | None:
+        """The version that answers now, or None before the first promotion."""
+        row = self._table.get({"leaf": leaf, "version": CHAMPION})
+        return Champion.model_validate(row | {"version": row["points_to"]}) if row else None
+
+    def promote(self, leaf: str, version: str, *, expected: str | None, reason: str) -> Champion:
+        """Make `version` the champion if `expected` (None: nobody) still is; promoting the champion again is harmless.
+
+        Raises NotFoundError for an unknown version and ConflictError when another promotion came first.
+        """
+        row = self._table.get({"leaf": leaf, "version": version})
+        if row is None:
+            raise NotFoundError(f"{leaf} has no version {version}")
+        standing = self.champion(leaf)
+        if standing and standing.version == version:
+            return standing
+        champion = Champion(version=version, previous=expected, since=self._clock(), reason=reason)
+        pointer = champion.model_dump(mode="json", exclude={"version"}) | {
+            "leaf": leaf,
+            "version": CHAMPION,
+            "points_to": version,
+        }
+        condition = Attr("points_to").not_exists() if expected is None else Attr("points_to").eq(expected)
+        self._table.put(pointer, condition=condition)
+        self._table.put(row | {"status": "champion"})
+        if expected and (old := self._table.get({"leaf": leaf, "version": expected})):
+            self._table.put(old | {"status": "retired"})
+        return champion
+
+    def versions(self, leaf: str) -> list[Item]:
+        """Rows of every version, newest first, without the champion's pointer."""
+        rows = [row for row in self._table.query(Key("leaf").eq(leaf)) if row["version"] != CHAMPION]
+        return sorted(rows, key=lambda row: str(row["created_at"]), reverse=True)
+
+
+def manifest_key(leaf: str, version: str) -> str:
+    """Where a version's manifest lies in the models bucket."""
+    return f"{leaf}/{version}/manifest.json"
+
+
+def content_version(files: Mapping[str, bytes]) -> str:
+    """A version name that depends on nothing but the files: 16 hex digits."""
+    digests = {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,119 @@
+"""Items of one DynamoDB table, as plain Python values."""
+
+import math
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
+from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
+
+from layers.runtime.errors import InputError
+from layers.storage.aws import translated
+
+Item = dict[str, Any]
+
+_serialise = TypeSerializer().serialize
+_deserialise = TypeDeserializer().deserialize
+
+
+class DynamoTable:
+    """One table. Floats go in as decimals and come out as int or float; conditions are boto3's `Attr(...)` trees."""
+
+    def __init__(self, name: str, client: Any) -> None:
+        self.name = name
+        self._client = client
+
+    def get(self, key: Mapping[str, Any]) -> Item | None:
+        """The item, read consistently, or None."""
+        with translated(self.name):
+            answer = self._client.get_item(TableName=self.name, Key=_dump(key), ConsistentRead=True)
+        return _load(answer["Item"]) if "Item" in answer else None
+
+    def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
+        """Replace the item. Raises ConflictError when `condition` does not hold for what is stored."""
+        with translated(self.name):
+            self._client.put_item(
+                TableName=self.name, Item=_dump(item), **_expression("ConditionExpression", condition)
+            )
+
+    def add(self, key: Mapping[str, Any], counters: Mapping[str, int], *, expires_at: int | None = None) -> None:
+        """Add to top-level numbers atomically, creating the item and each number as needed."""
+        names = {f"#c{i}": name for i, name in enumerate(counters)}
+        values = {f":c{i}": {"N": str(n)} for i, n in enumerate(counters.values())}
+        update = "ADD " + ", ".join(f"#c{i} :c{i}" for i in range(len(counters)))
+        if expires_at is not None:
+            update += " SET #ttl = :ttl"
+            names["#ttl"], values[":ttl"] = "expires_at", {"N": str(expires_at)}
+        with translated(self.name):
+            self._client.update_item(
+                TableName=self.name,
+                Key=_dump(key),
+                UpdateExpression=update,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values,
+            )
+
+    def query(self, key: ConditionBase, *, index: str | None = None, newest_first: bool = False) -> Iterator[Item]:
+        """Items under a key condition (`Key("leaf").eq(...)`), in sort-key order."""
+        arguments: dict[str, Any] = {"TableName": self.name, "ScanIndexForward": not newest_first}
+        arguments |= _expression("KeyConditionExpression", key)
+        if index is not None:
+            arguments["IndexName"] = index
+        with translated(self.name):
+            for page in self._client.get_paginator("query").paginate(**arguments):
+                yield from map(_load, page["Items"])
+
+    def delete(self, key: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
+        """Remove the item. Raises ConflictError when `condition` does not hold."""
+        with translated(self.name):
+            self._client.delete_item(
+                TableName=self.name, Key=_dump(key), **_expression("ConditionExpression", condition)
+            )
+
+
+def _expression(kind: str, condition: ConditionBase | None) -> dict[str, Any]:
+    if condition is None:
+        return {}
+    built = ConditionExpressionBuilder().build_expression(condition, is_key_condition=kind.startswith("Key"))
+    expression: dict[str, Any] = {
+        kind: built.condition_expression,
+        "ExpressionAttributeNames": built.attribute_name_placeholders,
+    }
+    if built.attribute_value_placeholders:
+        expression["ExpressionAttributeValues"] = {
+            k: _serialise(_to_dynamo(v)) for k, v in built.attribute_value_placeholders.items()
+        }
+    return expression
+
+
+def _dump(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _serialise(_to_dynamo(value)) for name, value in item.items()}
+
+
+def _load(item: Mapping[str, Any]) -> Item:
+    return {name: _from_dynamo(_deserialise(value)) for name, value in item.items()}
+
+
+def _to_dynamo(value: Any) -> Any:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InputError("a table holds no NaN or infinity")
+        return Decimal(repr(value))
+    if isinstance(value, Mapping):
+        return {str(k): _to_dynamo(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_dynamo(v) for v in value]
+    return value
+
+
+def _from_dynamo(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Binary):
+        return bytes(value.value)  # type: ignore[attr-defined]
+    if isinstance(value, dict):
+        return {k: _from_dynamo(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_from_dynamo(v) for v in value]
+    return value

@@ -1,0 +1,145 @@
+"""In-memory stands-in for S3 and DynamoDB; tests/local runs the same contract tests on the real adapters."""
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from boto3.dynamodb.conditions import AttributeBase, ConditionBase
+
+from layers.runtime.errors import ConflictError, NotFoundError
+from layers.storage.objects import ObjectInfo
+from layers.storage.tables import Item, _dump, _load
+
+
+class InMemoryObjects:
+    """A bucket in a dict. `tags` holds what `tag` set."""
+
+    def __init__(self, bodies: Mapping[str, bytes] | None = None, bucket: str = "memory") -> None:
+        self.bucket = bucket
+        self.bodies = dict(bodies or {})
+        self.tags: dict[str, dict[str, str]] = {}
+
+    def get(self, key: str) -> bytes:
+        return self.get_tagged(key)[0]
+
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        if key not in self.bodies:
+            raise NotFoundError(f"{key} does not exist")
+        return self.bodies[key], _etag(self.bodies[key])
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        content_type: str | None = None,
+    ) -> str:
+        standing = self.bodies.get(key)
+        if if_match is not None and standing is None:
+            raise NotFoundError(f"{key} does not exist")
+        if (if_absent and standing is not None) or (
+            if_match is not None and standing is not None and _etag(standing) != if_match
+        ):
+            raise ConflictError(f"{key} was changed by somebody else")
+        self.bodies[key] = bytes(body)
+        return _etag(body)
+
+    def upload(self, path: Path, key: str) -> None:
+        self.bodies[key] = Path(path).read_bytes()
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        for key in sorted(self.bodies):
+            if key.startswith(prefix):
+                yield ObjectInfo(key, len(self.bodies[key]), _etag(self.bodies[key]))
+
+    def open(self, key: str) -> BinaryIO:
+        return io.BytesIO(self.get(key))
+
+    def range(self, key: str, start: int, end: int) -> bytes:
+        return self.get(key)[start:end]
+
+    def tag(self, key: str, **tags: str) -> None:
+        self.get(key)
+        self.tags[key] = tags
+
+    def delete(self, key: str) -> None:
+        self.bodies.pop(key, None)
+
+
+class InMemoryTable:
+    """A table in a dict, with the same number rules as DynamoDB; `key` names the key's attributes in order."""
+
+    def __init__(self, *key: str) -> None:
+        self.key = key
+        self.items: dict[tuple[Any, ...], Item] = {}
+
+    def _id(self, item: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(item[name] for name in self.key)
+
+    def get(self, key: Mapping[str, Any]) -> Item | None:
+        item = self.items.get(self._id(key))
+        return None if item is None else _load(_dump(item))
+
+    def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
+        self._check(item, condition)
+        self.items[self._id(item)] = _load(_dump(item))
+
+    def delete(self, key: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
+        self._check(key, condition)
+        self.items.pop(self._id(key), None)
+
+    def add(self, key: Mapping[str, Any], counters: Mapping[str, int], *, expires_at: int | None = None) -> None:
+        item = self.items.setdefault(self._id(key), dict(key))
+        for name, count in counters.items():
+            item[name] = item.get(name, 0) + count
+        if expires_at is not None:
+            item["expires_at"] = expires_at
+
+    def query(self, key: ConditionBase, *, index: str | None = None, newest_first: bool = False) -> Iterator[Item]:
+        found = [item for item in self.items.values() if holds(key, item)]
+        ordered = sorted(found, key=lambda item: str(item[self.key[-1]]), reverse=newest_first)
+        return iter([_load(_dump(item)) for item in ordered])
+
+    def _check(self, key: Mapping[str, Any], condition: ConditionBase | None) -> None:
+        if condition is not None and not holds(condition, self.items.get(self._id(key), {})):
+            raise ConflictError("the item was changed by somebody else")
+
+
+def holds(condition: ConditionBase, item: Mapping[str, Any]) -> bool:
+    """Evaluate a boto3 condition tree on an item, as DynamoDB would."""
+    expression = condition.get_expression()
+    operator, values = expression["operator"], expression["values"]
+    if operator == "AND":
+        return holds(values[0], item) and holds(values[1], item)
+    if operator == "OR":
+        return holds(values[0], item) or holds(values[1], item)
+    if operator == "NOT":
+        return not holds(values[0], item)
+    name = values[0].name
+    present = name in item
+    if operator == "attribute_exists":
+        return present
+    if operator == "attribute_not_exists":
+        return not present
+    if not present:
+        return False
+    left, right = item[name], [item.get(v.name) if isinstance(v, AttributeBase) else v for v in values[1:]]
+    comparisons = {
+        "=": lambda: left == right[0],
+        "<>": lambda: left != right[0],
+        "<": lambda: left < right[0],
+        "<=": lambda: left <= right[0],
+        ">": lambda: left > right[0],
+        ">=": lambda: left >= right[0],
+        "begins_with": lambda: str(left).startswith(right[0]),
+        "BETWEEN": lambda: right[0] <= left <= right[1],
+    }
+    return bool(comparisons[operator]())
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
