@@ -5,6 +5,7 @@ import sys
 import typer
 
 from cli import console
+from cli.simulate import simulate
 
 app = typer.Typer(
     help="Three machine-learning services on one stem: anomalies, forecasts, classification.",
@@ -17,6 +18,9 @@ app = typer.Typer(
 @app.callback()
 def _root() -> None:
     pass
+
+
+app.command()(simulate)
 
 
 def main() -> None:

@@ -1,0 +1,87 @@
+"""Where commands write: a directory replaced whole, a table by its suffix."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layers.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz")
+
+
+@contextmanager
+def replaced_directory(path: Path, *, inputs: Iterable[Path] = ()) -> Iterator[Path]:
+    """A fresh directory to fill, which becomes `path` when the block ends well; else nothing has changed.
+
+    Raises InputError when `path` is a file, cannot be made, or holds what must not be deleted: the working directory
+    or one of `inputs`.
+    """
+    target = path.resolve()
+    if target.exists() and not target.is_dir():
+        raise InputError("--out is a file, not a directory", file=str(path))
+    for kept in (Path.cwd(), *(Path(source).resolve() for source in inputs)):
+        if kept.is_relative_to(target):
+            raise InputError(f"--out would delete {kept.name or kept}, which lies in it", file=str(path))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as exc:
+        raise InputError(f"--out cannot be made: {exc.strerror}", file=str(path)) from exc
+    try:
+        yield fresh
+        fresh.chmod(0o777 & ~_umask())
+        _swap(fresh, target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write_table(table: "pa.Table", path: Path) -> None:
+    """Write Arrow rows as .parquet, .csv or .csv.gz, whichever the name says. Raises InputError for another suffix."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    checked_suffix(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(table, path)
+    elif path.suffix == ".csv":
+        pyarrow.csv.write_csv(table, path)
+    else:
+        with pa.CompressedOutputStream(str(path), "gzip") as stream:
+            pyarrow.csv.write_csv(table, stream)
+
+
+def checked_suffix(path: Path) -> Path:
+    """`path`, if its name ends as a table's. Raises InputError."""
+    if not path.name.endswith(TABLE_SUFFIXES):
+        raise InputError(f"the name must end in {', '.join(TABLE_SUFFIXES)}", file=str(path))
+    return path
+
+
+def _swap(fresh: Path, target: Path) -> None:
+    if not target.exists():
+        fresh.rename(target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    target.rename(old / "old")
+    try:
+        fresh.rename(target)
+    except OSError:
+        (old / "old").rename(target)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
