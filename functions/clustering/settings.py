@@ -1,7 +1,23 @@
 """Run-time settings of the clustering leaf."""
 
+from pydantic import Field
+
 from layers.runtime.settings import Settings
 
 
 class ClusteringSettings(Settings):
     """Read from the environment of each clustering function."""
+
+    timezone: str = Field("UTC", description="IANA zone in which the day before the scheduled time is meant")
+    window_days: int = Field(
+        28, ge=1, description="length of the window before the day that the sample is drawn from, days"
+    )
+    sample_rides: int = Field(20_000, ge=1_000, le=200_000, description="size of the sample, rides")
+    window_max_mb: int = Field(
+        512, ge=1, description="most that is read of the window, MB; beyond it, objects drawn evenly"
+    )
+    max_speed_kmh: float = Field(160.0, gt=0, description="a faster ride is an anomaly of its own kind, km/h")
+    item_mb: int = Field(64, ge=1, description="size of one item of work for a label call, MB of objects")
+    item_rides: int = Field(2_000_000, ge=1_000, description="size of one item of work for a label call, rides")
+    item_objects: int = Field(500, ge=1, description="most small objects in one item of work")
+    lease_minutes: int = Field(60, ge=1, description="a run left running is taken over after this, minutes")

@@ -88,7 +88,7 @@ def _child(pipe: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) 
     before, started = _peak_mb(), time.perf_counter()
     try:
         value, ok = function(*arguments), True
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - told to the parent, which raises
         value, ok = repr(exc), False
     seconds, peak = time.perf_counter() - started, _peak_mb()
     pipe.send((ok, value, seconds, peak, peak - before))

@@ -1,0 +1,126 @@
+"""What goes in and out of the clustering leaf: events, the plan, the day's manifest, and the columns of its tables."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from layers.runtime.errors import InputError
+
+# Rows of `anomaly_runs`, in lake:anomalies/runs/dt=D/run=R/*.parquet (`dt` is the partition).
+# Hive types: string, int, boolean, double, string, string, string.
+LABEL_SCHEMA = pa.schema(
+    [
+        ("ride_id", pa.string()),
+        ("label", pa.int32()),
+        ("is_anomaly", pa.bool_()),
+        ("severity", pa.float64()),
+        ("reason", pa.string()),
+        ("model_version", pa.string()),
+        ("run_id", pa.string()),
+    ]
+)
+
+# Rows of rejected.parquet; `row` counts data rows of `file` from 0.
+REJECTED_SCHEMA = pa.schema([("file", pa.string()), ("row", pa.int64()), ("reason", pa.string())])
+
+
+class Frozen(BaseModel):
+    """Base of every message here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class DayRequest(Frozen):
+    """What starts a run: a day, or the time of the schedule, whose day before is meant."""
+
+    dt: date | None = None
+    scheduled_at: AwareDatetime | None = None
+    execution: str = Field("", description="name of the execution, the same when a call of it is retried")
+
+    def day(self, timezone: str) -> date:
+        """The day to label. Raises InputError when the event names neither a day nor a time."""
+        if self.dt is not None:
+            return self.dt
+        if self.scheduled_at is None:
+            raise InputError("the event has neither dt nor scheduled_at")
+        return (self.scheduled_at.astimezone(ZoneInfo(timezone)) - timedelta(days=1)).date()
+
+
+class FitAnswer(Frozen):
+    """Output of `fit`, input of `publish`. `error` is added by the state machine when something failed."""
+
+    status: Literal["planned", "skipped", "empty"]
+    dt: date
+    run_id: str
+    plan_bucket: str
+    plan_key: str
+    error: dict[str, Any] | None = None
+
+
+class Source(Frozen):
+    """An object to label, or `row_groups` [first, last) of it with `rows` rows before the first."""
+
+    key: str
+    row_groups: tuple[int, int] | None = None
+    first_row: int = 0
+
+
+class PlanItem(Frozen):
+    """One element of the plan: the event of one `label` call. It names all that the call needs."""
+
+    dt: date
+    run_id: str
+    part: int
+    model_version: str
+    sources: list[Source]
+
+
+class PartReport(Frozen):
+    """What one `label` call counted, kept under the plan until `publish` adds all up."""
+
+    part: int
+    rides: int = 0
+    anomalies: int = 0
+    rejected: int = 0
+    seconds: float = 0.0
+    gb_seconds: float = 0.0
+    labels: dict[int, int] = Field(default_factory=dict, description="rides per cluster, -1 is noise")
+    points: list[tuple[float, float, bool]] = Field(default_factory=list, description="km, h, anomalous: for the plot")
+
+
+class DayManifest(Frozen):
+    """One row of `anomaly_days`: which run is the day's truth. One line of JSON, written last.
+
+    Hive types, in this order: string, bigint, bigint, bigint, int, int, double, int, double, string, string, string.
+    """
+
+    run_id: str
+    rides: int = Field(description="rides labelled")
+    anomalies: int = Field(description="of these, anomalous")
+    rejected: int = Field(description="rows that are no valid ride")
+    files: int = Field(description="objects of the day")
+    clusters: int
+    eps: float
+    min_samples: int
+    silhouette: float | None
+    sampled_from: str = Field(description="`window` before the day, or `day` when the window holds too few rides")
+    model_version: str
+    published_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+class Paths:
+    """Keys in the lake of one day and run. What `label` and `publish` write lies under the run."""
+
+    def __init__(self, day: date, run_id: str = "") -> None:
+        self.input = f"rides/dt={day}/"
+        self.plan = f"plans/clustering/dt={day}/run={run_id}.json"
+        self.parts = f"plans/clustering/dt={day}/run={run_id}/"
+        self.day_runs = f"anomalies/runs/dt={day}/"
+        self.day_reports = f"anomalies/reports/dt={day}/"
+        self.day_plans = f"plans/clustering/dt={day}/"
+        self.run = f"{self.day_runs}run={run_id}/"
+        self.reports = f"{self.day_reports}run={run_id}/"
+        self.manifest = f"anomalies/days/dt={day}/manifest.json"
