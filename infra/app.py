@@ -1,0 +1,35 @@
+"""The CDK app: `cdk deploy --all`. Settings come from `TREFOIL_DEPLOY_*` variables, see infra/settings.py."""
+
+from aws_cdk import App, Tags, Validations
+from cdk_nag import AwsSolutionsChecks
+
+from infra.data_stack import DataStack
+from infra.service_stack import ServiceStack
+from infra.settings import DeploySettings
+
+
+# The data stack refuses to drop what the service stack still uses.
+CONTEXT = {"@aws-cdk/core:defaultCrossStackReferences": "strong"}
+
+
+def build(deploy: DeploySettings) -> App:
+    """An app with the two stacks of the stage."""
+    app = App(context=CONTEXT)
+    data = DataStack(
+        app,
+        f"trefoil-{deploy.stage}-data",
+        superseded_days=deploy.superseded_days,
+        scored_days=deploy.scored_days,
+        description="Trefoil: what outlives a deployment",
+    )
+    ServiceStack(
+        app, f"trefoil-{deploy.stage}-service", data=data, deploy=deploy, description="Trefoil: everything that runs"
+    )
+    Tags.of(app).add("project", "trefoil")
+    Tags.of(app).add("stage", deploy.stage)
+    Validations.of(app).add_plugins(AwsSolutionsChecks())
+    return app
+
+
+if __name__ == "__main__":
+    build(DeploySettings()).synth()

@@ -1,0 +1,78 @@
+"""Classification: a queue is scored in batches, drift is watched every hour, a candidate is trained every week."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from functions.classification.settings import ClassificationSettings
+from infra.event_queue import EventQueue
+from infra.grants import allow_items, allow_objects
+from infra.leaf import Leaf, Stage
+
+SCORE_TIMEOUT = Duration.seconds(60)
+
+
+class Classification(Leaf):
+    """score and watch of the serving image; train of an image of its own."""
+
+    name = "classification"
+
+    def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
+        super().__init__(scope, id_, stage=stage)
+        deploy, data = stage.deploy, stage.data
+        self.events = EventQueue(self, "Events", timeout=SCORE_TIMEOUT, window=Duration.seconds(deploy.score_window_s))
+        settings = ClassificationSettings(
+            **stage.common(),
+            classifications_table=data.classifications.table_name,
+            profiles_table=data.profiles.table_name,
+            dead_letter_queue_url=self.events.dead_letters.queue_url,
+        )
+        train = self.add(
+            "train",
+            module="training_handler",
+            group="classification-training",
+            memory_mb=deploy.training_memory_mb,
+            environment=settings.environment(),
+        )
+        score = self.add(
+            "score",
+            memory_mb=deploy.classification_memory_mb,
+            environment=settings.environment(),
+            timeout=SCORE_TIMEOUT,
+            snap_start=deploy.snap_start,
+        )
+        watched = ClassificationSettings(
+            **settings.model_dump(exclude={"memory_mb", "train_function"}), train_function=train.function.function_name
+        )
+        watch = self.add(
+            "watch",
+            memory_mb=deploy.classification_memory_mb,
+            environment=watched.environment(),
+            timeout=Duration.minutes(5),
+        )
+
+        for function in (train, score, watch):
+            allow_objects(function.role, data.models, "classification/", "read")
+            allow_items(function.role, data.registry, "GetItem")
+        for prefix in ("customers/", "outcomes/", "scored/"):
+            allow_objects(train.role, data.lake, prefix, "read")
+        allow_objects(train.role, data.models, "classification/", "write")
+        allow_items(train.role, data.registry, "PutItem", "Query")
+        allow_items(train.role, data.runs, "GetItem", "PutItem")
+
+        allow_items(score.role, data.classifications, "GetItem", "PutItem")
+        allow_items(score.role, data.profiles, "UpdateItem")
+        allow_objects(score.role, data.lake, "scored/", "write")
+        self.events.dead_letters.grant_send_messages(score.role)
+        self.events.read_by(score.target, batch=deploy.score_batch, concurrency=deploy.score_concurrency)
+
+        for prefix in ("outcomes/", "scored/"):
+            allow_objects(watch.role, data.lake, prefix, "read")
+        allow_items(watch.role, data.profiles, "GetItem", "Query")
+        allow_items(watch.role, data.runs, "GetItem", "PutItem")
+        watch.role.add_to_policy(
+            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[train.function.function_arn])
+        )
+
+        self.every("Hourly", "rate(1 hour)", watch.target)
+        self.every("Weekly", deploy.classification_schedule, train.target)

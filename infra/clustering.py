@@ -1,0 +1,43 @@
+"""Clustering: every night, a state machine labels the day's rides."""
+
+from constructs import Construct
+
+from functions.clustering.settings import ClusteringSettings
+from infra.grants import allow_items, allow_objects
+from infra.leaf import Leaf, Stage
+
+
+class Clustering(Leaf):
+    """fit -> label, once for each item of the plan -> publish."""
+
+    name = "clustering"
+
+    def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
+        super().__init__(scope, id_, stage=stage)
+        deploy, lake, models = stage.deploy, stage.data.lake, stage.data.models
+        environment = ClusteringSettings(**stage.common(), timezone=deploy.timezone).environment()
+        fit, label, publish = (
+            self.add(entry, memory_mb=deploy.clustering_memory_mb, environment=environment)
+            for entry in ("fit", "label", "publish")
+        )
+
+        allow_objects(fit.role, lake, "rides/", "read")
+        allow_objects(fit.role, lake, "anomalies/days/", "read", "write")
+        allow_objects(fit.role, lake, "plans/clustering/", "write")
+        allow_objects(fit.role, models, "clustering/", "read", "write")
+        allow_items(fit.role, stage.data.registry, "GetItem", "PutItem")
+        allow_items(fit.role, stage.data.runs, "GetItem", "PutItem")
+
+        allow_objects(label.role, lake, "rides/", "read")
+        allow_objects(label.role, lake, "anomalies/runs/", "write")
+        allow_objects(label.role, lake, "anomalies/reports/", "write")
+        allow_objects(label.role, lake, "plans/clustering/", "write")
+        allow_objects(label.role, models, "clustering/", "read")
+
+        allow_objects(publish.role, lake, "anomalies/", "read", "write", "tag")
+        allow_objects(publish.role, lake, "plans/clustering/", "read", "write", "tag")
+        allow_objects(publish.role, models, "clustering/", "read")
+        allow_items(publish.role, stage.data.runs, "GetItem", "PutItem")
+
+        self.machine = self.map_over_plan(fit, label, publish)
+        self.every("Daily", deploy.clustering_schedule, self.machine)

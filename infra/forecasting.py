@@ -1,0 +1,100 @@
+"""Forecasting: files become histories, a weekly state machine refits, an API answers."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_cognito as cognito
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from constructs import Construct
+
+from functions.forecasting.settings import ForecastingSettings
+from infra.grants import allow_items, allow_objects
+from infra.http_api import HttpApi
+from infra.image_function import ImageFunction
+from infra.leaf import Leaf, Stage
+
+API_TIMEOUT = Duration.seconds(29)
+
+
+class Forecasting(Leaf):
+    """ingest on arrival of a file; plan -> train -> publish every week; api on demand."""
+
+    name = "forecasting"
+
+    def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
+        super().__init__(scope, id_, stage=stage)
+        deploy, data = stage.deploy, stage.data
+        self.client = cognito.UserPoolClient(
+            self,
+            "Dashboard",
+            user_pool=data.users,
+            auth_flows=cognito.AuthFlow(user_password=True),
+            generate_secret=False,
+            access_token_validity=Duration.hours(1),
+            prevent_user_existence_errors=True,
+        )
+        environment = ForecastingSettings(
+            **stage.common(),
+            forecasts_table=data.forecasts.table_name,
+            user_pool_client=self.client.user_pool_client_id,
+        ).environment()
+        ingest, plan, train, publish = (
+            self.add(entry, memory_mb=deploy.training_memory_mb, environment=environment)
+            for entry in ("ingest", "plan", "train", "publish")
+        )
+        api = self.add(
+            "api",
+            memory_mb=deploy.forecasting_memory_mb,
+            environment=environment,
+            timeout=API_TIMEOUT,
+            snap_start=deploy.snap_start,
+        )
+
+        allow_objects(ingest.role, data.lake, "sales/", "read")
+        allow_objects(ingest.role, data.lake, "history/", "write")
+        for function in (ingest, plan, train, publish, api):
+            allow_objects(function.role, data.lake, "history/", "read")
+            allow_objects(function.role, data.lake, "catalog.json", "read")
+            allow_objects(function.role, data.models, "forecasting/", "read")
+        for function in (ingest, publish):
+            allow_objects(function.role, data.lake, "catalog.json", "write")
+        for function in (plan, train, publish):
+            allow_objects(function.role, data.lake, "plans/forecasting/", "read", "write")
+            allow_objects(function.role, data.models, "forecasting/", "write")
+            allow_items(function.role, data.registry, "GetItem", "PutItem")
+        for function in (ingest, plan, train, publish):
+            allow_items(function.role, data.runs, "GetItem", "PutItem")
+        allow_items(api.role, data.registry, "GetItem")
+        allow_items(api.role, data.forecasts, "GetItem", "PutItem", "DeleteItem")
+
+        self._on_arrival(ingest)
+        self.machine = self.map_over_plan(plan, train, publish)
+        self.every("Weekly", deploy.forecasting_schedule, self.machine)
+        self.http = HttpApi(
+            self,
+            "Http",
+            function=api.target,
+            users=data.users,
+            client=self.client,
+            rate=deploy.api_rate,
+            burst=deploy.api_burst,
+            log_retention=deploy.log_retention,
+        )
+
+    def _on_arrival(self, ingest: ImageFunction) -> None:
+        bucket = {"name": [self.stage.data.lake.bucket_name]}
+        target = targets.LambdaFunction(
+            ingest.target,
+            dead_letter_queue=self.stage.undelivered,
+            retry_attempts=10,
+            max_event_age=Duration.hours(3),
+        )
+        events.Rule(
+            self,
+            "SalesArrived",
+            event_pattern=events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={"bucket": bucket, "object": {"key": [{"prefix": "sales/"}]}},
+            ),
+            targets=[target],
+        )

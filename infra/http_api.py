@@ -1,0 +1,82 @@
+"""HTTP API in front of one function: tokens of the user pool for /v1, the page and its files open."""
+
+import json
+from typing import Final
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_apigatewayv2 as apigw
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_cognito as cognito
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.grants import acknowledge
+
+OPEN: Final = ("/", "/static/{proxy+}", "/healthz", "/openapi.json")
+LOGGED: Final = (
+    "requestId",
+    "requestTime",
+    "httpMethod",
+    "path",
+    "routeKey",
+    "status",
+    "responseLatency",
+    "integrationErrorMessage",
+    "authorizer.error",
+)
+
+
+class HttpApi(Construct):
+    """`$default` stage with throttling and an access log; API Gateway itself gives up after 29 s."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        function: lambda_.IFunction,
+        users: cognito.IUserPool,
+        client: cognito.IUserPoolClient,
+        rate: int,
+        burst: int,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.api = apigw.HttpApi(self, "Api", create_default_stage=False, description="Trefoil forecasts and dashboard")
+        log_group = logs.LogGroup(self, "AccessLog", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        self.stage = apigw.HttpStage(
+            self,
+            "Stage",
+            http_api=self.api,
+            stage_name="$default",
+            auto_deploy=True,
+            throttle=apigw.ThrottleSettings(rate_limit=rate, burst_limit=burst),
+            detailed_metrics_enabled=True,
+        )
+        self._write_access_log(log_group)
+        integration = integrations.HttpLambdaIntegration("Function", function, timeout=Duration.seconds(29))
+        tokens = authorizers.HttpUserPoolAuthorizer("Tokens", users, user_pool_clients=[client])
+        self.api.add_routes(
+            path="/v1/{proxy+}",
+            methods=[apigw.HttpMethod.GET, apigw.HttpMethod.POST],
+            integration=integration,
+            authorizer=tokens,
+        )
+        for path in OPEN:
+            for route in self.api.add_routes(path=path, methods=[apigw.HttpMethod.GET], integration=integration):
+                acknowledge(route, APIG4="the sign-in page and its files hold no data; /v1 asks for a token")
+
+    def _write_access_log(self, log_group: logs.LogGroup) -> None:
+        node = self.stage.node.default_child
+        assert isinstance(node, apigw.CfnStage)  # noqa: S101 - narrows the type; an HttpStage's default child is one
+        node.access_log_settings = apigw.CfnStage.AccessLogSettingsProperty(
+            destination_arn=log_group.log_group_arn,
+            format=json.dumps({name: f"$context.{name}" for name in LOGGED}),
+        )
+
+    @property
+    def url(self) -> str:
+        """Address without a trailing slash."""
+        return self.api.api_endpoint

@@ -1,0 +1,99 @@
+"""plan -> distributed map over what it planned -> publish: the state machine of every batch job."""
+
+import json
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from infra.grants import acknowledge_versions, acknowledge_wildcard, allow_objects, logical_id
+
+
+class PlannedMap(Construct):
+    """`plan` writes a JSON array to the lake, `work` is called once for each element, `publish` ends the run.
+
+    When something fails after its retries, `publish` is told (it records the failed run) and the execution fails.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        plan: lambda_.IFunction,
+        work: lambda_.IFunction,
+        publish: lambda_.IFunction,
+        lake: s3.IBucket,
+        plans: str,
+        concurrency: int,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, id_)
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+        failed = sfn.Fail(self, "Failed", error_path="$.error.Error", cause_path="$.error.Cause")
+        recorded = _call(self, "Record failure", publish, result_path=sfn.JsonPath.DISCARD)
+        recorded.next(failed)
+        recorded.add_catch(failed, result_path="$.unrecorded")
+
+        worked = sfn.DistributedMap(
+            self,
+            "Map",
+            item_reader=sfn.S3JsonItemReader(
+                bucket_name_path=sfn.JsonPath.string_at("$.plan_bucket"), key=sfn.JsonPath.string_at("$.plan_key")
+            ),
+            max_concurrency=concurrency,
+            map_execution_type=sfn.StateMachineType.STANDARD,
+            result_path=sfn.JsonPath.DISCARD,
+        )
+        worked.item_processor(_call(self, "Work", work))
+        worked.add_catch(recorded, result_path="$.error")
+        published = _call(self, "Publish", publish)
+        published.add_catch(recorded, result_path="$.error")
+        worked.next(published)
+
+        choice = sfn.Choice(self, "Planned?")
+        choice.when(sfn.Condition.string_equals("$.status", "planned"), worked)
+        choice.otherwise(sfn.Succeed(self, "Nothing to do"))
+
+        log_group = logs.LogGroup(self, "Log", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        self.machine = sfn.StateMachine(
+            self,
+            "Machine",
+            definition_body=sfn.DefinitionBody.from_chainable(_call(self, "Plan", plan).next(choice)),
+            timeout=Duration.hours(6),
+            logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL),
+            tracing_enabled=True,
+            role=self.role,
+        )
+        allow_objects(self.role, lake, f"{plans}/", "read")
+        self._acknowledge_wildcards(plan, work, publish)
+
+    def _acknowledge_wildcards(self, *functions: lambda_.IFunction) -> None:
+        acknowledge_versions(self, *functions)
+        acknowledge_wildcard(self, "Resource::*", "log delivery and tracing take no resource")
+        own = json.dumps(
+            {"Fn::Select": [6, {"Fn::Split": [":", {"Ref": logical_id(self.machine)}]}]}, separators=(",", ":")
+        )
+        executions = f"Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:{own}"
+        for finding in (f"{executions}:*", f"{executions}/*:*"):
+            acknowledge_wildcard(self, finding, "the map starts and watches executions of its own machine only")
+
+
+def _call(
+    scope: Construct, name: str, function: lambda_.IFunction, *, result_path: str | None = None
+) -> tasks.LambdaInvoke:
+    task = tasks.LambdaInvoke(
+        scope,
+        name,
+        lambda_function=function,
+        payload_response_only=True,
+        retry_on_service_exceptions=False,
+        result_path=result_path,
+    )
+    task.add_retry(errors=["States.ALL"], max_attempts=2, interval=Duration.seconds(5), backoff_rate=3)
+    return task
