@@ -21,6 +21,9 @@ ARCHITECTURES: Final = {
     "arm64": (lambda_.Architecture.ARM_64, ecr_assets.Platform.LINUX_ARM64),
 }
 
+# Packages that a group asks for only through another package, and does without.
+PRUNED: Final = {"forecasting": "matplotlib"}
+
 
 class ImageFunction(Construct):
     """`function` is the Lambda; `target` is what triggers call: the function, or its alias when SnapStart is on."""
@@ -93,7 +96,7 @@ def image_code(leaf: str, handler: str, group: str, architecture: Architecture) 
         file="layers/Dockerfile",
         exclude=context_excludes(leaf),
         ignore_mode=IgnoreMode.DOCKER,
-        build_args={"FUNCTION": leaf, "GROUP": group, "MODULE": handler.rpartition(".")[0]},
+        build_args={"GROUP": group, "PRUNE": PRUNED.get(group, ""), "MODULE": handler.rpartition(".")[0]},
         platform=ARCHITECTURES[architecture][1],
         cmd=[handler],
     )

@@ -1,46 +1,98 @@
-"""Images for the local cloud: what `cdk deploy` would build and push, built here under the names the template uses."""
+"""Image functions on the local cloud: images under the names that the template uses, and a network to run in."""
 
 import json
-import os
 import platform
-import subprocess
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-ACCOUNT = "000000000000"
+import docker
+from docker.errors import BuildError, ImageNotFound, NotFound
+
+from layers.runtime.errors import TrefoilError, UnavailableError
+
+ACCOUNT: Final = "000000000000"
+
+# What Lambda gives a function: nothing is writable but /tmp, and that is small.
+SANDBOX: Final = "--read-only --tmpfs /tmp:size=512m,mode=1777"
 
 
 def machine_architecture() -> str:
-    """Lambda's name for this machine's processor: an image for another one would need emulation."""
+    """Lambda's name of this machine's processor; an image for another one would need emulation."""
     return "arm64" if platform.machine().lower() in {"aarch64", "arm64"} else "x86_64"
 
 
 def build_images(cdk_out: Path, *, account: str = ACCOUNT, region: str = "us-east-1") -> list[str]:
     """Build every container asset of the cloud assembly and tag it as the template names it; return the tags.
 
-    The emulator answers `cdk deploy` that every image is already published, so none is built there.
+    The emulator answers `cdk deploy` that every image is already published, so nothing else builds them. An image that
+    is here already is not built again: its tag is the hash of all that goes in.
     """
-    return [_build(asset, cdk_out, account, region) for asset in _image_assets(cdk_out)]
-
-
-def _image_assets(cdk_out: Path) -> Iterator[dict[str, Any]]:
-    """Each image once, though stacks and functions share it."""
-    assets: dict[str, dict[str, Any]] = {}
+    client = _client()
+    assets: dict[str, Any] = {}
     for manifest in sorted(cdk_out.glob("*.assets.json")):
         assets |= json.loads(manifest.read_text())["dockerImages"]
-    yield from assets.values()
+    tags = {_tag(asset, account, region): asset["source"] for asset in assets.values()}
+    for tag, source in tags.items():
+        try:
+            client.images.get(tag)
+        except ImageNotFound:
+            _build(client, tag, cdk_out / source["directory"], source)
+    return list(tags)
 
 
-def _build(asset: dict[str, Any], cdk_out: Path, account: str, region: str) -> str:
-    source, (destination,) = asset["source"], asset["destinations"].values()
+def _tag(asset: dict[str, Any], account: str, region: str) -> str:
+    (destination,) = asset["destinations"].values()
     tag = f"{account}.dkr.ecr.{region}.amazonaws.com/{destination['repositoryName']}:{destination['imageTag']}"
-    tag = tag.replace("${AWS::AccountId}", account).replace("${AWS::Region}", region)
-    if subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False).returncode == 0:
-        return tag  # the tag holds the hash of all that goes in
-    arguments = [f"--build-arg={name}={value}" for name, value in source.get("dockerBuildArgs", {}).items()]
-    command = ["docker", "build", "--quiet", "--network", "host", "--tag", tag, "--file", source["dockerFile"]]
-    # The classic builder: it needs no plugin, and makes no attestations, which Lambda refuses.
-    environment = os.environ | {"DOCKER_BUILDKIT": "0"}
-    subprocess.run([*command, *arguments, "."], cwd=cdk_out / source["directory"], env=environment, check=True)
-    return tag
+    return tag.replace("${AWS::AccountId}", account).replace("${AWS::Region}", region)
+
+
+def _build(client: docker.DockerClient, tag: str, context: Path, source: dict[str, Any]) -> None:
+    try:
+        client.images.build(
+            path=str(context),
+            dockerfile=source["dockerFile"],
+            buildargs=source.get("dockerBuildArgs", {}),
+            tag=tag,
+            network_mode="host",
+            rm=True,
+        )
+    except BuildError as exc:
+        log = "".join(line.get("stream", "") for line in exc.build_log)
+        raise TrefoilError(f"the image of {source['dockerBuildArgs']['GROUP']} does not build:\n{log[-4000:]}") from exc
+
+
+def network_environment(name: str) -> dict[str, str]:
+    """Make the network `name` and return what the emulator must be started with to run its functions there.
+
+    From that network a function reaches the emulator, which listens on the network's gateway address
+    (`BIND_HOST`), and nothing else.
+    """
+    client = _client()
+    with suppress(NotFound):
+        remove_network(name)
+    network = client.networks.create(name, driver="bridge", internal=True)
+    network.reload()
+    gateway: str = network.attrs["IPAM"]["Config"][0]["Gateway"]
+    return {
+        "BIND_HOST": gateway,
+        "LAMBDA_DOCKER_NETWORK": name,
+        "LAMBDA_DOCKER_FLAGS": f"{SANDBOX} --add-host host.docker.internal:{gateway}",
+    }
+
+
+def remove_network(name: str) -> None:
+    """Remove the network and every container that is left on it; harmless when there is none."""
+    with suppress(NotFound):
+        network = _client().networks.get(name)
+        for container in network.containers:
+            with suppress(NotFound):
+                container.remove(force=True)
+        network.remove()
+
+
+def _client() -> docker.DockerClient:
+    try:
+        return docker.from_env(timeout=1800)
+    except docker.errors.DockerException as exc:
+        raise UnavailableError("Docker does not answer, and image functions need it") from exc
