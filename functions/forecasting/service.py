@@ -1,1 +1,252 @@
-"""Service of the forecasting leaf."""
+"""Answers: from memory, else from the table, else computed; fitted on the spot when there is no model yet."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from functions.forecasting.catalog import Catalog, Row
+from functions.forecasting.contracts import MAX_FITS, BatchItem
+from functions.forecasting.domain import frame, model
+from functions.forecasting.domain.frame import kind_of, known_until
+from functions.forecasting.domain.model import Trained
+from functions.forecasting.domain.profile import nearest, profile
+from functions.forecasting.domain.series import Series
+from functions.forecasting.store import Answers, Histories, Models, Recent, parse_trained
+from layers.runtime.errors import InputError, NotFoundError, TrefoilError, UnavailableError
+
+WAIT: Final = 0.15
+FIT_SECONDS: Final = 2
+
+Source = Literal["memory", "table", "computed"]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A JSON body, its entity tag, and where it came from."""
+
+    body: bytes
+    etag: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one series; `scale` multiplies the answer (a store that the system does not know)."""
+
+    series_id: str
+    horizon: int
+    level: float
+    future: Mapping[str, Sequence[float]]
+    scale: float | None = None
+
+    def hash(self) -> str:
+        """Name of the question apart from its series: 16 hex digits."""
+        parts = [self.horizon, self.level, self.scale, {k: list(v) for k, v in self.future.items()}]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class ForecastService:
+    """Use cases of the API. `fit` trains a series: (series, hash of its history) -> model."""
+
+    def __init__(
+        self,
+        *,
+        histories: Histories,
+        catalog: Catalog,
+        models: Models,
+        answers: Answers,
+        fit: Callable[[Series, str], Trained],
+        memory: int,
+        lease: int,
+    ) -> None:
+        self._histories, self._catalog, self._models, self._answers = histories, catalog, models, answers
+        self._fit, self._lease = fit, lease
+        self._memory: Recent[Answered] = Recent(memory)
+        self._spot: Recent[Trained] = Recent(50)
+
+    def search(self, q: str, limit: int, after: str) -> tuple[list[tuple[str, Row]], bool]:
+        """Up to `limit` series whose id contains `q` in any case, from the one behind `after`; and whether more follow."""
+        wanted, rows = q.casefold(), self._catalog.rows()
+        found: list[tuple[str, Row]] = []
+        for series_id, row in rows.items():
+            if series_id > after and wanted in series_id.casefold():
+                if len(found) == limit:
+                    return self._current(found), True
+                found.append((series_id, row))
+        return self._current(found), False
+
+    def _current(self, found: list[tuple[str, Row]]) -> list[tuple[str, Row]]:
+        """With the model that answers now, which after a rollback is not the one published last."""
+        version = self._models.version()
+        if version is None or all(row.model and row.model.version == version for _, row in found):
+            return found
+        index = self._models.index(version)
+        current = []
+        for series_id, row in found:
+            entry = index.get(series_id)
+            summary = {"kind": entry.kind, "version": version, "skill": entry.skill} if entry else None
+            current.append((series_id, row.model_copy(update={"model": summary})))
+        return current
+
+    def history(self, series_id: str, start: date | None, end: date | None) -> dict[str, Any]:
+        """Observed days between `start` and `end`, both included. Raises NotFoundError, InputError."""
+        if start and end and start > end:
+            raise InputError("start lies after end", field="start")
+        _, series = self._histories.read(series_id)
+        days, y = series.days[: series.observed], series.y[: series.observed]
+        chosen = np.ones(len(days), bool)
+        if start:
+            chosen &= days >= np.datetime64(start)
+        if end:
+            chosen &= days <= np.datetime64(end)
+        points = zip(days[chosen].tolist(), y[chosen].tolist(), strict=True)
+        return {
+            "series_id": series_id,
+            "points": [{"ds": str(ds), "y": value if value == value else None} for ds, value in points],
+        }
+
+    def similar(self, series_id: str, k: int) -> dict[str, Any]:
+        """The `k` series whose demand has the most similar shape. Raises NotFoundError."""
+        _, series = self._histories.read(series_id)
+        rows = {name: row for name, row in self._catalog.rows().items() if name != series_id and row.observations}
+        others = np.array([row.profile for row in rows.values()]).reshape(len(rows), -1)
+        found = nearest(np.array(profile(series)), others, list(rows), k)
+        items = [{"series_id": n.series_id, "distance": n.distance, "shared": n.shared} for n in found]
+        return {"series_id": series_id, "items": items}
+
+    def forecast(self, question: Question, *, may_fit: bool = True) -> Answered:
+        """Answer a question. Raises NotFoundError, InputError, and UnavailableError when somebody else's fit takes long
+        or a fit is needed that `may_fit` forbids."""
+        history, series = self._histories.read(question.series_id)
+        version = self._models.version()
+        entry = self._models.index(version).get(question.series_id) if version else None
+        spot = f"spot-{history}"
+        item = f"{version if entry else spot}#{history}#{question.hash()}"
+        key = (question.series_id, item)
+        if (held := self._memory.get(key)) is not None:
+            return Answered(held.body, held.etag, "memory")
+        body = self._answers.get(question.series_id, item)
+        source: Source = "table"
+        if body is None:
+            if not series.observed:
+                raise NotFoundError(f"series {question.series_id} has no observation yet")
+            laid = frame.build(series, question.horizon, question.future)
+            trained = self._models.trained(entry) if entry else self._on_the_spot(series, history, may_fit=may_fit)
+            document = answer(question, series, laid, trained, (version or spot) if entry else spot)
+            body, source = json.dumps(document, separators=(",", ":"), allow_nan=False).encode(), "computed"
+            self._answers.put(question.series_id, item, body)
+        answered = Answered(body, hashlib.sha256(body).hexdigest()[:32], source)
+        self._memory.put(key, answered)
+        return answered
+
+    def _on_the_spot(self, series: Series, history: str, *, may_fit: bool) -> Trained:
+        """The fit of this history, made by whoever claims it first; the others wait for it."""
+        if (held := self._spot.get((series.series_id, history))) is not None:
+            return held
+        item, deadline = f"spot-{history}#model", time.monotonic() + self._lease
+        while (body := self._answers.get(series.series_id, item)) is None:
+            if not may_fit:
+                raise UnavailableError("has no model yet and others are fitted first", retry_after=FIT_SECONDS)
+            if self._answers.claim(series.series_id, item, self._lease):
+                body = self._fit_and_keep(series, history, item)
+                break
+            if time.monotonic() > deadline:
+                raise UnavailableError("is being fitted", retry_after=FIT_SECONDS)
+            time.sleep(WAIT)
+        trained = parse_trained(body)
+        self._spot.put((series.series_id, history), trained)
+        return trained
+
+    def _fit_and_keep(self, series: Series, history: str, item: str) -> bytes:
+        try:
+            body = self._fit(series, history).model_dump_json().encode()
+        except BaseException:
+            self._answers.release(series.series_id, item)
+            raise
+        self._answers.put(series.series_id, item, body)
+        return body
+
+    def batch(self, items: Sequence[BatchItem]) -> list[tuple[str, Answered | TrefoilError]]:
+        """An answer or an error for each item, in order; at most ten of them are fitted."""
+        fits, results = MAX_FITS, []
+        for item in items:
+            try:
+                question = asked(item)
+                answered = self._maybe_fitted(question, may_fit=fits > 0)
+                fits -= answered[1]
+                results.append((item.id, answered[0]))
+            except TrefoilError as exc:
+                results.append((item.id, exc))
+        return results
+
+    def _maybe_fitted(self, question: Question, *, may_fit: bool) -> tuple[Answered, int]:
+        history, _ = self._histories.read(question.series_id)
+        known = (question.series_id, history)
+        version = self._models.version()
+        modelled = version is not None and question.series_id in self._models.index(version)
+        before = modelled or self._spot.get(known) is not None
+        answered = self.forecast(question, may_fit=may_fit)
+        return answered, int(not before and self._spot.get(known) is not None)
+
+
+def asked(item: BatchItem) -> Question:
+    """The question of a batch item. Raises InputError unless it names a series, or `like` with `scale`."""
+    if (item.series_id is None) == (item.like is None):
+        raise InputError("give either series_id or like with scale", field="series_id")
+    if (item.like is None) != (item.scale is None):
+        raise InputError("like and scale come together", field="scale")
+    series_id = item.series_id or item.like or ""
+    return Question(series_id, item.horizon, item.level, item.future, item.scale)
+
+
+def answer(
+    question: Question, series: Series, laid: frame.Frame, trained: Trained, version: str
+) -> dict[str, Any]:
+    """The document that the API sends, in the order of its contract."""
+    predicted = model.forecast(trained, laid, question.level)
+    scale = 1.0 if question.scale is None else question.scale
+    columns = [np.round(v * scale, 4).tolist() for v in (predicted.yhat, predicted.lower, predicted.upper)]
+    said = list(laid.assumptions)
+    if question.scale is not None:
+        said.append(f"sales are those of {question.series_id} times {question.scale:g}")
+    if trained.history and trained.left_out:
+        said.append(f"{', '.join(trained.left_out)}: not used, moves with the sales themselves")
+    days = laid.days[laid.start :].astype(str).tolist()
+    return {
+        "series_id": question.series_id,
+        "horizon": question.horizon,
+        "level": question.level,
+        "model": {"kind": trained.kind, "version": version, "trained_at": trained.trained_at},
+        "backtest": trained.backtest.model_dump() if trained.backtest else None,
+        "regressors": [
+            {
+                "name": name,
+                "kind": kind_of(values),
+                "future_known_until": known_until(values, series),
+                "used": name in trained.regressors,
+            }
+            for name, values in series.regressors.items()
+        ],
+        "points": [
+            {"ds": ds, "yhat": yhat, "lower": lower, "upper": upper}
+            for ds, yhat, lower, upper in zip(days, *columns, strict=True)
+        ],
+        "assumptions": said,
+    }
+
+
+def trainer(holdout: int, clock: Callable[[], datetime]) -> Callable[[Series, str], Trained]:
+    """A `fit` for the service that trains here and now; Prophet is imported at the first call."""
+
+    def fit(series: Series, history: str) -> Trained:
+        from functions.forecasting.domain.training import train
+
+        return train(series, history=history, holdout=holdout, now=clock())
+
+    return fit

@@ -1,7 +1,21 @@
 """Run-time settings of the forecasting leaf."""
 
+from pydantic import Field
+
 from layers.runtime.settings import Settings
 
 
 class ForecastingSettings(Settings):
     """Read from the environment of each forecasting function."""
+
+    forecasts_table: str = Field("", description="table of cached forecasts and of fits on the spot")
+    user_pool_client: str = Field("", description="app client that the page signs in with")
+    user_pool_endpoint: str = Field("", description="URL of the user pool's API that the page calls; empty: the one of AWS")
+    cache_hours: int = Field(24 * 7, description="how long a cached forecast is kept, hours")
+    freshness_seconds: float = Field(
+        1.0, description="how long memory is trusted before model version and history are looked up again, seconds"
+    )
+    memory_answers: int = Field(500, description="answers kept in a container's memory, count")
+    holdout_days: int = Field(56, description="days held out for the reported backtest, days")
+    shard_series: int = Field(50, description="series that one training call takes, count")
+    fit_lease_seconds: int = Field(25, description="how long a fit on the spot is claimed, seconds")

@@ -1,0 +1,239 @@
+"""What goes in and out of the forecasting leaf: events, requests, answers."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
+
+Horizon = Annotated[int, Field(ge=1, le=365, description="days after the last observation", examples=[42])]
+Level = Annotated[float, Field(ge=0.5, le=0.99, description="share of days the interval should hold", examples=[0.95])]
+SeriesId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$", examples=["store-001"])]
+
+MAX_BATCH = 100
+MAX_FITS = 10
+
+
+class Answer(BaseModel):
+    """Base of what the API sends; unknown fields are an error of ours."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelSummary(Answer):
+    """Which model a series has; `skill` is 1 - WAPE / WAPE of the best baseline on the held-out days."""
+
+    kind: str = Field(examples=["prophet"])
+    version: str = Field(examples=["4f1c2a9be0d3417a"])
+    skill: float | None = Field(examples=[0.21])
+
+
+class SeriesItem(Answer):
+    """A row of the catalog."""
+
+    series_id: SeriesId
+    first_ds: date
+    last_ds: date
+    observations: int = Field(ge=0, examples=[780])
+    model: ModelSummary | None
+
+
+class SeriesPage(Answer):
+    """Rows in order of their id; `next_cursor` is null on the last page."""
+
+    items: list[SeriesItem]
+    next_cursor: str | None
+
+
+class HistoryPoint(Answer):
+    """An observed day; `y` is null when nothing is known of it."""
+
+    ds: date
+    y: float | None
+
+
+class History(Answer):
+    """Observed days."""
+
+    series_id: SeriesId
+    points: list[HistoryPoint]
+
+
+class ModelInfo(Answer):
+    """The model that answered."""
+
+    kind: str = Field(examples=["prophet"])
+    version: str = Field(examples=["4f1c2a9be0d3417a"])
+    trained_at: datetime
+
+
+class BacktestReport(Answer):
+    """How the model did on held-out days; null where there were none or nothing was sold."""
+
+    start: date
+    end: date
+    rmspe: float | None
+    wape: float | None
+    bias: float | None
+    coverage: float | None = Field(description="share of open days within the 95 % interval")
+    baseline: str
+    baseline_wape: float | None
+    skill: float | None
+
+
+class RegressorInfo(Answer):
+    """A regressor that may be given for future days."""
+
+    name: str = Field(examples=["promo"])
+    kind: Literal["binary", "numeric"]
+    future_known_until: date | None
+    used: bool = Field(description="whether the model of this series uses it")
+
+
+class Point(Answer):
+    """A day of the horizon, in the unit of the history."""
+
+    ds: date
+    yhat: float
+    lower: float
+    upper: float
+
+
+class Forecast(Answer):
+    """Forecast of one series."""
+
+    series_id: SeriesId
+    horizon: int
+    level: float
+    model: ModelInfo
+    backtest: BacktestReport | None
+    regressors: list[RegressorInfo]
+    points: list[Point]
+    assumptions: list[str] = Field(examples=[["promo: unknown from 2015-08-01, taken as 0"]])
+
+
+class SimilarItem(Answer):
+    """A series of like shape; distance 0 is the same shape."""
+
+    series_id: SeriesId
+    distance: float
+    shared: str = Field(description="the trait that both share most closely", examples=["week shape"])
+
+
+class SimilarSeries(Answer):
+    """Nearest series first."""
+
+    series_id: SeriesId
+    items: list[SimilarItem]
+
+
+class BatchItem(BaseModel):
+    """One question. Name a series, or `like` and `scale` for a store that the system does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(min_length=1, max_length=128, examples=["plan-a"])
+    series_id: SeriesId | None = None
+    like: SeriesId | None = None
+    scale: FiniteFloat | None = Field(None, gt=0, le=1e6, description="sales of the new store / sales of `like`")
+    horizon: Horizon = 42
+    level: Level = 0.95
+    future: dict[str, list[FiniteFloat]] = Field(
+        default_factory=dict,
+        description="`open` (0 or 1) or a regressor: one value a day of the horizon",
+        examples=[{"promo": [1, 1, 0]}],
+    )
+
+
+class BatchRequest(BaseModel):
+    """At most 100 questions."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"items": [{"id": "plan-a", "series_id": "store-001", "horizon": 3, "future": {"promo": [1, 1, 0]}}]}
+            ]
+        },
+    )
+
+    items: list[BatchItem] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details; `field` names what was wrong in the request."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["urn:trefoil:not-found"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["series store-999 does not exist"])
+    field: str | None = None
+    retry_after: int | None = Field(None, description="seconds")
+
+
+class BatchResult(Answer):
+    """Either `forecast` or `problem`."""
+
+    id: str
+    forecast: Forecast | None = None
+    problem: Problem | None = None
+
+
+class BatchAnswer(Answer):
+    """Results in the order of the questions."""
+
+    items: list[BatchResult]
+
+
+class PlanEvent(BaseModel):
+    """What starts training: the schedule's time, or a person who wants every series refitted."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    scheduled_at: AwareDatetime | None = None
+    force: bool = False
+    execution: str = Field("", description="name of the execution, the same when a call of it is retried")
+
+
+class Planned(BaseModel):
+    """Output of `plan`, input of `publish`; `error` is added by the state machine when something failed."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    status: Literal["planned", "skipped", "empty"]
+    run_id: str
+    plan_bucket: str
+    plan_key: str
+    error: dict[str, Any] | None = None
+
+
+class Shard(BaseModel):
+    """One element of the plan: series to train for a version; `execution` is the one that planned it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    run_id: str
+    version: str
+    number: int
+    series: dict[str, str] = Field(description="series id -> hash of its history when planned")
+    execution: str = ""
+
+
+class ModelEntry(BaseModel):
+    """Where the model of a series lies, in a version's index."""
+
+    key: str
+    sha256: str
+    bytes: int
+    history: str
+    kind: str
+    skill: float | None
+
+
+class ShardResult(BaseModel):
+    """What a shard trained."""
+
+    entries: dict[str, ModelEntry]
+    failed: dict[str, str]
+    gb_seconds: float

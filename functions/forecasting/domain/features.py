@@ -1,0 +1,122 @@
+"""Regressors that follow from the calendar, the openings and the file's own columns.
+
+A design is a list of column names, and each name says how it is computed, so a stored model needs no code of its own:
+`x:promo` a column of the file, `wd3:promo` the same on Thursdays only, `before_closed`, `after_closed`, `reopened`,
+and `edge:...` the days around the turn and the middle of the month, where wages are paid.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from functions.forecasting.domain.frame import Frame, kind_of, weekdays
+from functions.forecasting.domain.series import Days, Floats
+
+EDGES: Final = {"first": (0, 1), "start": (1, 4), "middle": (14, 17), "end": (-3, 0), "last": (-1, 0)}
+MIN_DAYS: Final = 5
+OUTCOME: Final = 0.85
+
+Scale = Mapping[str, tuple[float, float]]
+
+
+def groups(frame: Frame, rows: Floats) -> dict[str, list[str]]:
+    """Columns that can be learned from the days `rows` (n,) bool, by group: file, weekday, closed, month."""
+    mask = rows.astype(bool)
+    usable = [name for name in frame.x if _varies(frame.x[name][mask]) and not _outcome(frame, name, mask)]
+    found = {"file": [f"x:{name}" for name in usable], "weekday": [], "closed": [], "month": []}
+    weekday = weekdays(frame.days)
+    for name in usable:
+        on = frame.x[name] > 0
+        if kind_of(frame.x[name]) == "binary" and on[mask].mean() > 0.1:
+            counts = [int((on & mask & (weekday == w)).sum()) for w in range(7)]
+            found["weekday"] += [f"wd{w}:{name}" for w in range(7) if counts[w] >= MIN_DAYS]
+    if _varies(frame.open):
+        found["closed"] = ["before_closed", "after_closed", "reopened"]
+    found["month"] = [f"edge:{name}" for name in EDGES]
+    return {
+        group: [column for column in columns if _varies(_column(frame, column)[mask])]
+        for group, columns in found.items()
+    }
+
+
+def outcomes(frame: Frame, rows: Floats) -> tuple[str, ...]:
+    """File columns that follow the sales so closely that they must be another measure of them."""
+    return tuple(name for name in frame.x if _outcome(frame, name, rows.astype(bool)))
+
+
+def scales(frame: Frame, columns: Sequence[str], rows: Floats) -> dict[str, tuple[float, float]]:
+    """Mean and deviation of each numeric file column over `rows`; indicators stay as they are."""
+    mask = rows.astype(bool)
+    chosen = {}
+    for column in columns:
+        values = _column(frame, column)[mask]
+        if column.startswith("x:") and kind_of(values) == "numeric":
+            chosen[column] = (float(values.mean()), float(values.std()) or 1.0)
+    return chosen
+
+
+def matrix(frame: Frame, columns: Sequence[str], scale: Scale) -> Floats:
+    """The design, shape (days, columns)."""
+    design = np.empty((len(frame.days), len(columns)))
+    for i, column in enumerate(columns):
+        mean, deviation = scale.get(column, (0.0, 1.0))
+        design[:, i] = (_column(frame, column) - mean) / deviation
+    return design
+
+
+def fourier(days: Days, period: float, order: int) -> Floats:
+    """Sine and cosine of `order` harmonics, as Prophet lays them out; shape (days, 2 * order)."""
+    t = days.astype("datetime64[D]").astype(np.int64)[:, None] * 2.0 * np.pi * np.arange(1, order + 1) / period
+    return np.stack([np.sin(t), np.cos(t)], axis=2).reshape(len(days), -1)
+
+
+def _varies(values: Floats) -> bool:
+    if len(values) == 0:
+        return False
+    usual = np.median(values)
+    return int((values != usual).sum()) >= MIN_DAYS
+
+
+def _outcome(frame: Frame, name: str, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> bool:
+    """Whether a numeric column is another measure of the sales (customers, transactions), unknown beforehand."""
+    values = frame.x[name]
+    rows = mask & (frame.y > 0) & (values > 0)
+    if kind_of(values) == "binary" or rows.sum() < 3 * MIN_DAYS:
+        return False
+    pair = np.stack([np.log(values[rows]), np.log(frame.y[rows])])
+    if min(pair.std(axis=1)) < 1e-9:
+        return False
+    return bool(abs(np.corrcoef(pair)[0, 1]) > OUTCOME)
+
+
+def _column(frame: Frame, column: str) -> Floats:
+    kind, _, name = column.partition(":")
+    if kind == "x":
+        return frame.x[name]
+    if kind.startswith("wd"):
+        return frame.x[name] * (weekdays(frame.days) == int(kind[2:]))
+    if kind == "edge":
+        return _edge(frame.days, *EDGES[name])
+    shifted = {"before_closed": _shift(frame.open, -1), "after_closed": _shift(frame.open, 1)}
+    if kind == "reopened":
+        return ((shifted["after_closed"] == 0) & (_shift(frame.open, 2) == 0) & (frame.open > 0)).astype(float)
+    return ((shifted[kind] == 0) & (frame.open > 0)).astype(float)
+
+
+def _shift(values: Floats, by: int) -> Floats:
+    moved = np.ones(len(values))
+    if by > 0:
+        moved[by:] = values[:-by]
+    else:
+        moved[:by] = values[-by:]
+    return moved
+
+
+def _edge(days: Days, low: int, high: int) -> Floats:
+    month = days.astype("datetime64[M]")
+    since = (days - month.astype("datetime64[D]")).astype(np.int64)
+    if low >= 0:
+        return ((since >= low) & (since < high)).astype(float)
+    left = ((month + 1).astype("datetime64[D]") - days).astype(np.int64)
+    return (left <= -low).astype(float)

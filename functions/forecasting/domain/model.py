@@ -1,0 +1,117 @@
+"""A trained series: which kind won, its parameters, how wide its intervals are, and how it did."""
+
+from typing import Final, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from functions.forecasting.domain import additive, baselines
+from functions.forecasting.domain.additive import Additive
+from functions.forecasting.domain.frame import Frame
+from functions.forecasting.domain.series import Floats
+
+PROPHET: Final = "prophet"
+PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
+
+Scale = Literal["log", "linear"]
+
+
+class Backtest(BaseModel):
+    """Figures of the last days held out, from a model fitted and chosen before them; None where nothing was sold."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: str
+    end: str
+    rmspe: float | None
+    wape: float | None
+    bias: float | None
+    coverage: float | None
+    baseline: str
+    baseline_wape: float | None
+    skill: float | None
+
+
+class Interval(BaseModel):
+    """Quantiles of past errors at `PROBABILITIES`: of log(sales / forecast), or of sales - forecast when `linear`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    scale: Scale
+    quantiles: tuple[float, ...]
+
+
+class Trained(BaseModel):
+    """The model of one series, complete: with its history it answers without Prophet or pandas."""
+
+    model_config = ConfigDict(frozen=True)
+
+    series_id: str
+    history: str
+    kind: str
+    trained_at: str
+    additive: Additive | None
+    interval: Interval
+    backtest: Backtest | None
+    regressors: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+class Prediction(BaseModel):
+    """Arrays over the days of the horizon, all at least zero."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
+
+    yhat: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+def middle(kind: str, fitted: Additive | None, frame: Frame, start: int) -> Floats:
+    """Point forecast of the rows from `start` on, closed days zero; shape (days - start,)."""
+    if kind == PROPHET and fitted is not None:
+        return additive.predict(fitted, frame)[start:]
+    return baselines.predict(kind, frame, start)
+
+
+def measure(y: Floats, yhat: Floats, opened: Floats) -> Interval:
+    """Quantiles of the errors of past forecasts, all arrays (n,); with few errors the tails are the extremes."""
+    known = np.isfinite(y) & (opened > 0)
+    y, yhat = y[known], yhat[known]
+    positive = (y > 0) & (yhat > 0)
+    scale: Scale = "log" if len(y) and positive.mean() > 0.95 else "linear"
+    errors = np.sort(np.log(y[positive] / yhat[positive]) if scale == "log" else y - yhat)
+    if not len(errors):
+        return Interval(scale="linear", quantiles=(0.0,) * len(PROBABILITIES))
+    # The (n + 1) rule of conformal prediction: each side errs on the wide side by one observation.
+    n = len(errors)
+    position = np.where(PROBABILITIES < 0.5, PROBABILITIES * (n + 1) - 1, PROBABILITIES * (n + 1) - 1)
+    return Interval(scale=scale, quantiles=tuple(np.interp(position, np.arange(n), errors).tolist()))
+
+
+def interval(model: Interval, yhat: Floats, level: float, widen: Floats | float = 1.0) -> tuple[Floats, Floats]:
+    """Lower and upper bound around `yhat` (n,) at `level` (.5 to .99); `widen` stretches both sides."""
+    low, high = (float(np.interp(p, PROBABILITIES, model.quantiles)) for p in ((1 - level) / 2, (1 + level) / 2))
+    low, high = min(low, 0.0), max(high, 0.0)
+    if model.scale == "log":
+        return yhat * np.exp(low * widen), yhat * np.exp(high * widen)
+    return np.maximum(yhat + low * widen, 0.0), np.where(yhat + high * widen > 0, yhat + high * widen, 0.0)
+
+
+def forecast(trained: Trained, frame: Frame, level: float) -> Prediction:
+    """Forecast of the frame's horizon with its interval at `level`."""
+    start = frame.start
+    yhat = middle(trained.kind, trained.additive, frame, start)
+    lower, upper = interval(trained.interval, yhat, level, _widening(trained, frame))
+    opened = frame.open[start:] > 0
+    return Prediction(yhat=yhat, lower=np.where(opened, lower, 0.0), upper=np.where(opened, upper, 0.0))
+
+
+def _widening(trained: Trained, frame: Frame) -> Floats | float:
+    """Beyond the horizon that errors were measured on, the trend may turn: stretch by its share of the variance."""
+    if trained.additive is None or trained.interval.scale != "log":
+        return 1.0
+    ahead = np.arange(1, len(frame.days) - frame.start + 1, dtype=float)
+    drift = additive.spread(trained.additive, ahead)
+    noise = max(trained.additive.sigma * trained.additive.y_scale, 1e-6)
+    return np.sqrt(1.0 + (drift / noise) ** 2)

@@ -1,0 +1,237 @@
+"""Sales files: CSV (also gzipped) or Parquet in, series and rejected rows out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
+
+import numpy as np
+
+from functions.forecasting.domain.series import MAX_DAYS, Series, check_id
+from layers.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Preset = Literal["auto", "generic", "rossmann"]
+
+ROSSMANN: Final = {
+    "Store": "series_id",
+    "Date": "ds",
+    "Sales": "y",
+    "Open": "open",
+    "Promo": "promo",
+    "StateHoliday": "state_holiday",
+    "SchoolHoliday": "school_holiday",
+}
+MAX_CATEGORIES: Final = 12
+NOTHING: Final = ("", "0", "none", "no", "false", "nan")
+TRUTH: Final = {"true": "1", "false": "0", "yes": "1", "no": "0"}
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A data row (from 0) that is left out, and why."""
+
+    row: int
+    series_id: str
+    reason: str
+
+
+@dataclass
+class Parsed:
+    """What a file held; `ignored` are columns that are neither numbers nor few categories."""
+
+    series: list[Series] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    rows: int = 0
+
+
+def read(source: BinaryIO, name: str, *, preset: Preset = "auto", stamp: int = 0) -> Parsed:
+    """Parse a file called `name`; `stamp` is when it arrived, in seconds since 1970.
+
+    Raises InputError when it cannot be read at all, has no row, or lacks a needed column.
+    """
+    table, numbers, broken = _open(source, name)
+    frame = _renamed(table, name, preset)
+    parsed = Parsed(rows=len(numbers) + len(broken))
+    parsed.rejected += [Rejection(row, "", "has another number of columns than the header") for row in broken]
+    if not len(frame):
+        raise InputError("has no data row", file=name)
+    ids, days, y, opened, bad = _required(frame, name)
+    regressors, parsed.ignored = _regressors(frame)
+    for position, reason in bad.items():
+        parsed.rejected.append(Rejection(int(numbers[position]), str(ids[position]), reason))
+    good = np.ones(len(frame), bool)
+    good[list(bad)] = False
+    order = np.flatnonzero(good)
+    codes = np.unique(ids[order], return_inverse=True)[1] if len(order) else np.zeros(0, int)
+    order = order[np.lexsort((days[order], codes))]
+    edges = np.flatnonzero(ids[order][1:] != ids[order][:-1]) + 1
+    for rows in np.split(order, edges) if len(order) else []:
+        columns = {"y": y, "open": opened, **regressors}
+        outcome = _one(str(ids[rows[0]]), days[rows], {k: v[rows] for k, v in columns.items() if v is not None}, stamp)
+        if isinstance(outcome, Series):
+            parsed.series.append(outcome)
+        else:
+            parsed.rejected += [
+                Rejection(int(numbers[rows[i]]), str(ids[rows[0]]), reason(numbers[rows])) for i, reason in outcome
+            ]
+    return parsed
+
+
+def _one(series_id: str, days: np.ndarray, columns: dict[str, np.ndarray], stamp: int) -> Any:
+    twice = np.flatnonzero(days[1:] == days[:-1])
+    if len(twice):
+        i = int(twice[0])
+
+        def reason(numbers: np.ndarray) -> str:
+            return f"series left out: {days[i]} comes twice, in rows {numbers[i]} and {numbers[i + 1]}"
+
+        return [(i, reason), (i + 1, reason)]
+    size = int((days[-1] - days[0]).astype(int)) + 1
+    if size > MAX_DAYS:
+        return [(len(days) - 1, lambda _: f"series left out: spans {size} days, more than {MAX_DAYS}")]
+    at = (days - days[0]).astype(int)
+
+    def dense(values: np.ndarray) -> np.ndarray:
+        wide = np.full(size, np.nan)
+        wide[at] = values
+        return wide
+
+    laid = {name: dense(values) for name, values in columns.items()}
+    stamps = np.zeros(size, np.int64)
+    stamps[at] = stamp
+    y, opened = laid.pop("y"), laid.pop("open", None)
+    kept = {name: values for name, values in laid.items() if np.isfinite(values).any()}
+    return Series(series_id, days[0], y, opened, kept, stamps)
+
+
+def _open(source: BinaryIO, name: str) -> tuple["pa.Table", np.ndarray, list[int]]:
+    """The table with every CSV value as text, the number of each row in the file, and rows of a wrong width."""
+    import pyarrow as pa
+    import pyarrow.csv as csv
+    import pyarrow.parquet as parquet
+
+    try:
+        if PurePath(name).suffix.lower() in {".parquet", ".pq"}:
+            table = parquet.read_table(pa.PythonFile(source, mode="r"))
+            return table, np.arange(table.num_rows), []
+        stream = pa.PythonFile(source, mode="r")
+        body = pa.CompressedInputStream(stream, "gzip").read() if name.lower().endswith(".gz") else stream.read()
+        body = body.removeprefix(b"\xef\xbb\xbf")
+        if not body.strip():
+            raise InputError("is empty", file=name)
+        broken: list[int] = []
+
+        def skip(row: Any) -> str:
+            broken.append(int(row.number) - 2)
+            return "skip"
+
+        header = body.split(b"\n", 1)[0]
+        delimiter = max((",", ";", "\t"), key=lambda d: header.count(d.encode()))
+        names = csv.open_csv(
+            pa.BufferReader(header + b"\n"), parse_options=csv.ParseOptions(delimiter=delimiter)
+        ).schema.names
+        table = csv.read_csv(
+            pa.BufferReader(body),
+            read_options=csv.ReadOptions(use_threads=False),
+            parse_options=csv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip),
+            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+    except (pa.ArrowInvalid, OSError, EOFError, UnicodeDecodeError) as exc:
+        first = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        raise InputError(f"cannot be read: {first}", file=name) from exc
+    total = table.num_rows + len(broken)
+    return table, np.setdiff1d(np.arange(total), broken), sorted(broken)
+
+
+def _renamed(table: "pa.Table", name: str, preset: Preset) -> "pd.DataFrame":
+    names = table.column_names
+    if preset == "auto":
+        preset = "rossmann" if {"Store", "Date", "Sales"} <= set(names) and "ds" not in names else "generic"
+    if preset == "rossmann":
+        for needed in ("Store", "Date", "Sales"):
+            if needed not in names:
+                raise InputError("column is missing", file=name, field=needed)
+        kept = [column for column in names if column in ROSSMANN]
+        return table.select(kept).rename_columns([ROSSMANN[column] for column in kept]).to_pandas()
+    for needed in ("ds", "y"):
+        if needed not in names:
+            raise InputError(f"column is missing; there are {', '.join(names)}", file=name, field=needed)
+    if len(set(names)) < len(names):
+        raise InputError("a column name comes twice", file=name)
+    return table.to_pandas()
+
+
+def _text(column: "pd.Series[Any]") -> "pd.Series[str]":
+    return column.astype("string").fillna("").str.strip()
+
+
+def _number(column: "pd.Series[Any]") -> tuple[np.ndarray, np.ndarray]:
+    """Values with NaN for unknown, and where a text is not a number."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        values = column.to_numpy(dtype=float, na_value=np.nan)
+        return values, np.isinf(values)
+    text = _text(column)
+    values = pd.to_numeric(text.str.lower().replace(TRUTH), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    empty = text.str.lower().isin(["", "nan", "na", "null"]).to_numpy(dtype=bool)
+    return np.where(np.isinf(values), np.nan, values), ~np.isfinite(values) & ~empty
+
+
+def _required(
+    frame: "pd.DataFrame", name: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, dict[int, str]]:
+    import pandas as pd
+
+    stem = PurePath(name).name.split(".")[0] or "series"
+    ids = _text(frame["series_id"]).to_numpy(dtype=object) if "series_id" in frame else np.full(len(frame), stem, object)
+    parsed = pd.to_datetime(frame["ds"], errors="coerce", **({} if frame["ds"].dtype.kind == "M" else {"format": "ISO8601"}))
+    days = parsed.to_numpy().astype("datetime64[D]")
+    y, y_bad = _number(frame["y"])
+    bad: dict[int, str] = dict.fromkeys(np.flatnonzero(np.isnat(days)).tolist(), "ds is not a date like 2024-12-31")
+    bad |= dict.fromkeys(np.flatnonzero(y_bad).tolist(), "y is not a finite number")
+    opened = None
+    if "open" in frame:
+        opened, open_bad = _number(frame["open"])
+        open_bad = open_bad | (np.isfinite(opened) & ~np.isin(opened, (0.0, 1.0)))
+        bad |= dict.fromkeys(np.flatnonzero(open_bad).tolist(), "open is neither 0 nor 1")
+    unique, codes = np.unique(ids.astype(str), return_inverse=True)
+    for i, series_id in enumerate(unique):
+        try:
+            check_id(str(series_id))
+        except InputError as exc:
+            bad |= dict.fromkeys(np.flatnonzero(codes == i).tolist(), str(exc))
+    return ids.astype(str), days, y, opened, bad
+
+
+def _regressors(frame: "pd.DataFrame") -> tuple[dict[str, np.ndarray], list[str]]:
+    found: dict[str, np.ndarray] = {}
+    ignored = []
+    for column in frame.columns:
+        if column in {"series_id", "ds", "y", "open"} or not str(column).strip():
+            continue
+        values, bad = (np.zeros(0), np.ones(1, bool)) if frame[column].dtype.kind == "M" else _number(frame[column])
+        if not bad.any():
+            found[str(column)] = values
+        elif coded := dict(_categories(str(column), frame[column])):
+            found |= coded
+        else:
+            ignored.append(str(column))
+    return found, ignored
+
+
+def _categories(name: str, column: "pd.Series[Any]") -> Iterator[tuple[str, np.ndarray]]:
+    """One 0/1 column for every value but the usual one."""
+    text = _text(column)
+    counts = text.value_counts()
+    if not 2 <= len(counts) <= MAX_CATEGORIES:
+        return
+    nothing = [value for value in counts.index if value.lower() in NOTHING]
+    base = {str(v) for v in nothing} or {str(counts.index[0])}
+    for value in sorted(str(v) for v in counts.index if str(v) not in base):
+        yield f"{name}_{value}", (text == value).to_numpy(dtype=float)

@@ -1,0 +1,130 @@
+"""Files in `sales/` become one history object per series and a row of the catalog."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO, Final, Protocol
+
+from functions.forecasting.catalog import Catalog, Row, history_key, row_of
+from functions.forecasting.domain import series as domain
+from functions.forecasting.domain import tables
+from functions.forecasting.domain.series import Series
+from functions.forecasting.domain.tables import Rejection
+from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError
+from layers.storage.ledger import RunLedger
+
+JOB: Final = "forecasting-ingest"
+LEASE: Final = timedelta(minutes=16)
+TRIES: Final = 20
+WRITERS: Final = 16
+
+
+class Lake(Protocol):
+    """The lake bucket."""
+
+    def get_tagged(self, key: str) -> tuple[bytes, str]: ...
+    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str: ...
+    def open(self, key: str) -> BinaryIO: ...
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of a file; `status` is done, skipped (seen before) or failed (cannot be read)."""
+
+    key: str
+    status: str
+    rows: int = 0
+    series: int = 0
+    rejected: int = 0
+    detail: str = ""
+
+
+class IngestService:
+    """Merges files into histories; the same file twice changes nothing."""
+
+    def __init__(self, lake: Lake, catalog: Catalog, ledger: RunLedger, clock: Callable[[], datetime]) -> None:
+        self._lake, self._catalog, self._ledger, self._clock = lake, catalog, ledger, clock
+
+    def ingest(self, key: str, *, etag: str = "", arrived: datetime | None = None) -> Ingested:
+        """Read one file. One that cannot be read is recorded as failed; trouble with storage raises."""
+        moment = arrived or self._clock()
+        claim = self._ledger.claim(JOB, key, fingerprint=etag or moment.isoformat(), lease=LEASE)
+        if not claim.granted:
+            return Ingested(key, "skipped", detail=f"run {claim.run.run_id} is {claim.run.outcome}")
+        try:
+            with self._lake.open(key) as source:
+                parsed = tables.read(source, key.rsplit("/", 1)[-1], stamp=int(moment.timestamp()))
+        except InputError as exc:
+            self._ledger.finish(claim.run, "failed", detail=str(exc))
+            return Ingested(key, "failed", detail=str(exc))
+        rows, late = self._merge_all(parsed.series)
+        rejected = parsed.rejected + late
+        self._catalog.update(lambda standing: _put_rows(standing, rows))
+        if rejected:
+            self._record(claim.run.run_id, rejected)
+        counts = {"rows": parsed.rows, "series": len(rows), "rejected": len(rejected)}
+        self._ledger.finish(claim.run, "done", counts=counts, detail=_first(rejected))
+        return Ingested(key, "done", detail=_first(rejected), **counts)
+
+    def _merge_all(self, found: list[Series]) -> tuple[dict[str, Row], list[Rejection]]:
+        rows: dict[str, Row] = {}
+        rejected: list[Rejection] = []
+        with ThreadPoolExecutor(WRITERS) as pool:
+            for series, outcome in zip(found, pool.map(self._try_merge, found), strict=True):
+                if isinstance(outcome, Row):
+                    rows[series.series_id] = outcome
+                else:
+                    rejected.append(Rejection(-1, series.series_id, outcome))
+        return rows, rejected
+
+    def _try_merge(self, new: Series) -> Row | str:
+        try:
+            return self._merge(new)
+        except (InputError, CorruptError) as exc:
+            return str(exc)
+
+    def _merge(self, new: Series) -> Row:
+        key = history_key(new.series_id)
+        for _ in range(TRIES):
+            merged, condition = new, {"if_absent": True}
+            try:
+                standing, etag = self._lake.get_tagged(key)
+                merged, condition = domain.merge(domain.load(standing), new), {"if_match": etag}
+            except NotFoundError:
+                pass
+            body = domain.dump(merged)
+            try:
+                self._lake.put(key, body, **condition)  # type: ignore[arg-type]
+            except ConflictError:
+                continue
+            return row_of(merged, domain.content_hash(body))
+        raise ConflictError(f"{key} is being changed by too many at once")
+
+    def _record(self, run_id: str, rejected: list[Rejection]) -> None:
+        lines = [json.dumps({"row": r.row, "series_id": r.series_id, "reason": r.reason}) for r in rejected]
+        self._lake.put(f"plans/forecasting/rejected/{run_id}.jsonl", "\n".join(lines).encode())
+
+
+def _put_rows(standing: dict[str, Row], rows: dict[str, Row]) -> None:
+    for series_id, row in rows.items():
+        old = standing.get(series_id)
+        # Two files at once may finish in either order: the row that knows more days is the later one.
+        if old is None or (row.last_ds or "", row.observations) >= (old.last_ds or "", old.observations):
+            standing[series_id] = row.model_copy(update={"model": old.model if old else None})
+
+
+def _first(rejected: list[Rejection]) -> str:
+    return f"row {rejected[0].row}: {rejected[0].reason}" if rejected else ""
+
+
+def requested(event: dict[str, Any]) -> list[tuple[str, str, datetime | None]]:
+    """(key, etag, arrival) of each file an event names. Raises InputError for an event of another shape."""
+    if isinstance(keys := event.get("keys"), list) and all(isinstance(key, str) for key in keys):
+        return [(key, "", None) for key in keys]
+    try:
+        found = event["detail"]["object"]
+        return [(str(found["key"]), str(found.get("etag", "")), datetime.fromisoformat(event["time"]))]
+    except (KeyError, TypeError, ValueError) as exc:
+        raise InputError("the event names neither keys nor an object") from exc
