@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import console
+from cli import classifier, console
 from cli.simulate import simulate
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ def _root() -> None:
 
 
 app.command()(simulate)
+app.add_typer(classifier.app, name="classifier")
 
 
 def main() -> None:

@@ -1,0 +1,168 @@
+"""`trefoil classifier`: train on a file, score a file; no cloud needed."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.console import Json, progress, say
+from cli.output import replaced_directory
+from layers.runtime.errors import InputError
+
+app = typer.Typer(help="Train and apply a classifier on files.", no_args_is_help=True)
+
+
+@app.command()
+def train(
+    file: Annotated[
+        Path, typer.Argument(help="CSV (any usual delimiter, gzip or not) or Parquet file of labelled rows")
+    ],
+    out: Annotated[Path, typer.Option(help="directory to write the model and its report to; replaced whole")],
+    target: Annotated[str | None, typer.Option(help="column to predict; it has two values")] = None,
+    positive: Annotated[str | None, typer.Option(help="the value to find; the rarer one unless named")] = None,
+    features: Annotated[str | None, typer.Option(help="columns to learn from: A,B,.. or a list of the preset")] = None,
+    time_ordered: Annotated[bool, typer.Option("--time-ordered", help="the rows are in time order")] = False,
+    value: Annotated[float | None, typer.Option(min=0, help="what acting on a positive brings")] = None,
+    cost: Annotated[float | None, typer.Option(min=0, help="what acting on anybody costs")] = None,
+    preset: Annotated[str | None, typer.Option(help="a known file format: bank")] = None,
+    iterations: Annotated[int, typer.Option(min=1, max=500, help="candidates of the search")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same model")] = 0,
+    budget: Annotated[float, typer.Option(min=1, help="time budget, s; the search is cut to keep it")] = 600,
+    json_output: Json = False,
+) -> dict[str, Any]:
+    """Train a classifier on FILE and report how good it is on rows that nothing saw."""
+    from functions.classification import bundle, learning, records
+    from functions.classification.domain.training import Parameters
+
+    started = time.monotonic()
+    parameters = Parameters(iterations=iterations, seed=seed, budget_seconds=budget, **_money(value, cost))
+    columns, ragged = records.read_file(file)
+    target, chosen, refused = _columns(list(columns), str(file), target, features, preset)
+    try:
+        rows, named = learning.label({name: columns[name] for name in [*chosen, target]}, target, positive=positive)
+        with progress() as bar:
+            task = bar.add_task("searching", total=iterations)
+            package = learning.learn(
+                rows,
+                named,
+                parameters,
+                in_order=time_ordered,
+                refused=refused,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    except InputError as exc:
+        raise InputError(exc.args[0], file=str(file), row=exc.row, field=exc.field) from exc
+    with replaced_directory(out, inputs=[file]) as directory:
+        bundle.write_directory(
+            directory,
+            package.version,
+            package.files,
+            created_at=datetime.now(UTC),
+            data_hash=bundle.hash_columns(columns),
+            metrics=package.metrics,
+            libraries=package.libraries,
+            specification=package.trained.model.specification,
+        )
+    seconds = time.monotonic() - started
+    unlabelled = len(columns[target]) - len(rows.y)
+    _say_trained(package, out, seconds, rejected=ragged + unlabelled + package.report["rows"]["rejected"])
+    return package.report | {
+        "version": package.version,
+        "seconds": seconds,
+        "out": str(out),
+        "ragged": ragged,
+        "unlabelled": unlabelled,
+    }
+
+
+def _money(value: float | None, cost: float | None) -> dict[str, float | None]:
+    if (value is None) != (cost is None):
+        raise InputError("--value and --cost go together")
+    if value is not None and cost is not None and not 0 < cost < value:
+        raise InputError("--cost must be above 0 and below --value")
+    return {"value": value, "cost": cost}
+
+
+def _columns(
+    header: list[str], file: str, target: str | None, features: str | None, preset: str | None
+) -> tuple[str, list[str], list[str]]:
+    """(target, columns to learn from, columns refused)."""
+    from functions.classification.bundle import require
+    from functions.classification.presets import PRESETS, Preset
+
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"unknown preset {preset!r}; there is {', '.join(PRESETS)}", field="--preset")
+    known = PRESETS[preset] if preset else Preset(target="")
+    target = target or known.target
+    if not target:
+        raise InputError("name the column to predict with --target")
+    require(header, [target], file)
+    refused = [name for name in header if name in known.leaks]
+    if features is None:
+        return target, [name for name in header if name not in (*refused, target)], refused
+    lists = dict(known.feature_lists)
+    chosen = list(lists.get(features) or dict.fromkeys(name.strip() for name in features.split(",") if name.strip()))
+    require(header, chosen, file)
+    for name in chosen:
+        if name in known.leaks or name == target:
+            raise InputError("known only afterwards, so it may not be learnt from", file=file, field=name)
+    return target, chosen, refused
+
+
+def _say_trained(package: Any, out: Path, seconds: float, *, rejected: int) -> None:
+    from functions.classification.learning import summary_lines
+
+    report = package.report
+    rows, search = report["rows"], report["search"]
+    say(
+        f"{report['target']} = {report['positive']}: {report['base_rate']:.1%}"
+        f" of {sum(rows.values()) - rows['rejected']:,} rows"
+    )
+    say(f"measured on {rows['test']:,} rows that neither search, forest, calibration nor threshold saw:")
+    for line in summary_lines(package):
+        say(line)
+    for name, reason in report["dropped"].items():
+        say(f"left out: {name} ({reason})")
+    for name in report["refused"]:
+        say(f"refused: {name} (known only afterwards)")
+    if rejected:
+        say(f"rejected: {rejected:,} rows")
+    if search["cut_by_time_budget"]:
+        say(f"the time budget cut the search: {search['tried']} of {search['iterations']} candidates were tried")
+    say(f"model {package.version} in {out} after {seconds:.1f} s; see {out / 'report.png'}")
+
+
+@app.command()
+def score(
+    model_dir: Annotated[Path, typer.Argument(help="directory that `train` wrote")],
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet file with the model's columns")],
+    out: Annotated[Path, typer.Option(help="file to write: the same rows with probability and segment")],
+    json_output: Json = False,
+) -> dict[str, Any]:
+    """Add a probability and a segment to each row of FILE."""
+    from functions.classification.bundle import load_directory
+    from functions.classification.file_scoring import Counted, score_file
+
+    started = time.monotonic()
+    model = load_directory(model_dir)
+    counted = Counted()
+    with progress() as bar:
+        task = bar.add_task("rows scored", total=None)
+        for counted in score_file(model, file, out):
+            bar.update(task, completed=counted.scored)
+    seconds = time.monotonic() - started
+    rejected = counted.rows - counted.scored
+    say(f"{counted.scored:,} of {counted.rows:,} rows scored by model {model.version} in {seconds:.1f} s: {out}")
+    if rejected:
+        say(f"{rejected:,} rows could not be scored, the first: {counted.first_problem}")
+    return {
+        "rows": counted.rows,
+        "scored": counted.scored,
+        "rejected": rejected,
+        "first_problem": counted.first_problem,
+        "model_version": model.version,
+        "seconds": seconds,
+        "out": str(out),
+    }

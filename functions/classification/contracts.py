@@ -1,0 +1,105 @@
+"""What goes in and out: messages, results, and the specification that makes a model file usable."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+LEAF = "classification"
+MODEL_FILE = "model.onnx"
+
+Kind = Literal["number", "boolean", "category"]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Event(BaseModel):
+    """One message of the queue; `features` is checked against the model's schema, not here."""
+
+    model_config = ConfigDict(strict=True)
+
+    event_id: Identifier
+    user_id: Identifier
+    observed_at: AwareDatetime
+    features: dict[str, Any]
+
+
+class Result(_Frozen):
+    """One item of the Classifications table; times are UTC text with six digits of fraction."""
+
+    user_id: str
+    observed_at: str
+    event_id: str
+    probability: float
+    segment: str
+    model_version: str
+    classified_at: str
+    expires_at: int = Field(description="epoch seconds after which the table may drop the item")
+
+
+class Outcome(BaseModel):
+    """One line of `outcomes/`: the truth about an event, when it arrives."""
+
+    user_id: Identifier
+    observed_at: AwareDatetime
+    outcome: str | bool | int | float
+
+
+class Feature(_Frozen):
+    """One input column. `nullable` says whether training had nulls; categories outside the list count as unknown."""
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+    categories: tuple[str, ...] = ()
+
+
+class Segment(_Frozen):
+    """Probabilities from `low` up to, not including, `high`."""
+
+    name: str
+    low: float
+    high: float
+
+
+class Calibration(_Frozen):
+    """p = sigmoid(slope * logit(clip(score, floor, 1 - floor)) + intercept)."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    floor: float = 1e-3
+
+
+class Reference(_Frozen):
+    """Shares of the training rows per bin. Numbers: between `edges`, then missing. Categories: each, other, missing."""
+
+    edges: tuple[float, ...] = ()
+    shares: tuple[float, ...]
+
+
+class Split(_Frozen):
+    """Which rows this model never saw: those of a hash below `share`, or those observed after `until`."""
+
+    kind: Literal["hash", "time", "order"]
+    share: float
+    seed: int
+    until: datetime | None = None
+
+
+class Specification(_Frozen):
+    """All that serving needs beside the ONNX file; kept in the manifest's details."""
+
+    target: str
+    positive: str
+    negative: str
+    features: tuple[Feature, ...]
+    calibration: Calibration
+    threshold: float
+    base_rate: float
+    segments: tuple[Segment, ...]
+    references: tuple[Reference, ...]
+    score_reference: Reference
+    split: Split

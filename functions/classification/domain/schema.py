@@ -1,0 +1,184 @@
+"""From raw values to the model's inputs: the same code for training, files and messages.
+
+Columns are sequences of str, int, float, bool or None. An input array has shape (rows, 1): float32 for numbers and
+booleans (NaN where null), str for categories ("" where null).
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from functions.classification.contracts import Feature
+
+Columns = Mapping[str, Sequence[Any]]
+Inputs = dict[str, npt.NDArray[Any]]
+
+NULLS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
+BOOLEANS = {"true": 1.0, "false": 0.0}
+MAX_CATEGORIES = 50
+MIN_CATEGORY_ROWS = 5
+NUMERIC_SHARE = 0.95
+LARGEST = float(np.finfo(np.float32).max)
+IDENTIFIER = re.compile(r"(^|_)(id|uuid|guid|key)$|^index$", re.IGNORECASE)
+
+
+def text(value: Any) -> str:
+    """Canonical text of a raw value: None is "", 1.0 is "1", True is "true"."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
+    """Features of these columns, and the columns left out, each with its reason.
+
+    Left out: empty, constant, and what looks like an identifier (nearly all values differ and the column is text, runs
+    without gaps, rises row by row, or is named like one).
+    """
+    features, dropped = [], {}
+    for name, values in columns.items():
+        words = [text(value) for value in values]
+        present = [word for word in words if word.lower() not in NULLS]
+        reason = _useless(name, present)
+        if reason is None:
+            feature = _feature(name, words, present)
+            if feature.kind == "category" and not feature.categories:
+                reason = "looks like an identifier: nearly all values differ"
+            else:
+                features.append(feature)
+        if reason is not None:
+            dropped[name] = reason
+    return tuple(features), dropped
+
+
+def _feature(name: str, words: list[str], present: list[str]) -> Feature:
+    if {word.lower() for word in present} <= BOOLEANS.keys():
+        return Feature(name=name, kind="boolean", nullable=len(present) < len(words))
+    if _numeric_share(present) >= NUMERIC_SHARE:
+        return Feature(name=name, kind="number", nullable=len(present) < len(words))
+    counts = Counter(word for word in words if word)
+    floor = min(MIN_CATEGORY_ROWS, max(counts.values()))
+    frequent = [word for word, rows in counts.most_common(MAX_CATEGORIES) if rows >= floor and rows > 1]
+    return Feature(name=name, kind="category", nullable="" in words, categories=tuple(sorted(frequent)))
+
+
+def _useless(name: str, present: list[str]) -> str | None:
+    distinct = len(set(present))
+    if distinct == 0:
+        return "empty"
+    if distinct == 1:
+        return "constant"
+    if distinct < 0.5 * len(present) or len(present) < 20:
+        return None
+    if IDENTIFIER.search(name):
+        return "looks like an identifier: named like one and most values differ"
+    if _numeric_share(present) < NUMERIC_SHARE:
+        return "looks like an identifier: nearly all values differ" if distinct >= 0.95 * len(present) else None
+    if distinct < len(present):
+        return None
+    numbers = np.array([value for word in present if not math.isnan(value := _number(word))])
+    if not np.all(numbers == np.round(numbers)):
+        return None
+    gapless = np.ptp(numbers) + 1 == len(numbers)
+    rising = bool(np.all(np.diff(numbers) > 0))
+    return "looks like an identifier: whole numbers that never repeat" if gapless or rising else None
+
+
+def _numeric_share(present: list[str]) -> float:
+    return sum(not math.isnan(_number(word)) for word in present) / len(present)
+
+
+def _number(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        return math.nan
+    return value if abs(value) <= LARGEST and "_" not in word else math.nan
+
+
+def names(features: Sequence[Feature]) -> list[str]:
+    """Names of the model's inputs in order: `c<i>` per feature, then `m<i>` (is missing) if it is a nullable number."""
+    return [
+        name for i, feature in enumerate(features) for name in ([f"c{i}", f"m{i}"] if _marked(feature) else [f"c{i}"])
+    ]
+
+
+def _marked(feature: Feature) -> bool:
+    return feature.nullable and feature.kind != "category"
+
+
+def encode(columns: Columns, features: Sequence[Feature], *, typed: bool = False) -> tuple[Inputs, dict[int, str]]:
+    """The model's inputs, and for each row that cannot be scored the reason that names its feature.
+
+    `typed` values (messages) must be JSON numbers, booleans and strings; otherwise (files) text is read as what the
+    feature is. A bad row's inputs hold a placeholder. Raises KeyError for a missing column.
+    """
+    inputs: Inputs = {}
+    bad: dict[int, str] = {}
+    for i, feature in enumerate(features):
+        values = columns[feature.name]
+        read: Any = _categories if feature.kind == "category" else _numbers
+        inputs[f"c{i}"] = read(values, feature, bad, typed=typed).reshape(-1, 1)
+        if _marked(feature):
+            inputs[f"m{i}"] = np.isnan(inputs[f"c{i}"]).astype(np.float32)
+    return inputs, bad
+
+
+def _numbers(values: Sequence[Any], feature: Feature, bad: dict[int, str], *, typed: bool) -> npt.NDArray[np.float32]:
+    if feature.kind == "number" and (not typed or set(map(type, values)) <= {int, float}):
+        try:
+            fast = np.array(list(map(float, values)), dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            pass
+        else:
+            if bool(np.all(np.abs(fast) <= LARGEST)) and bool not in set(map(type, values)):
+                return fast.astype(np.float32)
+    out = np.zeros(len(values), dtype=np.float32)
+    for row, value in enumerate(values):
+        reason, number = _cell(value, feature, typed=typed)
+        out[row] = number
+        if reason:
+            bad.setdefault(row, f"{feature.name} {reason}")
+    return out
+
+
+def _cell(value: Any, feature: Feature, *, typed: bool) -> tuple[str | None, float]:
+    """(reason when bad, number) of one numeric or boolean cell."""
+    if value is None or (not typed and text(value).lower() in NULLS):
+        return (None, math.nan) if feature.nullable else ("is null, which training never had", 0.0)
+    if feature.kind == "boolean":
+        flag = BOOLEANS.get(text(value).lower()) if not typed or isinstance(value, bool) else None
+        return ("is not true or false", 0.0) if flag is None else (None, flag)
+    if isinstance(value, bool) or (typed and not isinstance(value, int | float)):
+        return "is not a number", 0.0
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return "is not a number", 0.0
+    return (None, number) if abs(number) <= LARGEST else ("is not a finite number", 0.0)
+
+
+def _categories(
+    values: Sequence[Any], feature: Feature, bad: dict[int, str], *, typed: bool
+) -> npt.NDArray[np.object_]:
+    if set(map(type, values)) == {str}:
+        words = list(map(str.strip, values))
+    else:
+        for row, value in enumerate(values):
+            if typed and value is not None and not isinstance(value, str):
+                bad.setdefault(row, f"{feature.name} is not a string")
+        words = list(map(text, values))
+    if not feature.nullable and "" in words:
+        for row, word in enumerate(words):
+            if not word and (values[row] is None or not typed):
+                bad.setdefault(row, f"{feature.name} is null, which training never had")
+    return np.array(words, dtype=object)

@@ -1,0 +1,62 @@
+"""A loaded model: numpy and onnxruntime, nothing else."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from functions.classification.contracts import Calibration, Segment, Specification
+from functions.classification.domain.schema import Inputs
+from layers.runtime.errors import CorruptError
+
+Floats = npt.NDArray[np.float64]
+
+
+class Model:
+    """An ONNX forest with its specification. Scoring is one vectorised call for any number of rows."""
+
+    def __init__(self, version: str, specification: Specification, body: bytes, *, threads: int = 1) -> None:
+        """Raises CorruptError when `body` is not a model."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
+        except Exception as exc:  # onnxruntime's errors have no common base
+            raise CorruptError(f"{version} is not an ONNX model") from exc
+        self.version = version
+        self.specification = specification
+
+    def score(self, inputs: Inputs) -> Floats:
+        """Calibrated probabilities, shape (rows,), from the arrays of `schema.encode`."""
+        if not len(next(iter(inputs.values()))):
+            return np.empty(0)
+        (raw,) = self._session.run(["probabilities"], inputs)
+        return calibrated(raw[:, 1], self.specification.calibration)
+
+    def segments(self, probabilities: Floats) -> list[str]:
+        """Name of the segment of each probability."""
+        return segment_names(probabilities, self.specification.segments)
+
+
+def calibrated(scores: npt.NDArray[np.floating], calibration: Calibration) -> Floats:
+    """Probabilities of raw forest scores (0 to 1): a straight line on the log-odds (Platt 1999)."""
+    clipped = np.clip(scores.astype(np.float64), calibration.floor, 1 - calibration.floor)
+    odds = calibration.slope * np.log(clipped / (1 - clipped)) + calibration.intercept
+    return 1.0 / (1.0 + np.exp(-odds))
+
+
+def segment_names(probabilities: Floats, segments: Sequence[Segment]) -> list[str]:
+    """`segments` lie in rising order without gaps."""
+    edges = np.array([segment.low for segment in segments[1:]])
+    labels = [segment.name for segment in segments]
+    return [labels[i] for i in np.searchsorted(edges, probabilities, side="right")]
+
+
+def make_segments(threshold: float, base_rate: float) -> tuple[Segment, ...]:
+    """`target` from the threshold up, `leave` below the base rate, `nurture` between; an empty one is left out."""
+    edge = min(base_rate, threshold)
+    bounds = (("leave", 0.0, edge), ("nurture", edge, threshold), ("target", threshold, math.inf))
+    return tuple(Segment(name=n, low=lo, high=min(hi, 1.0)) for n, lo, hi in bounds if lo < hi)

@@ -1,0 +1,227 @@
+"""Search, forest, calibration and thresholds, each on rows that the steps before did not see.
+
+Encoding, resampling and forest are one pipeline inside the search, so no synthetic row reaches a validation fold.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from imblearn.over_sampling import SMOTE
+from imblearn.pipeline import Pipeline as ResamplingPipeline
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ParameterSampler, StratifiedKFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from functions.classification.contracts import Calibration, Feature
+from functions.classification.domain import metrics
+from functions.classification.domain.schema import Inputs, names
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+SEARCH_TREES = 60
+DEFAULT: dict[str, Any] = {"leaf": 5, "features": "sqrt", "resample": "none", "recent": 1.0}
+SPACE: dict[str, list[Any]] = {
+    "leaf": [2, 3, 5, 8, 12, 20],
+    "features": ["sqrt", 0.15, 0.3, 0.5],
+    "resample": ["none", "balanced", "smote"],
+}
+
+
+class Parameters(BaseModel):
+    """How a model is made. Trees and leaves are capped so that it loads and answers fast."""
+
+    model_config = ConfigDict(frozen=True)
+
+    iterations: int = Field(16, ge=1, le=500, description="candidates of the randomised search")
+    seed: int = Field(0, ge=0)
+    folds: int = Field(3, ge=2)
+    trees: int = Field(200, ge=10, le=400)
+    leaves: int = Field(512, ge=8, le=2048, description="most leaves per tree")
+    search_rows: int = Field(12_000, description="most rows that the search looks at")
+    budget_seconds: float = Field(600, gt=0, description="the search stops so that the whole training fits in this")
+    value: float | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted pipeline (encoder and forest) and how it was found."""
+
+    pipeline: Pipeline
+    chosen: dict[str, Any]
+    tried: int
+    cut: bool
+    scores: list[float] = field(default_factory=list)
+
+
+def silent(done: int, total: int) -> None:
+    """Progress that nobody watches: `done` of `total` candidates."""
+
+
+def frame(inputs: Inputs, features: Sequence[Feature]) -> pd.DataFrame:
+    """The inputs as the frame that the pipelines take: one column per input, in order."""
+    return pd.DataFrame({name: pd.Series(inputs[name].ravel()) for name in names(features)})
+
+
+def fit(
+    rows: pd.DataFrame,
+    y: Bools,
+    features: Sequence[Feature],
+    parameters: Parameters,
+    *,
+    ordered: bool,
+    clock: Callable[[], float] = time.monotonic,
+    progress: Progress = silent,
+) -> Fitted:
+    """Search on `rows` (in time order when `ordered`), then fit the winner on all of them.
+
+    The search ends early when the next candidate would not fit in half the time budget; `cut` says so.
+    """
+    end = clock() + parameters.budget_seconds / 2
+    looked_at = _newest_or_random(len(rows), ordered, parameters)
+    few, few_y = rows.iloc[looked_at], y[looked_at]
+    folds = list(_folds(few_y, ordered, parameters))
+    candidates = _candidates(parameters, ordered)
+    scores: list[float] = []
+    slowest = 0.0
+    for candidate in candidates:
+        started = clock()
+        if scores and started + slowest > end:
+            break
+        scores.append(float(np.mean([_validate(few, few_y, s, v, candidate, features, parameters) for s, v in folds])))
+        slowest = max(slowest, clock() - started)
+        progress(len(scores), len(candidates))
+    chosen = candidates[int(np.argmax(scores))]
+    used = _recent(np.arange(len(rows)), chosen["recent"])
+    pipeline = _fit_one(rows.iloc[used], y[used], chosen, features, parameters, parameters.trees)
+    return Fitted(pipeline, chosen, len(scores), cut=len(scores) < len(candidates), scores=scores)
+
+
+def _newest_or_random(count: int, ordered: bool, parameters: Parameters) -> Rows:
+    if count <= parameters.search_rows:
+        return np.arange(count)
+    if ordered:
+        return np.arange(count - parameters.search_rows, count)
+    return np.sort(np.random.default_rng(parameters.seed).choice(count, parameters.search_rows, replace=False))
+
+
+def _folds(y: Bools, ordered: bool, parameters: Parameters) -> Any:
+    if ordered:
+        cuts = [int(len(y) * share) for share in (0.5, 0.75, 1.0)]
+        forward = [(np.arange(a), np.arange(a, b)) for a, b in pairwise(cuts)]
+        usable = [(s, v) for s, v in forward if 0 < y[s].sum() < len(s) and 0 < y[v].sum() < len(v)]
+        if usable:
+            return usable
+    splitter = StratifiedKFold(min(parameters.folds, int(y.sum())), shuffle=True, random_state=parameters.seed)
+    return splitter.split(np.zeros(len(y)), y)
+
+
+def _candidates(parameters: Parameters, ordered: bool) -> list[dict[str, Any]]:
+    space = SPACE | {"recent": [1.0, 0.5, 0.25] if ordered else [1.0]}
+    size = int(np.prod([len(options) for options in space.values()]))
+    drawn = ParameterSampler(space, min(parameters.iterations, size), random_state=parameters.seed)
+    return [DEFAULT, *(candidate for candidate in drawn if candidate != DEFAULT)][: parameters.iterations]
+
+
+def _recent(rows: Rows, share: float) -> Rows:
+    return rows[int(len(rows) * (1 - share)) :]
+
+
+def _validate(
+    rows: pd.DataFrame,
+    y: Bools,
+    seen: Rows,
+    unseen: Rows,
+    candidate: dict[str, Any],
+    features: Sequence[Feature],
+    parameters: Parameters,
+) -> float:
+    seen = _recent(seen, candidate["recent"])
+    if not 0 < y[seen].sum() < len(seen):
+        return 0.0
+    pipeline = _fit_one(rows.iloc[seen], y[seen], candidate, features, parameters, SEARCH_TREES)
+    return metrics.average_precision(y[unseen], pipeline.predict_proba(rows.iloc[unseen])[:, 1])
+
+
+def _fit_one(
+    rows: pd.DataFrame,
+    y: Bools,
+    candidate: dict[str, Any],
+    features: Sequence[Feature],
+    parameters: Parameters,
+    trees: int,
+) -> Pipeline:
+    forest = RandomForestClassifier(
+        trees,
+        min_samples_leaf=candidate["leaf"],
+        max_features=candidate["features"],
+        max_leaf_nodes=parameters.leaves,
+        class_weight="balanced_subsample" if candidate["resample"] == "balanced" else None,
+        random_state=parameters.seed,
+    )
+    neighbours = min(5, int(y.sum()) - 1)
+    smote = candidate["resample"] == "smote" and neighbours > 0
+    resample = SMOTE(k_neighbors=neighbours, random_state=parameters.seed) if smote else "passthrough"
+    fitted = ResamplingPipeline([("encode", encoder(features)), ("resample", resample), ("forest", forest)]).fit(
+        rows, y
+    )
+    return Pipeline([("encode", fitted["encode"]), ("forest", fitted["forest"])])
+
+
+def encoder(features: Sequence[Feature], *, scaled: bool = False) -> ColumnTransformer:
+    """One-hot of the known categories (others are all zero); median for missing numbers."""
+    words = {f"c{i}": list(f.categories) for i, f in enumerate(features) if f.kind == "category"}
+    numbers = [name for name in names(features) if name not in words]
+    number: Any = SimpleImputer(strategy="median")
+    if scaled:
+        number = Pipeline([("fill", number), ("scale", StandardScaler())])
+    one_hot = OneHotEncoder(
+        categories=list(words.values()), handle_unknown="ignore", sparse_output=False, dtype=np.float32
+    )
+    steps = [("numbers", number, numbers), ("words", one_hot, list(words))]
+    return ColumnTransformer([step for step in steps if step[2]])
+
+
+def fit_logistic(rows: pd.DataFrame, y: Bools, features: Sequence[Feature]) -> Pipeline:
+    """The baseline: logistic regression on the same columns, scaled."""
+    pipeline = Pipeline([("encode", encoder(features, scaled=True)), ("model", LogisticRegression(max_iter=500))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a baseline that has not quite converged is still one
+        return pipeline.fit(rows, y)
+
+
+def calibrate(scores: Floats, y: Bools) -> Calibration:
+    """Platt's map (1999) of forest scores to probabilities, fitted by Newton steps on his smoothed targets."""
+    floor = Calibration().floor
+    clipped = np.clip(scores, floor, 1 - floor)
+    x = np.log(clipped / (1 - clipped))
+    positives, negatives = int(y.sum()), int((~y).sum())
+    target = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    design = np.column_stack([x, np.ones_like(x)])
+    weights = np.array([1.0, 0.0])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-design @ weights))
+        # A weak pull towards slope 1 keeps the map rising when the calibration rows are few.
+        gradient = design.T @ (p - target) + np.array([weights[0] - 1.0, 0.0])
+        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.diag([1.0, 1e-9])
+        step = np.linalg.solve(hessian, gradient)
+        weights -= step
+        if np.abs(step).max() < 1e-10:
+            break
+    return Calibration(slope=max(float(weights[0]), 0.05), intercept=float(weights[1]), floor=floor)

@@ -1,0 +1,117 @@
+"""Score a file of any size: chunk by chunk, rows in their order."""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from functions.classification.bundle import require
+from functions.classification.domain.schema import encode
+from functions.classification.domain.scoring import Model
+from functions.classification.records import Chunk, Reader, open_table
+from layers.runtime.errors import InputError
+
+ADDED = ("probability", "segment")
+
+
+@dataclass
+class Counted:
+    """What became of the rows; `first_problem` names the first row (from 0) that could not be scored."""
+
+    rows: int = 0
+    scored: int = 0
+    first_problem: str | None = None
+
+
+class _Sink(Protocol):
+    def write(self, chunk: Chunk, probabilities: list[float | None], segments: list[str | None]) -> None: ...
+    def close(self) -> None: ...
+
+
+def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
+    """Write `source` to `out` with a probability and a segment per row, empty where there is none; yields progress.
+
+    CSV stays CSV with its delimiter (compressed if `out` ends in .gz); an `out` that ends in .parquet is Parquet.
+    Raises InputError when the file lacks a column of the model or has no rows.
+    """
+    counted = Counted()
+    try:
+        stream = source.open("rb")
+    except OSError as exc:
+        raise InputError(exc.strerror or "cannot be read", file=str(source)) from exc
+    with stream:
+        reader = open_table(stream, str(source))
+        require(reader.header, [f.name for f in model.specification.features], str(source))
+        for name in ADDED:
+            if name in reader.header:
+                raise InputError("the file already has this column", file=str(source), field=name)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = out.with_name(f".{out.name}.part")
+        try:
+            sink: _Sink = (
+                _ParquetSink(part) if out.suffix == ".parquet" else _CsvSink(part, reader, out.suffix == ".gz")
+            )
+            try:
+                for chunk in reader.chunks:
+                    sink.write(chunk, *_score(model, chunk, counted))
+                    yield counted
+            finally:
+                sink.close()
+            if counted.rows == 0:
+                raise InputError("the file has no rows", file=str(source))
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _score(model: Model, chunk: Chunk, counted: Counted) -> tuple[list[float | None], list[str | None]]:
+    inputs, bad = encode(chunk.columns, model.specification.features)
+    bad |= dict.fromkeys(chunk.ragged, "the number of fields differs from the header")
+    p = model.score(inputs)
+    probabilities: list[float | None] = p.tolist()
+    segments: list[str | None] = list(model.segments(p))
+    for row in bad:
+        probabilities[row] = segments[row] = None
+    if bad and counted.first_problem is None:
+        counted.first_problem = f"row {counted.rows + min(bad)}: {bad[min(bad)]}"
+    counted.rows += chunk.rows
+    counted.scored += chunk.rows - len(bad)
+    return probabilities, segments
+
+
+class _CsvSink:
+    def __init__(self, path: Path, reader: Reader, zipped: bool) -> None:
+        raw = gzip.GzipFile(path, "wb", compresslevel=4) if zipped else path.open("wb")
+        self._file = io.TextIOWrapper(raw, encoding="utf-8", newline="")
+        self._writer = csv.writer(self._file, delimiter=reader.delimiter or ",", lineterminator="\n")
+        self._writer.writerow([*reader.header, *ADDED])
+
+    def write(self, chunk: Chunk, probabilities: list[float | None], segments: list[str | None]) -> None:
+        self._writer.writerows(zip(*chunk.columns.values(), probabilities, segments, strict=True))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _ParquetSink:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+
+    def write(self, chunk: Chunk, probabilities: list[float | None], segments: list[str | None]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        table = chunk.arrow if chunk.arrow is not None else pa.table(chunk.columns)
+        table = table.append_column("probability", pa.array(probabilities, pa.float64()))
+        table = table.append_column("segment", pa.array(segments, pa.string()))
+        if self._writer is None:
+            self._writer = pyarrow.parquet.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()

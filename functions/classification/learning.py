@@ -1,0 +1,96 @@
+"""From columns of a table to a finished model: what the training function and the command line share."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from functions.classification.bundle import version_of
+from functions.classification.contracts import MODEL_FILE
+from functions.classification.domain import candidate
+from functions.classification.domain.candidate import Target, Trained
+from functions.classification.domain.plots import draw_report
+from functions.classification.domain.report import PEERS, make_report
+from functions.classification.domain.scoring import Model
+from functions.classification.domain.splits import Labelled
+from functions.classification.domain.training import Parameters, Progress, silent
+
+LIBRARIES = ("scikit-learn", "imbalanced-learn", "skl2onnx", "onnxruntime", "numpy")
+METRICS = ("roc_auc", "average_precision", "f1", "brier", "calibration_error", "threshold")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A candidate with its files, named by its content."""
+
+    version: str
+    trained: Trained
+    report: dict[str, Any]
+    files: dict[str, bytes]
+    libraries: dict[str, str]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The model's own figures."""
+        return {name: float(self.report[name]["model"]) for name in METRICS}
+
+
+def label(
+    columns: dict[str, list[Any]],
+    target: str,
+    *,
+    positive: str | None = None,
+    without: Sequence[str] = (),
+    times: Sequence[datetime | None] | None = None,
+) -> tuple[Labelled, Target]:
+    """Rows with a target, as labelled rows without the target and the columns in `without`. Raises InputError."""
+    values = columns[target]
+    named, codes = candidate.read_target(values, target, positive)
+    kept = np.flatnonzero(codes >= 0)
+    features = {name: column for name, column in columns.items() if name != target and name not in without}
+    rows = Labelled(features, codes == 1, times or [None] * len(values))
+    return (rows if len(kept) == len(values) else rows.take(kept)), named
+
+
+def learn(
+    rows: Labelled,
+    target: Target,
+    parameters: Parameters,
+    *,
+    in_order: bool = False,
+    champion: Model | None = None,
+    refused: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Package:
+    """Train a candidate, report on it and name it by its content."""
+    trained = candidate.train(rows, target, parameters, in_order=in_order, progress=progress)
+    found = make_report(trained, parameters, champion) | {"refused": list(refused)}
+    files = {
+        MODEL_FILE: trained.body,
+        "report.json": json.dumps(_finite(found), indent=1).encode(),
+        "report.png": draw_report(trained, found),
+    }
+    libraries = {name: version(name) for name in LIBRARIES}
+    return Package(version_of(trained.body, trained.model.specification), trained, found, files, libraries)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return value
+
+
+def summary_lines(package: Package) -> list[str]:
+    """The report as lines of text for a person."""
+    report = package.report
+    shown = [peer for peer in PEERS if report["roc_auc"][peer] is not None]
+    lines = [f"{'':18}" + "".join(f"{peer:>10}" for peer in shown)]
+    found = [metric for metric in (*METRICS, "profit") if metric in report]
+    return lines + [f"{m:18}" + "".join(f"{report[m][peer]:>10.3f}" for peer in shown) for m in found]

@@ -1,0 +1,133 @@
+"""Tables from CSV (any of the usual delimiters, gzip or not) and Parquet, as columns of raw values."""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from layers.runtime.errors import InputError
+
+DELIMITERS = ",;\t|"
+CHUNK = 20_000
+
+
+@dataclass
+class Chunk:
+    """Some rows: values by column, the rows (numbered within the chunk) whose field count is wrong, and for Parquet the
+    Arrow table that they came from."""
+
+    columns: dict[str, list[Any]]
+    rows: int
+    ragged: set[int] = field(default_factory=set)
+    arrow: Any = None
+
+
+@dataclass
+class Reader:
+    """A table being read: its header, its delimiter (None for Parquet) and its chunks."""
+
+    header: list[str]
+    delimiter: str | None
+    chunks: Iterator[Chunk]
+
+
+def open_table(stream: BinaryIO, name: str, *, size: int = CHUNK) -> Reader:
+    """Read `stream` in chunks of `size` rows; its first bytes tell the kind. Raises InputError that names the file."""
+    magic = stream.read(4)
+    stream.seek(0)
+    if not magic:
+        raise InputError("the file is empty", file=name)
+    if magic == b"PAR1":
+        return _open_parquet(stream, name, size)
+    plain = gzip.GzipFile(fileobj=stream) if magic[:2] == b"\x1f\x8b" else stream
+    return _open_csv(io.TextIOWrapper(plain, encoding="utf-8-sig", newline=""), name, size)
+
+
+def read_all(stream: BinaryIO, name: str) -> tuple[dict[str, list[Any]], int]:
+    """Every row of well-formed field count, and how many were not."""
+    reader = open_table(stream, name)
+    columns: dict[str, list[Any]] = {column: [] for column in reader.header}
+    ragged = 0
+    for chunk in reader.chunks:
+        ragged += len(chunk.ragged)
+        for column, values in chunk.columns.items():
+            columns[column].extend(value for i, value in enumerate(values) if i not in chunk.ragged)
+    return columns, ragged
+
+
+def read_file(path: Path) -> tuple[dict[str, list[Any]], int]:
+    """`read_all` of a file. Raises InputError when it cannot be opened."""
+    try:
+        with path.open("rb") as stream:
+            return read_all(stream, str(path))
+    except OSError as exc:
+        raise InputError(exc.strerror or "cannot be read", file=str(path)) from exc
+
+
+def _open_csv(lines: io.TextIOWrapper, name: str, size: int) -> Reader:
+    try:
+        first = lines.readline()
+    except (UnicodeDecodeError, OSError, EOFError) as exc:
+        raise InputError("is not a CSV or Parquet file in UTF-8", file=name) from exc
+    if "\x00" in first:
+        raise InputError("is not a CSV or Parquet file in UTF-8", file=name)
+    delimiter = max(DELIMITERS, key=_outside_quotes(first).count)
+    header = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
+    if not any(header):
+        raise InputError("has no header", file=name)
+    if len(set(header)) < len(header):
+        twice = next(column for column in header if header.count(column) > 1)
+        raise InputError("two columns have this name", file=name, field=twice)
+    return Reader(header, delimiter, _csv_chunks(csv.reader(lines, delimiter=delimiter), header, name, size))
+
+
+def _outside_quotes(line: str) -> str:
+    return "".join(line.split('"')[::2])
+
+
+def _csv_chunks(rows: Iterator[list[str]], header: list[str], name: str, size: int) -> Iterator[Chunk]:
+    width, done = len(header), 0
+    batch: list[list[str]] = []
+    ragged: set[int] = set()
+    try:
+        for row in rows:
+            if not row:
+                continue
+            if len(row) != width:
+                ragged.add(len(batch))
+                row = (row + [""] * width)[:width]
+            batch.append(row)
+            if len(batch) == size:
+                yield _chunk(header, batch, ragged)
+                done, batch, ragged = done + size, [], set()
+    except (csv.Error, UnicodeDecodeError, OSError, EOFError) as exc:
+        raise InputError(f"cannot be read further: {exc}", file=name, row=done + len(batch)) from exc
+    if batch:
+        yield _chunk(header, batch, ragged)
+
+
+def _chunk(header: list[str], batch: list[list[str]], ragged: set[int]) -> Chunk:
+    columns = dict(zip(header, map(list, zip(*batch, strict=True)), strict=True))
+    return Chunk(columns, len(batch), ragged)
+
+
+def _open_parquet(stream: BinaryIO, name: str, size: int) -> Reader:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.ParquetFile(stream)
+    except pyarrow.ArrowException as exc:
+        raise InputError("is not a readable Parquet file", file=name) from exc
+
+    def chunks() -> Iterator[Chunk]:
+        try:
+            for batch in table.iter_batches(batch_size=size):
+                yield Chunk(batch.to_pydict(), batch.num_rows, arrow=pyarrow.Table.from_batches([batch]))
+        except (pyarrow.ArrowException, OSError) as exc:
+            raise InputError("cannot be read further", file=name) from exc
+
+    return Reader(list(table.schema_arrow.names), None, chunks())
