@@ -7,7 +7,6 @@ from infra.data_stack import DataStack
 from infra.service_stack import ServiceStack
 from infra.settings import DeploySettings
 
-
 # The data stack refuses to drop what the service stack still uses.
 CONTEXT = {"@aws-cdk/core:defaultCrossStackReferences": "strong"}
 

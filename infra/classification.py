@@ -74,5 +74,7 @@ class Classification(Leaf):
             iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[train.function.function_arn])
         )
 
+        for function in (train, watch):
+            self.keep_failures(function)
         self.every("Hourly", "rate(1 hour)", watch.target)
         self.every("Weekly", deploy.classification_schedule, train.target)

@@ -120,7 +120,7 @@ class DataStack(Stack):
         )
         acknowledge(
             pool,
-            COG2="each user may enrol an authenticator app; an administrator creates every user, so forcing it is theirs to do",
+            COG2="each user may enrol an authenticator app; administrators make all users and may ask it of them",
             COG3="threat protection needs the Plus plan, priced per user, while this pool has no open sign-up",
             COG8="the Plus plan is priced per user and guards open sign-up, which this pool does not have",
         )

@@ -66,6 +66,7 @@ class Forecasting(Leaf):
         allow_items(api.role, data.registry, "GetItem")
         allow_items(api.role, data.forecasts, "GetItem", "PutItem", "DeleteItem")
 
+        self.keep_failures(ingest)
         self._on_arrival(ingest)
         self.machine = self.map_over_plan(plan, train, publish)
         self.every("Weekly", deploy.forecasting_schedule, self.machine)

@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -90,6 +91,10 @@ class Leaf(Construct):
             concurrency=self.stage.deploy.map_concurrency,
             log_retention=self.stage.deploy.log_retention,
         ).machine
+
+    def keep_failures(self, function: ImageFunction) -> None:
+        """After Lambda's own two retries, an asynchronous call that failed goes to the undelivered."""
+        function.target.configure_async_invoke(on_failure=destinations.SqsDestination(self.stage.undelivered))
 
     def every(self, id_: str, when: str, target: sfn.IStateMachine | lambda_.IFunction) -> None:
         """Start `target` on a schedule in the deployment's zone."""

@@ -22,7 +22,7 @@ NAMESPACE: Final = "Trefoil"
 
 
 class Monitoring(Construct):
-    """Functions inside a state machine are watched through it, all others by themselves."""
+    """A function that fails shows twice: in its errors, and in the run, the request or the message that it failed."""
 
     def __init__(
         self,
@@ -40,39 +40,28 @@ class Monitoring(Construct):
         self.topic = sns.Topic(self, "Alarms", enforce_ssl=True)
         acknowledge(
             self.topic,
-            SNS2="a message holds an alarm's name and state; alarms reach an encrypted topic only by a key of $1 a month",
+            SNS2="a message holds an alarm's name and state; a key that alarms may use costs $1 a month",
         )
         if email:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
         self._alarms: list[cloudwatch.Alarm] = []
-        triggered = [forecasting.functions[f] for f in ("api", "ingest")] + list(classification.functions.values())
-        machines = [clustering.machine, forecasting.machine]
-        queue = classification.events.queue
-        letters = [classification.events.dead_letters, undelivered]
-
-        dead = _sum(
-            [q.metric_approximate_number_of_messages_visible(period=FIVE_MINUTES, statistic="Maximum") for q in letters]
-        )
-        errors = _sum([f.function.metric_errors(period=FIVE_MINUTES) for f in triggered])
-        throttles = _sum([f.function.metric_throttles(period=FIVE_MINUTES) for f in triggered])
-        failed = _sum(
-            [m.metric_failed(period=HOUR) for m in machines] + [m.metric_timed_out(period=HOUR) for m in machines]
-        )
-        started = clustering.machine.metric_started(period=DAY, statistic="Sum")
+        letters = classification.events.dead_letters
+        visible: dict[str, Any] = {"period": FIVE_MINUTES, "statistic": "Maximum"}
+        age = classification.events.queue.metric_approximate_age_of_oldest_message(**visible)
+        dead = letters.metric_approximate_number_of_messages_visible(**visible)
+        lost = undelivered.metric_approximate_number_of_messages_visible(**visible)
         broken = forecasting.http.api.metric_server_error(period=FIVE_MINUTES, statistic="Sum")
-        age = queue.metric_approximate_age_of_oldest_message(period=FIVE_MINUTES, statistic="Maximum")
-        empty = _own("EmptyDays", "clustering", period=HOUR)
-        drift = _own("Drift", "classification", period=HOUR, statistic="Maximum")
-
         self._alarm("dead-letters", dead, above=0)
+        self._alarm("undelivered", lost, above=0)
         self._alarm("api-5xx", broken, above=0)
-        self._alarm("run-failed", failed, above=0)
-        self._alarm("daily-run-missing", started, below=1)
-        self._alarm("function-errors", errors, above=0)
-        self._alarm("throttles", throttles, above=0)
+        self._alarm("clustering-run-failed", clustering.machine.metric_failed(period=HOUR), above=0)
+        self._alarm("forecasting-run-failed", forecasting.machine.metric_failed(period=HOUR), above=0)
+        self._alarm("day-not-published", _own("DaysPublished", "clustering", period=DAY), below=1)
         self._alarm("oldest-message", age, above=900)
-        self._alarm("day-without-data", empty, above=0)
-        self._alarm("drift", drift, above=0.25)
+        self._alarm("drift", _own("Drift", "classification", period=HOUR, statistic="Maximum"), above=0.25)
+        # Of all functions of the account, which share its concurrency; the dashboard tells errors apart.
+        for name, metric in (("function-errors", "Errors"), ("throttles", "Throttles")):
+            self._alarm(name, cloudwatch.Metric(namespace="AWS/Lambda", metric_name=metric, statistic="Sum"), above=0)
         self._dashboard(
             stage, clustering, forecasting, classification, {"dead letters": dead, "oldest message, s": age}
         )
@@ -140,13 +129,6 @@ def _own(name: str, leaf: str, *, period: Duration = FIVE_MINUTES, statistic: st
     dimensions = {"service": leaf}
     return cloudwatch.Metric(
         namespace=NAMESPACE, metric_name=name, dimensions_map=dimensions, period=period, statistic=statistic
-    )
-
-
-def _sum(metrics: list[Any]) -> cloudwatch.MathExpression:
-    using = {f"m{i}": metric for i, metric in enumerate(metrics)}
-    return cloudwatch.MathExpression(
-        expression=" + ".join(f"FILL({name}, 0)" for name in using), using_metrics=using, period=metrics[0].period
     )
 
 

@@ -1,0 +1,286 @@
+"""The local cloud: an AWS emulator on loopback, and this very stack deployed to it."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import boto3
+from pydantic import BaseModel
+
+from infra.local import images
+from layers.runtime.errors import ConflictError, NotFoundError, TrefoilError, UnavailableError
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+HOME: Final = Path(os.environ.get("TREFOIL_HOME", ROOT / ".trefoil"))
+REGION: Final = "us-east-1"
+USER: Final = "planner"
+
+Packaging = Literal["source", "image"]
+Say = Callable[[str], None]
+
+
+class Cloud(BaseModel):
+    """A running local cloud, as `<home>/cloud.json` describes it to later commands."""
+
+    endpoint: str
+    pid: int
+    packaging: Packaging
+    stage: str = "local"
+    username: str = ""
+    password: str = ""
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this cloud and no other: its keys mean nothing on AWS."""
+        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+        return session.client(service, endpoint_url=self.endpoint)
+
+    def alive(self) -> bool:
+        """Whether the emulator answers."""
+        try:
+            with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+def find(home: Path = HOME) -> Cloud | None:
+    """The local cloud that runs now, or None."""
+    try:
+        cloud = Cloud.model_validate_json((home / "cloud.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return cloud if cloud.alive() else None
+
+
+def up(say: Say, *, packaging: Packaging = "source", home: Path = HOME, deploy: bool = True) -> Cloud:
+    """Start the emulator and deploy the stacks to it; what fails half-way is taken down again."""
+    if find(home):
+        raise ConflictError("the local cloud runs already; `trefoil down` stops it")
+    down(home)
+    home.mkdir(parents=True)
+    try:
+        say("starting the emulator")
+        cloud = _start(packaging, home)
+        if deploy:
+            say("deploying the stacks with cdk deploy --all")
+            _deploy(cloud, home)
+            cloud = _make_user(cloud)
+            _save(cloud, home)
+    except BaseException:
+        down(home)
+        raise
+    return cloud
+
+
+def down(home: Path = HOME) -> bool:
+    """Stop the emulator with all it started and remove its files; says whether there was anything to stop."""
+    try:
+        cloud = Cloud.model_validate_json((home / "cloud.json").read_text())
+    except (FileNotFoundError, ValueError):
+        shutil.rmtree(home, ignore_errors=True)
+        return False
+    _end(cloud.pid)
+    if cloud.packaging == "image":
+        images.remove_network(_network(home))
+    shutil.rmtree(home, ignore_errors=True)
+    return True
+
+
+@contextmanager
+def running(say: Say, *, packaging: Packaging = "source", home: Path = HOME, deploy: bool = True) -> Iterator[Cloud]:
+    """A local cloud for the length of a block; gone afterwards, whatever happened in it, SIGTERM included."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    standing = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield up(say, packaging=packaging, home=home, deploy=deploy)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it behind
+        down(home)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, standing)
+
+
+def environment(endpoint: str, packaging: Packaging = "source") -> dict[str, str]:
+    """Environment of a child process that must see this cloud and never a real account."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "TREFOIL_", "CDK_"))}
+    kept |= {k: os.environ[k] for k in ("AWS_CA_BUNDLE",) if k in os.environ}
+    return kept | {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": endpoint,
+        "CDK_DEFAULT_ACCOUNT": images.ACCOUNT,
+        "CDK_DEFAULT_REGION": REGION,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "TREFOIL_DEPLOY_STAGE": "local",
+        "TREFOIL_DEPLOY_PACKAGING": packaging,
+        "TREFOIL_DEPLOY_ARCHITECTURE": images.machine_architecture(),
+        "TREFOIL_DEPLOY_SCORE_WINDOW_S": "1",
+    }
+
+
+def _start(packaging: Packaging, home: Path) -> Cloud:
+    network = images.network_environment(_network(home)) if packaging == "image" else {}
+    host = network.get("BIND_HOST", "127.0.0.1")
+    port = _free_port(host)
+    endpoint = f"http://{host}:{port}"
+    for folder in ("objects", "state", "tmp"):
+        (home / folder).mkdir()
+    own = {
+        "BIND_HOST": host,
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOST": host if network else "localhost",  # so that a browser resolves <api>.execute-api.localhost
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "MINISTACK_REGION": REGION,
+        "S3_PERSIST": "1",  # Athena reads the objects from disk
+        "S3_DATA_DIR": str(home / "objects"),
+        "ATHENA_DATA_DIR": str(home / "objects"),
+        "STATE_DIR": str(home / "state"),
+        "TMPDIR": str(home / "tmp"),
+        "OMP_NUM_THREADS": "1",
+    }
+    with (home / "emulator.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ministack"],
+            env=environment(endpoint) | own | network,
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    cloud = Cloud(endpoint=endpoint, pid=process.pid, packaging=packaging)
+    _save(cloud, home)
+    for _ in range(300):
+        if cloud.alive():
+            return cloud
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    tail = (home / "emulator.log").read_text()[-2000:]
+    raise UnavailableError(f"the emulator did not start: {tail}")
+
+
+def _deploy(cloud: Cloud, home: Path) -> None:
+    assembly = home / "cdk.out"
+    env = environment(cloud.endpoint, cloud.packaging)
+    _cdk(["synth", "--quiet", "--output", str(assembly)], env, home)
+    if cloud.packaging == "image":
+        images.build_images(assembly)
+    _cdk(["bootstrap", "--app", str(assembly), f"aws://{images.ACCOUNT}/{REGION}"], env, home)
+    parameters = ["--parameters", f"trefoil-{cloud.stage}-service:SavedQuery=no"]
+    _cdk(["deploy", "--all", "--app", str(assembly), "--require-approval", "never", *parameters], env, home)
+    _save_query(cloud, assembly)
+
+
+def _save_query(cloud: Cloud, assembly: Path) -> None:
+    """Make by API what the emulator's CloudFormation cannot: the warehouse's saved query, as the template has it."""
+    template = json.loads((assembly / f"trefoil-{cloud.stage}-service.template.json").read_text())
+    client: Any = cloud.client("athena")
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Athena::NamedQuery":
+            client.create_named_query(**resource["Properties"])
+
+
+def _cdk(arguments: list[str], env: Mapping[str, str], home: Path) -> None:
+    command = ROOT / "node_modules" / ".bin" / "cdk"
+    if not command.exists():
+        raise TrefoilError("the CDK command line is not installed; `make setup` installs it")
+    with (home / "cdk.log").open("a") as log:
+        # Ctrl-C reaches this process, which then ends the child by leaving the block.
+        process = subprocess.Popen(
+            [str(command), *arguments],
+            env=dict(env),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait()
+        except BaseException:
+            _end(process.pid)
+            raise
+    if status:
+        tail = (home / "cdk.log").read_text()[-4000:]
+        raise TrefoilError(f"cdk {arguments[0]} ended with status {status}: {tail}")
+
+
+def _make_user(cloud: Cloud) -> Cloud:
+    client = cloud.client("cognito-idp")
+    pool = outputs(cloud.client("cloudformation"), cloud.stage)["UserPool"]
+    password = f"{secrets.token_urlsafe(12)}-aA1"
+    client.admin_create_user(UserPoolId=pool, Username=USER, MessageAction="SUPPRESS")
+    client.admin_set_user_password(UserPoolId=pool, Username=USER, Password=password, Permanent=True)
+    return cloud.model_copy(update={"username": USER, "password": password})
+
+
+def outputs(client: Any, stage: str) -> dict[str, str]:
+    """Outputs of both stacks of a stage, by a CloudFormation client. Raises NotFoundError when it is not deployed."""
+    found: dict[str, str] = {}
+    for part in ("data", "service"):
+        try:
+            stack = client.describe_stacks(StackName=f"trefoil-{stage}-{part}")["Stacks"][0]
+        except client.exceptions.ClientError as exc:
+            raise NotFoundError(f"stage {stage} is not deployed there") from exc
+        found |= {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+    return found
+
+
+def _save(cloud: Cloud, home: Path) -> None:
+    file = home / "cloud.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(cloud.model_dump(), indent=2))
+
+
+def _network(home: Path) -> str:
+    return f"trefoil-{home.stat().st_ino}"
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _end(pid: int) -> None:
+    """End a process and everything in its session: asked first, then killed."""
+    for sign, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(pid, sign)
+        except (ProcessLookupError, PermissionError):
+            return
+        until = time.monotonic() + patience
+        while time.monotonic() < until and _exists(pid):
+            time.sleep(0.05)
+
+
+def _exists(group: int) -> bool:
+    with suppress(ChildProcessError):
+        os.waitpid(group, os.WNOHANG)
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
