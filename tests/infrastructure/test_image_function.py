@@ -1,0 +1,154 @@
+"""What a function is made of: an edit reaches the images it concerns, and no other."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aws_cdk import App, Duration, Stack
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk.assertions import Match, Template
+
+from infra import image_function
+from infra.image_function import ImageFunction, Packaging
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = {
+    "clustering": ("clustering", "functions.clustering.handler.fit"),
+    "forecasting": ("forecasting", "functions.forecasting.handler.api"),
+    "classification": ("classification", "functions.classification.handler.score"),
+    "classification-training": ("classification", "functions.classification.training_handler.train"),
+}
+CLASSIFICATION = {"classification", "classification-training"}
+
+
+def make(stack: Stack, name: str, group: str, handler: str, packaging: Packaging = "image", **more: bool):
+    return ImageFunction(
+        stack,
+        name,
+        leaf=IMAGES[group][0],
+        handler=handler,
+        group=group,
+        memory_mb=512,
+        timeout=Duration.seconds(30),
+        environment={"TREFOIL_STAGE": "test"},
+        packaging=packaging,
+        **more,
+    )
+
+
+def asset_hash(function: ImageFunction) -> str:
+    nodes = [child for child in function.function.node.children if child.node.id in {"AssetImage", "Code"}]
+    (asset,) = nodes
+    assert isinstance(asset, ecr_assets.DockerImageAsset | s3_assets.Asset)
+    return asset.asset_hash
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("tree")
+    for name in ("functions", "layers", "cli", "infra", "pyproject.toml", "uv.lock", "README.md"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy / name)
+    (copy / "tests").mkdir()
+    return copy
+
+
+@pytest.fixture(params=["image", "source"])
+def hashes(request: pytest.FixtureRequest, tree: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, str]]:
+    monkeypatch.setattr(image_function, "ROOT", tree)
+
+    def synthesise() -> dict[str, str]:
+        stack = Stack(App(), "Test")
+        return {g: asset_hash(make(stack, g.title(), g, handler, request.param)) for g, (_, handler) in IMAGES.items()}
+
+    return synthesise
+
+
+@pytest.mark.parametrize(
+    ("path", "concerned"),
+    [
+        ("functions/clustering/service.py", {"clustering"}),
+        ("functions/clustering/domain/__init__.py", {"clustering"}),
+        ("functions/forecasting/handler.py", {"forecasting"}),
+        ("functions/forecasting/dashboard/new.js", {"forecasting"}),
+        ("functions/classification/settings.py", CLASSIFICATION),
+        ("functions/__init__.py", set(IMAGES)),
+        ("layers/runtime/errors.py", set(IMAGES)),
+        ("layers/Dockerfile", set(IMAGES)),
+        ("uv.lock", set(IMAGES)),
+        ("README.md", set()),
+        ("layers/README.md", set()),
+        ("cli/main.py", set()),
+        ("infra/settings.py", set()),
+        ("tests/test_new.py", set()),
+        ("functions/clustering/__pycache__/service.cpython-313.pyc", set()),
+    ],
+)
+def test_an_edit_changes_the_images_it_concerns_and_no_other(
+    hashes: Callable[[], dict[str, str]], tree: Path, path: str, concerned: set[str]
+) -> None:
+    before = hashes()
+    file = tree / path
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a") as text:
+        text.write("\n# edited\n")
+    after = hashes()
+    assert {group for group in before if before[group] != after[group]} == concerned
+
+
+def test_functions_of_a_leaf_share_one_image() -> None:
+    stack = Stack(App(), "Test")
+    fit = make(stack, "Fit", "clustering", "functions.clustering.handler.fit")
+    label = make(stack, "Label", "clustering", "functions.clustering.handler.label")
+    assert asset_hash(fit) == asset_hash(label)
+    functions = Template.from_stack(stack).find_resources("AWS::Lambda::Function").values()
+    assert sorted(f["Properties"]["ImageConfig"]["Command"][0] for f in functions) == [
+        "functions.clustering.handler.fit",
+        "functions.clustering.handler.label",
+    ]
+
+
+def test_serving_and_training_are_two_images_of_one_leaf() -> None:
+    stack = Stack(App(), "Test")
+    made = [make(stack, g.title(), g, IMAGES[g][1]) for g in sorted(CLASSIFICATION)]
+    assert len({asset_hash(function) for function in made}) == 2
+
+
+def test_a_function_writes_to_its_own_log_group_and_nothing_else() -> None:
+    stack = Stack(App(), "Test")
+    make(stack, "Fit", "clustering", "functions.clustering.handler.fit")
+    template = Template.from_stack(stack)
+    template.has_resource_properties("AWS::Logs::LogGroup", {"RetentionInDays": 30})
+    template.has_resource_properties(
+        "AWS::Lambda::Function",
+        {"TracingConfig": {"Mode": "Active"}, "LoggingConfig": {"LogGroup": Match.any_value()}},
+    )
+    template.has_resource_properties(
+        "AWS::IAM::Policy",
+        {
+            "PolicyDocument": {
+                "Statement": [
+                    Match.object_like({"Action": ["logs:CreateLogStream", "logs:PutLogEvents"]}),
+                    Match.object_like({"Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]}),
+                ]
+            }
+        },
+    )
+
+
+def test_with_snap_start_triggers_call_the_alias_of_a_published_version() -> None:
+    stack = Stack(App(), "Test")
+    function = make(stack, "Api", "forecasting", "functions.forecasting.handler.api", snap_start=True)
+    template = Template.from_stack(stack)
+    template.has_resource_properties(
+        "AWS::Lambda::Function", {"SnapStart": {"ApplyOn": "PublishedVersions"}, "PackageType": "Image"}
+    )
+    template.has_resource_properties("AWS::Lambda::Alias", {"Name": "live"})
+    assert function.target.function_arn != function.function.function_arn
+    plain = make(stack, "Plain", "forecasting", "functions.forecasting.handler.api")
+    assert plain.target is plain.function
