@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import classifier, console
+from cli import classifier, cloud, console
 from cli.simulate import simulate
 
 app = typer.Typer(
@@ -20,6 +20,10 @@ def _root() -> None:
     pass
 
 
+app.command()(cloud.up)
+app.command()(cloud.down)
+app.command()(cloud.status)
+app.command()(cloud.logs)
 app.command()(simulate)
 app.add_typer(classifier.app, name="classifier")
 

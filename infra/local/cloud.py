@@ -40,10 +40,13 @@ class Cloud(BaseModel):
     username: str = ""
     password: str = ""
 
+    def session(self) -> Any:
+        """A session whose keys mean nothing on AWS."""
+        return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+
     def client(self, service: str) -> Any:
-        """A boto3 client of this cloud and no other: its keys mean nothing on AWS."""
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
-        return session.client(service, endpoint_url=self.endpoint)
+        """A boto3 client of this cloud."""
+        return self.session().client(service, endpoint_url=self.endpoint)
 
     def alive(self) -> bool:
         """Whether the emulator answers."""

@@ -13,8 +13,8 @@ from layers.runtime.errors import TrefoilError, UnavailableError
 
 ACCOUNT: Final = "000000000000"
 
-# What Lambda gives a function: nothing is writable but /tmp, and that is small.
-SANDBOX: Final = "--read-only --tmpfs /tmp:size=512m,mode=1777"
+# As on Lambda: nothing to write to but /tmp, no shared memory, and no more RAM than a new account may ask for.
+SANDBOX: Final = "--read-only --tmpfs /tmp:size=512m,mode=1777 --tmpfs /dev/shm:ro --memory 3008m"
 
 
 def machine_architecture() -> str:

@@ -1,0 +1,120 @@
+"""A deployed stack as commands see it: the local cloud when it runs, or AWS by profile and stage."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError
+
+from infra.local import cloud as local
+from layers.runtime.errors import UnavailableError
+from layers.storage.aws import CONFIG
+from layers.storage.ledger import RunLedger
+from layers.storage.objects import S3Objects
+from layers.storage.registry import ModelRegistry
+from layers.storage.tables import DynamoTable
+
+Stage = Annotated[str, typer.Option(help="Stage on AWS; the local cloud is found by itself.")]
+Profile = Annotated[str | None, typer.Option(help="AWS profile; without it the local cloud, when it runs.")]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Outputs of the two stacks, and clients for the account they stand in."""
+
+    stage: str
+    session: boto3.Session
+    endpoint: str | None
+    outputs: dict[str, str]
+    cloud: local.Cloud | None = None
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client, made once."""
+        if service not in self._clients:
+            session: Any = self.session
+            self._clients[service] = session.client(service, endpoint_url=self.endpoint, config=CONFIG)
+        return self._clients[service]
+
+    @property
+    def lake(self) -> S3Objects:
+        return S3Objects(self.outputs["LakeBucket"], self.client("s3"))
+
+    def table(self, name: str) -> DynamoTable:
+        """`Models`, `Runs`, `Forecasts`, `Classifications` or `Profiles`."""
+        return DynamoTable(self.outputs[f"{name}Table"], self.client("dynamodb"))
+
+    @property
+    def registry(self) -> ModelRegistry:
+        return ModelRegistry(S3Objects(self.outputs["ModelsBucket"], self.client("s3")), self.table("Models"))
+
+    @property
+    def ledger(self) -> RunLedger:
+        return RunLedger(self.table("Runs"))
+
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
+        """Call a function, named by its output, and wait for its answer. Raises UnavailableError when it fails."""
+        answer = self.client("lambda").invoke(FunctionName=self.outputs[function], Payload=json.dumps(event))
+        body = json.loads(answer["Payload"].read() or b"null")
+        if "FunctionError" in answer:
+            raise UnavailableError(f"{function} failed: {body.get('errorMessage', body)}")
+        return body
+
+    def token(self, username: str, password: str) -> str:
+        """Access token of a user of the pool."""
+        answer = self.client("cognito-idp").initiate_auth(
+            AuthFlow="USER_PASSWORD_AUTH",
+            ClientId=self.outputs["UserPoolClient"],
+            AuthParameters={"USERNAME": username, "PASSWORD": password},
+        )
+        return str(answer["AuthenticationResult"]["AccessToken"])
+
+    def request(
+        self, path: str, *, token: str | None = None, body: Any = None, timeout: float = 29
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Call the HTTP API: status, headers by lower-case name, body."""
+        url = urllib.parse.urlsplit(self.outputs["ApiUrl"])
+        # Not every resolver knows <api>.execute-api.localhost, so the connection goes to the emulator's own address.
+        base = self.endpoint or f"{url.scheme}://{url.netloc}"
+        request = urllib.request.Request(base + path, headers={"Host": url.netloc})
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+        except urllib.error.HTTPError as exc:
+            with exc:
+                return exc.code, {k.lower(): v for k, v in exc.headers.items()}, exc.read()
+
+
+def connect(stage: str = "dev", profile: str | None = None) -> Stack:
+    """The local cloud if it runs and no profile is named, else `stage` on AWS.
+
+    Raises NotFoundError when the stage is not deployed there, UnavailableError without credentials or network.
+    """
+    running = local.find() if profile is None else None
+    if running:
+        return local_stack(running)
+    try:
+        session = boto3.Session(profile_name=profile)
+        client: Any = session.client("cloudformation", config=CONFIG)
+        return Stack(stage, session, None, local.outputs(client, stage))
+    except BotoCoreError as exc:
+        hint = "no local cloud runs (`trefoil up` starts one), and AWS cannot be used"
+        raise UnavailableError(f"{hint}: {exc}") from exc
+
+
+def local_stack(cloud: local.Cloud) -> Stack:
+    """The stack on a local cloud."""
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=local.REGION)
+    return Stack(
+        cloud.stage, session, cloud.endpoint, local.outputs(cloud.client("cloudformation"), cloud.stage), cloud
+    )
