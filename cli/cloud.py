@@ -24,7 +24,7 @@ def up(images: Images = False, json_output: Json = False) -> dict[str, Any]:
     """Start the local cloud, deploy the stacks to it, and print its endpoints."""
     cloud = local.up(lambda text: err.print(f"[dim]{text} ...[/]"), packaging="image" if images else "source")
     found = endpoints(local_stack(cloud))
-    say(_two_columns(found))
+    say_endpoints(found)
     say("`trefoil down` stops it and leaves nothing behind.")
     return found
 
@@ -103,6 +103,12 @@ def endpoints(stack: Stack) -> dict[str, Any]:
     return found
 
 
+def say_endpoints(found: dict[str, Any]) -> None:
+    """One line each, never cut, so that they can be copied."""
+    for name, value in found.items():
+        say(f"{name:<14}{value}")
+
+
 def last_run(stack: Stack, job: str) -> Run | None:
     """The run of a job that started last."""
     return max(stack.ledger.history(job), key=lambda run: run.started_at, default=None)
@@ -135,10 +141,3 @@ def _short(key: str) -> str:
     name = key.removeprefix("Function")
     leaf = next(leaf for leaf in ("Clustering", "Forecasting", "Classification") if name.startswith(leaf))
     return f"{leaf}-{name.removeprefix(leaf)}".lower()
-
-
-def _two_columns(found: dict[str, Any]) -> Table:
-    table = Table(show_header=False, box=None)
-    for name, value in found.items():
-        table.add_row(name, str(value))
-    return table

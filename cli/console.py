@@ -23,7 +23,7 @@ err = Console(stderr=True, highlight=False)
 def say(text: Any = "") -> None:
     """Print for a person on stdout; silent under `--json`."""
     if not wants_json():
-        Console(highlight=False).print(text)
+        Console(highlight=False).print(text, soft_wrap=isinstance(text, str))
 
 
 def wants_json() -> bool:

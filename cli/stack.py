@@ -114,7 +114,5 @@ def connect(stage: str = "dev", profile: str | None = None) -> Stack:
 
 def local_stack(cloud: local.Cloud) -> Stack:
     """The stack on a local cloud."""
-    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=local.REGION)
-    return Stack(
-        cloud.stage, session, cloud.endpoint, local.outputs(cloud.client("cloudformation"), cloud.stage), cloud
-    )
+    outputs = local.outputs(cloud.client("cloudformation"), cloud.stage)
+    return Stack(cloud.stage, cloud.session(), cloud.endpoint, outputs, cloud)
