@@ -1,0 +1,49 @@
+# Every target works from a fresh checkout: `setup` brings uv if it is missing, inside the checkout.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
+RUN := $(UV) run --frozen
+export UV_COMPILE_BYTECODE := 1
+
+.PHONY: help setup demo test check containers browser bench clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s%s\n", $$1, $$2}'
+
+setup: .venv/.done node_modules/.done ## Install what the lock files name, into this checkout only.
+
+demo: setup ## Run all three leaves end to end on the local cloud; ONCE=1 ends by itself.
+	@$(RUN) trefoil demo $(if $(ONCE),--once)
+
+test: setup ## Everything that needs neither Docker nor a browser.
+	$(RUN) pytest tests/architecture tests/unit tests/infrastructure tests/local
+
+check: setup ## Format, lint, types and import contracts.
+	$(RUN) ruff format --check
+	$(RUN) ruff check
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+containers: setup ## Build every image and run the same flow in containers; needs Docker.
+	$(RUN) pytest tests/containers
+
+browser: setup ## The dashboard in a real Chromium.
+	$(RUN) pytest tests/browser
+
+bench: setup ## Speed, memory and quality beside peers; QUICK=1 in two minutes.
+	$(RUN) python -m tests.benchmarks $(if $(QUICK),--quick)
+
+clean: ## Remove everything that make built.
+	rm -rf .venv .uv node_modules build cdk.out .trefoil functions/forecasting/dashboard/vendor
+
+$(CURDIR)/.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+.venv/.done: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen
+	@touch $@
+
+node_modules/.done: package.json package-lock.json .venv/.done
+	PATH=$(CURDIR)/.venv/bin:$$PATH npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
