@@ -5,17 +5,24 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypedDict
 
 from pydantic import BaseModel
 
-from functions.forecasting.domain.series import Series, check_id
 from functions.forecasting.domain.profile import profile
+from functions.forecasting.domain.series import Series, check_id
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnavailableError
 from layers.storage.objects import ObjectInfo
 
 KEY: Final = "catalog.json"
 TRIES: Final = 30
+
+
+class Condition(TypedDict, total=False):
+    """What must hold for a write."""
+
+    if_match: str
+    if_absent: bool
 
 
 class Objects(Protocol):
@@ -65,7 +72,9 @@ def row_of(series: Series, history: str) -> Row:
 class Catalog:
     """Rows by series id. `rows` trusts memory for `freshness` seconds, then asks whether the object changed."""
 
-    def __init__(self, objects: Objects, *, freshness: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, objects: Objects, *, freshness: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._objects, self._freshness, self._clock = objects, freshness, clock
         self._lock = threading.Lock()
         self._rows: dict[str, Row] = {}
@@ -90,13 +99,13 @@ class Catalog:
         for attempt in range(TRIES):
             try:
                 body, etag = self._objects.get_tagged(KEY)
-                rows, condition = _parse(body), {"if_match": etag}
+                rows, condition = _parse(body), Condition(if_match=etag)
             except NotFoundError:
-                rows, condition = {}, {"if_absent": True}
+                rows, condition = {}, Condition(if_absent=True)
             change(rows)
             document = {"series": {k: rows[k].model_dump(exclude_none=True) for k in sorted(rows)}}
             try:
-                self._objects.put(KEY, json.dumps(document, separators=(",", ":")).encode(), **condition)  # type: ignore[arg-type]
+                self._objects.put(KEY, json.dumps(document, separators=(",", ":")).encode(), **condition)
             except ConflictError:
                 time.sleep(random.uniform(0, 0.05 * (attempt + 1)))  # noqa: S311 - spreads writers, no secret
             else:

@@ -215,6 +215,7 @@ class Shard(BaseModel):
 
     run_id: str
     version: str
+    data_hash: str
     number: int
     series: dict[str, str] = Field(description="series id -> hash of its history when planned")
     execution: str = ""

@@ -1,1 +1,106 @@
-"""Handler of the forecasting leaf."""
+"""Lambda entry points of the forecasting leaf. Clients and adapters are made once per container, at the first call."""
+
+from functools import cache
+from typing import Any
+
+from mangum import Mangum
+
+from functions.forecasting.api import create_app
+from functions.forecasting.catalog import Catalog
+from functions.forecasting.contracts import PlanEvent, Planned, Shard
+from functions.forecasting.ingestion import IngestService, requested
+from functions.forecasting.service import ForecastService, trainer
+from functions.forecasting.settings import ForecastingSettings
+from functions.forecasting.store import Answers, Histories, Models
+from functions.forecasting.training import TrainingService
+from layers.runtime.observability import logger, metrics
+from layers.storage import aws
+from layers.storage.ledger import RunLedger
+from layers.storage.objects import S3Objects
+from layers.storage.registry import ModelRegistry, now
+from layers.storage.tables import DynamoTable
+
+log = logger("forecasting")
+
+
+@cache
+def build_api() -> Mangum:
+    """The API over S3 and DynamoDB."""
+    settings = ForecastingSettings()
+    s3, dynamo, fresh = aws.client("s3"), aws.client("dynamodb"), settings.freshness_seconds
+    lake, models = S3Objects(settings.lake_bucket, s3), S3Objects(settings.models_bucket, s3)
+    service = ForecastService(
+        histories=Histories(lake, freshness=fresh),
+        catalog=Catalog(lake, freshness=fresh),
+        models=Models(models, ModelRegistry(models, DynamoTable(settings.models_table, dynamo)), freshness=fresh),
+        answers=Answers(DynamoTable(settings.forecasts_table, dynamo), keep_seconds=settings.cache_hours * 3600),
+        fit=trainer(settings.holdout_days, now),
+        memory=settings.memory_answers,
+        lease=settings.fit_lease_seconds,
+    )
+    app = create_app(service, settings, region=s3.meta.region_name or "us-east-1")
+    return Mangum(app, lifespan="off")
+
+
+@cache
+def build_ingestion() -> IngestService:
+    """Ingestion over S3 and DynamoDB."""
+    settings = ForecastingSettings()
+    lake = S3Objects(settings.lake_bucket, aws.client("s3"))
+    ledger = RunLedger(DynamoTable(settings.runs_table, aws.client("dynamodb")))
+    return IngestService(lake, Catalog(lake), ledger, now)
+
+
+@cache
+def build_training() -> TrainingService:
+    """Training over S3 and DynamoDB."""
+    settings = ForecastingSettings()
+    s3, dynamo = aws.client("s3"), aws.client("dynamodb")
+    lake, models = S3Objects(settings.lake_bucket, s3), S3Objects(settings.models_bucket, s3)
+    return TrainingService(
+        lake=lake,
+        lake_bucket=settings.lake_bucket,
+        models=models,
+        registry=ModelRegistry(models, DynamoTable(settings.models_table, dynamo)),
+        ledger=RunLedger(DynamoTable(settings.runs_table, dynamo)),
+        catalog=Catalog(lake),
+        fit=trainer(settings.holdout_days, now),
+        shard_series=settings.shard_series,
+        memory_mb=settings.memory_mb,
+    )
+
+
+def api(event: dict[str, Any], context: Any) -> Any:
+    """API Gateway, HTTP API payload 2.0."""
+    return build_api()(event, context)
+
+
+def ingest(event: dict[str, Any], _: Any) -> dict[str, Any]:
+    """An object arrived in `sales/`, or a person names keys."""
+    done = [build_ingestion().ingest(key, etag=etag, arrived=at) for key, etag, at in requested(event)]
+    for one in done:
+        log.info("file ingested", extra={"status": one.status, "series": one.series, "rejected": one.rejected})
+    return {"files": [vars(one) for one in done]}
+
+
+def plan(event: dict[str, Any], _: Any) -> dict[str, Any]:
+    """First step of the weekly state machine."""
+    planned = build_training().plan(PlanEvent.model_validate(event))
+    log.info("training planned", extra={"status": planned.status, "run_id": planned.run_id})
+    return planned.model_dump(exclude_none=True)
+
+
+def train(event: dict[str, Any], _: Any) -> dict[str, Any]:
+    """One element of the map: a shard of series."""
+    result = build_training().train(Shard.model_validate(event))
+    log.info("shard trained", extra=result)
+    return result
+
+
+@metrics("forecasting").log_metrics
+def publish(event: dict[str, Any], _: Any) -> dict[str, Any]:
+    """Last step: one version out of all shards, or the record of a failure."""
+    result = build_training().publish(Planned.model_validate(event))
+    metrics("forecasting").add_metric("SeriesTrained", "Count", result.get("trained", 0))
+    log.info("training published", extra={"status": result["status"], "run_id": result["run_id"]})
+    return result

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Final, Protocol
 
-from functions.forecasting.catalog import Catalog, Row, history_key, row_of
+from functions.forecasting.catalog import Catalog, Condition, Row, history_key, row_of
 from functions.forecasting.domain import series as domain
 from functions.forecasting.domain import tables
 from functions.forecasting.domain.series import Series
@@ -88,15 +88,15 @@ class IngestService:
     def _merge(self, new: Series) -> Row:
         key = history_key(new.series_id)
         for _ in range(TRIES):
-            merged, condition = new, {"if_absent": True}
+            merged, condition = new, Condition(if_absent=True)
             try:
                 standing, etag = self._lake.get_tagged(key)
-                merged, condition = domain.merge(domain.load(standing), new), {"if_match": etag}
+                merged, condition = domain.merge(domain.load(standing), new), Condition(if_match=etag)
             except NotFoundError:
                 pass
             body = domain.dump(merged)
             try:
-                self._lake.put(key, body, **condition)  # type: ignore[arg-type]
+                self._lake.put(key, body, **condition)
             except ConflictError:
                 continue
             return row_of(merged, domain.content_hash(body))

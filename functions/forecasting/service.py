@@ -71,7 +71,7 @@ class ForecastService:
         self._spot: Recent[Trained] = Recent(50)
 
     def search(self, q: str, limit: int, after: str) -> tuple[list[tuple[str, Row]], bool]:
-        """Up to `limit` series whose id contains `q` in any case, from the one behind `after`; and whether more follow."""
+        """Up to `limit` series behind `after` whose id contains `q` in any case, and whether more follow."""
         wanted, rows = q.casefold(), self._catalog.rows()
         found: list[tuple[str, Row]] = []
         for series_id, row in rows.items():
@@ -174,7 +174,8 @@ class ForecastService:
 
     def batch(self, items: Sequence[BatchItem]) -> list[tuple[str, Answered | TrefoilError]]:
         """An answer or an error for each item, in order; at most ten of them are fitted."""
-        fits, results = MAX_FITS, []
+        fits = MAX_FITS
+        results: list[tuple[str, Answered | TrefoilError]] = []
         for item in items:
             try:
                 question = asked(item)
@@ -205,9 +206,7 @@ def asked(item: BatchItem) -> Question:
     return Question(series_id, item.horizon, item.level, item.future, item.scale)
 
 
-def answer(
-    question: Question, series: Series, laid: frame.Frame, trained: Trained, version: str
-) -> dict[str, Any]:
+def answer(question: Question, series: Series, laid: frame.Frame, trained: Trained, version: str) -> dict[str, Any]:
     """The document that the API sends, in the order of its contract."""
     predicted = model.forecast(trained, laid, question.level)
     scale = 1.0 if question.scale is None else question.scale

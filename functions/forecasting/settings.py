@@ -10,7 +10,9 @@ class ForecastingSettings(Settings):
 
     forecasts_table: str = Field("", description="table of cached forecasts and of fits on the spot")
     user_pool_client: str = Field("", description="app client that the page signs in with")
-    user_pool_endpoint: str = Field("", description="URL of the user pool's API that the page calls; empty: the one of AWS")
+    user_pool_endpoint: str = Field(
+        "", description="URL of the user pool's API that the page calls; empty: the one of AWS"
+    )
     cache_hours: int = Field(24 * 7, description="how long a cached forecast is kept, hours")
     freshness_seconds: float = Field(
         1.0, description="how long memory is trusted before model version and history are looked up again, seconds"

@@ -69,7 +69,7 @@ def predict(model: Additive, frame: Frame) -> Floats:
 
 
 def spread(model: Additive, ahead: Floats) -> Floats:
-    """Standard deviation of the log trend `ahead` days after the history (n,), if its rate goes on changing as it did."""
+    """Standard deviation of the log trend `ahead` days after the history (n,) if its rate changes on as before."""
     rate = len(model.delta) / (RANGE * model.t_scale)
     typical = float(np.mean(np.abs(model.delta))) * model.y_scale / model.t_scale if model.delta else 0.0
     return typical * np.sqrt(2.0 * rate * np.maximum(ahead, 0.0) ** 3 / 3.0)
@@ -77,9 +77,7 @@ def spread(model: Additive, ahead: Floats) -> Floats:
 
 def columns(design: Design, frame: Frame) -> Floats:
     """Seasons then regressors, shape (days, k), in the order of `beta`."""
-    return np.hstack(
-        [*_seasons(design, frame.days), features.matrix(frame, design.columns, design.scale)]
-    )
+    return np.hstack([*_seasons(design, frame.days), features.matrix(frame, design.columns, design.scale)])
 
 
 def _seasons(design: Design, days: Days) -> Iterator[Floats]:
@@ -124,10 +122,10 @@ class Problem:
         if count < 1:
             return np.zeros(0)
         picked = np.linspace(0, size - 1, count + 1).round().astype(int)
-        return self.t[picked[1:]]
+        return np.asarray(self.t[picked[1:]], dtype=float)
 
     def approximate(self, design: Design | None = None) -> Additive:
-        """Posterior mode by iteratively reweighted ridge (a Laplace prior is a ridge whose weight follows the value)."""
+        """Posterior mode by iteratively reweighted ridge: a Laplace prior is a ridge whose weight follows the value."""
         chosen = design or self.design
         names, trend = _names(self.design), 2 + len(self.changepoints)
         wanted = set(_names(chosen))
@@ -175,10 +173,15 @@ class Problem:
             model.fit(data, init=start, output_dir=folder)
         got = {name: np.asarray(value, float).reshape(-1) for name, value in model.params.items()}
         ours = self._model(
-            self.design, got["k"][0], got["m"][0], got["delta"], np.asarray(model.changepoints_t), got["beta"],
+            self.design,
+            got["k"][0],
+            got["m"][0],
+            got["delta"],
+            np.asarray(model.changepoints_t),
+            got["beta"],
             float(got["sigma_obs"][0]),
         )
-        return ours.model_copy(update={"y_scale": self.y_scale * float(model.y_scale)})
+        return ours.model_copy(update={"y_scale": self.y_scale * float(model.y_scale or 1.0)})
 
     def _model(
         self, design: Design, k: float, m: float, delta: Floats, changepoints: Floats, beta: Floats, sigma: float

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from functions.forecasting.domain.frame import RECENT, Frame, kind_of, weekdays
-from functions.forecasting.domain.series import Floats
+from functions.forecasting.domain.series import Floats, Mask
 
 SEASONAL_NAIVE: Final = "seasonal_naive"
 WEEKDAY_MEAN: Final = "weekday_promotion_mean"
@@ -26,7 +26,7 @@ def seasonal_naive(frame: Frame, start: int) -> Floats:
         known = np.flatnonzero((weekday[:start] == number) & np.isfinite(sold))
         if len(known):
             last[number] = sold[known[-1]]
-    return last[weekday[start:]]
+    return np.asarray(last[weekday[start:]], dtype=float)
 
 
 def weekday_promotion_mean(frame: Frame, start: int) -> Floats:
@@ -58,7 +58,7 @@ def promotion(frame: Frame, start: int) -> str | None:
     return max(varying, key=lambda name: ("promo" in name.lower(), varying[name], name), default=None)
 
 
-def _recent(sold: Floats, mine: np.ndarray[tuple[int], np.dtype[np.bool_]], fallback: float) -> float:
+def _recent(sold: Floats, mine: Mask, fallback: float) -> float:
     known = mine & np.isfinite(sold)
     late = known.copy()
     late[: max(0, len(sold) - RECENT)] = False

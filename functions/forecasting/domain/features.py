@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from functions.forecasting.domain.frame import Frame, kind_of, weekdays
-from functions.forecasting.domain.series import Days, Floats
+from functions.forecasting.domain.series import Days, Floats, Mask
 
 EDGES: Final = {"first": (0, 1), "start": (1, 4), "middle": (14, 17), "end": (-3, 0), "last": (-1, 0)}
 MIN_DAYS: Final = 5
@@ -20,9 +20,8 @@ OUTCOME: Final = 0.85
 Scale = Mapping[str, tuple[float, float]]
 
 
-def groups(frame: Frame, rows: Floats) -> dict[str, list[str]]:
-    """Columns that can be learned from the days `rows` (n,) bool, by group: file, weekday, closed, month."""
-    mask = rows.astype(bool)
+def groups(frame: Frame, mask: Mask) -> dict[str, list[str]]:
+    """Columns that can be learned from the days in `mask` (n,), by group: file, weekday, closed, month."""
     usable = [name for name in frame.x if _varies(frame.x[name][mask]) and not _outcome(frame, name, mask)]
     found = {"file": [f"x:{name}" for name in usable], "weekday": [], "closed": [], "month": []}
     weekday = weekdays(frame.days)
@@ -40,14 +39,13 @@ def groups(frame: Frame, rows: Floats) -> dict[str, list[str]]:
     }
 
 
-def outcomes(frame: Frame, rows: Floats) -> tuple[str, ...]:
+def outcomes(frame: Frame, mask: Mask) -> tuple[str, ...]:
     """File columns that follow the sales so closely that they must be another measure of them."""
-    return tuple(name for name in frame.x if _outcome(frame, name, rows.astype(bool)))
+    return tuple(name for name in frame.x if _outcome(frame, name, mask))
 
 
-def scales(frame: Frame, columns: Sequence[str], rows: Floats) -> dict[str, tuple[float, float]]:
-    """Mean and deviation of each numeric file column over `rows`; indicators stay as they are."""
-    mask = rows.astype(bool)
+def scales(frame: Frame, columns: Sequence[str], mask: Mask) -> dict[str, tuple[float, float]]:
+    """Mean and deviation of each numeric file column over `mask`; indicators stay as they are."""
     chosen = {}
     for column in columns:
         values = _column(frame, column)[mask]
@@ -78,13 +76,13 @@ def _varies(values: Floats) -> bool:
     return int((values != usual).sum()) >= MIN_DAYS
 
 
-def _outcome(frame: Frame, name: str, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> bool:
+def _outcome(frame: Frame, name: str, mask: Mask) -> bool:
     """Whether a numeric column is another measure of the sales (customers, transactions), unknown beforehand."""
     values = frame.x[name]
-    rows = mask & (frame.y > 0) & (values > 0)
-    if kind_of(values) == "binary" or rows.sum() < 3 * MIN_DAYS:
+    both = mask & (frame.y > 0) & (values > 0)
+    if kind_of(values) == "binary" or both.sum() < 3 * MIN_DAYS:
         return False
-    pair = np.stack([np.log(values[rows]), np.log(frame.y[rows])])
+    pair = np.stack([np.log(values[both]), np.log(frame.y[both])])
     if min(pair.std(axis=1)) < 1e-9:
         return False
     return bool(abs(np.corrcoef(pair)[0, 1]) > OUTCOME)
@@ -95,13 +93,12 @@ def _column(frame: Frame, column: str) -> Floats:
     if kind == "x":
         return frame.x[name]
     if kind.startswith("wd"):
-        return frame.x[name] * (weekdays(frame.days) == int(kind[2:]))
+        return np.where(weekdays(frame.days) == int(kind[2:]), frame.x[name], 0.0)
     if kind == "edge":
         return _edge(frame.days, *EDGES[name])
-    shifted = {"before_closed": _shift(frame.open, -1), "after_closed": _shift(frame.open, 1)}
-    if kind == "reopened":
-        return ((shifted["after_closed"] == 0) & (_shift(frame.open, 2) == 0) & (frame.open > 0)).astype(float)
-    return ((shifted[kind] == 0) & (frame.open > 0)).astype(float)
+    closed_by = {"before_closed": (-1,), "after_closed": (1,), "reopened": (1, 2)}[kind]
+    around = np.stack([_shift(frame.open, by) for by in closed_by])
+    return np.where((around == 0).all(axis=0) & (frame.open > 0), 1.0, 0.0)
 
 
 def _shift(values: Floats, by: int) -> Floats:
@@ -117,6 +114,6 @@ def _edge(days: Days, low: int, high: int) -> Floats:
     month = days.astype("datetime64[M]")
     since = (days - month.astype("datetime64[D]")).astype(np.int64)
     if low >= 0:
-        return ((since >= low) & (since < high)).astype(float)
+        return np.where((since >= low) & (since < high), 1.0, 0.0)
     left = ((month + 1).astype("datetime64[D]") - days).astype(np.int64)
-    return (left <= -low).astype(float)
+    return np.where(left <= -low, 1.0, 0.0)

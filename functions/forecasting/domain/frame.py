@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from functions.forecasting.domain.series import Days, Floats, Series, day
+from functions.forecasting.domain.series import Days, Floats, Ints, Series, day
 from layers.runtime.errors import InputError
 
 RECENT: Final = 56
@@ -57,7 +57,7 @@ def build(series: Series, horizon: int, future: Mapping[str, Sequence[float]] | 
     y[:start] = np.maximum(series.y[:start], 0.0)
     opened = _open(series, days, start, y, overrides.pop("open", None), said)
     x = {
-        name: _regressor(name, values, days, start, opened, overrides.get(name), said)
+        name: _regressor(name, values, days, start, overrides.get(name), said)
         for name, values in series.regressors.items()
     }
     return Frame(days, start, y, opened, x, tuple(said))
@@ -90,9 +90,7 @@ def _laid(values: Floats, size: int) -> Floats:
     return wide
 
 
-def _open(
-    series: Series, days: Days, start: int, y: Floats, given: Sequence[float] | None, said: list[str]
-) -> Floats:
+def _open(series: Series, days: Days, start: int, y: Floats, given: Sequence[float] | None, said: list[str]) -> Floats:
     weekday = weekdays(days)
     if series.open is None:
         opened = _inferred_open(y[:start], weekday[:start])
@@ -117,13 +115,13 @@ def _open(
 NAMES: Final = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
-def weekdays(days: Days) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def weekdays(days: Days) -> Ints:
     """0 for Monday to 6 for Sunday."""
     return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
 
 
-def weekday_mean(values: Floats, weekday: np.ndarray[tuple[int], np.dtype[np.int64]], fallback: float) -> Floats:
-    """Mean of the known values of each weekday over the last eight weeks, else over all, else `fallback`; shape (7,)."""
+def weekday_mean(values: Floats, weekday: Ints, fallback: float) -> Floats:
+    """Mean of each weekday's known values over the last eight weeks, else over all, else `fallback`; shape (7,)."""
     means = np.full(7, fallback)
     for number in range(7):
         mine = values[weekday == number]
@@ -135,7 +133,7 @@ def weekday_mean(values: Floats, weekday: np.ndarray[tuple[int], np.dtype[np.int
     return means
 
 
-def _inferred_open(y: Floats, weekday: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Floats:
+def _inferred_open(y: Floats, weekday: Ints) -> Floats:
     """Without a column: a weekday that lately sells nothing is closed; lone zeros are closed days, many are demand."""
     sold = np.where(np.isfinite(y), y > 0, np.nan)
     regular = weekday_mean(sold, weekday, 1.0) > REGULAR
@@ -149,7 +147,7 @@ def _inferred_open(y: Floats, weekday: np.ndarray[tuple[int], np.dtype[np.int64]
 
 
 def _regressor(
-    name: str, values: Floats, days: Days, start: int, opened: Floats, given: Sequence[float] | None, said: list[str]
+    name: str, values: Floats, days: Days, start: int, given: Sequence[float] | None, said: list[str]
 ) -> Floats:
     wide = _laid(values, len(days))
     if given is not None:

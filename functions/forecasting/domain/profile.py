@@ -7,7 +7,7 @@ import numpy as np
 
 from functions.forecasting.domain import baselines, frame
 from functions.forecasting.domain.frame import weekdays
-from functions.forecasting.domain.series import Floats, Series
+from functions.forecasting.domain.series import Days, Floats, Ints, Series
 
 MONTHS: Final = 12
 MIN_DAYS: Final = 8
@@ -74,5 +74,5 @@ def _distance(target: Floats, others: Floats, part: slice) -> Floats:
     return np.sqrt(np.mean((others[:, part] - target[part]) ** 2, axis=1))
 
 
-def _months(days: np.ndarray[tuple[int], np.dtype[np.datetime64]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return days.astype("datetime64[M]").astype(np.int64) % MONTHS
+def _months(days: Days) -> Ints:
+    return np.asarray(days.astype("datetime64[M]").astype(np.int64) % MONTHS, dtype=np.int64)

@@ -14,6 +14,8 @@ from layers.runtime.errors import CorruptError, InputError
 
 Floats = npt.NDArray[np.float64]
 Days = npt.NDArray[np.datetime64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 MAX_DAYS: Final = 40 * 366
 MAX_ID: Final = 128
@@ -32,7 +34,7 @@ class Series:
     y: Floats
     open: Floats | None = None
     regressors: dict[str, Floats] = field(default_factory=dict)
-    stamp: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    stamp: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def days(self) -> Days:

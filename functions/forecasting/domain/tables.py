@@ -149,6 +149,8 @@ def _open(source: BinaryIO, name: str) -> tuple["pa.Table", np.ndarray, list[int
 
 
 def _renamed(table: "pa.Table", name: str, preset: Preset) -> "pd.DataFrame":
+    """The table under our names for its columns, as a pandas frame."""
+    frame: pd.DataFrame
     names = table.column_names
     if preset == "auto":
         preset = "rossmann" if {"Store", "Date", "Sales"} <= set(names) and "ds" not in names else "generic"
@@ -157,13 +159,15 @@ def _renamed(table: "pa.Table", name: str, preset: Preset) -> "pd.DataFrame":
             if needed not in names:
                 raise InputError("column is missing", file=name, field=needed)
         kept = [column for column in names if column in ROSSMANN]
-        return table.select(kept).rename_columns([ROSSMANN[column] for column in kept]).to_pandas()
+        frame = table.select(kept).rename_columns([ROSSMANN[column] for column in kept]).to_pandas()
+        return frame
     for needed in ("ds", "y"):
         if needed not in names:
             raise InputError(f"column is missing; there are {', '.join(names)}", file=name, field=needed)
     if len(set(names)) < len(names):
         raise InputError("a column name comes twice", file=name)
-    return table.to_pandas()
+    frame = table.to_pandas()
+    return frame
 
 
 def _text(column: "pd.Series[Any]") -> "pd.Series[str]":
@@ -183,15 +187,25 @@ def _number(column: "pd.Series[Any]") -> tuple[np.ndarray, np.ndarray]:
     return np.where(np.isinf(values), np.nan, values), ~np.isfinite(values) & ~empty
 
 
+def _days(column: "pd.Series[Any]") -> np.ndarray:
+    """Calendar days as written, whatever the time or the offset behind them; NaT where there is none."""
+    import pandas as pd
+
+    if column.dtype.kind == "M":
+        local = column.dt.tz_localize(None) if column.dt.tz is not None else column
+        return local.to_numpy().astype("datetime64[D]")
+    parsed = pd.to_datetime(_text(column).str.slice(0, 10), errors="coerce", format="ISO8601")
+    return parsed.to_numpy().astype("datetime64[D]")
+
+
 def _required(
     frame: "pd.DataFrame", name: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, dict[int, str]]:
-    import pandas as pd
-
     stem = PurePath(name).name.split(".")[0] or "series"
-    ids = _text(frame["series_id"]).to_numpy(dtype=object) if "series_id" in frame else np.full(len(frame), stem, object)
-    parsed = pd.to_datetime(frame["ds"], errors="coerce", **({} if frame["ds"].dtype.kind == "M" else {"format": "ISO8601"}))
-    days = parsed.to_numpy().astype("datetime64[D]")
+    ids = (
+        _text(frame["series_id"]).to_numpy(dtype=object) if "series_id" in frame else np.full(len(frame), stem, object)
+    )
+    days = _days(frame["ds"])
     y, y_bad = _number(frame["y"])
     bad: dict[int, str] = dict.fromkeys(np.flatnonzero(np.isnat(days)).tolist(), "ds is not a date like 2024-12-31")
     bad |= dict.fromkeys(np.flatnonzero(y_bad).tolist(), "y is not a finite number")

@@ -1,0 +1,222 @@
+"""The HTTP API, by factory. Answers are bytes that the service made; FastAPI checks requests and documents both."""
+
+import base64
+import binascii
+import json
+import re
+from datetime import date
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from functions.forecasting import contracts, page, problems
+from functions.forecasting.service import Answered, ForecastService, Question
+from functions.forecasting.settings import ForecastingSettings
+from layers.runtime.errors import ForbiddenError, InputError, TrefoilError
+
+SeriesPath = Annotated[
+    str, Path(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$", description="id of the series")
+]
+DESCRIPTION = """Sales forecasts for any store, with what they assume and how well they did.
+
+Everything under /v1 takes `Authorization: Bearer <access token>` of the user pool. The gateway itself answers 401
+`{"message": "Unauthorized"}` without one, 413 above 10 MB, 429 when throttled and 503 when a call exceeds 29 s."""
+
+
+def _gateway(description: str) -> dict[str, Any]:
+    example = {"message": description}
+    schema = {"type": "object", "properties": {"message": {"type": "string"}}}
+    return {
+        "description": f"From the gateway: {description}",
+        "content": {"application/json": {"schema": schema, "example": example}},
+    }
+
+
+def _problem(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {problems.MEDIA: {"schema": schema}}}
+
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    401: _gateway("Unauthorized"),
+    403: _problem("The call carries no claims of a valid access token."),
+    404: _problem("There is no such series."),
+    422: _problem("The request is not valid; `field` says where."),
+    429: _gateway("Too Many Requests"),
+    503: _problem("Worth another try after `retry_after` seconds."),
+}
+CACHED: dict[str, Any] = {
+    "headers": {
+        "ETag": {"schema": {"type": "string"}, "description": "send it back in If-None-Match"},
+        "X-Cache": {"schema": {"type": "string", "enum": ["memory", "table", "computed"]}, "description": "origin"},
+    }
+}
+
+
+def create_app(service: ForecastService, settings: ForecastingSettings, *, region: str = "us-east-1") -> FastAPI:
+    """The application around `service`; `region` is where its user pool is."""
+    app = FastAPI(title="Trefoil forecasts", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
+    problems.install(app)
+    app.include_router(_v1(service))
+    endpoint = settings.user_pool_endpoint or f"https://cognito-idp.{region}.amazonaws.com"
+    app.include_router(
+        page.routes({"user_pool_client": settings.user_pool_client, "region": region, "endpoint": endpoint})
+    )
+
+    @app.get("/healthz", tags=["operations"], summary="Whether the function answers")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    app.add_middleware(RefuseStrangers)
+    app.openapi = lambda: _openapi(app, type(app).openapi)  # type: ignore[method-assign]
+    return app
+
+
+def claims(scope: Scope) -> dict[str, Any]:
+    """Claims of the access token that the gateway checked. Raises ForbiddenError when there are none."""
+    found: Any = scope.get("aws.event")
+    for name in ("requestContext", "authorizer", "jwt", "claims"):
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not found.get("sub") or found.get("token_use", "access") != "access":
+        raise ForbiddenError("an access token is required")
+    return found
+
+
+class RefuseStrangers:
+    """Refuses what may be meant for /v1 without claims, however the path is spelt, before any routing."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on, or answer 403."""
+        if scope["type"] == "http" and _plain(scope["path"]).startswith("/v1"):
+            try:
+                claims(scope)
+            except ForbiddenError as error:
+                await problems.respond(problems.describe(error))(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _plain(path: str) -> str:
+    for _ in range(3):
+        path = unquote(path)
+    parts: list[str] = []
+    for part in re.split(r"[/\\]+", path.lower()):
+        if part == "..":
+            parts = parts[:-1]
+        elif part.strip() not in {"", "."}:
+            parts.append(part.strip())
+    return "/" + "/".join(parts)
+
+
+def _authorised(request: Request) -> None:
+    claims(request.scope)
+
+
+def _v1(service: ForecastService) -> APIRouter:
+    router = APIRouter(prefix="/v1", dependencies=[Depends(_authorised)], responses=DOCUMENTED)
+
+    @router.get("/series", response_model=contracts.SeriesPage, tags=["catalog"], summary="List and search series")
+    def list_series(
+        q: Annotated[str, Query(max_length=128, description="part of the id, in any case")] = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: Annotated[str, Query(max_length=1024, description="`next_cursor` of the page before")] = "",
+    ) -> Response:
+        rows, more = service.search(q, limit, _position(cursor))
+        items = [
+            row.model_dump(include={"first_ds", "last_ds", "observations", "model"}) | {"series_id": series_id}
+            for series_id, row in rows
+        ]
+        return _json({"items": items, "next_cursor": _cursor(rows[-1][0]) if more else None})
+
+    @router.get(
+        "/series/{series_id}/history", response_model=contracts.History, tags=["series"], summary="Observed days"
+    )
+    def history(series_id: SeriesPath, start: date | None = None, end: date | None = None) -> Response:
+        return _json(service.history(series_id, start, end))
+
+    @router.get(
+        "/series/{series_id}/forecast",
+        response_model=contracts.Forecast,
+        responses={200: CACHED, 304: {"description": "The answer that If-None-Match names still stands."}},
+        tags=["series"],
+        summary="Forecast from the day after the last observation",
+    )
+    def forecast(
+        request: Request,
+        series_id: SeriesPath,
+        horizon: Annotated[int, Query(ge=1, le=365, description="days")] = 42,
+        level: Annotated[float, Query(ge=0.5, le=0.99, description="level of the interval")] = 0.95,
+    ) -> Response:
+        return _answered(request, service.forecast(Question(series_id, horizon, level, {})))
+
+    @router.get(
+        "/series/{series_id}/similar",
+        response_model=contracts.SimilarSeries,
+        tags=["series"],
+        summary="Series with the most similar demand",
+    )
+    def similar(series_id: SeriesPath, k: Annotated[int, Query(ge=1, le=50)] = 5) -> Response:
+        return _json(service.similar(series_id, k))
+
+    @router.post(
+        "/forecasts",
+        response_model=contracts.BatchAnswer,
+        responses={413: _gateway("Request Entity Too Large")},
+        tags=["forecasts"],
+        summary="Many forecasts, with plans for the future and for stores not yet known",
+    )
+    def batch(request: contracts.BatchRequest) -> Response:
+        parts = [_part(item_id, result) for item_id, result in service.batch(request.items)]
+        return Response(b'{"items":[' + b",".join(parts) + b"]}", media_type="application/json")
+
+    return router
+
+
+def _part(item_id: str, result: Answered | TrefoilError) -> bytes:
+    name = json.dumps(item_id).encode()
+    if isinstance(result, Answered):
+        return b'{"id":' + name + b',"forecast":' + result.body + b"}"
+    return b'{"id":' + name + b',"problem":' + json.dumps(problems.describe(result)).encode() + b"}"
+
+
+def _json(document: dict[str, Any]) -> Response:
+    return Response(json.dumps(document, separators=(",", ":"), allow_nan=False), media_type="application/json")
+
+
+def _answered(request: Request, answered: Answered) -> Response:
+    headers = {"ETag": f'"{answered.etag}"', "X-Cache": answered.source, "Cache-Control": "private, no-cache"}
+    if answered.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(answered.body, media_type="application/json", headers=headers)
+
+
+def _cursor(series_id: str) -> str:
+    return base64.urlsafe_b64encode(series_id.encode()).decode()
+
+
+def _position(cursor: str) -> str:
+    try:
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError) as exc:
+        raise InputError("is not a cursor of this API", field="query.cursor") from exc
+
+
+def _openapi(app: FastAPI, make: Any) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = make(app)
+        components = document["components"]
+        components["schemas"]["Problem"] = contracts.Problem.model_json_schema()
+        for unused in ("HTTPValidationError", "ValidationError"):
+            components["schemas"].pop(unused, None)
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                if path.startswith("/v1"):
+                    operation["security"] = [{"token": []}]
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,61 @@
+"""Every error as application/problem+json, RFC 9457."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from layers.runtime.errors import InputError, TrefoilError, UnavailableError, status_of
+
+MEDIA = "application/problem+json"
+
+
+def describe(error: TrefoilError) -> dict[str, Any]:
+    """The problem details of one of our errors; what went wrong inside us is not told."""
+    status = status_of(error)
+    detail = Exception.__str__(error) if status < 500 or status == 503 else "an unexpected condition on our side"
+    problem = _problem(status, detail)
+    if isinstance(error, InputError) and error.field:
+        problem["field"] = error.field
+    if isinstance(error, UnavailableError):
+        problem["retry_after"] = error.retry_after
+    return problem
+
+
+def respond(problem: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    """The response of a problem, never cached."""
+    extra = {"Retry-After": str(problem["retry_after"])} if problem.get("retry_after") else {}
+    return Response(
+        json.dumps(problem, separators=(",", ":")),
+        status_code=problem["status"],
+        media_type=MEDIA,
+        headers={"Cache-Control": "no-store", **extra, **(headers or {})},
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer our errors, FastAPI's validation and the router's 404 and 405 alike."""
+
+    @app.exception_handler(TrefoilError)
+    def ours(_: Request, error: TrefoilError) -> Response:
+        return respond(describe(error))
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return respond(_problem(422, first["msg"]) | {"field": where})
+
+    @app.exception_handler(HTTPException)
+    def http(_: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        return respond(_problem(error.status_code, str(error.detail)), headers)
+
+
+def _problem(status: int, detail: str) -> dict[str, Any]:
+    title = HTTPStatus(status).phrase
+    kind = title.lower().replace(" ", "-")
+    return {"type": f"urn:trefoil:{kind}", "title": title, "status": status, "detail": detail}
