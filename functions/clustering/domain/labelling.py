@@ -1,0 +1,58 @@
+"""Label rides by their nearest core point: linear in rides, constant in memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from functions.clustering.domain.model import Model
+from functions.clustering.domain.scaling import Floats
+
+CHUNK = 100_000
+NOISE = -1
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Per ride: cluster (-1 is noise) and severity, which is above 1 for exactly the anomalous ones and finite."""
+
+    label: NDArray[np.int32]
+    severity: Floats
+
+    @property
+    def is_anomaly(self) -> NDArray[np.bool_]:
+        """Whether each ride is anomalous."""
+        return self.severity > 1
+
+
+def label(model: Model, dist: Floats, time: Floats) -> Labels:
+    """Label valid rides, km and h, (n,)."""
+    found = Labels(np.empty(len(dist), np.int32), np.empty(len(dist)))
+    for start in range(0, len(dist), CHUNK):
+        part = slice(start, start + CHUNK)
+        found.label[part], found.severity[part] = _label(model, dist[part], time[part])
+    return found
+
+
+def _label(model: Model, dist: Floats, time: Floats) -> tuple[NDArray[np.int32], Floats]:
+    if len(model.cores):
+        distance, nearest = model.tree.query(model.scale.transform(dist, time))
+        severity = distance / model.eps
+        cluster = model.clusters[nearest]
+    else:  # no ride has enough neighbours: all are noise, the farther from the middle the worse
+        middle = model.scale.transform(model.dist[500:501], model.time[500:501])
+        severity = (
+            np.nextafter(1.0, 2.0) + np.linalg.norm(model.scale.transform(dist, time) - middle, axis=1) / model.eps
+        )
+        cluster = np.full(len(dist), NOISE, np.int32)
+    if model.parameters.max_speed_kmh is not None:
+        with np.errstate(over="ignore"):
+            severity = np.maximum(severity, _excess(dist, time, model.parameters.max_speed_kmh))
+    severity = np.nan_to_num(severity, nan=np.finfo(float).max)
+    return np.where(severity > 1, NOISE, cluster).astype(np.int32), severity
+
+
+def _excess(dist: Floats, time: Floats, limit: float) -> Floats:
+    """Speed over the limit where it is above it, else 0."""
+    ratio = dist / limit / time
+    return np.where(dist / limit > time, np.maximum(ratio, np.nextafter(1.0, 2.0)), 0.0)

@@ -1,0 +1,115 @@
+"""The model: a plane, its core points and eps. Kept as JSON and npz; nothing is pickled."""
+
+import io
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from functions.clustering.domain.density import cluster_numbers, core_points
+from functions.clustering.domain.parameters import Parameters
+from functions.clustering.domain.scaling import Floats, Standard, UsualSpeed
+from layers.runtime.errors import CorruptError, InputError
+
+SILHOUETTE_RIDES = 2_000
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `label` needs. `cores` (m, 2) in the plane of `scale`; `clusters` (m,); `dist` and `time` are quantiles
+    0, 0.1, ... 100 % of the sample in km and h, which reasons compare with."""
+
+    parameters: Parameters
+    scale: UsualSpeed | Standard
+    cores: Floats
+    clusters: NDArray[np.int32]
+    eps: float
+    min_samples: int
+    sampled: int
+    silhouette: float | None
+    dist: Floats
+    time: Floats
+
+    @cached_property
+    def tree(self) -> KDTree:
+        """Of the core points."""
+        return KDTree(self.cores, compact_nodes=False, balanced_tree=False)
+
+    @property
+    def cluster_count(self) -> int:
+        """How many clusters the sample has."""
+        return int(self.clusters.max(initial=-1)) + 1
+
+    def dump(self) -> dict[str, bytes]:
+        """The files of a model version, byte for byte the same for the same model."""
+        body = {
+            "parameters": self.parameters.model_dump(),
+            "scale": self.scale.model_dump(),
+            "eps": self.eps,
+            "min_samples": self.min_samples,
+            "sampled": self.sampled,
+            "silhouette": self.silhouette,
+        }
+        arrays = io.BytesIO()
+        np.savez(arrays, cores=self.cores, clusters=self.clusters, dist=self.dist, time=self.time)
+        return {"model.json": json.dumps(body, sort_keys=True).encode(), "arrays.npz": arrays.getvalue()}
+
+    @classmethod
+    def load(cls, files: dict[str, bytes]) -> "Model":
+        """The inverse of `dump`. Raises CorruptError."""
+        try:
+            body = json.loads(files["model.json"])
+            parameters = Parameters.model_validate(body.pop("parameters"))
+            plane = Standard if parameters.method == "book" else UsualSpeed
+            scale = plane.model_validate(body.pop("scale"))
+            with np.load(io.BytesIO(files["arrays.npz"]), allow_pickle=False) as arrays:
+                return cls(parameters=parameters, scale=scale, **body, **arrays)
+        except (KeyError, ValueError, TypeError, OSError) as exc:
+            raise CorruptError("the files are no clustering model") from exc
+
+
+def fit(dist: Floats, time: Floats, parameters: Parameters, *, seed: int = 0) -> Model:
+    """Fit on a sample of valid rides, km and h, (n,). Raises InputError when no ride is left to fit on.
+
+    Rides of impossible speed stay out, so they neither bend the scale nor count as neighbours.
+    """
+    if parameters.max_speed_kmh is not None:
+        possible = dist / parameters.max_speed_kmh <= time
+        dist, time = dist[possible], time[possible]
+    if not len(dist):
+        raise InputError("there is no valid ride to learn from")
+    rng = np.random.default_rng(seed)
+    book = parameters.method == "book"
+    scale = Standard.fit(dist, time) if book else UsualSpeed.fit(dist, time, parameters)
+    points = scale.transform(dist, time)
+    if len(points) > parameters.density_rides:
+        points = points[np.sort(rng.choice(len(points), parameters.density_rides, replace=False))]
+    cores, eps, min_samples = core_points(points, parameters)
+    clusters = cluster_numbers(cores, eps)
+    return Model(
+        parameters=parameters,
+        scale=scale,
+        cores=cores,
+        clusters=clusters,
+        eps=eps,
+        min_samples=min_samples,
+        sampled=len(dist),
+        silhouette=_silhouette(cores, clusters, rng),
+        dist=np.quantile(dist, np.linspace(0, 1, 1001)),
+        time=np.quantile(time, np.linspace(0, 1, 1001)),
+    )
+
+
+def _silhouette(cores: Floats, clusters: NDArray[np.int32], rng: np.random.Generator) -> float | None:
+    """Mean silhouette of at most 2,000 core points; None for fewer than two clusters among them."""
+    if len(cores) > SILHOUETTE_RIDES:
+        chosen = rng.choice(len(cores), SILHOUETTE_RIDES, replace=False)
+        cores, clusters = cores[chosen], clusters[chosen]
+    if not 2 <= len(np.unique(clusters)) < len(cores):
+        return None
+    from sklearn.metrics import silhouette_score
+
+    return float(silhouette_score(cores, clusters))

@@ -1,0 +1,54 @@
+"""How a day's objects become items of work of a sensible size."""
+
+from collections.abc import Callable, Iterable
+
+from functions.clustering.contracts import Source
+from layers.runtime.errors import InputError
+
+FOOTER_BYTES = 64 << 20
+
+
+def plan(
+    objects: Iterable[tuple[str, int]],
+    row_groups: Callable[[str], list[tuple[int, int]]],
+    *,
+    item_bytes: int,
+    item_rides: int,
+    item_objects: int,
+    footer_bytes: int = FOOTER_BYTES,
+) -> list[list[Source]]:
+    """Group (key, bytes) in their order: small objects together, large Parquet split between row groups.
+
+    `row_groups` reads a footer, (rows, bytes) of each row group, and is asked only for Parquet over `footer_bytes`. One
+    that cannot be read stays whole: who labels it says why.
+    """
+    items: list[list[Source]] = []
+    size = item_bytes
+    for key, length in objects:
+        if length > footer_bytes and key.endswith(".parquet"):
+            items.extend([source] for source in _split(key, row_groups, item_bytes, item_rides))
+            size = item_bytes
+        elif items and size + length <= item_bytes and len(items[-1]) < item_objects:
+            items[-1].append(Source(key=key))
+            size += length
+        else:
+            items.append([Source(key=key)])
+            size = length
+    return items
+
+
+def _split(
+    key: str, row_groups: Callable[[str], list[tuple[int, int]]], item_bytes: int, item_rides: int
+) -> list[Source]:
+    try:
+        groups = row_groups(key)
+    except InputError:
+        return [Source(key=key)]
+    found: list[Source] = []
+    first = row = rides = size = 0
+    for i, (rows, length) in enumerate(groups):
+        if i > first and (rides + rows > item_rides or size + length > item_bytes):
+            found.append(Source(key=key, row_groups=(first, i), first_row=row))
+            first, row, rides, size = i, row + rides, 0, 0
+        rides, size = rides + rows, size + length
+    return [*found, Source(key=key, row_groups=(first, len(groups)), first_row=row)] if found else [Source(key=key)]

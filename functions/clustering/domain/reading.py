@@ -1,0 +1,145 @@
+"""Rides from Parquet and CSV files, a chunk at a time."""
+
+import csv
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from functions.clustering.domain.columns import Columns, Preset, texts
+from functions.clustering.domain.scaling import Floats
+from layers.runtime.errors import InputError
+
+ROWS = 100_000
+BLOCK = 4 << 20
+
+
+@dataclass(frozen=True)
+class Rides:
+    """Rows of one file: their numbers from 0, ids (null where missing), km and h (NaN where missing or no number).
+
+    `malformed` rows have not as many fields as the header, and nothing else is known of them.
+    """
+
+    rows: NDArray[np.int64]
+    ids: pa.Array
+    dist: Floats
+    time: Floats
+    malformed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class RideFile:
+    """A .parquet, .csv or .csv.gz file; of Parquet, `row_groups` [first, last) alone, with `first_row` rows before.
+
+    Every method raises InputError naming the file, and the column when one is missing or of a foreign type.
+    """
+
+    file: BinaryIO
+    name: str
+    preset: Preset | None = None
+    row_groups: tuple[int, int] | None = None
+    first_row: int = 0
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether it is CSV by its name."""
+        return self.name.removesuffix(".gz").endswith(".csv")
+
+    def rides(self) -> Iterator[Rides]:
+        """Every row, in order; malformed ones last."""
+        row, bad = self.first_row, list[int]()
+        with self._errors():
+            columns, batches = self._csv(bad) if self.is_csv else self._parquet()
+            for batch in batches:
+                if not batch.num_rows:
+                    continue
+                # Rows that the reader had to skip are in no batch, but count.
+                rows = np.arange(row, row + batch.num_rows + len(bad))
+                rows = np.setdiff1d(rows, bad)[: batch.num_rows] if bad else rows
+                row = int(rows[-1]) + 1
+                yield Rides(rows, self._ids(batch, columns, rows), *columns.km_and_hours(batch, self.name))
+        if bad:
+            nothing = np.full(len(bad), np.nan)
+            yield Rides(np.array(bad), pa.nulls(len(bad), pa.string()), nothing, nothing, malformed=True)
+
+    def ids(self) -> Iterator[pa.Array]:
+        """The ride ids alone; nothing when the file has none of its own."""
+        with self._errors():
+            if self.is_csv:
+                columns, batches = self._csv([])
+                if columns.ride_id is not None:
+                    yield from (texts(batch.column(columns.ride_id)) for batch in batches)
+                return
+            columns, batches = self._parquet(ids_only=True)
+            if columns.ride_id is not None:
+                yield from (texts(batch.column(0)) for batch in batches)
+
+    def row_groups_of(self) -> list[tuple[int, int]]:
+        """(rows, bytes) of each row group of Parquet, from its footer."""
+        with self._errors():
+            footer = pq.ParquetFile(self.file).metadata
+            groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
+        return [(g.num_rows, sum(g.column(c).total_compressed_size for c in range(g.num_columns))) for g in groups]
+
+    def _parquet(self, *, ids_only: bool = False) -> tuple[Columns, Iterator[Any]]:
+        parquet = pq.ParquetFile(self.file, pre_buffer=False)
+        columns = Columns.find(parquet.schema_arrow.names, self.name, self.preset)
+        groups = list(range(*(self.row_groups or (0, parquet.num_row_groups))))
+        wanted = [*filter(None, [columns.ride_id])] if ids_only else columns.names
+        return columns, parquet.iter_batches(ROWS, row_groups=groups, columns=wanted, use_threads=False)
+
+    def _csv(self, bad: list[int]) -> tuple[Columns, Iterator[Any]]:
+        self.file.seek(0)
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=self.file)) if self.name.endswith(".gz") else self.file
+        names, delimiter = _header(stream, self.name)
+        columns = Columns.find(names, self.name, self.preset)
+        stream.seek(0)
+
+        def skip(row: Any) -> str:
+            bad.append(row.number - 2)  # counts lines from 1, the header's included
+            return "skip"
+
+        return columns, pyarrow.csv.open_csv(
+            stream,
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK),
+            pyarrow.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip),
+            pyarrow.csv.ConvertOptions(
+                include_columns=columns.names,
+                column_types=dict.fromkeys(columns.names, pa.string()),
+                strings_can_be_null=True,
+            ),
+        )
+
+    def _ids(self, batch: Any, columns: Columns, rows: NDArray[np.int64]) -> pa.Array:
+        if columns.ride_id is not None:
+            return texts(batch.column(columns.ride_id))
+        stem = self.name.rsplit("/", 1)[-1].removesuffix(".gz").rsplit(".", 1)[0]
+        return pc.binary_join_element_wise(stem, pc.cast(pa.array(rows), pa.string()), ":")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as exc:
+            kind = "CSV" if self.is_csv else "Parquet"
+            raise InputError(f"cannot be read as {kind}: {str(exc).splitlines()[0][:200]}", file=self.name) from exc
+
+
+def _header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
+    line = stream.readline(1 << 20).decode("utf-8-sig").rstrip("\r\n")
+    if not line:
+        raise InputError("is empty", file=name)
+    delimiter = max(",;\t|", key=line.count)
+    return next(csv.reader([line], delimiter=delimiter)), delimiter

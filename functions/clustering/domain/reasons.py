@@ -1,0 +1,76 @@
+"""Why a ride was flagged, in words an analyst reads."""
+
+import numpy as np
+
+from functions.clustering.domain.model import Model
+from functions.clustering.domain.scaling import Floats, UsualSpeed
+
+
+def reasons(model: Model, dist: Floats, time: Floats) -> list[str]:
+    """One sentence for each anomalous ride, km and h, (n,): the feature that is farther from the nearest core point.
+
+    "12.4 km in 2 min: 372 km/h, 9 times the usual speed for this distance".
+    """
+    if not len(dist):
+        return []
+    points = model.scale.transform(dist, time)
+    gaps = np.abs(points - (model.cores[model.tree.query(points)[1]] if len(model.cores) else 0.0))
+    first = gaps[:, 0] >= gaps[:, 1]
+    if isinstance(model.scale, UsualSpeed):
+        first &= np.abs(points[:, 0]) > 1  # an ordinary speed explains nothing
+    with np.errstate(over="ignore"):
+        speed = np.minimum(dist / time, np.finfo(float).max)
+    limit = model.parameters.max_speed_kmh or np.inf
+    if isinstance(model.scale, UsualSpeed):
+        usual = model.scale.usual(dist).tolist()
+        words = [
+            _speed(s, u) if f else _distance(model, d) for s, u, f, d in zip(speed, usual, first, dist, strict=True)
+        ]
+    else:
+        words = [_distance(model, d) if f else _time(model, t) for f, d, t in zip(first, dist, time, strict=True)]
+    return [
+        f"{number(km)} km in {duration(hours)}: "
+        + (why if kmh <= limit else f"{number(kmh)} km/h, over the possible {number(limit)} km/h")
+        for km, hours, kmh, why in zip(dist.tolist(), time.tolist(), speed.tolist(), words, strict=True)
+    ]
+
+
+def _speed(kmh: float, usual: float) -> str:
+    if kmh >= usual:
+        return f"{number(kmh)} km/h, {number(kmh / usual, 2)} times the usual speed for this distance"
+    return f"{number(kmh)} km/h, {number(usual / kmh, 2)} times slower than usual for this distance"
+
+
+def _distance(model: Model, dist: float) -> str:
+    return _ranked(dist, model.dist, "longer", "shorter", "distance")
+
+
+def _time(model: Model, time: float) -> str:
+    return _ranked(time, model.time, "took longer", "took shorter", "time")
+
+
+def _ranked(value: float, quantiles: Floats, above: str, below: str, what: str) -> str:
+    middle = float(quantiles[len(quantiles) // 2])
+    share = 100 * float(np.searchsorted(quantiles, value)) / len(quantiles)
+    if value >= middle:
+        return f"{above} than {number(min(share, 99.9))} % of rides, {number(value / middle, 2)} times the usual {what}"
+    share, times = 100 - share, number(middle / value, 2)
+    return f"{below} than {number(min(share, 99.9))} % of rides, {times} times below the usual {what}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """That many significant digits, whole from 100 up, and no exponent below a million."""
+    if value >= 1e6:
+        return f"{value:.2g}"
+    if value >= 99.5:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def duration(hours: float) -> str:
+    """In seconds below two minutes, in minutes below two hours, else in hours."""
+    if hours < 1 / 30:
+        return f"{number(hours * 3600)} s"
+    if hours < 2:
+        return f"{number(hours * 60)} min"
+    return f"{number(hours)} h"

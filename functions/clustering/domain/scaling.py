@@ -1,0 +1,82 @@
+"""From rides to the plane that density is measured in."""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from functions.clustering.domain.parameters import Parameters
+
+Floats = NDArray[np.float64]
+
+
+class UsualSpeed(BaseModel):
+    """Robust plane: how unusual the speed is for the distance, and the distance itself.
+
+    x: log speed less its median among rides of this distance, over their interquartile range / 1.349 (a robust z).
+    y: `weight` * log(1 + distance / upper quartile of distance).
+    Medians and quartiles do not notice a recording error of thousands of kilometres. Distances are in km, times in h;
+    between the bins' median distances both curves are interpolated over log distance.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    log_dist: tuple[float, ...]
+    log_speed: tuple[float, ...]
+    spread: tuple[float, ...]
+    upper_quartile: float
+    weight: float
+
+    @classmethod
+    def fit(cls, dist: Floats, time: Floats, parameters: Parameters) -> "UsualSpeed":
+        """From at least one valid ride."""
+        bins = int(np.clip(len(dist) // parameters.rides_per_bin, 1, parameters.distance_bins))
+        order = np.argsort(dist, kind="stable")
+        log_dist, log_time = np.log(dist[order]), np.log(time[order])
+        curve: dict[float, tuple[float, float]] = {}
+        for part in np.array_split(np.arange(len(dist)), bins):
+            low, middle, high = np.quantile(log_dist[part] - log_time[part], (0.25, 0.5, 0.75))
+            curve[float(np.median(log_dist[part]))] = (middle, max((high - low) / 1.349, parameters.spread_floor))
+        speeds, spreads = zip(*curve.values(), strict=True)
+        return cls(
+            log_dist=tuple(curve),
+            log_speed=speeds,
+            spread=spreads,
+            upper_quartile=float(np.quantile(dist, 0.75)),
+            weight=parameters.distance_weight,
+        )
+
+    def transform(self, dist: Floats, time: Floats) -> Floats:
+        """(n, 2), finite for finite positive rides."""
+        log_dist = np.log(dist)
+        unusual = log_dist - np.log(time)
+        unusual -= np.interp(log_dist, self.log_dist, self.log_speed)
+        unusual /= np.interp(log_dist, self.log_dist, self.spread)
+        # logaddexp(0, a) is log(1 + exp(a)) without its overflow.
+        far = self.weight * np.logaddexp(0.0, log_dist - np.log(self.upper_quartile))
+        return np.column_stack((unusual, far))
+
+    def usual(self, dist: Floats) -> Floats:
+        """Usual speed for each distance, km/h."""
+        return np.asarray(np.exp(np.interp(np.log(dist), self.log_dist, self.log_speed)))
+
+
+class Standard(BaseModel):
+    """The book's plane: distance and time, each less its mean and over its deviation."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: tuple[float, float]
+    scale: tuple[float, float]
+
+    @classmethod
+    def fit(cls, dist: Floats, time: Floats) -> "Standard":
+        """scikit-learn's StandardScaler, for its handling of constant columns."""
+        from sklearn.preprocessing import StandardScaler
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            fitted = StandardScaler().fit(np.column_stack((dist, time)))
+        return cls(mean=tuple(fitted.mean_), scale=tuple(fitted.scale_))
+
+    def transform(self, dist: Floats, time: Floats) -> Floats:
+        """(n, 2)."""
+        return np.column_stack(((dist - self.mean[0]) / self.scale[0], (time - self.mean[1]) / self.scale[1]))
