@@ -5,6 +5,7 @@ import sys
 import typer
 
 from cli import classifier, cloud, console
+from cli.anomalies import ManyFiles, anomalies
 from cli.simulate import simulate
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command()(cloud.up)
 app.command()(cloud.down)
 app.command()(cloud.status)
 app.command()(cloud.logs)
+app.command(cls=ManyFiles)(anomalies)
 app.command()(simulate)
 app.add_typer(classifier.app, name="classifier")
 
