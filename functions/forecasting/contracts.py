@@ -107,6 +107,10 @@ class Forecast(Answer):
     model: ModelInfo
     backtest: BacktestReport | None
     regressors: list[RegressorInfo]
+    plan: dict[str, list[float]] = Field(
+        description="`open` and each regressor on each day of the horizon, as known, given or assumed",
+        examples=[{"open": [1, 1, 0], "promo": [1, 0, 0]}],
+    )
     points: list[Point]
     assumptions: list[str] = Field(examples=[["promo: unknown from 2015-08-01, taken as 0"]])
 

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import mimetypes
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from layers.runtime.errors import NotFoundError
 
 DIRECTORY = Path(__file__).parent / "dashboard"
-COMPRESSED = {"text/html", "text/css", "text/javascript", "application/json", "image/svg+xml"}
+MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class File:
 def policy(user_pool_endpoint: str) -> str:
     """Content security policy: scripts and styles from here only; the user pool is the one other address."""
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         f"connect-src 'self' {user_pool_endpoint}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
 
@@ -62,18 +61,16 @@ def routes(config: dict[str, Any], directory: Path = DIRECTORY) -> APIRouter:
 def read(directory: Path, name: str) -> File:
     """A file of the page. Raises NotFoundError, also for a name that leads out of the directory."""
     path = (directory / name).resolve()
-    if not path.is_relative_to(directory.resolve()) or path.suffix in {"", ".py"} or not path.is_file():
+    if not path.is_relative_to(directory.resolve()) or path.suffix not in MEDIA or not path.is_file():
         raise NotFoundError("no such page")
     body = path.read_bytes()
-    media = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    packed = gzip.compress(body, mtime=0) if media in COMPRESSED else b""
-    return File(body, packed, media, hashlib.sha256(body).hexdigest()[:32])
+    return File(body, gzip.compress(body, mtime=0), MEDIA[path.suffix], hashlib.sha256(body).hexdigest()[:32])
 
 
 def _send(request: Request, file: File, headers: dict[str, str]) -> Response:
     chosen = headers | {"ETag": f'"{file.etag}"', "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     if file.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=chosen)
-    if file.packed and "gzip" in request.headers.get("accept-encoding", ""):
+    if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(file.packed, media_type=file.media, headers=chosen | {"Content-Encoding": "gzip"})
     return Response(file.body, media_type=file.media, headers=chosen)

@@ -232,6 +232,7 @@ def answer(question: Question, series: Series, laid: frame.Frame, trained: Train
             }
             for name, values in series.regressors.items()
         ],
+        "plan": {name: values[laid.start :].tolist() for name, values in {"open": laid.open, **laid.x}.items()},
         "points": [
             {"ds": ds, "yhat": yhat, "lower": lower, "upper": upper}
             for ds, yhat, lower, upper in zip(days, *columns, strict=True)
