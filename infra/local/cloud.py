@@ -26,6 +26,9 @@ HOME: Final = Path(os.environ.get("TREFOIL_HOME", ROOT / ".trefoil"))
 REGION: Final = "us-east-1"
 USER: Final = "planner"
 
+# What this process started itself, and so must wait for when it ends.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
 Packaging = Literal["source", "image"]
 Say = Callable[[str], None]
 
@@ -172,6 +175,7 @@ def _start(packaging: Packaging, home: Path) -> Cloud:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _children[process.pid] = process
     cloud = Cloud(endpoint=endpoint, pid=process.pid, packaging=packaging)
     _save(cloud, home)
     for _ in range(300):
@@ -220,6 +224,7 @@ def _cdk(arguments: list[str], env: Mapping[str, str], home: Path) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        _children[process.pid] = process
         try:
             status = process.wait()
         except BaseException:
@@ -269,19 +274,19 @@ def _free_port(host: str) -> int:
 
 def _end(pid: int) -> None:
     """End a process and everything in its session: asked first, then killed."""
-    for sign, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+    for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(pid, sign)
         except (ProcessLookupError, PermissionError):
             return
-        until = time.monotonic() + patience
+        until = time.monotonic() + 5
         while time.monotonic() < until and _exists(pid):
             time.sleep(0.05)
 
 
 def _exists(group: int) -> bool:
-    with suppress(ChildProcessError):
-        os.waitpid(group, os.WNOHANG)
+    if group in _children and _children[group].poll() is not None:
+        del _children[group]
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

@@ -34,6 +34,7 @@ class Run(BaseModel):
     outcome: Outcome
     started_at: datetime
     lease_until: datetime
+    owner: str = ""
     finished_at: datetime | None = None
     counts: dict[str, Any] = Field(default_factory=dict)
     gb_seconds: float = 0.0
@@ -54,10 +55,13 @@ class RunLedger:
     def __init__(self, table: Table, clock: Callable[[], datetime] = now) -> None:
         self._table, self._clock = table, clock
 
-    def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta) -> Claim:
-        """Start a run unless one with this fingerprint is done, or any is under way within its lease."""
+    def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta, owner: str = "") -> Claim:
+        """Start a run unless one with this fingerprint is done, or any is under way within its lease.
+
+        An `owner` (an execution whose call is retried) takes over what it left running itself without waiting.
+        """
         standing = self.get(job, key)
-        if standing and not self._claimable(standing, fingerprint):
+        if standing and not self._claimable(standing, fingerprint, owner):
             return Claim(standing, granted=False)
         started = self._clock()
         run = Run(
@@ -68,6 +72,7 @@ class RunLedger:
             outcome="running",
             started_at=started,
             lease_until=started + lease,
+            owner=owner,
         )
         condition = (
             Attr("run_id").eq(standing.run_id) & Attr("outcome").eq(standing.outcome)
@@ -83,9 +88,9 @@ class RunLedger:
             return Claim(winner, granted=False)
         return Claim(run, granted=True)
 
-    def _claimable(self, run: Run, fingerprint: str) -> bool:
+    def _claimable(self, run: Run, fingerprint: str, owner: str) -> bool:
         if run.outcome == "running":
-            return run.lease_until < self._clock()
+            return run.lease_until < self._clock() or (owner != "" and run.owner == owner)
         return run.outcome == "failed" or run.fingerprint != fingerprint
 
     def finish(

@@ -165,6 +165,7 @@ class ModelRegistry:
             raise NotFoundError(f"{leaf} has no version {version}")
         standing = self.champion(leaf)
         if standing and standing.version == version:
+            self._table.put(row | {"status": "champion"})
             return standing
         champion = Champion(version=version, previous=expected, since=self._clock(), reason=reason)
         pointer = champion.model_dump(mode="json", exclude={"version"}) | {
@@ -180,9 +181,15 @@ class ModelRegistry:
         return champion
 
     def versions(self, leaf: str) -> list[Item]:
-        """Rows of every version, newest first, without the champion's pointer."""
-        rows = [row for row in self._table.query(Key("leaf").eq(leaf)) if row["version"] != CHAMPION]
-        return sorted(rows, key=lambda row: str(row["created_at"]), reverse=True)
+        """Rows of every version, newest first; where a promotion died half-way, the pointer corrects the status."""
+        rows = {row["version"]: row for row in self._table.query(Key("leaf").eq(leaf))}
+        champion = rows.pop(CHAMPION, {"points_to": None})["points_to"]
+        for version, row in rows.items():
+            if version == champion:
+                row["status"] = "champion"
+            elif row["status"] == "champion":
+                row["status"] = "retired"
+        return sorted(rows.values(), key=lambda row: str(row["created_at"]), reverse=True)
 
 
 def manifest_key(leaf: str, version: str) -> str:

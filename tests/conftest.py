@@ -1,0 +1,21 @@
+"""Shared by every suite."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# jsii and npx must be the environment's own, also when pytest is started without activating it.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real input, which is not part of the project."""
+    folder = Path(os.environ.get("TREFOIL_REAL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no real input here: set TREFOIL_REAL_DATA to a folder that has it")
+    return folder

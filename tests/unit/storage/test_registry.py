@@ -1,0 +1,120 @@
+from typing import Any
+
+import pytest
+
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
+from layers.storage.registry import ModelRegistry, StoredFile, content_version
+from tests.fakes import InMemoryObjects, InMemoryTable
+
+FILES = {"model": b"weights"}
+
+
+@pytest.fixture
+def objects() -> InMemoryObjects:
+    return InMemoryObjects()
+
+
+@pytest.fixture
+def registry(objects: InMemoryObjects) -> ModelRegistry:
+    return ModelRegistry(objects, InMemoryTable("leaf", "version"))
+
+
+def test_a_version_reads_back_with_its_manifest(registry: ModelRegistry) -> None:
+    registry.publish("leaf", "v1", FILES, data_hash="d", metrics={"f1": 0.5}, details={"k": [1]})
+    manifest = registry.manifest("leaf", "v1")
+    assert registry.read(manifest, "model") == b"weights"
+    assert (manifest.data_hash, manifest.metrics, manifest.details) == ("d", {"f1": 0.5}, {"k": [1]})
+
+
+def test_publishing_twice_changes_nothing(registry: ModelRegistry, objects: InMemoryObjects) -> None:
+    registry.publish("leaf", "v1", FILES, data_hash="d")
+    registry.promote("leaf", "v1", expected=None, reason="first")
+    before = dict(objects.bodies)
+    registry.publish("leaf", "v1", FILES, data_hash="d")
+    assert objects.bodies == before
+    assert [row["status"] for row in registry.versions("leaf")] == ["champion"]
+
+
+def test_a_version_cannot_be_published_with_other_files(registry: ModelRegistry) -> None:
+    registry.publish("leaf", "v1", FILES, data_hash="d")
+    with pytest.raises(ConflictError):
+        registry.publish("leaf", "v1", {"model": b"other"}, data_hash="d")
+
+
+def test_a_changed_file_is_refused(registry: ModelRegistry, objects: InMemoryObjects) -> None:
+    manifest = registry.publish("leaf", "v1", FILES, data_hash="d")
+    objects.bodies["leaf/v1/model"] = b"tampered"
+    with pytest.raises(CorruptError, match="leaf/v1/model"):
+        registry.read(manifest, "model")
+
+
+def test_an_unreadable_manifest_is_refused(registry: ModelRegistry, objects: InMemoryObjects) -> None:
+    objects.bodies["leaf/v1/manifest.json"] = b'{"leaf": 1'
+    with pytest.raises(CorruptError, match="manifest"):
+        registry.manifest("leaf", "v1")
+
+
+def test_unknown_versions_and_files_are_not_found(registry: ModelRegistry) -> None:
+    manifest = registry.publish("leaf", "v1", FILES, data_hash="d")
+    with pytest.raises(NotFoundError):
+        registry.manifest("leaf", "v2")
+    with pytest.raises(NotFoundError, match="other"):
+        registry.read(manifest, "other")
+    with pytest.raises(NotFoundError, match="v2"):
+        registry.promote("leaf", "v2", expected=None, reason="")
+
+
+def test_a_version_may_name_a_file_of_an_older_one(registry: ModelRegistry) -> None:
+    old = registry.publish("leaf", "v1", FILES, data_hash="d")
+    kept: dict[str, bytes | StoredFile] = {"model": old.files["model"], "new": b"more"}
+    new = registry.publish("leaf", "v2", kept, data_hash="e")
+    assert new.files["model"].key == "leaf/v1/model"
+    assert registry.read(new, "model") == b"weights"
+
+
+def test_the_champion_changes_only_from_the_one_that_was_expected(registry: ModelRegistry) -> None:
+    for version in ("v1", "v2", "v3"):
+        registry.publish("leaf", version, {"model": version.encode()}, data_hash=version)
+    assert registry.champion("leaf") is None
+    registry.promote("leaf", "v1", expected=None, reason="first")
+    registry.promote("leaf", "v2", expected="v1", reason="better")
+    with pytest.raises(ConflictError):
+        registry.promote("leaf", "v3", expected="v1", reason="late")
+    champion = registry.champion("leaf")
+    assert champion
+    assert (champion.version, champion.previous, champion.reason) == ("v2", "v1", "better")
+    assert {row["version"]: row["status"] for row in registry.versions("leaf")} == {
+        "v1": "retired",
+        "v2": "champion",
+        "v3": "candidate",
+    }
+
+
+def test_promoting_the_champion_again_is_harmless(registry: ModelRegistry) -> None:
+    registry.publish("leaf", "v1", FILES, data_hash="d")
+    first = registry.promote("leaf", "v1", expected=None, reason="first")
+    assert registry.promote("leaf", "v1", expected=None, reason="again") == first
+
+
+def test_the_status_of_a_promotion_that_died_half_way_is_mended(objects: InMemoryObjects) -> None:
+    class Dying(InMemoryTable):
+        dies = False
+
+        def put(self, item: Any, *, condition: Any = None) -> None:
+            if self.dies and item["version"] != "#champion":
+                raise RuntimeError("killed")
+            super().put(item, condition=condition)
+
+    table = Dying("leaf", "version")
+    registry = ModelRegistry(objects, table)
+    registry.publish("leaf", "v1", FILES, data_hash="d")
+    table.dies = True
+    with pytest.raises(RuntimeError):
+        registry.promote("leaf", "v1", expected=None, reason="first")
+    table.dies = False
+    assert [row["status"] for row in registry.versions("leaf")] == ["champion"]
+
+
+def test_a_content_version_depends_on_names_and_bodies_only() -> None:
+    assert content_version({"a": b"1", "b": b"2"}) == content_version({"b": b"2", "a": b"1"})
+    assert len({content_version(files) for files in ({"a": b"1"}, {"a": b"2"}, {"b": b"1"})}) == 3
