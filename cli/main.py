@@ -6,6 +6,7 @@ import typer
 
 from cli import classifier, cloud, console
 from cli.anomalies import ManyFiles, anomalies
+from cli.forecast import forecast
 from cli.simulate import simulate
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command()(cloud.down)
 app.command()(cloud.status)
 app.command()(cloud.logs)
 app.command(cls=ManyFiles)(anomalies)
+app.command()(forecast)
 app.command()(simulate)
 app.add_typer(classifier.app, name="classifier")
 

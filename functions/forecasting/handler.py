@@ -4,7 +4,9 @@ from functools import cache
 from typing import Any
 
 from mangum import Mangum
+from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
+from functions.forecasting import problems
 from functions.forecasting.api import create_app
 from functions.forecasting.catalog import Catalog
 from functions.forecasting.contracts import PlanEvent, Planned, Shard
@@ -39,7 +41,7 @@ def build_api() -> Mangum:
         lease=settings.fit_lease_seconds,
     )
     app = create_app(service, settings, region=s3.meta.region_name or "us-east-1")
-    return Mangum(app, lifespan="off")
+    return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA])
 
 
 @cache

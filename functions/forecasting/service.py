@@ -216,7 +216,7 @@ def answer(question: Question, series: Series, laid: frame.Frame, trained: Train
         said.append(f"sales are those of {question.series_id} times {question.scale:g}")
     if trained.history and trained.left_out:
         said.append(f"{', '.join(trained.left_out)}: not used, moves with the sales themselves")
-    days = laid.days[laid.start :].astype(str).tolist()
+    days = predicted.days.astype(str).tolist()
     return {
         "series_id": question.series_id,
         "horizon": question.horizon,
@@ -247,6 +247,6 @@ def trainer(holdout: int, clock: Callable[[], datetime]) -> Callable[[Series, st
     def fit(series: Series, history: str) -> Trained:
         from functions.forecasting.domain.training import train
 
-        return train(series, history=history, holdout=holdout, now=clock())
+        return train(series, history=history, holdout=holdout, now=clock()).trained
 
     return fit

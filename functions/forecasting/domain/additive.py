@@ -148,7 +148,9 @@ class Problem:
     def fit(self) -> Additive:
         """Prophet's own fit of `design`, started from the approximation; temporary files are gone afterwards."""
         import pandas as pd
-        from prophet import Prophet
+
+        with _quiet():
+            from prophet import Prophet
 
         near = self.approximate()
         names = _names(self.design)
@@ -209,8 +211,10 @@ def _names(design: Design) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No line of log per fit."""
-    loggers = [logging.getLogger(name) for name in ("cmdstanpy", "prophet", "prophet.models")]
+    """No line of log per fit or import. cmdstanpy sets its level by itself unless it finds a handler."""
+    loggers = [logging.getLogger(name) for name in ("cmdstanpy", "prophet", "prophet.models", "prophet.plot")]
+    if not loggers[0].handlers:
+        loggers[0].addHandler(logging.NullHandler())
     levels = [one.level for one in loggers]
     try:
         for one in loggers:

@@ -44,7 +44,7 @@ def weekday_promotion_mean(frame: Frame, start: int) -> Floats:
             cells[on, number] = _recent(sold, mine & (promoted[:start] == on), np.nan)
     uplift = [_overall(sold[promoted[:start] == on]) / max(_overall(sold), 1e-12) for on in (0, 1)]
     filled = np.where(np.isfinite(cells), cells, usual * np.array(uplift)[:, None])
-    return filled[promoted[start:].astype(int), weekday[start:]]
+    return np.asarray(filled[promoted[start:].astype(int), weekday[start:]], dtype=float)
 
 
 def promotion(frame: Frame, start: int) -> str | None:

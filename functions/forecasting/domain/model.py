@@ -1,5 +1,6 @@
 """A trained series: which kind won, its parameters, how wide its intervals are, and how it did."""
 
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from functions.forecasting.domain import additive, baselines
 from functions.forecasting.domain.additive import Additive
 from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.series import Floats
+from functions.forecasting.domain.series import Days, Floats
 
 PROPHET: Final = "prophet"
 PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
@@ -57,14 +58,14 @@ class Trained(BaseModel):
     left_out: tuple[str, ...] = ()
 
 
-class Prediction(BaseModel):
-    """Arrays over the days of the horizon, all at least zero."""
+@dataclass(frozen=True)
+class Prediction:
+    """Arrays over consecutive days (n,), none below zero."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
-
-    yhat: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
+    days: Days
+    yhat: Floats
+    lower: Floats
+    upper: Floats
 
 
 def middle(kind: str, fitted: Additive | None, frame: Frame, start: int) -> Floats:
@@ -85,7 +86,7 @@ def measure(y: Floats, yhat: Floats, opened: Floats) -> Interval:
         return Interval(scale="linear", quantiles=(0.0,) * len(PROBABILITIES))
     # The (n + 1) rule of conformal prediction: each side errs on the wide side by one observation.
     n = len(errors)
-    position = np.where(PROBABILITIES < 0.5, PROBABILITIES * (n + 1) - 1, PROBABILITIES * (n + 1) - 1)
+    position = PROBABILITIES * (n + 1) - 1
     return Interval(scale=scale, quantiles=tuple(np.interp(position, np.arange(n), errors).tolist()))
 
 
@@ -104,7 +105,9 @@ def forecast(trained: Trained, frame: Frame, level: float) -> Prediction:
     yhat = middle(trained.kind, trained.additive, frame, start)
     lower, upper = interval(trained.interval, yhat, level, _widening(trained, frame))
     opened = frame.open[start:] > 0
-    return Prediction(yhat=yhat, lower=np.where(opened, lower, 0.0), upper=np.where(opened, upper, 0.0))
+    return Prediction(
+        days=frame.days[start:], yhat=yhat, lower=np.where(opened, lower, 0.0), upper=np.where(opened, upper, 0.0)
+    )
 
 
 def _widening(trained: Trained, frame: Frame) -> Floats | float:

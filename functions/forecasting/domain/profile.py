@@ -71,7 +71,7 @@ def nearest(target: Floats, others: Floats, ids: list[str], k: int) -> list[Neig
 
 
 def _distance(target: Floats, others: Floats, part: slice) -> Floats:
-    return np.sqrt(np.mean((others[:, part] - target[part]) ** 2, axis=1))
+    return np.asarray(np.sqrt(np.mean((others[:, part] - target[part]) ** 2, axis=1)), dtype=float)
 
 
 def _months(days: Days) -> Ints:

@@ -10,7 +10,7 @@ import numpy as np
 from functions.forecasting.domain import baselines, features, frame, metrics, model
 from functions.forecasting.domain.additive import Additive, Design, Problem, predict
 from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.model import PROPHET, Backtest, Trained
+from functions.forecasting.domain.model import PROPHET, Backtest, Prediction, Trained
 from functions.forecasting.domain.series import Floats, Series, day
 from layers.runtime.errors import InputError
 
@@ -30,10 +30,19 @@ class Fold:
     end: int
 
 
-def train(series: Series, *, history: str, holdout: int, now: datetime) -> Trained:
-    """Train one series; `holdout` is the days reported on. Raises InputError for a series without observation.
+@dataclass(frozen=True)
+class Outcome:
+    """The model, and what was forecast for the held-out days before they were seen: None where none were held out."""
+
+    trained: Trained
+    held: Prediction | None
+
+
+def train(series: Series, *, history: str, holdout: int, now: datetime, level: float = LEVEL) -> Outcome:
+    """Train one series; `holdout` is the days reported on, `level` that of the interval which is returned for them.
 
     The kind, the design and the width of the reported interval are taken from folds before the held-out days.
+    Raises InputError for a series without observation.
     """
     if not series.observed:
         raise InputError(f"series {series.series_id} has no observation", field="y")
@@ -44,12 +53,16 @@ def train(series: Series, *, history: str, holdout: int, now: datetime) -> Train
     tested = list(folds(before, held or MIN_FOLD))
     design, left_out = choose_design(whole, before, tested)
     kind, errors = choose_kind(whole, tested, design)
-    backtest = None
+    backtest = prediction = None
     if held:
-        backtest, reported = _report(whole, Fold(before, rows), kind, design, errors)
-        errors = [*errors, reported]
+        held_out = _held_out(whole, Fold(before, rows), kind, design)
+        width = _measured(errors)
+        backtest = _report(whole, Fold(before, rows), held_out, width)
+        lower, upper = model.interval(width, held_out[1], level)
+        prediction = Prediction(days=whole.days[before:rows], yhat=held_out[1], lower=lower, upper=upper)
+        errors = [*errors, held_out]
     fitted = Problem(whole, rows, design).fit() if kind == PROPHET and design else None
-    return Trained(
+    trained = Trained(
         series_id=series.series_id,
         history=history,
         kind=kind,
@@ -60,6 +73,7 @@ def train(series: Series, *, history: str, holdout: int, now: datetime) -> Train
         regressors=_used(kind, design, whole, rows),
         left_out=left_out,
     )
+    return Outcome(trained, prediction)
 
 
 def folds(end: int, length: int) -> Iterator[Fold]:
@@ -146,12 +160,14 @@ def _measured(errors: list[Errors]) -> model.Interval:
     return model.measure(y, yhat, opened)
 
 
-def _report(
-    whole: Frame, held: Fold, kind: str, design: Design | None, errors: list[Errors]
-) -> tuple[Backtest, Errors]:
+def _held_out(whole: Frame, held: Fold, kind: str, design: Design | None) -> Errors:
     fitted = Problem(whole, held.start, design).fit() if kind == PROPHET and design else None
-    y, yhat, opened = _errors(whole, held, kind, fitted)
-    lower, upper = model.interval(_measured(errors), yhat, LEVEL)
+    return _errors(whole, held, kind, fitted)
+
+
+def _report(whole: Frame, held: Fold, errors: Errors, width: model.Interval) -> Backtest:
+    y, yhat, opened = errors
+    lower, upper = model.interval(width, yhat, LEVEL)
     rivals = {k: metrics.wape(y, _errors(whole, held, k, None)[1]) for k in baselines.BASELINES}
     rival = min(rivals, key=lambda k: rivals[k] if np.isfinite(rivals[k]) else np.inf)
     ours = metrics.wape(y, yhat)
@@ -165,7 +181,7 @@ def _report(
         baseline=rival,
         baseline_wape=_finite(rivals[rival]),
         skill=_finite(1 - ours / rivals[rival]) if rivals[rival] > 0 else None,
-    ), (y, yhat, opened)
+    )
 
 
 def _finite(value: float) -> float | None:
