@@ -3,13 +3,23 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 LEAF = "classification"
 MODEL_FILE = "model.onnx"
 
 Kind = Literal["number", "boolean", "category"]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+def _rfc3339(value: Any) -> Any:
+    # pydantic alone also takes a number, one in a string, and a time without seconds
+    if not isinstance(value, str) or len(value) < 20 or value[4] != "-":
+        raise ValueError("expected RFC 3339 with an offset")
+    return value
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc3339)]
 
 
 class _Frozen(BaseModel):
@@ -23,7 +33,7 @@ class Event(BaseModel):
 
     event_id: Identifier
     user_id: Identifier
-    observed_at: AwareDatetime
+    observed_at: Moment
     features: dict[str, Any]
 
 
@@ -44,7 +54,7 @@ class Outcome(BaseModel):
     """One line of `outcomes/`: the truth about an event, when it arrives."""
 
     user_id: Identifier
-    observed_at: AwareDatetime
+    observed_at: Moment
     outcome: str | bool | int | float
 
 

@@ -1,1 +1,265 @@
-"""Service of the classification leaf."""
+"""Score a batch of messages: every valid event once, the newest per user kept, nothing valid lost."""
+
+import gzip
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import numpy as np
+from boto3.dynamodb.conditions import Attr, ConditionBase
+from pydantic import ValidationError
+
+from functions.classification.contracts import Event, Result
+from functions.classification.domain import drift
+from functions.classification.domain.schema import Inputs, encode
+from functions.classification.domain.scoring import Model
+from functions.classification.settings import ClassificationSettings
+from layers.runtime.errors import ConflictError, TrefoilError
+from layers.runtime.observability import logger, metrics
+
+log = logger("classification")
+
+
+class ModelSource(Protocol):
+    """Where the champion comes from."""
+
+    def current(self) -> Model: ...
+
+
+class ResultTable(Protocol):
+    """The Classifications table."""
+
+    def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None: ...
+
+
+class ProfileTable(Protocol):
+    """The Profiles table."""
+
+    def add(self, key: Mapping[str, Any], counters: Mapping[str, int], *, expires_at: int | None = None) -> None: ...
+
+
+class Lake(Protocol):
+    """Where scored events are kept."""
+
+    def put(self, key: str, body: bytes) -> str: ...
+
+
+class DeadLetters(Protocol):
+    """Where messages go that can never succeed."""
+
+    def send(self, letters: Sequence["Poison"]) -> set[str]:
+        """Returns the message ids that could not be sent."""
+        ...
+
+
+@dataclass(frozen=True)
+class Poison:
+    """A message that can never succeed."""
+
+    message_id: str
+    body: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message whose envelope is sound."""
+
+    message_id: str
+    body: str
+    event: Event
+    observed_at: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Messages with their inputs and results, in the same order."""
+
+    messages: list[Message]
+    inputs: Inputs
+    probabilities: np.ndarray
+    results: list[Result]
+    poison: list[Poison]
+
+
+def utc_text(moment: datetime) -> str:
+    """UTC with six digits of fraction: text that sorts as time does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class ScoringService:
+    """Scores batches with the champion."""
+
+    def __init__(
+        self,
+        models: ModelSource,
+        results: ResultTable,
+        profiles: ProfileTable,
+        lake: Lake,
+        dead_letters: DeadLetters,
+        settings: ClassificationSettings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._models, self._results, self._profiles, self._lake = models, results, profiles, lake
+        self._dead_letters, self._settings, self._clock = dead_letters, settings, clock
+
+    def score(self, records: Sequence[Mapping[str, Any]], remaining: Callable[[], float]) -> list[str]:
+        """Handle SQS records; returns the ids of messages to deliver again. `remaining`: seconds left."""
+        deadline = time.monotonic() + remaining() - self._settings.deadline_seconds
+        model = self._models.current()
+        now = self._clock()
+        messages, poison = read_messages(records, latest=now + timedelta(seconds=self._settings.future_seconds))
+        scored = score_messages(messages, model, now, self._settings.result_days)
+        if scored.messages:
+            self._keep(scored, model)
+        failed = self._refuse([*poison, *scored.poison])
+        if scored.messages:
+            failed |= self._write(scored, deadline)
+            self._count(scored, model, now)
+        self._tell(len(records), len(poison) + len(scored.poison), len(failed))
+        return [record["messageId"] for record in records if record["messageId"] in failed]
+
+    def _refuse(self, poison: list[Poison]) -> set[str]:
+        try:
+            return self._dead_letters.send(poison) if poison else set()
+        except TrefoilError:
+            log.warning("dead letters not sent", exc_info=True)
+            return {letter.message_id for letter in poison}
+
+    def _keep(self, scored: Scored, model: Model) -> None:
+        """One object per batch in `scored/`; the same messages give the same key."""
+        digest = hashlib.sha256("\n".join(sorted(m.message_id for m in scored.messages)).encode()).hexdigest()[:32]
+        day = max(message.observed_at for message in scored.messages)[:10]
+        names = [feature.name for feature in model.specification.features]
+        body = "".join(map(_line, scored.messages, scored.results, [names] * len(scored.messages)))
+        self._lake.put(f"scored/dt={day}/{digest}.jsonl.gz", gzip.compress(body.encode(), 4, mtime=0))
+
+    def _write(self, scored: Scored, deadline: float) -> set[str]:
+        """Put the newest result of each user. All messages of a user whose result was not written are failures."""
+        by_user: dict[str, list[int]] = defaultdict(list)
+        for i, result in enumerate(scored.results):
+            by_user[result.user_id].append(i)
+
+        def write(rows: list[int]) -> bool:
+            newest = max((scored.results[i] for i in rows), key=lambda result: (result.observed_at, result.event_id))
+            return time.monotonic() < deadline and self._put(newest)
+
+        groups = list(by_user.values())
+        pool = ThreadPoolExecutor(min(self._settings.writers, len(groups)))
+        futures = [pool.submit(write, rows) for rows in groups]
+        done, _ = wait(futures, timeout=max(deadline - time.monotonic(), 0))
+        pool.shutdown(wait=False, cancel_futures=True)
+        written = [future in done and future.result() for future in futures]
+        return {scored.messages[i].message_id for rows, ok in zip(groups, written, strict=True) if not ok for i in rows}
+
+    def _put(self, result: Result) -> bool:
+        older = Attr("observed_at").lt(result.observed_at)
+        same = Attr("observed_at").eq(result.observed_at) & Attr("event_id").lt(result.event_id)
+        try:
+            self._results.put(result.model_dump(), condition=Attr("user_id").not_exists() | older | same)
+        except ConflictError:
+            return True  # what stands is as new or newer: a duplicate or a late event
+        except TrefoilError:
+            log.warning("result not written", exc_info=True)
+            return False
+        return True
+
+    def _count(self, scored: Scored, model: Model, now: datetime) -> None:
+        found = list(drift.counters(scored.inputs, scored.probabilities, model.specification).items())
+        key = {"model": model.version, "bucket": f"{now.astimezone(UTC):%Y-%m-%dT%H}"}
+        expires_at = int(now.timestamp()) + self._settings.profile_days * 86_400
+        try:
+            for part in range(0, len(found), drift.COUNTERS_AT_ONCE):
+                counts = dict(found[part : part + drift.COUNTERS_AT_ONCE])
+                self._profiles.add(key, counts, expires_at=expires_at)
+        except TrefoilError:  # a batch that is not counted is no reason to score it again
+            log.warning("profile not updated", exc_info=True)
+
+    def _tell(self, received: int, poison: int, failed: int) -> None:
+        emitter = metrics("classification")
+        emitter.add_metric("EventsScored", "Count", received - poison - failed)
+        emitter.add_metric("EventsRefused", "Count", poison)
+        emitter.add_metric("EventsReturned", "Count", failed)
+        log.info("batch scored", received=received, refused=poison, returned=failed)
+
+
+def read_messages(records: Iterable[Mapping[str, Any]], *, latest: datetime) -> tuple[list[Message], list[Poison]]:
+    """Messages whose envelope is sound, and the others with their reason. `latest`: an event after it is refused."""
+    messages, poison = [], []
+    for record in records:
+        body = record["body"]
+        try:
+            event = Event.model_validate_json(body)
+        except ValidationError as exc:
+            poison.append(Poison(record["messageId"], body, _reason(exc)))
+            continue
+        if event.observed_at > latest:
+            poison.append(Poison(record["messageId"], body, "observed_at lies in the future"))
+            continue
+        try:
+            observed_at = utc_text(event.observed_at)
+        except OverflowError:  # the first day of the year 1, east of Greenwich
+            poison.append(Poison(record["messageId"], body, "observed_at is out of range"))
+            continue
+        messages.append(Message(record["messageId"], body, event, observed_at))
+    return messages, poison
+
+
+def score_messages(messages: Sequence[Message], model: Model, now: datetime, result_days: int) -> Scored:
+    """Check features against the model's schema and score those that pass, in one call."""
+    features = model.specification.features
+    missing = {
+        i: next(f.name for f in features if f.name not in m.event.features)
+        for i, m in enumerate(messages)
+        if not all(f.name in m.event.features for f in features)
+    }
+    bad = {i: f"{name} is missing" for i, name in missing.items()}
+    whole = [i for i in range(len(messages)) if i not in missing]
+    columns = {f.name: [messages[i].event.features[f.name] for i in whole] for f in features}
+    inputs, wrong = encode(columns, features, typed=True)
+    bad |= {whole[row]: reason for row, reason in wrong.items()}
+    sound = np.array([row for row in range(len(whole)) if row not in wrong], dtype=np.int64)
+    inputs = {name: values[sound] for name, values in inputs.items()}
+    kept = [messages[whole[row]] for row in sound]
+    p = model.score(inputs)
+    stamp, expires_at = utc_text(now), int(now.timestamp()) + result_days * 86_400
+    results = [
+        Result.model_construct(
+            user_id=m.event.user_id,
+            observed_at=m.observed_at,
+            event_id=m.event.event_id,
+            probability=probability,
+            segment=segment,
+            model_version=model.version,
+            classified_at=stamp,
+            expires_at=expires_at,
+        )
+        for m, probability, segment in zip(kept, p.tolist(), model.segments(p), strict=True)
+    ]
+    poison = [Poison(messages[i].message_id, messages[i].body, reason) for i, reason in sorted(bad.items())]
+    return Scored(kept, inputs, p, results, poison)
+
+
+def _line(message: Message, result: Result, names: Sequence[str]) -> str:
+    row = {
+        "event_id": result.event_id,
+        "user_id": result.user_id,
+        "observed_at": result.observed_at,
+        "features": {name: message.event.features[name] for name in names},
+        "probability": result.probability,
+        "segment": result.segment,
+        "model_version": result.model_version,
+    }
+    return json.dumps(row, separators=(",", ":")) + "\n"
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]

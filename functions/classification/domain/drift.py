@@ -11,8 +11,8 @@ from functions.classification.domain.schema import Inputs
 Counts = npt.NDArray[np.int64]
 
 DECILES = np.linspace(0, 1, 11)[1:-1]
-SCORE_BINS = 10
 EMPTY = 1e-4
+COUNTERS_AT_ONCE = 200  # an update expression of DynamoDB has at most 4 KB
 
 
 def reference(values: npt.NDArray[np.generic], feature: Feature | None) -> Reference:

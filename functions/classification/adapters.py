@@ -1,0 +1,68 @@
+"""AWS behind this leaf's own ports."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from functions.classification.service import Poison
+from layers.storage.aws import translated
+
+BATCH = 10
+BATCH_BYTES = 1_000_000
+
+
+class SqsDeadLetters:
+    """A dead-letter queue; each message carries its reason as the attribute `reason`.
+
+    `connect` makes the client when the first bad message comes: most containers never see one.
+    """
+
+    def __init__(self, url: str, connect: Callable[[], Any]) -> None:
+        self._url, self._connect = url, cache(connect)
+
+    def send(self, letters: Sequence[Poison]) -> set[str]:
+        """Send in batches; returns the message ids that the queue did not take."""
+        failed: set[str] = set()
+        for batch in _batches(letters):
+            entries = [
+                {
+                    "Id": str(i),
+                    "MessageBody": letter.body,
+                    "MessageAttributes": {
+                        "reason": {"DataType": "String", "StringValue": letter.reason[:256]},
+                        "message_id": {"DataType": "String", "StringValue": letter.message_id},
+                    },
+                }
+                for i, letter in enumerate(batch)
+            ]
+            with translated("the dead-letter queue"):
+                answer = self._connect().send_message_batch(QueueUrl=self._url, Entries=entries)
+            failed |= {batch[int(entry["Id"])].message_id for entry in answer.get("Failed", ())}
+        return failed
+
+
+def _batches(letters: Sequence[Poison]) -> list[list[Poison]]:
+    batches: list[list[Poison]] = []
+    size = BATCH_BYTES
+    for letter in letters:
+        size += len(letter.body.encode()) + 1_000
+        if size > BATCH_BYTES or len(batches[-1]) == BATCH:
+            batches.append([])
+            size = len(letter.body.encode()) + 1_000
+        batches[-1].append(letter)
+    return batches
+
+
+class LambdaTrainer:
+    """Starts the training function and does not wait for it."""
+
+    def __init__(self, function: str, client: Any) -> None:
+        self._function, self._client = function, client
+
+    def start(self, reason: str) -> None:
+        """Asynchronous: the answer says only that the call was taken."""
+        with translated(self._function):
+            self._client.invoke(
+                FunctionName=self._function, InvocationType="Event", Payload=json.dumps({"reason": reason}).encode()
+            )

@@ -1,0 +1,98 @@
+"""Outcomes joined to what was scored, on (user_id, observed_at)."""
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from functions.classification.contracts import Outcome, Specification
+from functions.classification.domain.schema import text
+from functions.classification.service import utc_text
+from layers.runtime.observability import logger
+from layers.storage.objects import ObjectInfo
+
+log = logger("classification")
+
+
+class Lake(Protocol):
+    """The bucket of `outcomes/` and `scored/`."""
+
+    def get(self, key: str) -> bytes: ...
+    def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+
+
+@dataclass(frozen=True)
+class Joined:
+    """An event that was scored and whose outcome is known."""
+
+    user_id: str
+    observed_at: str
+    event_id: str
+    features: dict[str, Any]
+    probability: float
+    segment: str
+    model_version: str
+    outcome: Any
+
+
+def days_until(last: date, days: int) -> list[date]:
+    """`days` days that end with `last`, oldest first."""
+    return [last - timedelta(days=back) for back in reversed(range(days))]
+
+
+def listing(lake: Lake, days: Iterable[date]) -> list[ObjectInfo]:
+    """Objects with outcomes of these days."""
+    return [info for day in days for info in lake.list(f"outcomes/dt={day}/")]
+
+
+def join(lake: Lake, days: list[date]) -> list[Joined]:
+    """Scored events of these days with their outcome, by time; of two events of a user at a time, the larger id.
+
+    A scored object lies under the day of its newest event, so an event lies under its own day or a later one.
+    """
+    truths = dict(_outcomes(lake, listing(lake, days)))
+    if not truths:
+        return []
+    first = min(moment for _, moment in truths)[:10]
+    found: dict[tuple[str, str], Joined] = {}
+    for day in days:
+        if str(day) < first:
+            continue
+        for info in lake.list(f"scored/dt={day}/"):
+            for row in map(json.loads, gzip.decompress(lake.get(info.key)).splitlines()):
+                key = (row["user_id"], row["observed_at"])
+                if key in truths and (key not in found or found[key].event_id < row["event_id"]):
+                    found[key] = Joined(**row, outcome=truths[key])
+    return sorted(found.values(), key=lambda row: (row.observed_at, row.user_id))
+
+
+def _outcomes(lake: Lake, objects: list[ObjectInfo]) -> Iterator[tuple[tuple[str, str], Any]]:
+    unreadable = 0
+    for info in objects:
+        for line in lake.get(info.key).splitlines():
+            if not line.strip():
+                continue
+            try:
+                outcome = Outcome.model_validate_json(line)
+                yield (outcome.user_id, utc_text(outcome.observed_at)), outcome.outcome
+            except (ValidationError, OverflowError):
+                unreadable += 1
+    if unreadable:
+        log.warning("outcomes not readable", lines=unreadable)
+
+
+def is_positive(outcome: Any, specification: Specification) -> bool:
+    """Outcomes name the target's value, or say true, false, 1 or 0."""
+    word = text(outcome).casefold()
+    if word in (specification.positive.casefold(), specification.negative.casefold()):
+        return word == specification.positive.casefold()
+    return word in ("true", "1")
+
+
+def moment(observed_at: str) -> datetime:
+    """The time that `utc_text` wrote."""
+    return datetime.fromisoformat(observed_at.replace("Z", "+00:00"))

@@ -1,0 +1,242 @@
+"""Training in the cloud: labelled rows of the lake to a candidate, and to a champion when it is better."""
+
+import hashlib
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import numpy as np
+
+from functions.classification import bundle, learning, outcomes, records
+from functions.classification.contracts import LEAF
+from functions.classification.domain import metrics
+from functions.classification.domain.candidate import Target, Trained
+from functions.classification.domain.report import champion_scores
+from functions.classification.domain.schema import text
+from functions.classification.domain.scoring import Model
+from functions.classification.domain.splits import Labelled, unseen
+from functions.classification.domain.training import Parameters
+from functions.classification.outcomes import Joined
+from functions.classification.settings import ClassificationSettings
+from layers.runtime.errors import ConflictError, InputError, NotFoundError, TrefoilError
+from layers.runtime.observability import logger
+from layers.storage.ledger import Claim, Outcome, Run
+from layers.storage.objects import ObjectInfo
+from layers.storage.registry import Champion, Manifest
+
+log = logger("classification")
+
+JOB = "classification-train"
+MIN_JUDGED, MIN_JUDGED_POSITIVES = 200, 20
+
+
+class Lake(Protocol):
+    """Where labelled rows lie."""
+
+    def get(self, key: str) -> bytes: ...
+    def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+
+
+class Registry(Protocol):
+    """The model registry."""
+
+    def publish(
+        self,
+        leaf: str,
+        version: str,
+        files: Mapping[str, Any],
+        *,
+        data_hash: str,
+        metrics: Mapping[str, Any] | None = None,
+        libraries: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Manifest: ...
+    def champion(self, leaf: str) -> Champion | None: ...
+    def manifest(self, leaf: str, version: str) -> Manifest: ...
+    def read(self, manifest: Manifest, name: str) -> bytes: ...
+    def promote(self, leaf: str, version: str, *, expected: str | None, reason: str) -> Champion: ...
+
+
+class Ledger(Protocol):
+    """The run ledger."""
+
+    def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta) -> Claim: ...
+    def finish(
+        self, run: Run, outcome: Outcome, *, counts: Mapping[str, Any] | None = None, detail: str = ""
+    ) -> Run: ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the candidate answers from now on, and why."""
+
+    promote: bool
+    reason: str
+
+
+class TrainingService:
+    """Trains when there is something new to learn from; the same data and settings twice are one run."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        registry: Registry,
+        ledger: Ledger,
+        settings: ClassificationSettings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._lake, self._registry, self._ledger = lake, registry, ledger
+        self._settings, self._clock = settings, clock
+
+    def train(self, reason: str, remaining: float) -> dict[str, Any]:
+        """Train, publish, judge and maybe promote. `remaining`: seconds that this call may take."""
+        started = time.monotonic()
+        joined = outcomes.join(self._lake, outcomes.days_until(self._clock().date(), self._settings.outcome_days))
+        fingerprint = self._fingerprint(joined)
+        claim = self._ledger.claim(JOB, fingerprint, fingerprint=fingerprint, lease=timedelta(seconds=remaining))
+        if not claim.granted:
+            return {"status": "skipped", "run_id": claim.run.run_id, **claim.run.counts}
+        try:
+            left = remaining - (time.monotonic() - started)
+            answer = self._train(reason, joined, fingerprint, min(self._settings.budget_seconds, 0.8 * left))
+        except TrefoilError as exc:
+            self._ledger.finish(claim.run, "failed", detail=str(exc))
+            raise
+        self._ledger.finish(claim.run, "done", counts=answer, detail=reason)
+        return {"status": "trained", "run_id": claim.run.run_id, **answer}
+
+    def _fingerprint(self, joined: list[Joined]) -> str:
+        digest = hashlib.sha256()
+        for info in self._lake.list("customers/"):
+            digest.update(f"{info.key} {info.etag}\n".encode())
+        for row in joined:
+            digest.update(f"{row.user_id} {row.observed_at} {row.event_id} {row.outcome}\n".encode())
+        s = self._settings
+        chosen = (s.target, s.positive, s.leak_columns, s.time_column, s.iterations, s.seed, s.value, s.cost)
+        digest.update(repr(chosen).encode())
+        return digest.hexdigest()
+
+    def _train(self, reason: str, joined: list[Joined], data_hash: str, budget: float) -> dict[str, Any]:
+        rows, target, refused = self._rows(joined)
+        champion = self._champion()
+        parameters = Parameters(
+            iterations=self._settings.iterations,
+            seed=self._settings.seed,
+            trees=self._settings.trees,
+            budget_seconds=max(budget, 1.0),
+            value=self._settings.value if self._settings.cost else None,
+            cost=self._settings.cost or None,
+        )
+        package = learning.learn(rows, target, parameters, champion=champion, refused=refused)
+        self._publish(package, data_hash)
+        verdict = judge(package.trained, champion, seed=parameters.seed)
+        if verdict.promote:
+            verdict = self._promote(package.version, champion, f"{reason}: {verdict.reason}")
+        log.info("candidate judged", version=package.version, promoted=verdict.promote, reason=verdict.reason)
+        return {
+            "version": package.version,
+            "promoted": verdict.promote,
+            "reason": verdict.reason,
+            "rows": sum(package.trained.counts.values()),
+            "cut_by_time_budget": package.trained.fitted.cut,
+            "metrics": package.metrics,
+        }
+
+    def _rows(self, joined: list[Joined]) -> tuple[Labelled, Target, list[str]]:
+        """Labelled rows of `customers/` and, after them, of the outcomes."""
+        columns: dict[str, list[Any]] = {}
+        for info in self._lake.list("customers/"):
+            if info.size:
+                found, _ = records.read_all(io.BytesIO(self._lake.get(info.key)), info.key)
+                _append(columns, found)
+        settings = self._settings
+        if settings.target not in columns:
+            raise InputError("no file in customers/ has this column", field=settings.target)
+        refused = [name for name in settings.leak_columns.split(",") if name in columns]
+        times = [_time(value) for value in columns.pop(settings.time_column, [])]
+        rows, target = learning.label(
+            columns, settings.target, positive=settings.positive or None, without=refused, times=times or None
+        )
+        return _with_outcomes(rows, target, joined), target, refused
+
+    def _champion(self) -> Model | None:
+        standing = self._registry.champion(LEAF)
+        if standing is None:
+            return None
+        manifest = self._registry.manifest(LEAF, standing.version)
+        return bundle.load(manifest, lambda name: self._registry.read(manifest, name))
+
+    def _publish(self, package: learning.Package, data_hash: str) -> None:
+        try:
+            self._registry.manifest(LEAF, package.version)
+        except NotFoundError:
+            pass
+        else:  # the report of the same model may differ in the champion beside it; the first one stays
+            return
+        self._registry.publish(
+            LEAF,
+            package.version,
+            package.files,
+            data_hash=data_hash,
+            metrics=package.metrics,
+            libraries=package.libraries,
+            details=package.trained.model.specification.model_dump(mode="json"),
+        )
+
+    def _promote(self, version: str, champion: Model | None, reason: str) -> Verdict:
+        try:
+            self._registry.promote(LEAF, version, expected=champion.version if champion else None, reason=reason)
+        except ConflictError:
+            return Verdict(promote=False, reason="another promotion came first")
+        return Verdict(promote=True, reason=reason)
+
+
+def judge(trained: Trained, champion: Model | None, *, seed: int, repeats: int = 500) -> Verdict:
+    """Compare average precision on rows that neither saw: the lower 95 % bootstrap bound of the gain must pass 0."""
+    y, ours = trained.test.y, trained.scores["model"]
+    if champion is None:
+        gain = metrics.average_precision(y, ours) - float(y.mean())
+        return Verdict(gain > 0, "the first model" if gain > 0 else "no better than chance")
+    theirs = champion_scores(champion, trained)
+    if theirs is None:
+        return Verdict(promote=True, reason="the champion cannot read the new rows")
+    fresh = unseen(trained.test, champion.specification.features, champion.specification.split)
+    y, ours, theirs = y[fresh], ours[fresh], theirs[fresh]
+    if len(y) < MIN_JUDGED or y.sum() < MIN_JUDGED_POSITIVES:
+        return Verdict(promote=False, reason=f"only {len(y)} rows that the champion has not seen, too few to judge")
+
+    def gain_of(weights: metrics.Floats) -> float:
+        return metrics.average_precision(y, ours, weights) - metrics.average_precision(y, theirs, weights)
+
+    gain = gain_of(np.ones(len(y)))
+    bound = float(np.nanquantile(metrics.bootstrap(gain_of, len(y), seed=seed, repeats=repeats), 0.05))
+    return Verdict(bound > 0, f"average precision {gain:+.3f} on {len(y)} rows, at least {bound:+.3f}")
+
+
+def _append(columns: dict[str, list[Any]], found: Mapping[str, list[Any]]) -> None:
+    before = len(next(iter(columns.values()), []))
+    added = len(next(iter(found.values()), []))
+    for name in {**columns, **found}:
+        columns.setdefault(name, [None] * before).extend(found.get(name, [None] * added))
+
+
+def _time(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _with_outcomes(rows: Labelled, target: Target, joined: list[Joined]) -> Labelled:
+    truths = [text(row.outcome).casefold() for row in joined]
+    positive = [truth in (target.positive.casefold(), "true", "1") for truth in truths]
+    columns = {name: [*values, *(row.features.get(name) for row in joined)] for name, values in rows.columns.items()}
+    times = [*rows.times, *(outcomes.moment(row.observed_at) for row in joined)]
+    return Labelled(columns, np.concatenate([rows.y, np.array(positive, dtype=bool)]), times)

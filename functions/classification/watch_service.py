@@ -1,0 +1,185 @@
+"""Hourly: how far the population has moved, how good the answers were, and whether to train again."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import numpy as np
+
+from functions.classification import outcomes
+from functions.classification.contracts import LEAF, Specification
+from functions.classification.domain import metrics as measures
+from functions.classification.domain.drift import Drift
+from functions.classification.outcomes import Joined
+from functions.classification.settings import ClassificationSettings
+from layers.runtime.errors import NotFoundError
+from layers.runtime.observability import logger, metrics
+from layers.storage.ledger import Claim, Outcome, Run
+from layers.storage.objects import ObjectInfo
+from layers.storage.registry import Champion, Manifest
+
+log = logger("classification")
+
+OUTCOMES_JOB, RETRAIN_JOB = "classification-outcomes", "classification-retrain"
+LEASE = timedelta(minutes=15)
+
+
+class Registry(Protocol):
+    """The model registry."""
+
+    def champion(self, leaf: str) -> Champion | None: ...
+    def manifest(self, leaf: str, version: str) -> Manifest: ...
+
+
+class ProfileTable(Protocol):
+    """The Profiles table."""
+
+    def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None: ...
+
+
+class Lake(Protocol):
+    """Outcomes and scored events."""
+
+    def get(self, key: str) -> bytes: ...
+    def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+
+
+class Ledger(Protocol):
+    """The run ledger."""
+
+    def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta) -> Claim: ...
+    def finish(
+        self, run: Run, outcome: Outcome, *, counts: Mapping[str, Any] | None = None, detail: str = ""
+    ) -> Run: ...
+
+
+class Trainer(Protocol):
+    """Starts training."""
+
+    def start(self, reason: str) -> None: ...
+
+
+class WatchService:
+    """Computes from counts and outcomes; starts training at most once a day."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        profiles: ProfileTable,
+        lake: Lake,
+        ledger: Ledger,
+        trainer: Trainer,
+        settings: ClassificationSettings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._registry, self._profiles, self._lake = registry, profiles, lake
+        self._ledger, self._trainer, self._settings, self._clock = ledger, trainer, settings, clock
+
+    def watch(self) -> dict[str, Any]:
+        """What was found; a second call in the same hour finds the same and starts nothing twice."""
+        champion = self._registry.champion(LEAF)
+        if champion is None:
+            raise NotFoundError("no classification model has been promoted yet")
+        specification = Specification.model_validate(self._registry.manifest(LEAF, champion.version).details)
+        drift = self._drift(champion.version, specification)
+        realised, fresh = self._outcomes(champion.version, specification)
+        reason = self._reason(drift, fresh)
+        started = reason is not None and self._start(reason)
+        return {
+            "version": champion.version,
+            "events": drift.events,
+            "drift": {"score": drift.score, **drift.features},
+            "unknown": drift.unknown,
+            "realised": realised,
+            "new_outcomes": fresh,
+            "reason": reason,
+            "training_started": started,
+        }
+
+    def _drift(self, version: str, specification: Specification) -> Drift:
+        now = self._clock().astimezone(UTC)
+        totals: Counter[str] = Counter()
+        for back in range(self._settings.watch_hours):
+            bucket = f"{now - timedelta(hours=back):%Y-%m-%dT%H}"
+            row = self._profiles.get({"model": version, "bucket": bucket}) or {}
+            totals.update({k: v for k, v in row.items() if k not in ("model", "bucket", "expires_at")})
+        drift = Drift(specification, totals)
+        if drift.events >= self._settings.watch_events:
+            emitter = metrics("classification")
+            emitter.add_metric("ScoreDrift", "NoUnit", drift.score)
+            emitter.add_metric("LargestDrift", "NoUnit", drift.largest)
+            emitter.add_metric("UnknownCategories", "NoUnit", drift.unknown_rate)
+        return drift
+
+    def _outcomes(self, version: str, specification: Specification) -> tuple[dict[str, Any], int]:
+        """(realised quality per model and week, outcomes newer than the champion's data), when outcomes changed."""
+        days = outcomes.days_until(self._clock().astimezone(UTC).date(), self._settings.outcome_days)
+        objects = outcomes.listing(self._lake, days)
+        fingerprint = hashlib.sha256(repr((version, objects)).encode()).hexdigest()
+        claim = self._ledger.claim(OUTCOMES_JOB, "latest", fingerprint=fingerprint, lease=LEASE)
+        if not claim.granted:
+            return claim.run.counts.get("realised", {}), int(claim.run.counts.get("fresh", 0))
+        joined = outcomes.join(self._lake, days)
+        realised = realised_quality(joined, specification)
+        until = specification.split.until
+        fresh = sum(until is None or outcomes.moment(row.observed_at) > until for row in joined)
+        self._ledger.finish(claim.run, "done", counts={"realised": realised, "fresh": fresh})
+        self._emit(realised.get(version, {}))
+        return realised, fresh
+
+    def _emit(self, weeks: dict[str, Any]) -> None:
+        if weeks:
+            latest = weeks[max(weeks)]
+            emitter = metrics("classification")
+            emitter.add_metric("RealisedPrecision", "NoUnit", latest["precision"])
+            emitter.add_metric("RealisedRecall", "NoUnit", latest["recall"])
+            emitter.add_metric("RealisedCalibrationError", "NoUnit", latest["calibration_error"])
+
+    def _reason(self, drift: Drift, fresh: int) -> str | None:
+        settings = self._settings
+        if drift.events >= settings.watch_events:
+            if drift.largest > settings.drift_index:
+                return f"drift: stability index {drift.largest:.2f}"
+            if drift.unknown_rate > settings.unknown_share:
+                return f"drift: {drift.unknown_rate:.1%} more unknown categories"
+        if fresh >= settings.retrain_outcomes:
+            return f"{fresh} outcomes newer than the champion's data"
+        return None
+
+    def _start(self, reason: str) -> bool:
+        day = f"{self._clock().astimezone(UTC):%Y-%m-%d}"
+        claim = self._ledger.claim(RETRAIN_JOB, day, fingerprint=day, lease=LEASE)
+        if not claim.granted:
+            return False
+        self._trainer.start(reason)
+        self._ledger.finish(claim.run, "done", detail=reason)
+        log.info("training started", reason=reason)
+        return True
+
+
+def realised_quality(joined: list[Joined], specification: Specification) -> dict[str, Any]:
+    """`{version: {ISO week: {events, positives, precision, recall, average_precision, calibration_error}}}`.
+
+    Precision and recall are of the segment `target`.
+    """
+    groups: dict[tuple[str, str], list[Joined]] = defaultdict(list)
+    for row in joined:
+        year, week, _ = outcomes.moment(row.observed_at).isocalendar()
+        groups[row.model_version, f"{year}-W{week:02d}"].append(row)
+    realised: dict[str, Any] = defaultdict(dict)
+    for (version, name), rows in sorted(groups.items()):
+        y = np.array([outcomes.is_positive(row.outcome, specification) for row in rows])
+        p = np.array([row.probability for row in rows])
+        called = np.array([row.segment == "target" for row in rows])
+        hits = int((called & y).sum())
+        realised[version][name] = {
+            "events": len(rows),
+            "positives": int(y.sum()),
+            "precision": hits / max(int(called.sum()), 1),
+            "recall": hits / max(int(y.sum()), 1),
+            "average_precision": measures.average_precision(y, p) if y.any() else 0.0,
+            "calibration_error": measures.calibration_error(y, p),
+        }
+    return dict(realised)

@@ -1,0 +1,112 @@
+"""One small model for all tests of this leaf, and the services on in-memory stores."""
+
+import csv
+import io
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from functions.classification import learning
+from functions.classification.champion import ChampionCache
+from functions.classification.contracts import LEAF
+from functions.classification.domain.training import Parameters
+from functions.classification.learning import Package
+from functions.classification.service import Poison, ScoringService
+from functions.classification.settings import ClassificationSettings
+from functions.classification.simulate import customers
+from layers.storage.ledger import RunLedger
+from layers.storage.registry import ModelRegistry
+from tests.fakes import InMemoryObjects, InMemoryTable
+
+NOW = datetime(2024, 6, 3, 12, 30, tzinfo=UTC)
+QUICK = Parameters(iterations=2, trees=30, folds=2)
+
+
+def columns_of(table: Any) -> dict[str, list[Any]]:
+    return {name: table[name].to_pylist() for name in table.column_names}
+
+
+def as_csv(table: Any) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(table.column_names)
+    writer.writerows(zip(*columns_of(table).values(), strict=True))
+    return text.getvalue().encode()
+
+
+def learn(table: Any, **options: Any) -> Package:
+    rows, target = learning.label(columns_of(table), "y", without=["duration"])
+    return learning.learn(rows, target, QUICK, **options)
+
+
+@pytest.fixture(scope="session")
+def package() -> Package:
+    return learn(customers(2_000, seed=1))
+
+
+@dataclass
+class SentLetters:
+    letters: list[Poison] = field(default_factory=list)
+    refuses: bool = False
+
+    def send(self, letters: Any) -> set[str]:
+        if self.refuses:
+            return {letter.message_id for letter in letters}
+        self.letters.extend(letters)
+        return set()
+
+
+@dataclass
+class Cloud:
+    """Everything a deployed stack has, in memory."""
+
+    lake: InMemoryObjects = field(default_factory=InMemoryObjects)
+    models: InMemoryObjects = field(default_factory=InMemoryObjects)
+    registry_table: InMemoryTable = field(default_factory=lambda: InMemoryTable("leaf", "version"))
+    results: InMemoryTable = field(default_factory=lambda: InMemoryTable("user_id"))
+    profiles: InMemoryTable = field(default_factory=lambda: InMemoryTable("model", "bucket"))
+    runs: InMemoryTable = field(default_factory=lambda: InMemoryTable("job", "key"))
+    dead_letters: SentLetters = field(default_factory=SentLetters)
+    settings: ClassificationSettings = field(default_factory=lambda: ClassificationSettings(iterations=1))
+    now: datetime = NOW
+
+    @property
+    def registry(self) -> ModelRegistry:
+        return ModelRegistry(self.models, self.registry_table, lambda: self.now)
+
+    @property
+    def ledger(self) -> RunLedger:
+        return RunLedger(self.runs, lambda: self.now)
+
+    def publish(self, package: Package, *, promote: bool = True) -> str:
+        details = package.trained.model.specification.model_dump(mode="json")
+        self.registry.publish(LEAF, package.version, package.files, data_hash="d", details=details)
+        if promote:
+            standing = self.registry.champion(LEAF)
+            self.registry.promote(LEAF, package.version, expected=standing and standing.version, reason="test")
+        return package.version
+
+    def scoring(self, **overrides: Any) -> ScoringService:
+        parts: dict[str, Any] = {
+            "models": ChampionCache(self.registry, 30),
+            "results": self.results,
+            "profiles": self.profiles,
+            "lake": self.lake,
+            "dead_letters": self.dead_letters,
+            "settings": self.settings,
+            "clock": lambda: self.now,
+        }
+        return ScoringService(**(parts | overrides))
+
+
+@pytest.fixture
+def cloud(package: Package) -> Cloud:
+    made = Cloud()
+    made.publish(package)
+    return made
+
+
+def records(bodies: list[str], first: int = 0) -> list[dict[str, Any]]:
+    return [{"messageId": f"m{first + i}", "body": body} for i, body in enumerate(bodies)]

@@ -1,0 +1,125 @@
+import json
+from datetime import timedelta
+
+import pytest
+
+from functions.classification.champion import ChampionCache
+from functions.classification.contracts import LEAF
+from functions.classification.settings import ClassificationSettings
+from functions.classification.simulate import customers, events
+from functions.classification.training_service import TrainingService
+from layers.runtime.errors import CorruptError, InputError, NotFoundError
+from tests.unit.classification.conftest import NOW, Cloud, as_csv, records
+
+
+@pytest.fixture
+def lake_cloud():
+    made = Cloud()
+    made.lake.put("customers/2024.csv", as_csv(customers(1_500, seed=1)))
+    return made
+
+
+def service(cloud: Cloud, **settings) -> TrainingService:
+    chosen = ClassificationSettings(**{"iterations": 1, "trees": 30, **settings})
+    return TrainingService(cloud.lake, cloud.registry, cloud.ledger, chosen, lambda: cloud.now)
+
+
+def test_the_first_model_is_published_and_promoted(lake_cloud):
+    answer = service(lake_cloud).train("by hand", 600)
+    assert answer["status"] == "trained"
+    assert answer["promoted"]
+    assert lake_cloud.registry.champion(LEAF).version == answer["version"]
+    manifest = lake_cloud.registry.manifest(LEAF, answer["version"])
+    assert set(manifest.files) == {"model.onnx", "report.json", "report.png"}
+    report = json.loads(lake_cloud.registry.read(manifest, "report.json"))
+    assert report["refused"] == ["duration"]
+    assert report["champion"] is None
+
+
+def test_a_repeated_trigger_is_harmless(lake_cloud):
+    first = service(lake_cloud).train("schedule", 600)
+    second = service(lake_cloud).train("schedule", 600)
+    assert second["status"] == "skipped"
+    assert second["version"] == first["version"]
+    assert len(lake_cloud.registry.versions(LEAF)) == 1
+
+
+def test_the_same_data_in_another_account_gives_the_same_version(lake_cloud):
+    other = Cloud(lake=lake_cloud.lake, now=NOW + timedelta(days=1))
+    assert service(lake_cloud).train("a", 600)["version"] == service(other).train("b", 600)["version"]
+
+
+def test_a_candidate_that_is_not_better_is_kept_with_its_reason(lake_cloud):
+    first = service(lake_cloud).train("schedule", 600)
+    second = service(lake_cloud, iterations=2).train("schedule", 600)
+    assert not second["promoted"]
+    assert "rows" in second["reason"]
+    assert lake_cloud.registry.champion(LEAF).version == first["version"]
+
+
+def test_a_moved_population_brings_a_new_champion(lake_cloud):
+    first = service(lake_cloud).train("schedule", 600)
+    scorer = lake_cloud.scoring()
+    moved = customers(2_400, seed=5, moved=1.0)
+    start = NOW - timedelta(days=2)
+    bodies = events(moved, seed=5, start=start)
+    for i in range(0, len(bodies), 1_000):
+        scorer.score(records(bodies[i : i + 1_000], i), lambda: 60.0)
+    lines = [
+        json.dumps(
+            {"user_id": f"user-{i:07d}", "observed_at": (start + timedelta(seconds=i)).isoformat(), "outcome": y}
+        )
+        for i, y in enumerate(moved["y"].to_pylist())
+    ]
+    lake_cloud.lake.put(f"outcomes/dt={start.date()}/a.jsonl", "\n".join([*lines, "{broken"]).encode())
+    second = service(lake_cloud).train("drift", 600)
+    assert second["rows"] == 1_500 + 2_400
+    assert second["promoted"], second["reason"]
+    assert lake_cloud.registry.champion(LEAF).previous == first["version"]
+
+
+def test_a_new_champion_or_a_rollback_reaches_a_warm_container(lake_cloud, package):
+    first = service(lake_cloud).train("schedule", 600)["version"]
+    clock = [100.0]
+    cache = ChampionCache(lake_cloud.registry, 30, lambda: clock[0])
+    assert cache.current().version == first
+    lake_cloud.publish(package)
+    assert cache.current().version == first
+    clock[0] += 31
+    assert cache.current().version == package.version
+    lake_cloud.registry.promote(LEAF, first, expected=package.version, reason="rollback")
+    clock[0] += 31
+    assert cache.current().version == first
+
+
+def test_a_champion_that_cannot_be_read_leaves_the_one_before_answering(cloud, package):
+    clock = [100.0]
+    cache = ChampionCache(cloud.registry, 30, lambda: clock[0])
+    cache.current()
+    row = cloud.registry_table.items[LEAF, "#champion"]
+    row["points_to"] = "unknown"
+    clock[0] += 31
+    assert cache.current().version == package.version
+
+
+def test_a_changed_model_file_is_refused(cloud, package):
+    cloud.models.bodies[f"{LEAF}/{package.version}/model.onnx"] += b"x"
+    with pytest.raises(CorruptError, match=r"model\.onnx"):
+        ChampionCache(cloud.registry, 30).current()
+
+
+def test_an_unknown_version_and_a_foreign_manifest_are_refused(cloud, package):
+    cloud.models.bodies[f"{LEAF}/{package.version}/manifest.json"] = b'{"leaf": "clustering"}'
+    with pytest.raises(CorruptError):
+        ChampionCache(cloud.registry, 30).current()
+    del cloud.models.bodies[f"{LEAF}/{package.version}/manifest.json"]
+    with pytest.raises(NotFoundError):
+        ChampionCache(cloud.registry, 30).current()
+
+
+def test_an_empty_lake_says_what_is_missing():
+    cloud = Cloud()
+    with pytest.raises(InputError, match="y"):
+        service(cloud).train("schedule", 600)
+    (run,) = cloud.ledger.history("classification-train")
+    assert run.outcome == "failed"
