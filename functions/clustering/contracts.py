@@ -78,6 +78,21 @@ class PlanItem(Frozen):
     sources: list[Source]
 
 
+class FitReport(Frozen):
+    """What `fit` found, kept beside the plan for `publish`."""
+
+    model_version: str
+    clusters: int
+    eps: float
+    min_samples: int
+    silhouette: float | None
+    sampled: int
+    sampled_from: Literal["window", "day"]
+    files: int
+    parts: int
+    gb_seconds: float = 0.0
+
+
 class PartReport(Frozen):
     """What one `label` call counted, kept under the plan until `publish` adds all up."""
 
@@ -112,15 +127,27 @@ class DayManifest(Frozen):
 
 
 class Paths:
-    """Keys in the lake of one day and run. What `label` and `publish` write lies under the run."""
+    """Keys in the lake of one day and run."""
 
     def __init__(self, day: date, run_id: str = "") -> None:
         self.input = f"rides/dt={day}/"
         self.plan = f"plans/clustering/dt={day}/run={run_id}.json"
-        self.parts = f"plans/clustering/dt={day}/run={run_id}/"
-        self.day_runs = f"anomalies/runs/dt={day}/"
-        self.day_reports = f"anomalies/reports/dt={day}/"
-        self.day_plans = f"plans/clustering/dt={day}/"
-        self.run = f"{self.day_runs}run={run_id}/"
-        self.reports = f"{self.day_reports}run={run_id}/"
+        self.fit = f"plans/clustering/dt={day}/run={run_id}/fit.json"
+        self.reports = f"anomalies/reports/dt={day}/run={run_id}/"
         self.manifest = f"anomalies/days/dt={day}/manifest.json"
+        # Under each of these there is one name per run, `run=R...`.
+        self.of_runs = tuple(f"{top}/dt={day}/" for top in ("anomalies/runs", "anomalies/reports", "plans/clustering"))
+        self._rows = f"anomalies/runs/dt={day}/run={run_id}/"
+        self._parts = f"plans/clustering/dt={day}/run={run_id}/"
+
+    def labelled(self, part: int) -> str:
+        """Labelled rows of one part."""
+        return f"{self._rows}part-{part:05}.parquet"
+
+    def rejected(self, part: int) -> str:
+        """Rejected rows of one part, until they are merged."""
+        return f"{self._parts}rejected-{part:05}.parquet"
+
+    def counted(self, part: int) -> str:
+        """What was counted in one part; it is written last of the part."""
+        return f"{self._parts}part-{part:05}.json"

@@ -1,1 +1,72 @@
-"""Handler of the clustering leaf."""
+"""Lambda entry points of the clustering leaf, in the order in which the state machine calls them."""
+
+from functools import cache
+from typing import Any
+
+from functions.clustering.contracts import DayRequest, FitAnswer, PlanItem
+from functions.clustering.publish_service import PublishService
+from functions.clustering.service import FitService, LabelService
+from functions.clustering.settings import ClusteringSettings
+from layers.runtime.observability import logger, metrics
+from layers.storage.aws import client
+from layers.storage.ledger import RunLedger
+from layers.storage.objects import S3Objects
+from layers.storage.registry import ModelRegistry
+from layers.storage.tables import DynamoTable
+
+log, emf = logger("clustering"), metrics("clustering")
+
+
+@cache
+def build_fit() -> FitService:
+    """The fitting service of this container."""
+    settings = ClusteringSettings()
+    return FitService(_lake(settings), _registry(settings), _ledger(settings), settings)
+
+
+@cache
+def build_label() -> LabelService:
+    """The labelling service of this container."""
+    settings = ClusteringSettings()
+    return LabelService(_lake(settings), _registry(settings), settings)
+
+
+@cache
+def build_publish() -> PublishService:
+    """The publishing service of this container."""
+    settings = ClusteringSettings()
+    return PublishService(_lake(settings), _ledger(settings))
+
+
+def _lake(settings: ClusteringSettings) -> S3Objects:
+    return S3Objects(settings.lake_bucket, client("s3"))
+
+
+def _registry(settings: ClusteringSettings) -> ModelRegistry:
+    objects = S3Objects(settings.models_bucket, client("s3"))
+    return ModelRegistry(objects, DynamoTable(settings.models_table, client("dynamodb")))
+
+
+def _ledger(settings: ClusteringSettings) -> RunLedger:
+    return RunLedger(DynamoTable(settings.runs_table, client("dynamodb")))
+
+
+@emf.log_metrics
+@log.inject_lambda_context
+def fit(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
+    """`{"dt"}` or `{"scheduled_at"}`: claim the day, learn, plan."""
+    return build_fit().fit(DayRequest.model_validate(event)).model_dump(mode="json", exclude={"error"})
+
+
+@log.inject_lambda_context
+def label(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
+    """One element of the plan: label its rides."""
+    report = build_label().label(PlanItem.model_validate(event))
+    return report.model_dump(mode="json", include={"part", "rides", "anomalies", "rejected"})
+
+
+@emf.log_metrics
+@log.inject_lambda_context
+def publish(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
+    """What `fit` answered, with `error` when the run failed: make the run the day's truth, or record its failure."""
+    return build_publish().publish(FitAnswer.model_validate(event))

@@ -1,1 +1,266 @@
-"""Service of the clustering leaf."""
+"""Use cases of the day before `publish`: learn and plan (`fit`), then work on one item of the plan (`label`)."""
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from importlib.metadata import version
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from functions.clustering.contracts import (
+    LABEL_SCHEMA,
+    DayRequest,
+    FitAnswer,
+    FitReport,
+    PartReport,
+    Paths,
+    PlanItem,
+    Source,
+)
+from functions.clustering.domain import model as models
+from functions.clustering.domain.parameters import Parameters
+from functions.clustering.domain.planning import plan
+from functions.clustering.domain.reading import RideFile
+from functions.clustering.domain.sample import Reservoir
+from functions.clustering.domain.tables import Labeller, rejected_rows, usable
+from functions.clustering.settings import ClusteringSettings
+from layers.runtime.errors import InputError
+from layers.runtime.observability import logger, metrics
+from layers.storage.ledger import Run, RunLedger
+from layers.storage.objects import ObjectInfo
+from layers.storage.registry import ModelRegistry, content_version
+
+LEAF = "clustering"
+WINDOW_ENOUGH = 1_000
+WHOLE_BYTES = 16 << 20
+LIBRARIES = ("numpy", "scipy", "pyarrow", "scikit-learn")
+
+
+class Lake(Protocol):
+    """The lake: rides in, plans and results out."""
+
+    bucket: str
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+    def open(self, key: str) -> BinaryIO: ...
+    def get(self, key: str) -> bytes: ...
+    def put(self, key: str, body: bytes) -> str: ...
+
+
+@dataclass
+class FitService:
+    """Learns a model from the window before the day, and plans the day."""
+
+    lake: Lake
+    registry: ModelRegistry
+    ledger: RunLedger
+    settings: ClusteringSettings
+
+    def fit(self, request: DayRequest) -> FitAnswer:
+        """Claim the day and plan it: `skipped` when nothing is new or somebody is at it, `empty` without a ride."""
+        answer = self._fit(request)
+        metrics(LEAF).add_metric(name="DaysEmpty", unit="Count", value=float(answer.status == "empty"))
+        return answer
+
+    def _fit(self, request: DayRequest) -> FitAnswer:
+        day = request.day(self.settings.timezone)
+        objects = ride_objects(self.lake, day)
+        claim = self.ledger.claim(
+            LEAF,
+            str(day),
+            fingerprint=self._fingerprint(objects),
+            lease=timedelta(minutes=self.settings.lease_minutes),
+            owner=request.execution,
+        )
+        if not claim.granted:
+            logger(LEAF).info("day skipped", dt=str(day), standing_run=claim.run.run_id, outcome=claim.run.outcome)
+            return self._answer("skipped", day, claim.run)
+        try:
+            return self._plan(day, claim.run, objects)
+        except Exception as exc:  # any failure must free the day for the retry
+            self.ledger.finish(claim.run, "failed", detail=type(exc).__name__)
+            raise
+
+    def _plan(self, day: date, run: Run, objects: list[ObjectInfo]) -> FitAnswer:
+        started = time.perf_counter()
+        sample, sampled_from = self._sample(day, objects)
+        try:
+            model = models.fit(*sample.rides(), self._parameters())
+        except InputError:
+            self.ledger.finish(run, "empty", counts={"files": len(objects)}, detail="no valid ride")
+            return self._answer("empty", day, run)
+        files = model.dump()
+        facts: dict[str, Any] = {
+            "clusters": model.cluster_count,
+            "eps": model.eps,
+            "min_samples": model.min_samples,
+            "silhouette": model.silhouette,
+            "sampled": model.sampled,
+        }
+        name = content_version(files)
+        self.registry.publish(
+            LEAF,
+            name,
+            files,
+            data_hash=hashlib.sha256(np.column_stack(sample.rides()).tobytes()).hexdigest(),
+            metrics=facts,
+            libraries={library: version(library) for library in LIBRARIES},
+            details={"parameters": model.parameters.model_dump()},
+        )
+        items = [
+            PlanItem(dt=day, run_id=run.run_id, part=i, model_version=name, sources=sources)
+            for i, sources in enumerate(self._items(objects))
+        ]
+        paths = Paths(day, run.run_id)
+        report = FitReport(
+            **facts,
+            model_version=name,
+            sampled_from=sampled_from,
+            files=len(objects),
+            parts=len(items),
+            gb_seconds=(time.perf_counter() - started) * self.settings.memory_mb / 1024,
+        )
+        self.lake.put(paths.fit, report.model_dump_json().encode())
+        self.lake.put(paths.plan, json.dumps([item.model_dump(mode="json") for item in items]).encode())
+        return self._answer("planned", day, run)
+
+    def _sample(self, day: date, objects: list[ObjectInfo]) -> tuple[Reservoir, str]:
+        """Of the window when it has enough rides, else of the day itself."""
+        days = (day - back * DAY for back in range(1, self.settings.window_days + 1))
+        window = [info for earlier in days for info in ride_objects(self.lake, earlier)]
+        sample = self._drawn(self._within_budget(window, day), day)
+        if sample.seen >= WINDOW_ENOUGH:
+            return sample, "window"
+        return self._drawn(objects, day), "day"
+
+    def _drawn(self, objects: list[ObjectInfo], day: date) -> Reservoir:
+        sample = Reservoir(self.settings.sample_rides, seed=day.toordinal())
+        for info in objects:
+            try:
+                with opened(self.lake, Source(key=info.key), info.size) as file:
+                    for dist, hours in usable(file):
+                        sample.add(dist, hours)
+            except InputError as exc:  # `label` says so of its own day; here it only misses in the sample
+                logger(LEAF).warning("object left out of the sample", key=info.key, reason=str(exc))
+        return sample
+
+    def _within_budget(self, window: list[ObjectInfo], day: date) -> list[ObjectInfo]:
+        """Objects in random order as far as the budget goes, so that every object is as likely to be read."""
+        left = self.settings.window_max_mb << 20
+        chosen: list[ObjectInfo] = []
+        for i in np.random.default_rng(day.toordinal()).permutation(len(window)):
+            if chosen and window[i].size > left:
+                break
+            chosen.append(window[i])
+            left -= window[i].size
+        return chosen
+
+    def _items(self, objects: list[ObjectInfo]) -> list[list[Source]]:
+        def row_groups(key: str) -> list[tuple[int, int]]:
+            with self.lake.open(key) as stream:
+                return RideFile(stream, key).row_groups_of()
+
+        return plan(
+            ((o.key, o.size) for o in objects),
+            row_groups,
+            item_bytes=self.settings.item_mb << 20,
+            item_rides=self.settings.item_rides,
+            item_objects=self.settings.item_objects,
+        )
+
+    def _parameters(self) -> Parameters:
+        return Parameters(max_speed_kmh=self.settings.max_speed_kmh)
+
+    def _fingerprint(self, objects: Iterable[ObjectInfo]) -> str:
+        parts = [self._parameters().model_dump_json(), *(f"{o.key} {o.size} {o.etag}" for o in objects)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def _answer(self, status: Any, day: date, run: Run) -> FitAnswer:
+        key = Paths(day, run.run_id).plan
+        return FitAnswer(status=status, dt=day, run_id=run.run_id, plan_bucket=self.lake.bucket, plan_key=key)
+
+
+DAY = timedelta(days=1)
+
+
+@dataclass
+class LabelService:
+    """Labels the rides of one item. The same item twice writes the same objects."""
+
+    lake: Lake
+    registry: ModelRegistry
+    settings: ClusteringSettings
+    _models: dict[str, models.Model] = field(default_factory=dict)
+
+    def label(self, item: PlanItem) -> PartReport:
+        """Write the labelled rows, the rejected ones when there are any, then what was counted."""
+        started = time.perf_counter()
+        labeller = Labeller(self._model(item.model_version), item.model_version, item.run_id)
+        rows, rejected = io.BytesIO(), list[pa.Table]()
+        with pq.ParquetWriter(rows, LABEL_SCHEMA) as writer:
+            for source in item.sources:
+                self._label(labeller, source, writer, rejected)
+        paths = Paths(item.dt, item.run_id)
+        if labeller.rides:
+            self.lake.put(paths.labelled(item.part), rows.getvalue())
+        bad = pa.concat_tables(rejected) if rejected else None
+        if bad is not None and bad.num_rows:
+            buffer = io.BytesIO()
+            pq.write_table(bad, buffer)
+            self.lake.put(paths.rejected(item.part), buffer.getvalue())
+        seconds = time.perf_counter() - started
+        report = PartReport(
+            part=item.part,
+            rides=labeller.rides,
+            anomalies=labeller.anomalies,
+            rejected=labeller.rejected,
+            seconds=seconds,
+            gb_seconds=seconds * self.settings.memory_mb / 1024,
+            labels=dict(labeller.clusters),
+            points=labeller.points(),
+        )
+        self.lake.put(paths.counted(item.part), report.model_dump_json().encode())
+        return report
+
+    def _label(self, labeller: Labeller, source: Source, writer: Any, rejected: list[pa.Table]) -> None:
+        try:
+            with opened(self.lake, source) as file:
+                for rows, bad in labeller.label(file):
+                    writer.write_table(rows)
+                    rejected.append(bad)
+        except InputError as exc:  # one unreadable object is a rejected row, and the others go on
+            labeller.rejected += 1
+            rejected.append(rejected_rows(source.key, [None], [str(exc).removeprefix(f"{source.key}: ")]))
+
+    def _model(self, name: str) -> models.Model:
+        if name not in self._models:
+            manifest = self.registry.manifest(LEAF, name)
+            self._models = {
+                name: models.Model.load({file: self.registry.read(manifest, file) for file in manifest.files})
+            }
+        return self._models[name]
+
+
+def ride_objects(lake: Lake, day: date) -> list[ObjectInfo]:
+    """The day's objects; markers, folders and hidden files are none."""
+    return [
+        o
+        for o in lake.list(Paths(day).input)
+        if not o.key.rsplit("/", 1)[-1].startswith(("_", ".")) and o.key[-1] != "/"
+    ]
+
+
+@contextmanager
+def opened(lake: Lake, source: Source, size: int | None = None) -> Iterator[RideFile]:
+    """A source as a file: small ones in one request, else by the ranges that are read."""
+    whole = size is not None and size <= WHOLE_BYTES
+    with io.BytesIO(lake.get(source.key)) if whole else lake.open(source.key) as stream:
+        yield RideFile(stream, source.key, None, source.row_groups, source.first_row)

@@ -1,0 +1,167 @@
+"""The end of a run: its counts are merged and it becomes the day's truth, or its failure is recorded."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from functions.clustering.contracts import REJECTED_SCHEMA, DayManifest, FitAnswer, FitReport, PartReport, Paths
+from functions.clustering.domain.picture import draw
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
+from layers.runtime.observability import logger, metrics
+from layers.storage.ledger import Run, RunLedger
+from layers.storage.objects import ObjectInfo
+
+LEAF = "clustering"
+READERS = 8
+PLOTTED = 20_000
+
+
+class Lake(Protocol):
+    """The lake: what `label` wrote in, the day's truth out."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+    def get_tagged(self, key: str) -> tuple[bytes, str]: ...
+    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str: ...
+    def tag(self, key: str, **tags: str) -> None: ...
+
+
+@dataclass
+class PublishService:
+    """Ends a run. Doing it twice changes nothing more."""
+
+    lake: Lake
+    ledger: RunLedger
+
+    def publish(self, answer: FitAnswer) -> dict[str, Any]:
+        """Publish the run, or record that it failed. A run that another one took over changes nothing."""
+        ended = self._end(answer)
+        metrics(LEAF).add_metric(name="DaysPublished", unit="Count", value=float(ended["status"] == "published"))
+        return ended
+
+    def _end(self, answer: FitAnswer) -> dict[str, Any]:
+        run = self.ledger.get(LEAF, str(answer.dt))
+        if run is None or run.run_id != answer.run_id:
+            logger(LEAF).warning("run was taken over", dt=str(answer.dt), run_id=answer.run_id)
+            return {"status": "taken over", "dt": str(answer.dt), "run_id": answer.run_id}
+        paths = Paths(answer.dt, answer.run_id)
+        standing, etag = self._standing(paths)
+        published = standing is not None and standing.run_id == answer.run_id
+        if answer.error is not None and not published:
+            return self._failed(answer, run)
+        fit, parts = self._reports(paths)
+        manifest = standing
+        if standing is None or not published:
+            manifest = self._manifest(answer, fit, parts)
+            self._write_reports(answer, paths, fit, parts, manifest)
+            try:
+                body = (manifest.model_dump_json() + "\n").encode()
+                self.lake.put(paths.manifest, body, if_match=etag, if_absent=etag is None)
+            except (ConflictError, NotFoundError):  # published meanwhile, by this run or by the one that took over
+                return self._end(answer)
+        self._tag_superseded(answer)
+        return self._finish(answer, run, fit, parts)
+
+    def _standing(self, paths: Paths) -> tuple[DayManifest | None, str | None]:
+        try:
+            body, etag = self.lake.get_tagged(paths.manifest)
+        except NotFoundError:
+            return None, None
+        try:
+            return DayManifest.model_validate_json(body), etag
+        except ValidationError:  # not written by us: it is replaced
+            return None, etag
+
+    def _reports(self, paths: Paths) -> tuple[FitReport, list[PartReport]]:
+        """What `fit` and every `label` call left. Raises CorruptError when one of them is missing or unreadable."""
+        try:
+            fit = FitReport.model_validate_json(self.lake.get_tagged(paths.fit)[0])
+            with ThreadPoolExecutor(READERS) as pool:
+                bodies = pool.map(lambda part: self.lake.get_tagged(paths.counted(part))[0], range(fit.parts))
+                return fit, [PartReport.model_validate_json(body) for body in bodies]
+        except (NotFoundError, ValidationError) as exc:
+            raise CorruptError("a part of the run left no report") from exc
+
+    def _manifest(self, answer: FitAnswer, fit: FitReport, parts: list[PartReport]) -> DayManifest:
+        return DayManifest(
+            run_id=answer.run_id,
+            rides=sum(part.rides for part in parts),
+            anomalies=sum(part.anomalies for part in parts),
+            rejected=sum(part.rejected for part in parts),
+            files=fit.files,
+            clusters=fit.clusters,
+            eps=fit.eps,
+            min_samples=fit.min_samples,
+            silhouette=fit.silhouette,
+            sampled_from=fit.sampled_from,
+            model_version=fit.model_version,
+        )
+
+    def _write_reports(
+        self, answer: FitAnswer, paths: Paths, fit: FitReport, parts: list[PartReport], manifest: DayManifest
+    ) -> None:
+        labels = Counter[int]()
+        for part in parts:
+            labels.update(part.labels)
+        summary = manifest.model_dump(mode="json") | {
+            "sampled": fit.sampled,
+            "rides_per_label": {str(label): labels[label] for label in sorted(labels)},
+            "seconds": round(sum(part.seconds for part in parts), 2),
+        }
+        self.lake.put(paths.reports + "rejected.parquet", self._rejected(paths, parts))
+        self.lake.put(paths.reports + "summary.json", json.dumps(summary).encode())
+        share = max(1, -(-sum(len(part.points) for part in parts) // PLOTTED))
+        points = [point for part in parts for point in part.points[::share]]
+        title = f"Rides of {answer.dt}"
+        self.lake.put(paths.reports + "plot.png", draw(points, manifest.rides, manifest.anomalies, title))
+
+    def _rejected(self, paths: Paths, parts: list[PartReport]) -> bytes:
+        buffer = io.BytesIO()
+        with pq.ParquetWriter(buffer, REJECTED_SCHEMA) as writer:
+            for part in parts:
+                if part.rejected:
+                    writer.write_table(pq.read_table(io.BytesIO(self.lake.get_tagged(paths.rejected(part.part))[0])))
+        return buffer.getvalue()
+
+    def _tag_superseded(self, answer: FitAnswer, *, own: bool = False) -> None:
+        """Tag objects of earlier runs of the day, and this one's plan, which nobody reads again; `own`: all of it.
+
+        Run ids begin with their time. A later run, which may have taken over this moment, is left alone.
+        """
+        old: list[str] = []
+        for prefix in Paths(answer.dt).of_runs:
+            for info in self.lake.list(prefix):
+                run_id = info.key.removeprefix(f"{prefix}run=").split("/")[0].removesuffix(".json")
+                if run_id < answer.run_id or (run_id == answer.run_id and (own or prefix.startswith("plans/"))):
+                    old.append(info.key)
+        with ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(lambda key: self.lake.tag(key, superseded="true"), old))
+
+    def _failed(self, answer: FitAnswer, run: Run) -> dict[str, Any]:
+        cause = str((answer.error or {}).get("Error", "unknown"))[:200]
+        logger(LEAF).error("run failed", dt=str(answer.dt), run_id=answer.run_id, cause=cause)
+        if run.outcome == "running":
+            self._tag_superseded(answer, own=True)
+            self.ledger.finish(run, "failed", detail=cause)
+        return {"status": "failed", "dt": str(answer.dt), "run_id": answer.run_id}
+
+    def _finish(self, answer: FitAnswer, run: Run, fit: FitReport, parts: list[PartReport]) -> dict[str, Any]:
+        counts = {
+            "rides": sum(part.rides for part in parts),
+            "anomalies": sum(part.anomalies for part in parts),
+            "rejected": sum(part.rejected for part in parts),
+            "files": fit.files,
+        }
+        if run.outcome == "running":
+            spent = fit.gb_seconds + sum(part.gb_seconds for part in parts)
+            self.ledger.finish(run, "done", counts=counts, gb_seconds=round(spent, 3))
+            for name in ("rides", "anomalies", "rejected"):
+                metrics(LEAF).add_metric(name=name.capitalize(), unit="Count", value=counts[name])
+        logger(LEAF).info("day published", dt=str(answer.dt), run_id=answer.run_id, counts=counts)
+        return {"status": "published", "dt": str(answer.dt), "run_id": answer.run_id, **counts}
