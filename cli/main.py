@@ -7,6 +7,7 @@ import typer
 from cli import classifier, cloud, console
 from cli.anomalies import ManyFiles, anomalies
 from cli.forecast import forecast
+from cli.demo import demo
 from cli.simulate import simulate
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ def _root() -> None:
     pass
 
 
+app.command()(demo)
 app.command()(cloud.up)
 app.command()(cloud.down)
 app.command()(cloud.status)

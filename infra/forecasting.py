@@ -36,6 +36,7 @@ class Forecasting(Leaf):
             **stage.common(),
             forecasts_table=data.forecasts.table_name,
             user_pool_client=self.client.user_pool_client_id,
+            user_pool_endpoint=deploy.user_pool_endpoint,
         ).environment()
         ingest, plan, train, publish = (
             self.add(entry, memory_mb=deploy.training_memory_mb, environment=environment)

@@ -46,4 +46,5 @@ class DeploySettings(BaseSettings):
     scored_days: int = Field(90, ge=1, description="days that scored events are kept for joining with outcomes")
     first_day: str = Field("2009-01-01", pattern=r"^\d{4}-\d\d-\d\d$", description="first day the SQL tables project")
     scan_limit_gb: int = Field(10, ge=1, description="most that one Athena query may scan, GB")
+    user_pool_endpoint: str = Field("", description="address of the user pool's API for the page; empty for AWS's own")
     alarm_email: str = Field("", description="address subscribed to the alarm topic; empty for none")

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -141,6 +141,7 @@ def environment(endpoint: str, packaging: Packaging = "source") -> dict[str, str
         "TREFOIL_DEPLOY_PACKAGING": packaging,
         "TREFOIL_DEPLOY_ARCHITECTURE": images.machine_architecture(),
         "TREFOIL_DEPLOY_SCORE_WINDOW_S": "1",
+        "TREFOIL_DEPLOY_USER_POOL_ENDPOINT": endpoint,
     }
 
 

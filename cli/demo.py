@@ -1,0 +1,207 @@
+"""`trefoil demo`: the main job, end to end, on the local cloud, through every trigger."""
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cli.cloud import Images, endpoints, say_endpoints
+from cli.console import Json, err, say
+from cli.execution import finished, start
+from cli.stack import Stack, local_stack
+from infra.local import cloud as local
+from layers.runtime.errors import UnavailableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DAY = date(2026, 1, 31)
+RIDES, HISTORY_DAYS = 20_000, 7
+SALES, STORES_SHOWN = 12_000, 3
+CUSTOMERS, EVENTS = 4_000, 1_000
+PATIENCE = 150.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the closing table."""
+
+    leaf: str
+    trigger: str
+    went_in: str
+    came_out: str
+    seconds: float
+    results: str
+    look: str
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Take everything down at the end, without waiting.")] = False,
+    images: Images = False,
+    json_output: Json = False,
+) -> dict[str, Any]:
+    """Run all three leaves end to end on a local cloud; on a terminal it stays up until Ctrl-C."""
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        err.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  {text}", soft_wrap=True)
+
+    with local.running(tell, packaging="image" if images else "source") as cloud:
+        stack = local_stack(cloud)
+        tell("local cloud is up, stacks are deployed")
+        with ThreadPoolExecutor(3) as pool:
+            futures = [pool.submit(leaf, stack, tell) for leaf in (clustering, forecasting, classification)]
+            lines = [future.result() for future in futures]
+        seconds = time.monotonic() - began
+        say(_table(lines))
+        for line in lines:
+            say(f"{line.leaf}: results in {line.results}\n  look further: {line.look}")
+        say(f"\nall three leaves in {seconds:.0f} s")
+        found = endpoints(stack)
+        if not once and sys.stdin.isatty() and sys.stdout.isatty() and not json_output:
+            _stay(found)
+    return {"seconds": round(seconds, 1), "lines": [asdict(line) for line in lines], "endpoints": found}
+
+
+def clustering(stack: Stack, tell: Say) -> Line:
+    """A week of rides, then the daily schedule's state machine for the day after it."""
+    from functions.clustering.simulate import rides
+
+    for back in range(HISTORY_DAYS, -1, -1):
+        day = DAY - timedelta(days=back)
+        _put_parquet(stack, f"rides/dt={day}/rides.parquet", rides(RIDES, back))
+    tell(f"clustering: {HISTORY_DAYS + 1} days of {RIDES:,} rides lie in the lake; starting the daily run")
+    began = time.monotonic()
+    scheduled = datetime(DAY.year, DAY.month, DAY.day, 3, tzinfo=UTC) + timedelta(days=1)
+    finished(stack, start(stack, "ClusteringStateMachine", {"scheduled_at": scheduled.isoformat()}), PATIENCE)
+    manifest = json.loads(stack.lake.get(f"anomalies/days/dt={DAY}/manifest.json"))
+    seconds = time.monotonic() - began
+    tell(f"clustering: {manifest['anomalies']:,} abnormal rides")
+    return Line(
+        leaf="clustering",
+        trigger="schedule's state machine",
+        went_in=f"{manifest['rides'] + manifest['rejected']:,} rides of {DAY}",
+        came_out=f"{manifest['anomalies']:,} abnormal, {manifest['rejected']:,} rejected",
+        seconds=seconds,
+        results=f"s3://{stack.lake.bucket}/anomalies/runs/dt={DAY}/run={manifest['run_id']}/",
+        look="trefoil status",
+    )
+
+
+def forecasting(stack: Stack, tell: Say) -> Line:
+    """A sales file arrives, the weekly state machine trains, and an authenticated call gets a forecast."""
+    from functions.forecasting.simulate import sales
+
+    _put_parquet(stack, "sales/demo.parquet", sales(SALES, 0))
+    series = _until(lambda: _catalog(stack), "the sales file to be ingested")
+    tell(f"forecasting: {len(series)} stores ingested; training")
+    finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": datetime.now(UTC).isoformat()}), PATIENCE)
+    cloud = stack.cloud
+    token = stack.token(cloud.username, cloud.password) if cloud else None
+    path = f"/v1/series/{series[0]}/forecast?horizon=42"
+    began = time.monotonic()
+    status, headers, body = stack.request(path, token=token)
+    seconds = time.monotonic() - began
+    if status != 200:
+        raise UnavailableError(f"the API answered {status}: {body.decode()[:500]}")
+    answer = json.loads(body)
+    tell(f"forecasting: {answer['model']['kind']} answered for {series[0]}")
+    skill = answer["backtest"]["skill"]
+    return Line(
+        leaf="forecasting",
+        trigger="call through API Gateway",
+        went_in=f"{len(series)} stores, {SALES:,} days",
+        came_out=f"{len(answer['points'])} days by {answer['model']['kind']}"
+        + (f", skill {skill:.2f}" if skill is not None else "")
+        + f" ({headers.get('x-cache', '')})",
+        seconds=seconds,
+        results=f"table {stack.outputs['ForecastsTable']}",
+        look=f"the dashboard, or curl -H 'Authorization: Bearer TOKEN' {stack.outputs['ApiUrl']}{path}",
+    )
+
+
+def classification(stack: Stack, tell: Say) -> Line:
+    """A model is trained on labelled customers, then a thousand messages are sent to the queue."""
+    from functions.classification.simulate import customers, events
+
+    _put_parquet(stack, "customers/demo.parquet", customers(CUSTOMERS, 0))
+    tell(f"classification: {CUSTOMERS:,} labelled customers lie in the lake; training")
+    trained = stack.invoke("FunctionClassificationTrain", {"reason": "demo"})
+    tell(f"classification: model {trained.get('version', trained)}; sending {EVENTS:,} messages")
+    bodies = events(customers(EVENTS, 1))
+    began = time.monotonic()
+    for first in range(0, EVENTS, 10):
+        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
+        stack.client("sqs").send_message_batch(QueueUrl=stack.outputs["ClassificationQueue"], Entries=entries)
+    segments = _until(lambda: _segments(stack, EVENTS), "all messages to be classified")
+    tell(f"classification: {EVENTS:,} messages classified")
+    return Line(
+        leaf="classification",
+        trigger="queue",
+        went_in=f"{EVENTS:,} messages",
+        came_out=", ".join(f"{count} {name}" for name, count in sorted(segments.items())),
+        seconds=time.monotonic() - began,
+        results=f"table {stack.outputs['ClassificationsTable']}",
+        look="trefoil models show classification",
+    )
+
+
+def _put_parquet(stack: Stack, key: str, table: "pa.Table") -> None:
+    import pyarrow.parquet
+
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(table, sink)
+    stack.lake.put(key, sink.getvalue())
+
+
+def _catalog(stack: Stack) -> list[str]:
+    from functions.forecasting.catalog import Catalog
+
+    return list(Catalog(stack.lake).rows())
+
+
+def _segments(stack: Stack, expected: int) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    pages = stack.client("dynamodb").get_paginator("scan")
+    for page in pages.paginate(TableName=stack.outputs["ClassificationsTable"], ProjectionExpression="segment"):
+        for item in page["Items"]:
+            counts[item["segment"]["S"]] = counts.get(item["segment"]["S"], 0) + 1
+    return counts if sum(counts.values()) >= expected else {}
+
+
+def _until(found: Callable[[], Any], what: str) -> Any:
+    """Poll until `found` gives something. Raises UnavailableError after `PATIENCE` seconds."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if answer := found():
+            return answer
+        time.sleep(0.3)
+    raise UnavailableError(f"waited {PATIENCE:.0f} s for {what}; `trefoil logs` shows what the functions said")
+
+
+def _table(lines: list[Line]) -> Table:
+    table = Table("leaf", "trigger", "in", "out", "seconds")
+    for line in lines:
+        table.add_row(line.leaf, line.trigger, line.went_in, line.came_out, f"{line.seconds:.2f}")
+    return table
+
+
+def _stay(found: dict[str, Any]) -> None:
+    say("")
+    say_endpoints(found)
+    say("\nstays up until Ctrl-C")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        say("taking everything down")
