@@ -56,6 +56,7 @@ def _build(client: docker.DockerClient, tag: str, context: Path, source: dict[st
             tag=tag,
             network_mode="host",
             rm=True,
+            forcerm=True,
         )
     except BuildError as exc:
         log = "".join(line.get("stream", "") for line in exc.build_log)

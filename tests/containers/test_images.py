@@ -1,0 +1,94 @@
+"""Every function starts and answers in the sandbox that Lambda gives it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from infra.local.cloud import Cloud
+from tests.containers.conftest import ImageFunction, Sandbox
+
+HANDLERS = [
+    *(f"functions.clustering.handler.{entry}" for entry in ("fit", "label", "publish")),
+    *(f"functions.forecasting.handler.{entry}" for entry in ("api", "ingest", "plan", "train", "publish")),
+    *(f"functions.classification.handler.{entry}" for entry in ("score", "watch")),
+    "functions.classification.training_handler.train",
+]
+
+Start = Callable[[ImageFunction], Sandbox]
+
+
+def test_the_stack_has_these_functions_and_no_other(functions: dict[str, ImageFunction]) -> None:
+    assert sorted(functions) == sorted(HANDLERS)
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_function_starts_and_reaches_its_own_code(
+    functions: dict[str, ImageFunction], start: Start, handler: str
+) -> None:
+    answer = start(functions[handler]).invoke({})
+    error = answer.get("errorType", "") if isinstance(answer, dict) else ""
+    assert not error.startswith("Runtime."), answer  # the runtime's own errors: no such module, no such handler
+    assert error not in {"ImportError", "ModuleNotFoundError", "PermissionError", "OSError"}, answer
+
+
+def test_the_api_answers_its_health_check(functions: dict[str, ImageFunction], start: Start) -> None:
+    answer = start(functions["functions.forecasting.handler.api"]).invoke(
+        {
+            "version": "2.0",
+            "routeKey": "GET /healthz",
+            "rawPath": "/healthz",
+            "rawQueryString": "",
+            "headers": {"host": "localhost"},
+            "requestContext": {
+                "http": {"method": "GET", "path": "/healthz", "sourceIp": "127.0.0.1", "protocol": "HTTP/1.1"},
+                "stage": "$default",
+            },
+            "isBase64Encoded": False,
+        }
+    )
+    assert answer["statusCode"] == 200, answer
+
+
+def test_nothing_but_the_emulator_can_be_reached(
+    functions: dict[str, ImageFunction], start: Start, emulator: Cloud
+) -> None:
+    sandbox = start(functions["functions.clustering.handler.fit"])
+    host, _, port = emulator.endpoint.removeprefix("http://").partition(":")
+    reach = "import socket; s = socket.socket(); s.settimeout(2); print(s.connect_ex(({!r}, {})))"
+    assert sandbox.run(reach.format(host, port)) == "0"
+    assert sandbox.run(reach.format("192.0.2.1", 443)) != "0"
+
+
+def test_all_bytecode_is_compiled_in_the_image(functions: dict[str, ImageFunction], start: Start) -> None:
+    sandbox = start(functions["functions.forecasting.handler.api"])
+    count = """
+import importlib.util, pathlib
+sources = [source for folder in ("functions", "layers", "boto3") for source in pathlib.Path(folder).rglob("*.py")]
+print(sum(not pathlib.Path(importlib.util.cache_from_source(str(s))).exists() for s in sources), len(sources) > 20)
+"""
+    assert sandbox.run(count) == "0 True"
+
+
+@pytest.mark.parametrize(
+    ("handler", "absent"),
+    [
+        ("functions.classification.handler.score", "sklearn pandas pyarrow scipy matplotlib"),
+        ("functions.forecasting.handler.api", "matplotlib sklearn onnxruntime"),
+        ("functions.clustering.handler.fit", "pandas prophet fastapi"),
+        ("functions.classification.training_handler.train", "prophet fastapi"),
+    ],
+)
+def test_an_image_holds_its_own_dependencies_only(
+    functions: dict[str, ImageFunction], start: Start, handler: str, absent: str
+) -> None:
+    look = f"import importlib.util as u; print([m for m in {absent.split()!r} if u.find_spec(m)])"
+    assert start(functions[handler]).run(look) == "[]"
+
+
+def test_an_image_holds_the_code_of_its_own_leaf_only(functions: dict[str, ImageFunction], start: Start) -> None:
+    sandbox = start(functions["functions.clustering.handler.fit"])
+    assert (
+        sandbox.run("import os; print(sorted(os.listdir('functions')))")
+        == "['__init__.py', '__pycache__', 'clustering']"
+    )
+    assert sandbox.run("import os; print([d for d in ('cli', 'infra', 'tests') if os.path.exists(d)])") == "[]"
