@@ -6,8 +6,8 @@ import typer
 
 from cli import classifier, cloud, console
 from cli.anomalies import ManyFiles, anomalies
-from cli.forecast import forecast
 from cli.demo import demo
+from cli.forecast import forecast
 from cli.simulate import simulate
 
 app = typer.Typer(

@@ -1,0 +1,252 @@
+"""The synthesised templates, as a reviewer of the deployment would read them."""
+
+import json
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk.assertions import Match, Template
+
+from functions.clustering.contracts import LABEL_SCHEMA, DayManifest
+from infra.app import build
+from infra.settings import DeploySettings
+from infra.warehouse import DAY_COLUMNS, RUN_COLUMNS
+from tests.conftest import ROOT
+
+Resources = dict[str, dict[str, Any]]
+
+
+@cache
+def templates(**settings: Any) -> tuple[Template, Template]:
+    app = build(DeploySettings(**settings))
+    data, service = (app.node.find_child(f"trefoil-dev-{part}") for part in ("data", "service"))
+    return Template.from_stack(data), Template.from_stack(service)
+
+
+def resources(template: Template, type_: str) -> Resources:
+    return dict(template.find_resources(type_))
+
+
+@pytest.fixture(scope="module")
+def data() -> Template:
+    return templates()[0]
+
+
+@pytest.fixture(scope="module")
+def service() -> Template:
+    return templates()[1]
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `cdk synth` writes, cdk-nag and CDK's own validation included; it ends with an error on a finding."""
+    out = tmp_path_factory.mktemp("synth")
+    command = [str(ROOT / "node_modules/.bin/cdk"), "synth", "--quiet", "--output", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (out / "said").write_text(done.stdout + done.stderr)
+    return out
+
+
+def test_synth_says_no_warning_and_no_finding(assembly: Path) -> None:
+    said = (assembly / "said").read_text()
+    assert "WARN" not in said.upper()
+    assert "ERROR" not in said.upper()
+
+
+def test_a_finding_would_fail_the_synth(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(
+        "from infra.app import build\nfrom infra.settings import DeploySettings\n"
+        "from aws_cdk import aws_sqs as sqs\napp = build(DeploySettings())\n"
+        "sqs.Queue(app.node.find_child('trefoil-dev-service'), 'Plain')\napp.synth()\n"
+    )
+    command = [str(ROOT / "node_modules/.bin/cdk"), "synth", "--quiet", "--output", str(tmp_path / "out")]
+    command += ["--app", f"PYTHONPATH={ROOT} python3 {app}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode != 0
+    assert "AwsSolutions-SQS" in done.stdout + done.stderr
+
+
+def test_buckets_are_private_encrypted_tls_only_and_expire_by_tag_only(data: Template) -> None:
+    buckets = resources(data, "AWS::S3::Bucket")
+    assert len(buckets) == 2
+    for bucket in buckets.values():
+        properties = bucket["Properties"]
+        assert all(properties["PublicAccessBlockConfiguration"].values())
+        assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert bucket["DeletionPolicy"] == "Retain"
+        for rule in properties["LifecycleConfiguration"]["Rules"]:
+            if "ExpirationInDays" in rule and rule.get("Prefix") != "scored/":
+                assert rule["TagFilters"] == [{"Key": "superseded", "Value": "true"}]
+    policies = resources(data, "AWS::S3::BucketPolicy").values()
+    assert sum('"aws:SecureTransport": "false"' in json.dumps(policy) for policy in policies) == 2
+    data.has_resource_properties("AWS::S3::Bucket", {"VersioningConfiguration": {"Status": "Enabled"}})
+
+
+def test_tables_have_the_contracts_keys_recovery_and_expiry(data: Template) -> None:
+    keys = {}
+    for table in resources(data, "AWS::DynamoDB::GlobalTable").values():
+        properties = table["Properties"]
+        key = tuple(part["AttributeName"] for part in properties["KeySchema"])
+        keys[key] = "TimeToLiveSpecification" in properties
+        replica = properties["Replicas"][0]
+        assert replica["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+        assert properties["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["DeletionPolicy"] == "Retain"
+    assert keys == {
+        ("leaf", "version"): False,
+        ("job", "key"): False,
+        ("series_id", "item"): True,
+        ("user_id",): True,
+        ("model", "bucket"): True,
+    }
+    data.has_resource_properties(
+        "AWS::DynamoDB::GlobalTable",
+        {
+            "StreamSpecification": {"StreamViewType": "NEW_AND_OLD_IMAGES"},
+            "GlobalSecondaryIndexes": [
+                Match.object_like({"KeySchema": Match.array_with([{"AttributeName": "segment", "KeyType": "HASH"}])})
+            ],
+        },
+    )
+
+
+def test_nobody_signs_up_by_himself(data: Template) -> None:
+    data.has_resource_properties(
+        "AWS::Cognito::UserPool", {"AdminCreateUserConfig": {"AllowAdminCreateUserOnly": True}}
+    )
+
+
+def test_functions_fit_a_new_account(service: Template) -> None:
+    functions = resources(service, "AWS::Lambda::Function")
+    assert len(functions) == 11
+    for function in functions.values():
+        properties = function["Properties"]
+        assert properties["MemorySize"] <= 3008
+        assert "ReservedConcurrentExecutions" not in properties
+        assert properties["PackageType"] == "Image"
+        assert properties["TracingConfig"] == {"Mode": "Active"}
+        assert "LogGroup" in properties["LoggingConfig"]
+
+
+def test_every_log_group_has_a_retention(service: Template) -> None:
+    groups = resources(service, "AWS::Logs::LogGroup").values()
+    assert groups
+    assert all(group["Properties"]["RetentionInDays"] == 30 for group in groups)
+
+
+def test_each_function_has_a_role_of_its_own(service: Template) -> None:
+    roles = [json.dumps(f["Properties"]["Role"]) for f in resources(service, "AWS::Lambda::Function").values()]
+    assert len(set(roles)) == len(roles)
+
+
+def test_messages_get_five_tries_and_time_enough(service: Template) -> None:
+    service.has_resource_properties(
+        "AWS::SQS::Queue",
+        {"RedrivePolicy": Match.object_like({"maxReceiveCount": 5}), "VisibilityTimeout": 6 * 60 + 5},
+    )
+    service.has_resource_properties(
+        "AWS::Lambda::EventSourceMapping",
+        {
+            "BatchSize": 1000,
+            "MaximumBatchingWindowInSeconds": 5,
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "ScalingConfig": {"MaximumConcurrency": 2},
+        },
+    )
+
+
+def test_schedules_have_a_zone_retries_and_a_dead_letter_queue() -> None:
+    _, service = templates(timezone="Europe/Amsterdam", clustering_schedule="cron(30 2 * * ? *)")
+    schedules = resources(service, "AWS::Scheduler::Schedule").values()
+    assert len(schedules) == 4
+    for schedule in schedules:
+        properties = schedule["Properties"]
+        assert properties["ScheduleExpressionTimezone"] == "Europe/Amsterdam"
+        target = properties["Target"]
+        assert target["DeadLetterConfig"]["Arn"]
+        assert target["RetryPolicy"]["MaximumRetryAttempts"] == 10
+        assert json.loads(target["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
+    service.has_resource_properties("AWS::Scheduler::Schedule", {"ScheduleExpression": "cron(30 2 * * ? *)"})
+
+
+def test_a_day_of_rides_is_a_day_in_the_schedules_zone() -> None:
+    _, service = templates(timezone="Europe/Amsterdam", clustering_schedule="cron(30 2 * * ? *)")
+    service.has_resource_properties(
+        "AWS::Lambda::Function",
+        {"Environment": {"Variables": Match.object_like({"TREFOIL_TIMEZONE": "Europe/Amsterdam"})}},
+    )
+
+
+def test_only_the_page_is_open(service: Template) -> None:
+    routes = {
+        r["Properties"]["RouteKey"]: r["Properties"] for r in resources(service, "AWS::ApiGatewayV2::Route").values()
+    }
+    opened = {key for key, route in routes.items() if route["AuthorizationType"] == "NONE"}
+    assert opened == {"GET /", "GET /static/{proxy+}", "GET /healthz", "GET /openapi.json"}
+    assert {key for key in routes if key not in opened} == {"GET /v1/{proxy+}", "POST /v1/{proxy+}"}
+    service.has_resource_properties(
+        "AWS::ApiGatewayV2::Stage",
+        {
+            "StageName": "$default",
+            "DefaultRouteSettings": Match.object_like({"ThrottlingRateLimit": 50, "ThrottlingBurstLimit": 100}),
+            "AccessLogSettings": Match.object_like({"DestinationArn": Match.any_value()}),
+        },
+    )
+
+
+def test_at_most_ten_alarms_and_each_reaches_the_topic(service: Template) -> None:
+    alarms = resources(service, "AWS::CloudWatch::Alarm").values()
+    assert 1 <= len(alarms) <= 10
+    assert all(alarm["Properties"]["AlarmActions"] for alarm in alarms)
+    assert len(resources(service, "AWS::SNS::Topic")) == len(resources(service, "AWS::CloudWatch::Dashboard")) == 1
+
+
+def test_an_address_in_the_settings_is_subscribed() -> None:
+    _, service = templates(alarm_email="ops@example.com")
+    service.has_resource_properties("AWS::SNS::Subscription", {"Protocol": "email", "Endpoint": "ops@example.com"})
+
+
+def test_glue_columns_are_what_the_leaf_writes() -> None:
+    arrow = {"int32": "int", "bool": "boolean"}
+    written = {field.name: arrow.get(str(field.type), str(field.type)) for field in LABEL_SCHEMA}
+    assert written == RUN_COLUMNS
+    hive = {str: {"string"}, int: {"int", "bigint"}, float: {"double"}, float | None: {"double"}}
+    for name, field in DayManifest.model_fields.items():
+        assert DAY_COLUMNS[name] in hive[field.annotation], name
+    assert list(DAY_COLUMNS) == list(DayManifest.model_fields)
+
+
+def test_glue_projects_days_from_the_first_one_in_the_settings() -> None:
+    _, service = templates(first_day="2020-02-02")
+    for table in resources(service, "AWS::Glue::Table").values():
+        parameters = table["Properties"]["TableInput"]["Parameters"]
+        assert parameters["projection.dt.range"] == "2020-02-02,NOW+1DAYS"
+
+
+def test_snap_start_publishes_versions_behind_aliases_that_triggers_call() -> None:
+    _, service = templates(snap_start=True)
+    snapped = [
+        f
+        for f in resources(service, "AWS::Lambda::Function").values()
+        if f["Properties"].get("SnapStart") == {"ApplyOn": "PublishedVersions"}
+    ]
+    assert len(snapped) == 2
+    assert len(resources(service, "AWS::Lambda::Alias")) == 2
+    mapping = next(iter(resources(service, "AWS::Lambda::EventSourceMapping").values()))
+    assert json.dumps(mapping["Properties"]["FunctionName"]).endswith(':live"]]}')
+
+
+def test_no_physical_names_but_those_that_people_type(data: Template, service: Template) -> None:
+    named = {
+        properties.get(key)
+        for template in (data, service)
+        for resource in template.to_json()["Resources"].values()
+        for properties in [resource.get("Properties", {})]
+        for key in ("BucketName", "TableName", "QueueName", "FunctionName", "RoleName", "TopicName", "StateMachineName")
+        if isinstance(properties.get(key), str)
+    }
+    assert named == set()
