@@ -32,7 +32,7 @@ export function parse(hash) {
   if (LEVELS.includes(level)) view.level = level;
   view.similar = query.getAll("similar").slice(0, 5);
   view.table = query.get("show") === "table";
-  [view.from, view.to] = window(query.get("from"), query.get("to"));
+  [view.from, view.to] = range(query.get("from"), query.get("to"));
   for (const [key, value] of query) {
     const days = key.startsWith(SET) ? readDays(value) : {};
     if (Object.keys(days).length) view.changes[key.slice(SET.length)] = days;
@@ -62,7 +62,7 @@ export function format(view) {
   return `#${query}`;
 }
 
-function window(from, to) {
+function range(from, to) {
   const days = [from, to].map((ds) => (/^\d{4}-\d\d-\d\d$/.test(ds ?? "") ? dayOf(ds) : NaN));
   return days[0] < days[1] ? days : [null, null];
 }

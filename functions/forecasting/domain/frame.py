@@ -40,13 +40,16 @@ def kind_of(values: Floats) -> Kind:
     return "binary" if np.isin(known, (0.0, 1.0)).all() else "numeric"
 
 
-def build(series: Series, horizon: int, future: Mapping[str, Sequence[float]] | None = None) -> Frame:
-    """Lay the series and `horizon` days after its last observation out as a frame.
+def build(
+    series: Series, horizon: int, future: Mapping[str, Sequence[float]] | None = None, *, start: int | None = None
+) -> Frame:
+    """Lay out the series up to row `start` (its last observation) and the `horizon` days that follow.
 
-    `future` overrides `open` or a regressor, one finite value a day of the horizon. What neither the file nor the
-    caller tells is assumed, and said. Raises InputError for an unknown name or a wrong length.
+    No observation from `start` on is looked at; openings and regressors are, as far as the file has them. `future`
+    overrides `open` or a regressor, one finite value a day of the horizon. What nobody tells is assumed, and said.
+    Raises InputError for an unknown name or a wrong length.
     """
-    start = series.observed
+    start = series.observed if start is None else start
     size = start + horizon
     overrides = dict(future or {})
     for name, values in overrides.items():

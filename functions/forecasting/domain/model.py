@@ -14,6 +14,8 @@ from functions.forecasting.domain.series import Days, Floats
 PROPHET: Final = "prophet"
 PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
 
+NOTHING: Final = -20.0
+
 Scale = Literal["log", "linear"]
 
 
@@ -79,9 +81,11 @@ def measure(y: Floats, yhat: Floats, opened: Floats) -> Interval:
     """Quantiles of the errors of past forecasts, all arrays (n,); with few errors the tails are the extremes."""
     known = np.isfinite(y) & (opened > 0)
     y, yhat = y[known], yhat[known]
-    positive = (y > 0) & (yhat > 0)
-    scale: Scale = "log" if len(y) and positive.mean() > 0.95 else "linear"
-    errors = np.sort(np.log(y[positive] / yhat[positive]) if scale == "log" else y - yhat)
+    sold, hoped = y > 0, yhat > 0
+    scale: Scale = "log" if len(y) and (sold & hoped).mean() > 0.9 else "linear"
+    # On the log scale a day without sales is off by more than any other: it pulls the lower bound to zero.
+    ratios = np.log(np.where(sold, y, np.exp(NOTHING))[hoped] / yhat[hoped])
+    errors = np.sort(ratios if scale == "log" else y - yhat)
     if not len(errors):
         return Interval(scale="linear", quantiles=(0.0,) * len(PROBABILITIES))
     # The (n + 1) rule of conformal prediction: each side errs on the wide side by one observation.

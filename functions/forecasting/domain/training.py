@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 
 from functions.forecasting.domain import baselines, features, frame, metrics, model
-from functions.forecasting.domain.additive import Additive, Design, Problem, predict
+from functions.forecasting.domain.additive import Additive, Design, Problem
 from functions.forecasting.domain.frame import Frame
 from functions.forecasting.domain.model import PROPHET, Backtest, Prediction, Trained
-from functions.forecasting.domain.series import Floats, Series, day
+from functions.forecasting.domain.series import Days, Floats, Series, day
 from layers.runtime.errors import InputError
 
 FOLDS: Final = 3
@@ -24,10 +24,29 @@ GAIN: Final = 0.995
 
 @dataclass(frozen=True)
 class Fold:
-    """Forecast rows `start` to `end` from the rows before."""
+    """What was known on the eve of row `frame.start`, and the sales (n,) of the days after it."""
 
-    start: int
-    end: int
+    frame: Frame
+    y: Floats
+
+    @property
+    def start(self) -> int:
+        """First row that is forecast."""
+        return self.frame.start
+
+    @property
+    def days(self) -> Days:
+        """Days that are forecast, shape (n,)."""
+        return self.frame.days[self.start :]
+
+    def problem(self, design: Design) -> Problem:
+        """The regression on the days before."""
+        return Problem(self.frame, self.start, design)
+
+
+def fold(series: Series, start: int, end: int) -> Fold:
+    """Rows `start` to `end` as a fold."""
+    return Fold(frame.build(series, end - start, start=start), np.maximum(series.y[start:end], 0.0))
 
 
 @dataclass(frozen=True)
@@ -46,21 +65,21 @@ def train(series: Series, *, history: str, holdout: int, now: datetime, level: f
     """
     if not series.observed:
         raise InputError(f"series {series.series_id} has no observation", field="y")
-    whole = frame.build(series, 1)
     rows = series.observed
     held = min(holdout, max(0, (rows - MIN_FOLD) // 3))
-    before = rows - held
-    tested = list(folds(before, held or MIN_FOLD))
-    design, left_out = choose_design(whole, before, tested)
-    kind, errors = choose_kind(whole, tested, design)
+    tested = list(folds(series, rows - held, held or MIN_FOLD))
+    design, left_out = choose_design(tested)
+    kind, errors = choose_kind(tested, design)
     backtest = prediction = None
     if held:
-        held_out = _held_out(whole, Fold(before, rows), kind, design)
+        last = fold(series, rows - held, rows)
+        held_out = _errors(last, kind, last.problem(design).fit() if kind == PROPHET and design else None)
         width = _measured(errors)
-        backtest = _report(whole, Fold(before, rows), held_out, width)
+        backtest = _report(last, held_out, width)
         lower, upper = model.interval(width, held_out[1], level)
-        prediction = Prediction(days=whole.days[before:rows], yhat=held_out[1], lower=lower, upper=upper)
+        prediction = Prediction(days=last.days, yhat=held_out[1], lower=lower, upper=upper)
         errors = [*errors, held_out]
+    whole = frame.build(series, 1)
     fitted = Problem(whole, rows, design).fit() if kind == PROPHET and design else None
     trained = Trained(
         series_id=series.series_id,
@@ -76,77 +95,68 @@ def train(series: Series, *, history: str, holdout: int, now: datetime, level: f
     return Outcome(trained, prediction)
 
 
-def folds(end: int, length: int) -> Iterator[Fold]:
-    """Up to three consecutive windows that end at `end`, newest first, each with twice its length before it."""
+def folds(series: Series, end: int, length: int) -> Iterator[Fold]:
+    """Up to three consecutive windows that end at row `end`, newest first, each with twice its length before it."""
     for i in range(FOLDS):
         start = end - (i + 1) * length
         if start < max(2 * length, 2 * MIN_FOLD):
             return
-        yield Fold(start, start + length)
+        yield fold(series, start, start + length)
 
 
-def choose_design(whole: Frame, end: int, tested: list[Fold]) -> tuple[Design | None, tuple[str, ...]]:
+def choose_design(tested: list[Fold]) -> tuple[Design | None, tuple[str, ...]]:
     """The seasons and regressors that help on the folds, added group by group; None when history is too short.
 
     Also names the file's columns that are left out because they measure the sales themselves.
     """
-    first = min((fold.start for fold in tested), default=end)
-    mask = np.isfinite(whole.selling) & (whole.selling > 0)
-    known = mask & (np.arange(len(mask)) < first)
-    if known.sum() < MIN_SOLD or not tested:
+    if not tested:
         return None, ()
-    groups = features.groups(whole, known)
-    left_out = features.outcomes(whole, known)
+    first = tested[-1].frame
+    known = np.isfinite(first.selling) & (first.selling > 0)
+    if known.sum() < MIN_SOLD:
+        return None, ()
+    groups = features.groups(first, known)
     everything = tuple(c for columns in groups.values() for c in columns)
     span = int(np.flatnonzero(known)[-1] - np.flatnonzero(known)[0])
-    design = Design(
-        weekly=True, yearly=span >= MIN_YEAR, columns=everything, scale=features.scales(whole, everything, known)
-    )
-    problems = [Problem(whole, fold.start, design) for fold in tested]
+    scale = features.scales(first, everything, known)
+    design = Design(weekly=True, yearly=span >= MIN_YEAR, columns=everything, scale=scale)
+    problems = [one.problem(design) for one in tested]
 
     def loss(candidate: Design) -> float:
-        pairs = [
-            (whole.y[f.start : f.end], predict(p.approximate(candidate), whole)[f.start : f.end])
-            for p, f in zip(problems, tested, strict=True)
-        ]
-        return metrics.wape(np.concatenate([y for y, _ in pairs]), np.concatenate([yhat for _, yhat in pairs]))
+        return _wape([_errors(f, PROPHET, p.approximate(candidate)) for f, p in zip(tested, problems, strict=True)])
 
     best = design.model_copy(update={"columns": tuple(groups["file"])})
     score = loss(best)
-    options = [("columns", tuple(groups[name])) for name in ("weekday", "closed", "month") if groups[name]]
-    for name, columns in options:
-        trial = best.model_copy(update={name: best.columns + columns})
-        if (trial_score := loss(trial)) < score * GAIN:
+    for more in ("weekday", "closed", "month", None):
+        if more:
+            trial = best.model_copy(update={"columns": best.columns + tuple(groups[more])})
+        else:
+            trial = best.model_copy(update={"yearly": False})
+        if trial != best and (trial_score := loss(trial)) < score * GAIN:
             best, score = trial, trial_score
-    if best.yearly:
-        trial = best.model_copy(update={"yearly": False})
-        if (trial_score := loss(trial)) < score * GAIN:
-            best, score = trial, trial_score
-    return best, left_out
+    return best, features.outcomes(first, known)
 
 
 Errors = tuple[Floats, Floats, Floats]
 
 
-def choose_kind(whole: Frame, tested: list[Fold], design: Design | None) -> tuple[str, list[Errors]]:
+def choose_kind(tested: list[Fold], design: Design | None) -> tuple[str, list[Errors]]:
     """The kind with the smallest WAPE over all folds, and its (sales, forecast, open) on each."""
     kinds = [*baselines.BASELINES, *([PROPHET] if design else [])]
     results: dict[str, list[Errors]] = {kind: [] for kind in kinds}
-    for fold in tested:
-        fitted = Problem(whole, fold.start, design).approximate() if design else None
+    for one in tested:
+        fitted = one.problem(design).approximate() if design else None
         for kind in kinds:
-            results[kind].append(_errors(whole, fold, kind, fitted))
+            results[kind].append(_errors(one, kind, fitted))
     scores = {kind: _wape(errors) for kind, errors in results.items()}
     winner = min(kinds, key=lambda kind: scores[kind] if np.isfinite(scores[kind]) else np.inf)
-    if not tested or not np.isfinite(scores[winner]):
+    if not np.isfinite(scores[winner]):
         winner = baselines.WEEKDAY_MEAN
     return winner, results[winner]
 
 
-def _errors(whole: Frame, fold: Fold, kind: str, fitted: Additive | None) -> Errors:
-    size = fold.end - fold.start
-    yhat = model.middle(kind, fitted, whole, fold.start)[:size]
-    return whole.y[fold.start : fold.end], yhat, whole.open[fold.start : fold.end]
+def _errors(one: Fold, kind: str, fitted: Additive | None) -> Errors:
+    return one.y, model.middle(kind, fitted, one.frame, one.start), one.frame.open[one.start :]
 
 
 def _wape(errors: list[Errors]) -> float:
@@ -160,20 +170,15 @@ def _measured(errors: list[Errors]) -> model.Interval:
     return model.measure(y, yhat, opened)
 
 
-def _held_out(whole: Frame, held: Fold, kind: str, design: Design | None) -> Errors:
-    fitted = Problem(whole, held.start, design).fit() if kind == PROPHET and design else None
-    return _errors(whole, held, kind, fitted)
-
-
-def _report(whole: Frame, held: Fold, errors: Errors, width: model.Interval) -> Backtest:
+def _report(held: Fold, errors: Errors, width: model.Interval) -> Backtest:
     y, yhat, opened = errors
     lower, upper = model.interval(width, yhat, LEVEL)
-    rivals = {k: metrics.wape(y, _errors(whole, held, k, None)[1]) for k in baselines.BASELINES}
+    rivals = {k: metrics.wape(y, _errors(held, k, None)[1]) for k in baselines.BASELINES}
     rival = min(rivals, key=lambda k: rivals[k] if np.isfinite(rivals[k]) else np.inf)
     ours = metrics.wape(y, yhat)
     return Backtest(
-        start=str(day(whole.days[held.start])),
-        end=str(day(whole.days[held.end - 1])),
+        start=str(day(held.days[0])),
+        end=str(day(held.days[-1])),
         rmspe=_finite(metrics.rmspe(y, yhat)),
         wape=_finite(ours),
         bias=_finite(metrics.bias(y, yhat)),

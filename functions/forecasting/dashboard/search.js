@@ -1,0 +1,157 @@
+/** A store's id by typing: the combobox pattern with a list, fed by the catalog. */
+
+import { make, settle } from "./dom.js";
+import { fullDay, dayOf, count, modelName } from "./words.js";
+
+const SHOWN = 12;
+const PAUSE = 40;
+
+/**
+ * @param {HTMLElement} host where to build it
+ * @param {{id: string, find: (q: string, limit: number) => Promise<any>, choose: (item: any) => void,
+ *   fail: (error: Error) => void}} options
+ */
+export function storeSearch(host, { id, find, choose, fail }) {
+  const kept = new Map();
+  let items = [];
+  let active = -1;
+  let chosen = "";
+
+  const input = make("input", {
+    id, type: "text", role: "combobox", autocomplete: "off", autocapitalize: "none", spellcheck: "false",
+    placeholder: "Type a part of its name", "aria-autocomplete": "list", "aria-expanded": "false",
+    "aria-controls": `${id}-list`, oninput: () => ask(), onkeydown: key, onclick: open,
+    onblur: leave,
+  });
+  const list = make("ul", {
+    id: `${id}-list`, role: "listbox", class: "options", "aria-label": "Stores", hidden: true,
+    onmousedown: (event) => event.preventDefault(), onclick: click,
+  });
+  const said = make("p", { class: "unseen", role: "status" });
+  const note = make("p", { class: "options-note", hidden: true });
+  host.classList.add("search");
+  host.append(input, make("div", { class: "drop" }, list, note), said);
+
+  const ask = settle(() => look(input.value.trim()), PAUSE);
+
+  async function look(q) {
+    const local = known(q);
+    if (local) return show(local, q);
+    list.setAttribute("aria-busy", "true");
+    try {
+      const page = await find(q, SHOWN);
+      kept.set(q.toLowerCase(), page);
+      if (input.value.trim() === q) show(page, q);
+    } catch (error) {
+      close();
+      fail(error);
+    }
+    return undefined;
+  }
+
+  /** An answer that is already here: the same question, or a narrower one than a question answered in full. */
+  function known(q) {
+    const lower = q.toLowerCase();
+    if (kept.has(lower)) return kept.get(lower);
+    for (let end = lower.length - 1; end >= 0; end -= 1) {
+      const page = kept.get(lower.slice(0, end));
+      if (page && !page.next_cursor) {
+        return { items: page.items.filter((item) => item.series_id.toLowerCase().includes(lower)), next_cursor: null };
+      }
+    }
+    return null;
+  }
+
+  function show(page, q) {
+    if (document.activeElement !== input) return;
+    items = page.items;
+    list.replaceChildren(...items.map((item, i) => option(item, i, q)));
+    list.hidden = !items.length;
+    list.removeAttribute("aria-busy");
+    note.hidden = items.length > 0 && !page.next_cursor;
+    note.textContent = items.length ? "There are more: type on." : `No store has “${q}” in its name.`;
+    said.textContent = items.length ? `${count(items.length, "store")}${page.next_cursor ? " and more" : ""}` : note.textContent;
+    input.setAttribute("aria-expanded", String(items.length > 0));
+    activate(items.length && q ? 0 : -1);
+  }
+
+  function option(item, i, q) {
+    const from = q ? item.series_id.toLowerCase().indexOf(q.toLowerCase()) : -1;
+    const name = from < 0 ? [item.series_id] : [
+      item.series_id.slice(0, from),
+      make("mark", {}, item.series_id.slice(from, from + q.length)),
+      item.series_id.slice(from + q.length),
+    ];
+    const facts = `${count(item.observations, "day")} to ${fullDay(dayOf(item.last_ds))}`;
+    const model = item.model ? modelName(item.model.kind) : "no model yet";
+    return make(
+      "li", { id: `${id}-${i}`, role: "option", "aria-selected": "false", "data-index": i },
+      make("span", { class: "name" }, ...name), make("span", { class: "facts" }, `${facts}, ${model}`),
+    );
+  }
+
+  function activate(index) {
+    list.children[active]?.setAttribute("aria-selected", "false");
+    active = index;
+    const element = list.children[active];
+    element?.setAttribute("aria-selected", "true");
+    element?.scrollIntoView({ block: "nearest" });
+    if (element) input.setAttribute("aria-activedescendant", element.id);
+    else input.removeAttribute("aria-activedescendant");
+  }
+
+  function pick(index) {
+    const item = items[index];
+    if (!item) return;
+    set(item.series_id);
+    close();
+    choose(item);
+  }
+
+  function key(event) {
+    const moves = { ArrowDown: 1, ArrowUp: -1 };
+    if (event.key in moves) {
+      event.preventDefault();
+      if (list.hidden) open();
+      else activate((active + moves[event.key] + items.length) % items.length);
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      if (!list.hidden && active >= 0) pick(active);
+      else look(input.value.trim());
+    } else if (event.key === "Escape") {
+      if (list.hidden) input.value = "";
+      close();
+    }
+  }
+
+  function click(event) {
+    const element = event.target.closest("li");
+    if (element) pick(Number(element.dataset.index));
+  }
+
+  function open() {
+    if (!list.hidden) return;
+    const q = input.value.trim();
+    input.select();
+    look(q === chosen ? "" : q);
+  }
+
+  function close() {
+    list.hidden = true;
+    note.hidden = true;
+    input.setAttribute("aria-expanded", "false");
+    activate(-1);
+  }
+
+  function leave() {
+    close();
+    if (!input.value.trim()) input.value = chosen;
+  }
+
+  function set(value) {
+    chosen = value;
+    input.value = value;
+  }
+
+  return { set, value: () => chosen, focus: () => input.focus(), forget: () => kept.clear() };
+}

@@ -1,0 +1,69 @@
+/** The rows as a table and as a CSV file. */
+
+import { make } from "./dom.js";
+import { amount, change, isoOf, longDay } from "./words.js";
+
+/** The columns that these rows have: heading for people, name in the file, value of row i. */
+function columns(rows) {
+  const columns = [
+    { heading: rows.estimated ? "Estimated sales" : "Sales", name: "sales", value: (i) => rows.sales[i] },
+    { heading: "Forecast", name: "forecast", value: (i) => rows.yhat[i] },
+    { heading: "Low", name: "lower", value: (i) => rows.lower[i] },
+    { heading: "High", name: "upper", value: (i) => rows.upper[i] },
+  ];
+  if (rows.whatIf) {
+    const difference = (i) => (rows.whatIf[i] === null ? null : round(rows.whatIf[i] - rows.yhat[i]));
+    columns.push(
+      { heading: "What if", name: "what_if", value: (i) => rows.whatIf[i] },
+      { heading: "Difference", name: "difference", value: difference, shown: change },
+    );
+  }
+  for (const { id, factor, values } of rows.overlays) {
+    const scaled = (i) => (values[i] === null ? null : round(values[i]));
+    columns.push({ heading: `${id} × ${amount(factor)}`, name: `${id} scaled`, value: scaled });
+  }
+  return columns;
+}
+
+const round = (value) => Math.round(value * 1e4) / 1e4;
+
+/**
+ * @param {import("./rows.js").Rows} rows
+ * @param {number} from first day shown
+ * @param {number} to last day shown
+ */
+export function table(rows, from, to) {
+  const shown = columns(rows);
+  const body = make("tbody");
+  for (let i = Math.max(0, from - rows.first); i <= Math.min(to - rows.first, rows.days.length - 1); i += 1) {
+    const cells = shown.map(({ value, shown: words = amount }) => make("td", {}, value(i) === null ? "" : words(value(i))));
+    const kind = rows.days[i] < rows.start ? "past" : "future";
+    body.append(make("tr", { class: kind }, make("th", { scope: "row" }, longDay(rows.days[i])), ...cells));
+  }
+  const head = make("tr", {}, make("th", { scope: "col" }, "Day"), ...shown.map((c) => make("th", { scope: "col" }, c.heading)));
+  return make("table", {}, make("caption", {}, `${rows.name}: the days of the chart's window`), make("thead", {}, head), body);
+}
+
+/** Every day of the rows, RFC 4180. Numbers are plain; text that a spreadsheet would run as a formula is defused. */
+export function csv(rows) {
+  const shown = columns(rows);
+  const lines = [["series_id", "ds", "kind", ...shown.map((c) => c.name)].map(field)];
+  rows.days.forEach((day, i) => {
+    const kind = day < rows.start ? (rows.estimated ? "estimate" : "history") : "forecast";
+    lines.push([field(rows.name), isoOf(day), kind, ...shown.map((c) => String(c.value(i) ?? ""))]);
+  });
+  return `${lines.map((line) => line.join(",")).join("\r\n")}\r\n`;
+}
+
+function field(text) {
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** @param {import("./rows.js").Rows} rows */
+export function download(rows) {
+  const url = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv;charset=utf-8" }));
+  const name = `${rows.name.replaceAll(/[^\p{L}\p{N}._-]+/gu, "_")}-${isoOf(rows.start)}.csv`;
+  make("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
