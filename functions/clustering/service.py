@@ -174,6 +174,7 @@ class FitService:
             item_bytes=self.settings.item_mb << 20,
             item_rides=self.settings.item_rides,
             item_objects=self.settings.item_objects,
+            footer_bytes=self.settings.footer_mb << 20,
         )
 
     def _parameters(self) -> Parameters:

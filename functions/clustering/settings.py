@@ -20,4 +20,7 @@ class ClusteringSettings(Settings):
     item_mb: int = Field(64, ge=1, description="size of one item of work for a label call, MB of objects")
     item_rides: int = Field(2_000_000, ge=1_000, description="size of one item of work for a label call, rides")
     item_objects: int = Field(500, ge=1, description="most small objects in one item of work")
+    footer_mb: int = Field(
+        64, ge=0, description="Parquet objects above this have their footer read and may be split, MB"
+    )
     lease_minutes: int = Field(60, ge=1, description="a run left running is taken over after this, minutes")

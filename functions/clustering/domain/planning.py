@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable
 from functions.clustering.contracts import Source
 from layers.runtime.errors import InputError
 
-FOOTER_BYTES = 64 << 20
-
 
 def plan(
     objects: Iterable[tuple[str, int]],
@@ -15,7 +13,7 @@ def plan(
     item_bytes: int,
     item_rides: int,
     item_objects: int,
-    footer_bytes: int = FOOTER_BYTES,
+    footer_bytes: int,
 ) -> list[list[Source]]:
     """Group (key, bytes) in their order: small objects together, large Parquet split between row groups.
 

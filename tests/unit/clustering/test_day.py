@@ -1,13 +1,19 @@
 """A day through fit, label and publish, over stores in memory."""
 
 import io
+import json
 from datetime import timedelta
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from functions.clustering import simulate
 from functions.clustering.contracts import DayRequest, Paths
-from tests.unit.clustering.day import DAY, World, key, rides
+from layers.runtime.errors import CorruptError, InputError
+from layers.storage.objects import ObjectInfo
+from tests.fakes import InMemoryObjects
+from tests.unit.clustering.day import DAY, World, key, parquet, rides
 
 
 def test_a_day_is_fitted_on_the_days_before_it_labelled_and_published() -> None:
@@ -26,3 +32,242 @@ def test_a_day_is_fitted_on_the_days_before_it_labelled_and_published() -> None:
     assert set(rows["model_version"].to_pylist()) == {manifest.model_version}
     reports = {o.key.rsplit("/", 1)[-1] for o in world.lake.list(Paths(DAY, manifest.run_id).reports)}
     assert reports == {"rejected.parquet", "summary.json", "plot.png"}
+
+
+def test_the_same_day_again_does_nothing_and_new_input_makes_a_new_truth() -> None:
+    world = World()
+    world.lake.put(key(DAY), rides(1_200))
+    world.run()
+    first, before = world.truth(), dict(world.lake.bodies)
+    assert world.run() == {"status": "skipped"}
+    assert world.lake.bodies == before
+    world.lake.put(key(DAY, "late.parquet"), rides(1_000, seed=5))
+    assert world.run()["status"] == "published"
+    second = world.truth()
+    assert first is not None
+    assert second is not None
+    assert second[0].run_id != first[0].run_id
+    assert (first[0].rides, second[0].rides, second[1].num_rows) == (1_200, 2_200, 2_200)
+
+
+def test_objects_of_a_replaced_run_are_tagged_and_those_of_the_truth_are_not() -> None:
+    world = World()
+    world.lake.put(key(DAY), rides(1_200))
+    world.run()
+    first = world.truth()
+    world.lake.put(key(DAY), rides(1_100, seed=2))
+    world.run()
+    second = world.truth()
+    assert first is not None
+    assert second is not None
+    results = [k for k in world.lake.bodies if k.startswith(("anomalies/runs", "anomalies/reports"))]
+    for name in results:
+        tagged = world.lake.tags.get(name) == {"superseded": "true"}
+        assert tagged == (first[0].run_id in name)
+        assert tagged != (second[0].run_id in name)
+    assert not any(name.startswith(("rides/", "anomalies/days/")) for name in world.lake.tags)
+
+
+def test_two_at_once_end_as_one() -> None:
+    world = World()
+    world.lake.put(key(DAY), rides(1_200))
+    one, two = (world.fitting.fit(DayRequest(dt=DAY)) for _ in range(2))
+    assert (one.status, two.status) == ("planned", "skipped")
+    assert one.run_id == two.run_id
+    assert world.after(one)["status"] == "published"
+
+
+def test_a_run_whose_lease_was_taken_over_leaves_the_truth_to_the_other() -> None:
+    world = World()
+    world.lake.put(key(DAY), rides(1_200))
+    slow = world.fitting.fit(DayRequest(dt=DAY))
+    world.clock.skip(timedelta(hours=2))
+    quick = world.fitting.fit(DayRequest(dt=DAY))
+    assert quick.status == "planned"
+    world.after(quick)
+    truth = world.truth()
+    assert world.after(slow)["status"] == "taken over"
+    assert world.truth() == truth
+    assert truth is not None
+    assert truth[0].run_id == quick.run_id
+    assert world.publishing.publish(slow.model_copy(update={"error": {"Error": "late"}}))["status"] == "taken over"
+    assert not any(truth[0].run_id in name for name in world.lake.tags if not name.startswith("plans/"))
+
+
+def test_a_retried_call_of_one_execution_takes_its_own_run_over_at_once() -> None:
+    world = World()
+    world.lake.put(key(DAY), rides(1_200))
+    died = world.fitting.fit(DayRequest(dt=DAY, execution="e-1"))
+    other = world.fitting.fit(DayRequest(dt=DAY, execution="e-2"))
+    again = world.fitting.fit(DayRequest(dt=DAY, execution="e-1"))
+    assert (other.status, again.status) == ("skipped", "planned")
+    assert again.run_id != died.run_id
+
+
+def test_publishing_twice_is_harmless() -> None:
+    world = World()
+    world.lake.put(key(DAY), rides(1_200))
+    answer = world.fitting.fit(DayRequest(dt=DAY))
+    world.after(answer)
+    before, row = dict(world.lake.bodies), world.ledger.get("clustering", str(DAY))
+    assert world.publishing.publish(answer)["status"] == "published"
+    assert world.lake.bodies == before
+    assert world.ledger.get("clustering", str(DAY)) == row
+
+
+def test_a_day_without_data_is_a_recorded_outcome_and_keeps_the_truth() -> None:
+    world = World()
+    assert world.run() == {"status": "empty"}
+    row = world.ledger.get("clustering", str(DAY))
+    assert row is not None
+    assert row.outcome == "empty"
+    assert world.truth() is None
+    world.lake.put(key(DAY), rides(1_200))
+    assert world.run()["status"] == "published"
+    world.lake.delete(key(DAY))
+    truth = world.truth()
+    assert world.run() == {"status": "empty"}
+    assert world.truth() == truth
+
+
+def test_a_failed_item_fails_the_run_and_the_previous_truth_stays() -> None:
+    world = World()
+    world.lake.put(key(DAY), rides(1_200))
+    world.run()
+    truth = world.truth()
+    world.lake.put(key(DAY, "b.parquet"), rides(1_000, seed=3))
+    answer = world.fitting.fit(DayRequest(dt=DAY))
+    ended = world.publishing.publish(answer.model_copy(update={"error": {"Error": "States.Timeout", "Cause": "x"}}))
+    assert ended["status"] == "failed"
+    row = world.ledger.get("clustering", str(DAY))
+    assert row is not None
+    assert (row.outcome, row.detail) == ("failed", "States.Timeout")
+    assert world.truth() == truth
+    assert world.run()["status"] == "published"
+
+
+def test_a_missing_part_fails_the_run() -> None:
+    world = World()
+    world.lake.put(key(DAY), rides(1_200))
+    answer = world.fitting.fit(DayRequest(dt=DAY))
+    with pytest.raises(CorruptError):
+        world.publishing.publish(answer)
+    assert world.truth() is None
+
+
+def test_bad_files_and_rows_are_rejected_with_a_reason_and_stop_nothing() -> None:
+    world = World(item_objects=2)
+    good = rides(1_200)
+    world.lake.put(key(DAY, "a.parquet"), good)
+    world.lake.put(
+        key(DAY, "b.csv"), b"ride_id,ride_dist,ride_time\nx,3.5,0.1\ny,0,0.1\nz,-1,0.1\nx,3,0.2\nw,nan,0.1\nq,inf,1\n"
+    )
+    world.lake.put(key(DAY, "c.parquet"), good[: len(good) // 2])
+    world.lake.put(key(DAY, "d.csv"), b"ride_id,ride_time\n1,2\n")
+    world.lake.put(key(DAY, "e.json"), b"{}")
+    world.lake.put(key(DAY, "f.csv"), b"")
+    world.lake.put(key(DAY, "_SUCCESS"), b"")
+    assert world.run()["status"] == "published"
+    truth = world.truth()
+    assert truth is not None
+    manifest, rows = truth
+    assert (manifest.rides, manifest.rejected, manifest.files) == (1_201, 5 + 4, 6)
+    assert rows.num_rows == 1_201
+    body = world.lake.get(Paths(DAY, manifest.run_id).reports + "rejected.parquet")
+    rejected = {(r["file"].rsplit("/")[-1], r["row"]): r["reason"] for r in pq.read_table(io.BytesIO(body)).to_pylist()}
+    assert rejected["b.csv", 1] == "distance is zero"
+    assert rejected["b.csv", 3] == "ride_id comes a second time in this file"
+    assert rejected["c.parquet", None].startswith("cannot be read as Parquet")
+    assert rejected["d.csv", None].startswith("ride_dist: has no such column")
+    assert rejected["f.csv", None] == "is empty"
+
+
+def test_a_day_of_unreadable_files_only_is_empty() -> None:
+    world = World()
+    world.lake.put(key(DAY), b"PAR1 nothing")
+    assert world.run() == {"status": "empty"}
+
+
+def test_large_parquet_is_split_by_row_group_and_every_ride_is_labelled_once() -> None:
+    world = World(item_rides=1_000, footer_mb=0)
+    table = simulate.rides(5_000, 4)
+    # The last row repeats the id of the first, which another call labels.
+    table = table.set_column(
+        0, "ride_id", pa.chunked_array([[*table["ride_id"].to_pylist()[:-1], table["ride_id"][0].as_py()]])
+    )
+    world.lake.put(key(DAY), parquet(table, row_group_size=500))
+    answer = world.fitting.fit(DayRequest(dt=DAY))
+    assert len(json.loads(world.lake.get(answer.plan_key))) == 5
+    assert world.after(answer)["status"] == "published"
+    truth = world.truth()
+    assert truth is not None
+    assert (truth[0].rides, truth[0].rejected) == (4_999, 1)
+    assert truth[1]["ride_id"].to_pylist() == table["ride_id"].to_pylist()[:-1]
+    body = world.lake.get(Paths(DAY, truth[0].run_id).reports + "rejected.parquet")
+    assert pq.read_table(io.BytesIO(body)).to_pylist() == [
+        {"file": key(DAY), "row": 4_999, "reason": "ride_id comes a second time in this file"}
+    ]
+
+
+def test_ten_thousand_small_objects_become_few_items_and_no_footer_is_read() -> None:
+    world = World()
+    objects = InMemoryObjects({key(DAY, f"{i:05}.parquet"): b"x" * 100 for i in range(10_000)})
+    infos = list(objects.list(Paths(DAY).input))
+    world.lake.open = None  # reading one would fail
+    items = world.fitting._items(infos)
+    assert sum(map(len, items)) == 10_000
+    assert len(items) == 20
+
+
+def test_without_enough_rides_in_the_window_the_day_itself_is_sampled_and_the_manifest_says_so() -> None:
+    world = World()
+    world.lake.put(key(DAY - timedelta(days=1)), rides(999))
+    world.lake.put(key(DAY), rides(1_200))
+    world.run()
+    truth = world.truth()
+    assert truth is not None
+    assert truth[0].sampled_from == "day"
+
+
+def test_the_window_ends_before_the_day_and_is_read_within_its_budget() -> None:
+    world = World(window_max_mb=1)
+    for back in (1, 28, 29):
+        world.lake.put(key(DAY - timedelta(days=back)), rides(1_500, seed=back))
+    read: list[str] = []
+    inner = world.lake.get
+    world.lake.get = lambda name: read.append(name) or inner(name)  # type: ignore[func-returns-value]
+    world.lake.put(key(DAY), rides(1_200))
+    world.fitting.fit(DayRequest(dt=DAY))
+    assert sorted(read) == [key(DAY - timedelta(days=back)) for back in (28, 1)]
+    sizes = len(world.lake.bodies[key(DAY)])
+    world.settings = world.fitting.settings = world.settings.model_copy(update={"window_max_mb": 1})
+    many = [ObjectInfo(f"o{i}", sizes, "") for i in range(200)]
+    chosen = world.fitting._within_budget(many, DAY)
+    assert sum(o.size for o in chosen) <= 1 << 20
+    assert len({o.key for o in chosen}) == len(chosen) > 10
+
+
+@pytest.mark.parametrize(
+    ("event", "day"),
+    [
+        ({"scheduled_at": "2026-03-15T03:00:00Z"}, "2026-03-14"),
+        ({"scheduled_at": "2026-03-15T03:00:00+00:00"}, "2026-03-14"),
+        ({"dt": "2026-01-02"}, "2026-01-02"),
+    ],
+)
+def test_the_day_meant_is_the_one_before_the_scheduled_time(event: dict[str, str], day: str) -> None:
+    assert str(DayRequest.model_validate(event).day("UTC")) == day
+
+
+def test_the_day_is_a_day_of_the_schedules_zone() -> None:
+    request = DayRequest.model_validate({"scheduled_at": "2026-03-15T07:30:00Z"})
+    assert str(request.day("America/Los_Angeles")) == "2026-03-14"
+    assert (
+        str(DayRequest.model_validate({"scheduled_at": "2026-03-15T06:30:00Z"}).day("America/Los_Angeles"))
+        == "2026-03-13"
+    )
+
+
+def test_an_event_without_a_day_is_refused() -> None:
+    with pytest.raises(InputError):
+        World().fitting.fit(DayRequest())
