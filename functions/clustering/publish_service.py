@@ -3,7 +3,7 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -129,16 +129,19 @@ class PublishService:
                     writer.write_table(pq.read_table(io.BytesIO(self.lake.get_tagged(paths.rejected(part.part))[0])))
         return buffer.getvalue()
 
-    def _tag_superseded(self, answer: FitAnswer, *, own: bool = False) -> None:
-        """Tag objects of earlier runs of the day, and this one's plan, which nobody reads again; `own`: all of it.
+    def _tag_superseded(self, answer: FitAnswer) -> None:
+        """Tag objects of earlier runs of the day, and this one's plan, which nobody reads again.
 
         Run ids begin with their time. A later run, which may have taken over this moment, is left alone.
         """
+        self._tag(answer, lambda run_id, top: run_id < answer.run_id or (run_id == answer.run_id and top == "plans"))
+
+    def _tag(self, answer: FitAnswer, chosen: Callable[[str, str], bool]) -> None:
         old: list[str] = []
         for prefix in Paths(answer.dt).of_runs:
             for info in self.lake.list(prefix):
                 run_id = info.key.removeprefix(f"{prefix}run=").split("/")[0].removesuffix(".json")
-                if run_id < answer.run_id or (run_id == answer.run_id and (own or prefix.startswith("plans/"))):
+                if chosen(run_id, prefix.split("/")[0]):
                     old.append(info.key)
         with ThreadPoolExecutor(READERS) as pool:
             list(pool.map(lambda key: self.lake.tag(key, superseded="true"), old))
@@ -147,7 +150,7 @@ class PublishService:
         cause = str((answer.error or {}).get("Error", "unknown"))[:200]
         logger(LEAF).error("run failed", dt=str(answer.dt), run_id=answer.run_id, cause=cause)
         if run.outcome == "running":
-            self._tag_superseded(answer, own=True)
+            self._tag(answer, lambda run_id, _: run_id == answer.run_id)
             self.ledger.finish(run, "failed", detail=cause)
         return {"status": "failed", "dt": str(answer.dt), "run_id": answer.run_id}
 
