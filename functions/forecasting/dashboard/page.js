@@ -1,0 +1,331 @@
+/** The page behind the sign-in: one view at a time, loaded in the order in which people look at it. */
+
+import { Problem } from "./api.js";
+import { Chart, near } from "./chart.js";
+import { byId, make, settle } from "./dom.js";
+import { future, lanes, strip } from "./plan.js";
+import { assemble, figures } from "./rows.js";
+import { storeSearch } from "./search.js";
+import { similarStores } from "./similar.js";
+import { download, table } from "./table.js";
+import { trust, verdict } from "./trust.js";
+import { blank, format, parse } from "./view.js";
+import { amount, change, count, dayOf, longDay, percent, shortDay, signedPercent } from "./words.js";
+
+const PATIENCE = 600;
+
+export class Page {
+  #api;
+  #view = blank();
+  #stop = new AbortController();
+  #stopPlan = new AbortController();
+  #chart;
+  #store;
+  #like;
+  #shown = null;
+  #histories = new Map();
+
+  /** @param {import("./api.js").Api} api */
+  constructor(api) {
+    this.#api = api;
+    this.#chart = new Chart(byId("plot"), byId("readout"), settle((from, to) => this.#moved(from, to), 150));
+    const fail = (error) => this.#fail(error);
+    const find = (q, limit) => api.search(q, limit);
+    this.#store = storeSearch(byId("store-search"), {
+      id: "store", find, fail, choose: (item) => this.#open(item.series_id),
+    });
+    this.#like = storeSearch(byId("like-search"), { id: "like", find, fail, choose: () => byId("scale").focus() });
+    this.#listen();
+  }
+
+  /** Show what the URL asks for. */
+  start() {
+    this.#take(parse(location.hash));
+    if (!this.#view.series && !this.#view.like) this.#store.focus();
+  }
+
+  #listen() {
+    addEventListener("popstate", () => this.#take(parse(location.hash)));
+    byId("controls").onsubmit = (event) => event.preventDefault();
+    byId("horizon").onchange = () => this.#set("horizon", byId("horizon").valueAsNumber);
+    byId("level").onchange = () => this.#set("level", Number(byId("level").value));
+    byId("unlisted-go").onclick = () => this.#unlisted();
+    byId("plan-reset").onclick = () => this.#replan({});
+    byId("as-chart").onclick = () => this.#as(false);
+    byId("as-table").onclick = () => this.#as(true);
+    byId("download").onclick = () => download(this.#shown.rows);
+    for (const button of document.querySelectorAll("[data-zoom]")) {
+      button.onclick = () => this.#chart.zoom(button.dataset.zoom);
+    }
+  }
+
+  /** Take a view over and load it. */
+  #take(view) {
+    this.#view = view;
+    byId("horizon").value = view.horizon;
+    byId("level").value = view.level;
+    this.#store.set(view.series);
+    if (view.like) {
+      this.#like.set(view.like);
+      byId("scale").value = Math.round(view.scale * 1e6) / 1e4;
+    }
+    byId("unlisted").open = Boolean(view.like);
+    this.#load();
+  }
+
+  /** A new view of which the reader can go back. */
+  #go(changes) {
+    this.#view = { ...this.#view, ...changes };
+    history.pushState(null, "", format(this.#view));
+    this.#take(this.#view);
+  }
+
+  #open(series) {
+    this.#go({ ...blank(), horizon: this.#view.horizon, level: this.#view.level, table: this.#view.table, series });
+  }
+
+  #unlisted() {
+    const like = this.#like.value();
+    const share = byId("scale").valueAsNumber;
+    const wrong = !like ? "Choose the store that yours is like." : !(share > 0) ? "Give its sales as a number above 0." : "";
+    byId("unlisted-wrong").textContent = wrong;
+    if (wrong) return;
+    const { horizon, level } = this.#view;
+    this.#go({ ...blank(), horizon, level, like, scale: share / 100 });
+  }
+
+  #set(name, value) {
+    if (!byId(name).reportValidity()) return;
+    if (this.#view.series || this.#view.like) this.#go({ [name]: value, from: null, to: null });
+    else this.#view[name] = value;
+  }
+
+  /** Note the view in the URL without a step back. */
+  #note() {
+    history.replaceState(null, "", format(this.#view));
+  }
+
+  async #load() {
+    this.#stop.abort();
+    this.#stopPlan.abort();
+    this.#stop = new AbortController();
+    const { signal } = this.#stop;
+    const { series, like } = this.#view;
+    byId("problem").hidden = true;
+    byId("empty").hidden = true;
+    document.title = series || like ? `${series || `like ${like}`}: forecast` : "Trefoil: store forecasts";
+    const patient = setTimeout(
+      () => this.#busy("Still working: a store without a model is fitted on the spot, which takes a second or two."), PATIENCE,
+    );
+    try {
+      if (!series && !like) {
+        await this.#welcome(signal);
+        return;
+      }
+      this.#busy(`Loading ${series || like}`);
+      const [points, forecast] = await Promise.all([this.#history(series || like, signal), this.#forecast(signal)]);
+      signal.throwIfAborted();
+      this.#shown = { history: points, forecast, whatIf: null, overlays: [], items: null, rows: null };
+      byId("view").hidden = false;
+      this.#draw();
+      this.#strip();
+      this.#trust();
+      await Promise.all([this.#compare(signal), this.#ask()]);
+    } catch (error) {
+      if (signal.aborted) return;
+      byId("view").hidden = true;
+      this.#fail(error, () => this.#load());
+    } finally {
+      clearTimeout(patient);
+      if (!signal.aborted) this.#busy("");
+    }
+  }
+
+  async #welcome(signal) {
+    byId("view").hidden = true;
+    const page = await this.#api.search("", 6, signal);
+    const open = ({ series_id: id }) => make("button", { type: "button", onclick: () => this.#open(id) }, id);
+    const none = "There is no store yet. A sales file put into the lake's sales folder shows up here within a minute.";
+    byId("empty").replaceChildren(
+      make("h2", {}, page.items.length ? "Which store?" : "No stores yet"),
+      make("p", {}, page.items.length ? "Type a part of its name above, or begin with one of these." : none),
+      make("div", { class: "picks" }, ...page.items.map(open)),
+    );
+    byId("empty").hidden = false;
+  }
+
+  async #history(id, signal) {
+    if (!this.#histories.has(id)) this.#histories.set(id, (await this.#api.history(id, signal)).points);
+    return this.#histories.get(id);
+  }
+
+  #forecast(signal) {
+    const { series, like, scale, horizon, level } = this.#view;
+    return series ? this.#api.forecast(series, horizon, level, signal) : this.#api.ask({ like, scale, horizon, level }, signal);
+  }
+
+  /** Similar stores, and the histories of those laid over the chart. */
+  async #compare(signal) {
+    const { series, like } = this.#view;
+    this.#shown.items = (await this.#api.similar(series || like, signal)).items;
+    await this.#overlay(signal);
+  }
+
+  async #overlay(signal) {
+    const shown = this.#shown;
+    const chosen = this.#view.similar;
+    similarStores(byId("similar"), {
+      items: shown.items, chosen, lay: (id, on) => this.#lay(id, on), open: (id) => this.#open(id),
+    });
+    const histories = await Promise.all(chosen.map((id) => this.#history(id, signal)));
+    if (signal.aborted || chosen !== this.#view.similar) return;
+    shown.overlays = chosen.map((id, i) => ({ id, points: histories[i] }));
+    this.#draw(true);
+  }
+
+  async #lay(id, on) {
+    const others = this.#view.similar.filter((one) => one !== id);
+    this.#view.similar = on ? [...others, id] : others;
+    this.#note();
+    try {
+      await this.#overlay(this.#stop.signal);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #draw(keep = false) {
+    const { series, like, scale, from, to } = this.#view;
+    const shown = this.#shown;
+    const name = series || `like ${like} at ${percent(scale)}`;
+    shown.rows = assemble({ name, scale: series ? null : scale, ...shown });
+    const { backtest } = shown.forecast;
+    const holdout = backtest && { start: dayOf(backtest.start), end: dayOf(backtest.end) };
+    const window = keep ? this.#chart.window : [from ?? near(shown.rows, "near")[0], to ?? shown.rows.end];
+    byId("title").textContent = series || `New store like ${like}, at ${percent(scale)} of its sales`;
+    const { good, text } = verdict(shown.forecast);
+    byId("badge").textContent = text;
+    byId("badge").className = `badge ${good === null ? "" : good ? "good" : "fair"}`;
+    this.#figures();
+    this.#show();
+    this.#chart.draw(shown.rows, window, holdout);
+  }
+
+  #figures() {
+    const { total, length, before, week, peak } = figures(this.#shown.rows);
+    const rows = [
+      [`Next ${count(length, "day")}`, amount(total), before ? `${signedPercent(total / before - 1)} on the ${length} before` : ""],
+      ["Busiest week", amount(week.total), `${shortDay(week.from)} – ${shortDay(week.to)}`],
+      ["Busiest day", amount(peak.value), `${longDay(peak.day)}; up to ${amount(peak.upper)}`],
+    ];
+    byId("figures").replaceChildren(...rows.map(([name, value, note]) => make(
+      "div", {}, make("dt", {}, name), make("dd", {}, make("b", {}, value), make("span", {}, note)),
+    )));
+  }
+
+  #as(table) {
+    this.#view.table = table;
+    this.#note();
+    this.#show();
+  }
+
+  #show() {
+    const asTable = this.#view.table;
+    byId("plot-part").hidden = asTable;
+    byId("table-part").hidden = !asTable;
+    byId("as-chart").setAttribute("aria-pressed", String(!asTable));
+    byId("as-table").setAttribute("aria-pressed", String(asTable));
+    if (!asTable) return;
+    const { rows } = this.#shown;
+    const { from, to } = this.#view;
+    byId("table-part").replaceChildren(table(rows, from ?? near(rows, "near")[0], to ?? rows.end));
+  }
+
+  #moved(from, to) {
+    const { rows } = this.#shown;
+    const usual = near(rows, "near");
+    const apart = from !== usual[0] || to !== usual[1];
+    [this.#view.from, this.#view.to] = apart ? [from, to] : [null, null];
+    this.#note();
+    this.#show();
+  }
+
+  #strip() {
+    const { forecast } = this.#shown;
+    strip(byId("plan"), {
+      start: dayOf(forecast.points[0].ds), lanes: lanes(forecast), changes: this.#view.changes,
+      changed: settle(() => this.#planned(), 200),
+    });
+  }
+
+  #planned() {
+    this.#note();
+    this.#ask();
+  }
+
+  #replan(changes) {
+    this.#view.changes = changes;
+    this.#note();
+    this.#strip();
+    this.#ask();
+  }
+
+  /** Ask for the forecast with the changes, and say what they make. */
+  async #ask() {
+    this.#stopPlan.abort();
+    this.#stopPlan = new AbortController();
+    const { signal } = this.#stopPlan;
+    const shown = this.#shown;
+    const { series, like, scale, horizon, level, changes } = this.#view;
+    const asked = future(shown.forecast, changes);
+    byId("plan-reset").hidden = !asked;
+    if (!asked) {
+      this.#result("Press days below: promote, close, and see what it makes of the plan. Drag, or hold Shift with the arrows, for several.");
+      if (shown.whatIf) this.#answered(shown, null);
+      return;
+    }
+    this.#result("Calculating");
+    try {
+      const store = series ? { series_id: series } : { like, scale };
+      const answer = await this.#api.ask({ ...store, horizon, level, future: asked }, signal);
+      if (!signal.aborted && shown === this.#shown) this.#answered(shown, answer);
+    } catch (error) {
+      if (!signal.aborted) this.#result(readable(error), true);
+    }
+  }
+
+  #answered(shown, answer) {
+    shown.whatIf = answer;
+    this.#draw(true);
+    if (!answer) return;
+    const { total, whatIf, length } = figures(shown.rows);
+    const share = total > 0 ? ` (${signedPercent(whatIf / total - 1)})` : "";
+    this.#result(`With your changes: ${change(whatIf - total)}${share} over ${count(length, "day")}, ${amount(whatIf)} instead of ${amount(total)}.`);
+  }
+
+  #result(text, wrong = false) {
+    byId("plan-result").textContent = text;
+    byId("plan-result").classList.toggle("wrong", wrong);
+  }
+
+  #trust() {
+    byId("trust").replaceChildren(trust(this.#shown.forecast));
+  }
+
+  #busy(text) {
+    byId("status").replaceChildren(...(text ? [make("progress", { "aria-label": "Loading" }), make("span", {}, text)] : []));
+  }
+
+  /** Say what went wrong; `again` is offered as a button. */
+  #fail(error, again) {
+    const retry = again && make("button", { type: "button", onclick: again }, "Try again");
+    byId("problem").replaceChildren(make("span", {}, readable(error)), ...(retry ? [retry] : []));
+    byId("problem").hidden = false;
+  }
+}
+
+/** The sentence of an error that has one; anything else is a fault of this page and is thrown on. */
+function readable(error) {
+  if (error instanceof Problem || error.kind === "offline") return error.message;
+  throw error;
+}
