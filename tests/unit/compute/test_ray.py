@@ -1,0 +1,93 @@
+"""Rides labelled on a Ray cluster of several nodes on this machine, one of which is killed in the middle."""
+
+import socket
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from cli.anomalies import TABLES, Part, label_part
+from functions.clustering import simulate
+from functions.clustering.contracts import PartReport, Source
+from functions.clustering.domain.model import fit
+from functions.clustering.domain.parameters import Parameters
+from layers.compute.engine import run_tasks
+from layers.runtime.errors import InputError
+
+ray_cluster = pytest.importorskip("ray.cluster_utils", reason="Ray is an optional group: uv sync --group ray")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:.*:DeprecationWarning"),
+]
+PARTS = 6
+
+
+class Nodes:
+    """A cluster with a client port, and two nodes beside its head."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        head = {"num_cpus": 1, "ray_client_server_port": port, "include_dashboard": False}
+        self.cluster = ray_cluster.Cluster(initialize_head=True, head_node_args=head)
+        self.address = f"ray://127.0.0.1:{port}"
+        self.workers = [self.cluster.add_node(num_cpus=1) for _ in range(2)]
+
+    def kill_one(self) -> None:
+        self.cluster.remove_node(self.workers.pop(), allow_graceful=False)
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = Nodes()
+        yield made
+        made.cluster.shutdown()
+
+
+def slow_label(part: Part) -> PartReport:
+    """Long enough that every node is at work when one dies."""
+    if part.number < 0:
+        raise InputError("is broken", file=part.sources[0].key)
+    time.sleep(0.5)
+    return label_part(part)
+
+
+def parts_of(tmp_path: Path, out: Path) -> list[Part]:
+    out.mkdir()
+    parts = []
+    for number in range(PARTS):
+        path = tmp_path / f"rides-{number}.parquet"
+        table = simulate.rides(2_000, number)
+        pq.write_table(table, path)
+        model = fit(table["ride_dist"].to_numpy(), table["ride_time"].to_numpy(), Parameters()).dump()
+        parts.append(Part(number, [Source(key=str(path))], None, model, "v1", str(out)))
+    return parts
+
+
+def tables_in(out: Path) -> list[Any]:
+    return [pq.read_table(out / f"{kind}-{number}.parquet") for kind in TABLES for number in range(PARTS)]
+
+
+def test_a_killed_nodes_work_is_done_by_the_others_and_equals_the_local_engines(nodes: Nodes, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    expected = dict(run_tasks(label_part, parts_of(tmp_path, here), engine="threads", workers=1))
+    found: dict[int, PartReport] = {}
+    for i, report in run_tasks(slow_label, parts_of(tmp_path, there), engine=nodes.address):
+        if not found:
+            nodes.kill_one()
+        found[i] = report
+    assert found == expected
+    assert tables_in(there) == tables_in(here)
+
+    broken = Part(-1, [Source(key="rides.csv")], None, {}, "v1", "")
+    with pytest.raises(InputError, match=r"^rides.csv: is broken$"):
+        list(run_tasks(slow_label, [broken], engine=nodes.address))
