@@ -128,6 +128,7 @@ def start(client: docker.DockerClient, emulator: cloud.Cloud, network: str) -> I
             | {
                 "AWS_ENDPOINT_URL": emulator.endpoint,
                 "AWS_REGION": cloud.REGION,
+                "AWS_DEFAULT_REGION": cloud.REGION,
                 "AWS_ACCESS_KEY_ID": "test",
                 "AWS_SECRET_ACCESS_KEY": "test",
                 "AWS_LAMBDA_FUNCTION_NAME": function.handler.replace(".", "-"),

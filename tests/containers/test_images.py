@@ -28,7 +28,7 @@ def test_a_function_starts_and_reaches_its_own_code(
     answer = start(functions[handler]).invoke({})
     error = answer.get("errorType", "") if isinstance(answer, dict) else ""
     assert not error.startswith("Runtime."), answer  # the runtime's own errors: no such module, no such handler
-    assert error not in {"ImportError", "ModuleNotFoundError", "PermissionError", "OSError"}, answer
+    assert error not in {"ImportError", "ModuleNotFoundError", "PermissionError", "OSError", "NoRegionError"}, answer
 
 
 def test_the_api_answers_its_health_check(functions: dict[str, ImageFunction], start: Start) -> None:
@@ -46,7 +46,7 @@ def test_the_api_answers_its_health_check(functions: dict[str, ImageFunction], s
             "isBase64Encoded": False,
         }
     )
-    assert answer["statusCode"] == 200, answer
+    assert answer.get("statusCode") == 200, answer
 
 
 def test_nothing_but_the_emulator_can_be_reached(
