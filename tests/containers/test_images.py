@@ -1,7 +1,10 @@
 """Every function starts and answers in the sandbox that Lambda gives it."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
+import docker
 import pytest
 
 from infra.local.cloud import Cloud
@@ -13,6 +16,13 @@ HANDLERS = [
     *(f"functions.classification.handler.{entry}" for entry in ("score", "watch")),
     "functions.classification.training_handler.train",
 ]
+GROUPS = {
+    "clustering": "functions.clustering.handler.fit",
+    "forecasting": "functions.forecasting.handler.api",
+    "classification": "functions.classification.handler.score",
+    "classification-training": "functions.classification.training_handler.train",
+}
+ROOT = Path(__file__).resolve().parents[2]
 
 Start = Callable[[ImageFunction], Sandbox]
 
@@ -92,3 +102,15 @@ def test_an_image_holds_the_code_of_its_own_leaf_only(functions: dict[str, Image
         == "['__init__.py', '__pycache__', 'clustering']"
     )
     assert sandbox.run("import os; print([d for d in ('cli', 'infra', 'tests') if os.path.exists(d)])") == "[]"
+
+
+def test_the_readme_tells_the_size_of_each_image(
+    functions: dict[str, ImageFunction], client: docker.DockerClient
+) -> None:
+    readme = (ROOT / "layers/README.md").read_text()
+    base = client.images.get("public.ecr.aws/lambda/python:3.13").attrs["Size"]
+    told = {row[0]: int(row[1]) for row in re.findall(r"^\| ([a-z-]+) \| [a-z, ]+ \| (\d+) \|$", readme, re.MULTILINE)}
+    assert set(told) == set(GROUPS)
+    for group, handler in GROUPS.items():
+        added = (client.images.get(functions[handler].image).attrs["Size"] - base) / 1e6
+        assert told[group] == pytest.approx(added, rel=0.1), group
