@@ -114,19 +114,21 @@ def _level(rng: np.random.Generator, n: int) -> np.ndarray:
     """Level, a trend that bends twice, shocks that fade over a week or so, and noise."""
     t = np.arange(n) / 365.25
     bends = rng.uniform(0, t[-1] + 1e-9, 2)
-    trend = rng.normal(0.02, 0.05) * t + sum(rng.normal(0, 0.06) * np.maximum(t - bend, 0) for bend in bends)
+    late = np.maximum(t[:, None] - bends, 0.0)
+    trend = rng.normal(0.02, 0.05) * t + late @ rng.normal(0, 0.06, 2)
     shocks, level = np.zeros(n), 0.0
     for i, push in enumerate(rng.normal(0, 0.03, n)):
         level = 0.8 * level + push
         shocks[i] = level
-    return rng.normal(8.6, 0.45) + trend + shocks + rng.normal(0, rng.uniform(0.05, 0.10), n)
+    level = rng.normal(8.6, 0.45)
+    return np.asarray(level + trend + shocks + rng.normal(0, rng.uniform(0.05, 0.10), n))
 
 
 def _year(kind: Archetype, calendar: np.ndarray) -> np.ndarray:
     of_year = (calendar - calendar.astype("datetime64[Y]").astype("datetime64[D]")).astype(int)
     rush = np.where((of_year >= 334) & (of_year < 358), (of_year - 333) / 24, 0.0)
-    wave = kind.season * np.cos(2 * np.pi * (of_year - kind.peak) / 365.25)
-    return np.asarray(wave + kind.december * rush)
+    wave: np.ndarray = kind.season * np.cos(2 * np.pi * (of_year - kind.peak) / 365.25)
+    return np.asarray(wave + kind.december * rush, dtype=float)
 
 
 def _payday(calendar: np.ndarray) -> np.ndarray:

@@ -23,8 +23,9 @@ YEAR: Final = (365.25, 6)
 CHANGEPOINTS: Final = 25
 RANGE: Final = 0.8
 # Prior scales in log units over the whole history, so that they mean the same for pieces and for millions.
-TREND_PRIOR: Final = 0.09
-PRIORS: Final = {"week": 1.0, "year": 0.3, "x": 1.0, "other": 0.3}
+TREND_PRIOR: Final = 0.05
+PRIORS: Final = {"week": 1.0, "year": 0.05, "x": 1.0, "other": 0.1}
+OUTLIER: Final = 3.0
 STEPS: Final = 12
 
 
@@ -115,6 +116,8 @@ class Problem:
         late = np.maximum(self.t[:, None] - self.changepoints, 0.0)
         self._a = np.hstack([self.t[:, None], np.ones((len(self.t), 1)), late, self.x])
         self._gram, self._moment = self._a.T @ self._a, self._a.T @ self.y
+        for _ in range(2):
+            self._draw_in()
 
     def _changepoints(self) -> Floats:
         size = int(np.floor(len(self.t) * RANGE))
@@ -123,6 +126,15 @@ class Problem:
             return np.zeros(0)
         picked = np.linspace(0, size - 1, count + 1).round().astype(int)
         return np.asarray(self.t[picked[1:]], dtype=float)
+
+    def _draw_in(self) -> None:
+        """Move sales that lie far off the fit (robust deviations) to where they are only just far off."""
+        near = self.approximate()
+        fitted = self._a @ np.r_[near.k, near.m, near.delta, near.beta]
+        off = self.y - fitted
+        far = OUTLIER * 1.4826 * float(np.median(np.abs(off)))
+        self.y = fitted + np.clip(off, -far, far)
+        self._moment = self._a.T @ self.y
 
     def approximate(self, design: Design | None = None) -> Additive:
         """Posterior mode by iteratively reweighted ridge: a Laplace prior is a ridge whose weight follows the value."""
