@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from functions.forecasting.catalog import Catalog, Row
+from functions.forecasting.catalog import Catalog, Model, Row
 from functions.forecasting.contracts import MAX_FITS, BatchItem
 from functions.forecasting.domain import frame, model
 from functions.forecasting.domain.frame import kind_of, known_until
@@ -90,7 +90,7 @@ class ForecastService:
         current = []
         for series_id, row in found:
             entry = index.get(series_id)
-            summary = {"kind": entry.kind, "version": version, "skill": entry.skill} if entry else None
+            summary = Model(kind=entry.kind, version=version, skill=entry.skill) if entry else None
             current.append((series_id, row.model_copy(update={"model": summary})))
         return current
 

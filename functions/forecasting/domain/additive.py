@@ -139,9 +139,11 @@ class Problem:
     def approximate(self, design: Design | None = None) -> Additive:
         """Posterior mode by iteratively reweighted ridge: a Laplace prior is a ridge whose weight follows the value."""
         chosen = design or self.design
-        names, trend = _names(self.design), 2 + len(self.changepoints)
-        wanted = set(_names(chosen))
-        keep = np.r_[np.arange(trend), trend + np.flatnonzero([n in wanted for n in names])].astype(int)
+        trend = 2 + len(self.changepoints)
+        wanted = set(names(chosen))
+        keep = np.r_[np.arange(trend), trend + np.flatnonzero([name in wanted for name in names(self.design)])].astype(
+            int
+        )
         gram, moment, a = self._gram[np.ix_(keep, keep)], self._moment[keep], self._a[:, keep]
         penalty = np.r_[1 / 25.0, 1 / 25.0, np.ones(trend - 2), (self.y_scale / priors(chosen)) ** 2]
         tau, sigma = TREND_PRIOR / self.y_scale, 0.3
@@ -165,7 +167,7 @@ class Problem:
             from prophet import Prophet
 
         near = self.approximate()
-        names = _names(self.design)
+        columns_named = names(self.design)
         prior = priors(self.design) / self.y_scale
         model = Prophet(
             n_changepoints=len(self.changepoints),
@@ -176,9 +178,9 @@ class Problem:
             daily_seasonality=False,
             uncertainty_samples=0,
         )
-        for name, scale in zip(names, prior, strict=True):
+        for name, scale in zip(columns_named, prior, strict=True):
             model.add_regressor(name, prior_scale=float(scale), standardize=False)
-        data = pd.DataFrame(self.x, columns=names)
+        data = pd.DataFrame(self.x, columns=columns_named)
         data["ds"] = pd.to_datetime(self.frame.days[self.rows])
         data["y"] = self.y
         start: dict[str, Any] = {"k": near.k, "m": near.m, "sigma_obs": near.sigma}
@@ -210,12 +212,13 @@ class Problem:
             m=float(m),
             delta=tuple(delta.tolist()),
             changepoints=tuple(changepoints.tolist()),
-            beta=tuple(beta.tolist()[: len(_names(design))]),
+            beta=tuple(beta.tolist()[: len(names(design))]),
             sigma=sigma,
         )
 
 
-def _names(design: Design) -> list[str]:
+def names(design: Design) -> list[str]:
+    """What each coefficient belongs to, in the order of `columns`."""
     year = [f"year{i}" for i in range(2 * YEAR[1])] if design.yearly else []
     week = [f"week{i}" for i in range(2 * WEEK[1])] if design.weekly else []
     return [*year, *week, *design.columns]

@@ -88,15 +88,16 @@ def check_id(series_id: str) -> str:
 def merge(old: Series, new: Series) -> Series:
     """Days of `new` replace those of `old` unless `old` has them from a later file; an empty value replaces nothing."""
     start = min(old.start, new.start)
-    size = int(max(old.start + len(old.y), new.start + len(new.y)) - start)
+    before, at_first = _days_between(start, old.start), _days_between(start, new.start)
+    size = max(before + len(old.y), at_first + len(new.y))
     if size > MAX_DAYS:
         raise InputError(f"series {new.series_id} would span {size} days, more than {MAX_DAYS}", field="ds")
-    at = slice(int(new.start - start), int(new.start - start) + len(new.y))
-    stamp = _placed(old.stamp, int(old.start - start), size, 0)
+    at = slice(at_first, at_first + len(new.y))
+    stamp = _placed(old.stamp, before, size, 0)
     wins = new.stamp >= stamp[at]
 
     def column(mine: Floats | None, theirs: Floats | None) -> Floats:
-        base = np.full(size, np.nan) if mine is None else _placed(mine, int(old.start - start), size, np.nan)
+        base = np.full(size, np.nan) if mine is None else _placed(mine, before, size, np.nan)
         if theirs is not None:
             base[at] = np.where(np.isfinite(theirs) & (wins | np.isnan(base[at])), theirs, base[at])
         return base
@@ -113,6 +114,10 @@ def merge(old: Series, new: Series) -> Series:
         {name: column(old.regressors.get(name), new.regressors.get(name)) for name in names},
         stamp,
     )
+
+
+def _days_between(first: np.datetime64, last: np.datetime64) -> int:
+    return int((last - first) / np.timedelta64(1, "D"))
 
 
 def _placed(values: npt.NDArray[Any], offset: int, size: int, fill: float) -> npt.NDArray[Any]:

@@ -1,0 +1,161 @@
+"""The leaf on fakes: what the handlers wire, without AWS."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as csv
+from mangum import Mangum
+from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
+
+from functions.forecasting import problems
+from functions.forecasting.api import create_app
+from functions.forecasting.catalog import Catalog
+from functions.forecasting.contracts import PlanEvent, Shard
+from functions.forecasting.domain.series import Series
+from functions.forecasting.ingestion import Ingested, IngestService
+from functions.forecasting.service import ForecastService, trainer
+from functions.forecasting.settings import ForecastingSettings
+from functions.forecasting.store import Answers, Histories, Models
+from functions.forecasting.training import TrainingService
+from layers.storage.ledger import RunLedger
+from layers.storage.registry import ModelRegistry, now
+from tests.fakes import InMemoryObjects, InMemoryTable
+
+START = np.datetime64("2023-01-02")  # a Monday
+CLAIMS = {"sub": "someone", "token_use": "access"}
+
+
+def made(days: int = 300, *, seed: int = 0, name: str = "s", promo: bool = True, level: float = 100.0) -> Series:
+    """A shop closed on Sundays, with a weekly shape, promotions every other week and 10 % noise."""
+    rng = np.random.default_rng(seed)
+    i = np.arange(days)
+    opened = (i % 7 != 6).astype(float)
+    on = ((i // 7 % 2 == 0) & (i % 7 < 5)).astype(float)
+    week = np.array([0.2, 0.1, 0.0, 0.0, 0.1, -0.3, 0.0])[i % 7]
+    y = np.exp(np.log(level) + week + 0.3 * on * promo + rng.normal(0, 0.1, days)) * opened
+    return Series(name, START, y, opened, {"promo": on} if promo else {}, np.ones(days, np.int64))
+
+
+def written(*series: Series) -> bytes:
+    """The series as a CSV file."""
+    parts = [
+        pa.table(
+            {
+                "series_id": [one.series_id] * len(one.y),
+                "ds": one.days.astype(str),
+                "y": pa.array(one.y, from_pandas=True),
+                **({} if one.open is None else {"open": one.open}),
+                **one.regressors,
+            }
+        )
+        for one in series
+    ]
+    sink = io.BytesIO()
+    csv.write_csv(pa.concat_tables(parts), sink)
+    return sink.getvalue()
+
+
+class House:
+    """Buckets, tables, and every service over them."""
+
+    def __init__(self) -> None:
+        self.lake, self.models = InMemoryObjects(), InMemoryObjects()
+        self.answers = InMemoryTable("series_id", "item")
+        self.registry = ModelRegistry(self.models, InMemoryTable("leaf", "version"))
+        self.ledger = RunLedger(InMemoryTable("job", "key"))
+        self.ingestion = IngestService(self.lake, Catalog(self.lake), self.ledger, now)
+        self.fits: list[str] = []
+
+    def fit(self, series: Series, history: str) -> Any:
+        """The real trainer, counted."""
+        self.fits.append(series.series_id)
+        return trainer(28, now)(series, history)
+
+    def put(self, *series: Series, key: str = "sales/a.csv", **arguments: Any) -> Ingested:
+        """Let a file of these series arrive."""
+        self.lake.put(key, written(*series))
+        return self.ingestion.ingest(key, **arguments)
+
+    def training(self, fit: Callable[..., Any] | None = None, shard_series: int = 2) -> TrainingService:
+        """Training over the fakes."""
+        return TrainingService(
+            lake=self.lake,
+            lake_bucket="lake",
+            models=self.models,
+            registry=self.registry,
+            ledger=self.ledger,
+            catalog=Catalog(self.lake),
+            fit=fit or self.fit,
+            shard_series=shard_series,
+            memory_mb=1024,
+        )
+
+    def train(self, **event: Any) -> dict[str, Any]:
+        """The whole state machine."""
+        service = self.training()
+        planned = service.plan(PlanEvent.model_validate(event))
+        if planned.status != "planned":
+            return {"status": planned.status}
+        for shard in json.loads(self.lake.get(planned.plan_key)):
+            service.train(Shard.model_validate(shard))
+        return service.publish(planned)
+
+    def service(self, *, freshness: float = 0.0, lease: int = 20) -> ForecastService:
+        """A new container's service: nothing in memory."""
+        return ForecastService(
+            histories=Histories(self.lake, freshness=freshness),
+            catalog=Catalog(self.lake, freshness=freshness),
+            models=Models(self.models, self.registry, freshness=freshness),
+            answers=Answers(self.answers, keep_seconds=3600),
+            fit=self.fit,
+            memory=100,
+            lease=lease,
+        )
+
+    def app(self, service: ForecastService | None = None) -> Any:
+        """The FastAPI application."""
+        return create_app(service or self.service(), ForecastingSettings(user_pool_client="client"), region="eu-west-1")
+
+
+class Caller:
+    """Calls the application as API Gateway does."""
+
+    def __init__(self, app: Any) -> None:
+        self.handler = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA])
+
+    def __call__(
+        self,
+        path: str,
+        query: str = "",
+        *,
+        body: Any = None,
+        claims: dict[str, Any] | None = CLAIMS,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, dict[str, str], Any]:
+        """Status, headers and body (parsed when it is JSON)."""
+        method = "GET" if body is None else "POST"
+        context: dict[str, Any] = {
+            "http": {"method": method, "path": path, "sourceIp": "1.1.1.1", "protocol": "HTTP/1.1", "userAgent": "t"},
+            "domainName": "api",
+            "stage": "$default",
+        }
+        if claims is not None:
+            context["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
+        event = {
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": path,
+            "rawQueryString": query,
+            "headers": {"host": "api", "content-type": "application/json", **(headers or {})},
+            "requestContext": context,
+            "body": None if body is None else body if isinstance(body, str) else json.dumps(body),
+            "isBase64Encoded": False,
+        }
+        answer = self.handler(event, None)  # type: ignore[arg-type]
+        text = answer["body"]
+        parsed = json.loads(text) if "json" in answer["headers"].get("content-type", "") else text
+        return answer["statusCode"], answer["headers"], parsed

@@ -1,0 +1,101 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from functions.forecasting.catalog import Catalog, history_key
+from functions.forecasting.domain.series import load
+from functions.forecasting.ingestion import requested
+from layers.runtime.errors import InputError
+from tests.unit.forecasting.house import House, made
+
+MONDAY, TUESDAY = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC)
+
+
+def history(house, name):
+    return load(house.lake.get(history_key(name)))
+
+
+def test_a_file_becomes_a_history_per_series_and_catalog_rows():
+    house = House()
+    done = house.put(made(50, name="a"), made(60, name="b"))
+    assert (done.status, done.series, done.rejected) == ("done", 2, 0)
+    rows = Catalog(house.lake).rows()
+    assert list(rows) == ["a", "b"]
+    assert (rows["b"].first_ds, rows["b"].last_ds, rows["b"].observations) == ("2023-01-02", "2023-03-02", 60)
+
+
+def test_the_same_event_twice_is_harmless():
+    house = House()
+    house.put(made(50, name="a"), etag="x")
+    before = dict(house.lake.bodies)
+    assert house.put(made(50, name="a"), etag="x").status == "skipped"
+    assert house.lake.bodies == before
+
+
+def test_events_out_of_order_leave_the_later_file_standing():
+    house = House()
+    late = replace(made(50, name="a"), y=np.full(50, 7.0))
+    house.put(late, key="sales/late.csv", arrived=TUESDAY)
+    house.put(made(50, name="a"), key="sales/early.csv", arrived=MONDAY)
+    assert set(history(house, "a").y) == {7.0}
+
+
+def test_two_files_at_once_lose_nothing():
+    house = House()
+    days = made(80, name="a")
+
+    def arrive(i):
+        part = replace(
+            days,
+            start=days.start + 10 * i,
+            y=np.full(10, float(i)),
+            open=np.ones(10),
+            regressors={"promo": np.zeros(10)},
+        )
+        return house.put(part, replace(part, series_id=f"only-{i}"), key=f"sales/{i}.csv")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert {done.status for done in pool.map(arrive, range(8))} == {"done"}
+    assert history(house, "a").y.tolist() == [float(i) for i in range(8) for _ in range(10)]
+    assert len(Catalog(house.lake).rows()) == 9
+    assert Catalog(house.lake).rows()["a"].observations == 80
+
+
+def test_an_unreadable_file_is_recorded_and_can_be_sent_again():
+    house = House()
+    house.lake.put("sales/a.csv", b"nothing,of,use\n1,2,3\n")
+    assert house.ingestion.ingest("sales/a.csv", etag="1").status == "failed"
+    assert house.put(made(50, name="a"), etag="2").status == "done"
+
+
+def test_rejected_rows_are_written_with_their_reasons():
+    house = House()
+    house.lake.put("sales/a.csv", b"ds,y\n2024-01-01,1\nnever,2\n")
+    done = house.ingestion.ingest("sales/a.csv")
+    assert (done.status, done.rejected) == ("done", 1)
+    (key,) = [key for key in house.lake.bodies if key.startswith("plans/forecasting/rejected/")]
+    assert json.loads(house.lake.get(key))["row"] == 1
+
+
+def test_a_damaged_history_is_not_overwritten():
+    house = House()
+    house.lake.put(history_key("a"), b"damaged")
+    done = house.put(made(50, name="a"), made(50, name="b"))
+    assert (done.series, done.rejected) == (1, 1)
+    assert house.lake.get(history_key("a")) == b"damaged"
+
+
+def test_an_event_of_s3_and_one_of_a_person_name_files():
+    event = {
+        "source": "aws.s3",
+        "time": "2026-01-05T00:00:00Z",
+        "detail": {"bucket": {"name": "lake"}, "object": {"key": "sales/a b.csv", "etag": "x"}},
+    }
+    assert requested(event) == [("sales/a b.csv", "x", MONDAY)]
+    assert requested({"keys": ["sales/a.csv"]}) == [("sales/a.csv", "", None)]
+    with pytest.raises(InputError):
+        requested({"detail": {}})

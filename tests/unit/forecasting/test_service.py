@@ -1,0 +1,193 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from functions.forecasting.contracts import BatchItem
+from functions.forecasting.domain.profile import nearest, profile
+from functions.forecasting.domain.tables import read
+from functions.forecasting.service import Question
+from functions.forecasting.simulate import table
+from layers.runtime.errors import CorruptError, InputError, NotFoundError, UnavailableError
+from tests.unit.forecasting.house import House, made, written
+
+
+def ask(name="a", horizon=7, level=0.95, future=None):
+    return Question(name, horizon, level, future or {})
+
+
+@pytest.fixture
+def house():
+    stocked = House()
+    stocked.put(made(120, name="a"), made(120, name="b", seed=2))
+    return stocked
+
+
+def test_an_answer_comes_from_computing_then_memory_then_the_table(house):
+    service = house.service()
+    answers = [service.forecast(ask()), service.forecast(ask()), house.service().forecast(ask())]
+    assert [one.source for one in answers] == ["computed", "memory", "table"]
+    assert len({one.body for one in answers}) == len({one.etag for one in answers}) == 1
+
+
+def test_a_new_version_does_not_serve_an_old_answer(house):
+    service = house.service()
+    first = json.loads(service.forecast(ask()).body)
+    house.train()
+    second = service.forecast(ask())
+    assert second.source == "computed"
+    assert first["model"]["version"].startswith("spot-")
+    assert json.loads(second.body)["model"]["version"] == house.registry.champion("forecasting").version
+
+
+def test_a_new_day_does_not_serve_an_old_answer(house):
+    house.train()
+    service = house.service()
+    service.forecast(ask())
+    house.put(made(121, name="a"), key="sales/b.csv")
+    again = service.forecast(ask())
+    assert again.source == "computed"
+    assert json.loads(again.body)["points"][0]["ds"] == "2023-05-03"
+
+
+def test_after_a_rollback_the_older_version_answers_and_is_listed(house):
+    house.train()
+    first = house.registry.champion("forecasting").version
+    house.put(made(121, name="a"), key="sales/b.csv")
+    house.train()
+    house.registry.promote(
+        "forecasting", first, expected=house.registry.champion("forecasting").version, reason="rollback"
+    )
+    service = house.service()
+    assert json.loads(service.forecast(ask()).body)["model"]["version"] == first
+    found, _ = service.search("", 10, "")
+    assert {row.model.version for _, row in found} == {first}
+
+
+def test_a_series_is_fitted_on_the_spot_once_however_many_ask(house):
+    with ThreadPoolExecutor(12) as pool:
+        bodies = {one.body for one in pool.map(lambda _: house.service().forecast(ask()), range(12))}
+    assert len(bodies) == 1
+    assert house.fits == ["a"]
+
+
+def test_a_fit_whose_maker_died_is_taken_over_after_the_lease(house):
+    service = house.service(lease=0)
+    history, _ = service._histories.read("a")
+    assert service._answers.claim("a", f"spot-{history}#model", -5)
+    assert service.forecast(ask()).source == "computed"
+
+
+def test_who_waits_too_long_for_anothers_fit_is_told_when_to_come_back(house):
+    service = house.service(lease=0)
+    history, _ = service._histories.read("a")
+    assert service._answers.claim("a", f"spot-{history}#model", 60)
+    with pytest.raises(UnavailableError) as caught:
+        service.forecast(ask())
+    assert caught.value.retry_after > 0
+
+
+def test_a_fit_that_fails_gives_its_claim_up(house):
+    broken, right = house.service(), house.service()
+    broken._fit = lambda *_: (_ for _ in ()).throw(CorruptError("no"))
+    with pytest.raises(CorruptError):
+        broken.forecast(ask())
+    assert right.forecast(ask()).source == "computed"
+
+
+def test_a_damaged_model_is_not_served(house):
+    house.train()
+    for key in [key for key in house.models.bodies if key.endswith("models/a.json")]:
+        house.models.bodies[key] = house.models.bodies[key].replace(b"0", b"1")
+    with pytest.raises(CorruptError):
+        house.service().forecast(ask())
+
+
+def test_a_batch_answers_in_order_and_a_wrong_item_spoils_no_other(house):
+    items = [
+        BatchItem(id="plan", series_id="a", horizon=7, future={"promo": [1.0] * 7}),
+        BatchItem(id="new", like="a", scale=2.0, horizon=7),
+        BatchItem(id="unknown", series_id="zzz"),
+        BatchItem(id="both", series_id="a", like="b", scale=1.0),
+        BatchItem(id="neither"),
+        BatchItem(id="alone", like="a"),
+        BatchItem(id="short", series_id="a", horizon=7, future={"promo": [1.0]}),
+    ]
+    results = house.service().batch(items)
+    assert [name for name, _ in results] == [item.id for item in items]
+    kinds = [type(result).__name__ for _, result in results]
+    assert kinds == ["Answered", "Answered", "NotFoundError", *["InputError"] * 4]
+    base = json.loads(house.service().forecast(ask()).body)
+    plan, new = (json.loads(result.body) for _, result in results[:2])
+    assert sum(p["yhat"] for p in plan["points"]) > 1.1 * sum(p["yhat"] for p in base["points"])
+    np.testing.assert_allclose([p["yhat"] for p in new["points"]], [2 * p["yhat"] for p in base["points"]], rtol=1e-4)
+    assert any("times 2" in said for said in new["assumptions"])
+
+
+def test_a_batch_fits_ten_and_tells_the_rest_when_to_come_back():
+    house = House()
+    house.put(*(made(30, name=f"s{i:02}", seed=i) for i in range(12)))
+    results = house.service().batch([BatchItem(id=str(i), series_id=f"s{i:02}") for i in range(12)])
+    assert len(house.fits) == 10
+    assert all(isinstance(result, UnavailableError) and result.retry_after > 0 for _, result in results[10:])
+
+
+def test_search_pages_through_thousands_in_order():
+    house = House()
+    catalog = house.service()._catalog
+    house.put(made(30, name="seed"))
+    row = catalog.rows()["seed"]
+    catalog.update(lambda rows: rows.update({f"Shop-{i:04}": row for i in range(5000)}))
+    found, more = house.service().search("shop-1", 300, "")
+    rest, end = house.service().search("SHOP-1", 1000, found[-1][0])
+    assert (len(found), more, len(found) + len(rest), end) == (300, True, 1000, False)
+
+
+def test_history_is_cut_to_the_days_asked_for(house):
+    from datetime import date
+
+    points = house.service().history("a", date(2023, 1, 7), date(2023, 1, 8))["points"]
+    assert [(p["ds"], p["y"] > 0) for p in points] == [("2023-01-07", True), ("2023-01-08", False)]
+    with pytest.raises(InputError):
+        house.service().history("a", date(2023, 1, 8), date(2023, 1, 7))
+
+
+def test_a_series_of_known_future_only_has_no_forecast_yet():
+    house = House()
+    house.put(made(20, name="a").until(0))
+    with pytest.raises(NotFoundError, match="no observation"):
+        house.service().forecast(ask())
+
+
+def test_nine_of_ten_nearest_share_the_planted_archetype():
+    import io
+
+    made_table, kinds = table(60, 780, 0, 5)
+    import pyarrow.csv as csv
+
+    sink = io.BytesIO()
+    csv.write_csv(made_table, sink)
+    sink.seek(0)
+    series = read(sink, "s.csv").series
+    profiles = np.array([profile(one) for one in series])
+    ids = [str(i) for i in range(len(series))]
+    shared = [
+        kinds[int(found.series_id)] == kinds[i]
+        for i in range(len(series))
+        for found in nearest(profiles[i], np.delete(profiles, i, 0), ids[:i] + ids[i + 1 :], 5)
+    ]
+    assert np.mean(shared) >= 0.9
+
+
+def test_the_level_of_a_series_does_not_matter_to_its_profile():
+    small, large = made(400), made(400, level=1e5)
+    np.testing.assert_allclose(profile(small), profile(replace(large, y=large.y)), atol=1e-3)
+
+
+def test_the_written_file_is_what_the_reader_reads():
+    import io
+
+    (series,) = read(io.BytesIO(written(made(30, name="a"))), "a.csv").series
+    np.testing.assert_allclose(series.y, made(30).y)

@@ -1,0 +1,119 @@
+import gzip
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from functions.forecasting.domain import tables
+from layers.runtime.errors import InputError
+
+
+def read(text, name="shop.csv", **arguments):
+    return tables.read(io.BytesIO(text if isinstance(text, bytes) else text.encode()), name, **arguments)
+
+
+def test_a_file_of_one_series_needs_no_series_id():
+    parsed = read("ds,y\n2024-01-01,1\n2024-01-03,3\n", "folder/shop.csv")
+    (series,) = parsed.series
+    assert series.series_id == "shop"
+    np.testing.assert_array_equal(series.y, [1.0, np.nan, 3.0])
+
+
+def test_identifiers_keep_their_zeros_and_days_may_come_in_any_order():
+    parsed = read("series_id,ds,y\n007,2024-01-02,2\n7,2024-01-01,9\n007,2024-01-01,1\n")
+    assert {one.series_id: one.y.tolist() for one in parsed.series} == {"007": [1.0, 2.0], "7": [9.0]}
+
+
+def test_empty_values_after_the_last_observation_are_the_known_future():
+    (series,) = read("ds,y,open,promo\n2024-01-01,5,1,0\n2024-01-02,,1,1\n2024-01-03,,0,0\n").series
+    assert series.observed == 1
+    assert series.regressors["promo"].tolist() == [0, 1, 0]
+
+
+def test_a_series_with_a_day_twice_is_left_out_with_both_rows_named_and_the_others_stay():
+    parsed = read("series_id,ds,y\na,2024-01-01,1\nb,2024-01-01,1\na,2024-01-02,2\na,2024-01-01,3\n")
+    assert [one.series_id for one in parsed.series] == ["b"]
+    assert [r.row for r in parsed.rejected] == [0, 3]
+    assert "rows 0 and 3" in parsed.rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("a,not a day,1,1", "ds"),
+        ("a,,1,1", "ds"),
+        ("a,2024-01-05,many,1", "y"),
+        ("a,2024-01-05,inf,1", "y"),
+        ("a,2024-01-05,1,2", "open"),
+        ("a/b,2024-01-05,1,1", "series_id"),
+        (",2024-01-05,1,1", "series_id"),
+        ("a,2024-01-05", "columns"),
+    ],
+)
+def test_a_bad_row_is_rejected_with_its_reason_and_the_rest_is_kept(row, reason):
+    parsed = read(f"series_id,ds,y,open\na,2024-01-01,1,1\n{row}\na,2024-01-02,2,1\n")
+    (rejected,) = parsed.rejected
+    assert rejected.row == 1
+    assert reason in rejected.reason
+    assert parsed.series[0].y.tolist() == [1.0, 2.0]
+
+
+def test_rows_after_a_broken_line_keep_their_number():
+    parsed = read("series_id,ds,y\na,2024-01-01\na,2024-01-02,x\na,2024-01-03,3\n")
+    assert sorted(r.row for r in parsed.rejected) == [0, 1]
+
+
+@pytest.mark.parametrize("missing", ["ds", "y"])
+def test_a_missing_column_is_named(missing):
+    header = {"ds": "2024-01-01", "y": "1", "promo": "0"}
+    del header[missing]
+    with pytest.raises(InputError) as caught:
+        read(",".join(header) + "\n" + ",".join(header.values()) + "\n")
+    assert caught.value.field == missing
+    assert caught.value.file == "shop.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("a.csv", b""),
+        ("a.csv", b"  \n"),
+        ("a.csv", b"ds,y\n"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n\x00\x00"),
+        ("a.csv.gz", b"not gzip"),
+        ("a.csv.gz", gzip.compress(b"ds,y\n2024-01-01,1\n" * 100)[:-20]),
+        ("a.parquet", b"PAR1 not parquet"),
+    ],
+)
+def test_an_empty_truncated_or_foreign_file_is_refused_by_name(name, body):
+    with pytest.raises(InputError, match=name):
+        read(body, name)
+
+
+def test_parquet_gzip_and_other_delimiters_give_the_same_series():
+    text = "series_id;ds;y\na;2024-01-01;1\na;2024-01-02;2\n"
+    sink = io.BytesIO()
+    days = pa.array(np.array(["2024-01-01", "2024-01-02"], "datetime64[ms]"))
+    parquet.write_table(pa.table({"series_id": ["a", "a"], "ds": days, "y": [1, 2]}), sink)
+    files = [("a.csv", text.encode()), ("a.csv.gz", gzip.compress(text.encode())), ("a.parquet", sink.getvalue())]
+    for name, body in files:
+        (series,) = read(body, name).series
+        assert (str(series.start), series.y.tolist()) == ("2024-01-01", [1.0, 2.0])
+
+
+def test_the_rossmann_layout_is_recognised():
+    header = "Store,DayOfWeek,Date,Sales,Customers,Open,Promo,StateHoliday,SchoolHoliday"
+    rows = "1,5,2015-07-31,5263,555,1,1,0,1\n1,4,2015-07-30,0,0,0,1,a,0\n2,5,2015-07-31,6064,625,1,1,b,1\n"
+    first, _ = read(f"{header}\n{rows}").series
+    assert first.series_id == "1"
+    assert first.y.tolist() == [0.0, 5263.0]
+    assert first.open.tolist() == [0.0, 1.0]
+    assert first.regressors["state_holiday_a"].tolist() == [1.0, 0.0]
+    assert "Customers" not in first.regressors
+
+
+def test_a_column_of_many_texts_is_ignored_and_named():
+    rows = "\n".join(f"2024-01-{i + 1:02},1,note {i}" for i in range(20))
+    assert read(f"ds,y,note\n{rows}\n").ignored == ["note"]

@@ -1,0 +1,162 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.forecasting.domain import baselines, features, frame, metrics, model
+from functions.forecasting.domain.training import fold, folds, train
+from layers.runtime.errors import InputError
+from tests.unit.forecasting.house import made
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def trained(series, holdout=28):
+    return train(series, history="h", holdout=holdout, now=NOW).trained
+
+
+def ahead(series, one, days=28, level=0.95):
+    return model.forecast(one, frame.build(series, days), level)
+
+
+def test_prophet_wins_where_promotions_and_trend_matter():
+    series = made(420)
+    series = replace(series, y=series.y * np.exp(0.002 * np.arange(420)))
+    result = trained(series)
+    assert result.kind == "prophet"
+    assert result.backtest.skill > 0.1
+    assert result.regressors == ("promo",)
+
+
+def test_a_baseline_is_served_where_it_is_better_and_named():
+    rng = np.random.default_rng(3)
+    y = np.where(np.arange(200) % 2 == 0, 0.0, rng.poisson(0.3, 200)).astype(float)
+    series = replace(made(200, promo=False), y=y, open=None)
+    assert trained(series).kind in baselines.BASELINES
+
+
+def test_the_choice_does_not_depend_on_the_held_out_days():
+    series = made(300)
+    shaken = replace(series, y=series.y.copy())
+    shaken.y[-28:] *= np.random.default_rng(0).uniform(0.2, 5, 28)
+    before, after = (train(s, history="h", holdout=28, now=NOW) for s in (series, shaken))
+    assert before.trained.kind == after.trained.kind
+    np.testing.assert_array_equal(before.held.yhat, after.held.yhat)
+    np.testing.assert_array_equal(before.held.upper, after.held.upper)
+
+
+@pytest.mark.parametrize("days", [1, 2, 8, 20, 40, 100])
+def test_short_series_get_a_forecast(days):
+    series = made(days)
+    predicted = ahead(series, trained(series))
+    assert len(predicted.yhat) == 28
+    assert np.isfinite(predicted.yhat).all()
+    assert (predicted.lower <= predicted.yhat).all()
+    assert (predicted.yhat <= predicted.upper).all()
+
+
+def test_a_flat_series_stays_flat():
+    series = replace(made(200, promo=False), y=np.full(200, 50.0), open=None)
+    np.testing.assert_allclose(ahead(series, trained(series)).yhat, 50.0, rtol=1e-3)
+
+
+def test_a_series_of_zeros_stays_at_zero():
+    series = replace(made(200, promo=False), y=np.zeros(200), open=None)
+    result = trained(series)
+    assert not ahead(series, result).yhat.any()
+    assert result.backtest.wape is None
+
+
+def test_gaps_are_passed_over():
+    series = made(300)
+    series.y[np.random.default_rng(0).random(300) < 0.3] = np.nan
+    series.y[100:160] = np.nan
+    yhat = ahead(series, trained(series), days=7).yhat
+    assert (yhat == 0).sum() == 1
+    assert yhat[yhat > 0].min() > 40
+
+
+def test_negative_sales_do_not_break_it_and_no_forecast_is_negative():
+    series = made(200)
+    series.y[::11] = -5.0
+    assert ahead(series, trained(series)).lower.min() >= 0
+
+
+def test_a_column_that_moves_with_the_sales_is_left_out_and_named():
+    series = made(300)
+    customers = series.y / 9 * np.exp(np.random.default_rng(0).normal(0, 0.02, 300))
+    result = trained(replace(series, regressors={**series.regressors, "customers": customers}))
+    assert result.left_out == ("customers",)
+    assert "customers" not in result.regressors
+
+
+def test_a_series_without_observation_is_refused():
+    with pytest.raises(InputError, match="no observation"):
+        trained(made(10).until(0))
+
+
+def test_training_is_deterministic():
+    assert trained(made(200)) == trained(made(200))
+
+
+def test_intervals_hold_about_as_often_as_they_say():
+    inside = []
+    for seed in range(8):
+        series = made(320, seed=seed)
+        known = series.until(280)
+        predicted = model.forecast(trained(known), frame.build(known, 40), 0.8)
+        y, opened = series.y[280:], series.open[280:]
+        inside.append(metrics.coverage(y, predicted.lower, predicted.upper, opened))
+    assert 0.7 < np.mean(inside) < 0.92
+
+
+@given(st.floats(0.5, 0.98), st.floats(0.001, 0.01))
+@settings(max_examples=25, deadline=None)
+def test_a_higher_level_never_narrows_the_interval(level, more):
+    errors = np.random.default_rng(0).normal(0, 1, 60)
+    width = model.measure(np.exp(errors), np.ones(60), np.ones(60))
+    narrow, wide = (model.interval(width, np.ones(5), at) for at in (level, level + more))
+    assert (wide[0] <= narrow[0]).all()
+    assert (wide[1] >= narrow[1]).all()
+
+
+def test_folds_end_where_the_report_begins_and_do_not_overlap():
+    found = list(folds(made(300), 272, 28))
+    assert [(one.start, one.start + len(one.y)) for one in found] == [(244, 272), (216, 244), (188, 216)]
+
+
+def test_derived_regressors_follow_calendar_and_openings():
+    laid = frame.build(made(120), 1)
+    columns = ["wd0:promo", "before_closed", "after_closed", "edge:first", "edge:last"]
+    on = features.matrix(laid, columns, {}).astype(bool)
+    days = laid.days.astype(str)
+    weekday = frame.weekdays(laid.days)
+    assert set(weekday[on[:, 0]]) == {0}
+    assert set(weekday[on[:, 1]]) == {5}
+    assert set(weekday[on[:, 2]]) == {0}
+    assert {day[8:] for day in days[on[:, 3]]} == {"01"}
+    assert {day[5:] for day in days[on[:, 4]]} == {"01-31", "02-28", "03-31", "04-30"}
+
+
+def test_the_naive_forecast_repeats_the_last_week():
+    one = fold(made(100), 84, 98)
+    expected = np.tile(made(100).y[77:84], 2)
+    np.testing.assert_allclose(baselines.predict(baselines.SEASONAL_NAIVE, one.frame, 84), expected)
+
+
+def test_the_mean_keeps_promoted_days_apart():
+    series = replace(made(140), y=np.where(made(140).regressors["promo"] > 0, 200.0, 100.0) * made(140).open)
+    one = fold(series, 112, 126)
+    got = baselines.predict(baselines.WEEKDAY_MEAN, one.frame, 112)
+    np.testing.assert_allclose(got, series.y[112:126])
+
+
+def test_measures_are_those_of_the_textbook():
+    y, yhat = np.array([10.0, 20.0, 0.0, np.nan]), np.array([11.0, 18.0, 1.0, 5.0])
+    assert metrics.wape(y, yhat) == pytest.approx(4 / 30)
+    assert metrics.rmspe(y, yhat) == pytest.approx(0.1)
+    assert metrics.bias(y, yhat) == pytest.approx(0.0)
+    assert np.isnan(metrics.wape(np.zeros(2), np.zeros(2)))

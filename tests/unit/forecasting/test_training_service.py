@@ -1,0 +1,117 @@
+import json
+
+import pytest
+
+from functions.forecasting.catalog import Catalog
+from functions.forecasting.contracts import PlanEvent, Planned, Shard
+from layers.runtime.errors import InputError, UnavailableError
+from tests.unit.forecasting.house import House, made
+
+
+@pytest.fixture
+def house():
+    stocked = House()
+    stocked.put(*(made(80, seed=i, name=f"s{i}") for i in range(3)))
+    return stocked
+
+
+def shards(house, planned):
+    return [Shard.model_validate(item) for item in json.loads(house.lake.get(planned.plan_key))]
+
+
+def test_training_publishes_one_version_that_answers(house):
+    done = house.train()
+    assert (done["status"], done["series"], done["trained"], done["failed"]) == ("published", 3, 3, 0)
+    version = house.registry.champion("forecasting").version
+    manifest = house.registry.manifest("forecasting", version)
+    assert set(manifest.files) == {"index.json", *(f"models/s{i}.json" for i in range(3))}
+    assert {row.model.version for row in Catalog(house.lake).rows().values()} == {version}
+
+
+def test_the_same_data_is_trained_once(house):
+    house.train()
+    assert house.train() == {"status": "skipped"}
+    assert len(house.fits) == 3
+
+
+def test_only_changed_series_are_refitted_and_the_others_keep_their_objects(house):
+    house.train()
+    first = house.registry.champion("forecasting").version
+    house.put(made(87, name="s1", seed=1), key="sales/b.csv")
+    house.fits.clear()
+    assert house.train()["series"] == 3
+    assert house.fits == ["s1"]
+    second = house.registry.champion("forecasting").version
+    files = house.registry.manifest("forecasting", second).files
+    assert files["models/s0.json"].key.startswith(f"forecasting/{first}/")
+    assert files["models/s1.json"].key.startswith(f"forecasting/{second}/")
+
+
+def test_a_person_can_have_everything_refitted(house):
+    house.train()
+    house.fits.clear()
+    assert house.train(force=True)["trained"] == 3
+    assert house.train(force=True)["trained"] == 3
+    assert len(house.fits) == 6
+
+
+def test_an_empty_catalog_is_an_empty_run():
+    assert House().train() == {"status": "empty"}
+
+
+def test_a_shard_tried_again_fits_only_what_is_missing(house):
+    service = house.training()
+    planned = service.plan(PlanEvent())
+    shard = shards(house, planned)[0]
+
+    def broken(series, history):
+        if series.series_id == "s1":
+            raise UnavailableError("storage is slow")
+        return house.fit(series, history)
+
+    with pytest.raises(UnavailableError):
+        house.training(broken).train(shard)
+    assert service.train(shard)["trained"] == 2
+    assert house.fits == ["s0", "s1"]
+
+
+def test_a_series_that_cannot_be_trained_is_counted_and_stops_nothing(house):
+    def broken(series, history):
+        if series.series_id == "s1":
+            raise InputError("no way")
+        return house.fit(series, history)
+
+    service = house.training(broken)
+    planned = service.plan(PlanEvent())
+    for shard in shards(house, planned):
+        service.train(shard)
+    done = service.publish(planned)
+    assert (done["trained"], done["failed"]) == (2, 1)
+
+
+def test_a_failed_run_is_recorded_and_the_previous_version_stays(house):
+    house.train()
+    before = house.registry.champion("forecasting")
+    house.put(made(90, name="s1"), key="sales/b.csv")
+    service = house.training()
+    planned = service.plan(PlanEvent())
+    told = planned.model_dump(exclude_none=True) | {"error": {"Error": "States.Timeout", "Cause": "too long"}}
+    assert service.publish(Planned.model_validate(told))["status"] == "failed"
+    assert house.registry.champion("forecasting") == before
+    assert house.train()["status"] == "published"
+
+
+def test_publishing_twice_is_harmless(house):
+    service = house.training()
+    planned = service.plan(PlanEvent())
+    for shard in shards(house, planned):
+        service.train(shard)
+    assert service.publish(planned)["status"] == "published"
+    assert service.publish(planned)["status"] == "skipped"
+
+
+def test_a_plan_whose_answer_was_lost_is_given_again_to_the_same_execution(house):
+    service = house.training()
+    first = service.plan(PlanEvent(execution="e1"))
+    assert service.plan(PlanEvent(execution="e1")) == first
+    assert service.plan(PlanEvent(execution="e2")).status == "skipped"
