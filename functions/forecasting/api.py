@@ -1,7 +1,5 @@
 """The HTTP API, by factory. Answers are bytes that the service made; FastAPI checks requests and documents both."""
 
-import base64
-import binascii
 import json
 import re
 from datetime import date
@@ -14,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from functions.forecasting import contracts, page, problems
 from functions.forecasting.service import Answered, ForecastService, Question
 from functions.forecasting.settings import ForecastingSettings
-from layers.runtime.errors import ForbiddenError, InputError, TrefoilError
+from layers.runtime.errors import ForbiddenError, TrefoilError
 
 SeriesPath = Annotated[
     str, Path(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$", description="id of the series")
@@ -124,14 +122,14 @@ def _v1(service: ForecastService) -> APIRouter:
     def list_series(
         q: Annotated[str, Query(max_length=128, description="part of the id, in any case")] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
-        cursor: Annotated[str, Query(max_length=1024, description="`next_cursor` of the page before")] = "",
+        cursor: Annotated[str, Query(max_length=128, description="`next_cursor` of the page before: its last id")] = "",
     ) -> Response:
-        rows, more = service.search(q, limit, _position(cursor))
+        rows, more = service.search(q, limit, cursor)
         items = [
             row.model_dump(include={"first_ds", "last_ds", "observations", "model"}) | {"series_id": series_id}
             for series_id, row in rows
         ]
-        return _json({"items": items, "next_cursor": _cursor(rows[-1][0]) if more else None})
+        return _json({"items": items, "next_cursor": rows[-1][0] if more else None})
 
     @router.get(
         "/series/{series_id}/history", response_model=contracts.History, tags=["series"], summary="Observed days"
@@ -193,17 +191,6 @@ def _answered(request: Request, answered: Answered) -> Response:
     if answered.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(answered.body, media_type="application/json", headers=headers)
-
-
-def _cursor(series_id: str) -> str:
-    return base64.urlsafe_b64encode(series_id.encode()).decode()
-
-
-def _position(cursor: str) -> str:
-    try:
-        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError) as exc:
-        raise InputError("is not a cursor of this API", field="query.cursor") from exc
 
 
 def _openapi(app: FastAPI, make: Any) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from layers.runtime.errors import InputError, TrefoilError, UnavailableError, status_of
 
 MEDIA = "application/problem+json"
+# Where versions of Python name a status differently, ours stands.
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
 def describe(error: TrefoilError) -> dict[str, Any]:
@@ -56,6 +58,10 @@ def install(app: FastAPI) -> None:
 
 
 def _problem(status: int, detail: str) -> dict[str, Any]:
-    title = HTTPStatus(status).phrase
-    kind = title.lower().replace(" ", "-")
-    return {"type": f"urn:trefoil:{kind}", "title": title, "status": status, "detail": detail}
+    title = TITLES.get(status, HTTPStatus(status).phrase)
+    return {
+        "type": f"urn:trefoil:{title.lower().replace(' ', '-')}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+    }

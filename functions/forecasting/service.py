@@ -15,7 +15,7 @@ from functions.forecasting.contracts import MAX_FITS, BatchItem
 from functions.forecasting.domain import frame, model
 from functions.forecasting.domain.frame import kind_of, known_until
 from functions.forecasting.domain.model import Trained
-from functions.forecasting.domain.profile import nearest, profile
+from functions.forecasting.domain.profile import SIZE, nearest, profile
 from functions.forecasting.domain.series import Series
 from functions.forecasting.store import Answers, Histories, Models, Recent, parse_trained
 from layers.runtime.errors import InputError, NotFoundError, TrefoilError, UnavailableError
@@ -115,7 +115,7 @@ class ForecastService:
         """The `k` series whose demand has the most similar shape. Raises NotFoundError."""
         _, series = self._histories.read(series_id)
         rows = {name: row for name, row in self._catalog.rows().items() if name != series_id and row.observations}
-        others = np.array([row.profile for row in rows.values()]).reshape(len(rows), -1)
+        others = np.array([row.profile for row in rows.values()]).reshape(len(rows), SIZE)
         found = nearest(np.array(profile(series)), others, list(rows), k)
         items = [{"series_id": n.series_id, "distance": n.distance, "shared": n.shared} for n in found]
         return {"series_id": series_id, "items": items}

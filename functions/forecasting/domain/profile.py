@@ -13,6 +13,7 @@ MONTHS: Final = 12
 MIN_DAYS: Final = 8
 PARTS: Final = {"week shape": slice(0, 7), "year shape": slice(7, 19), "promotion response": slice(19, 20)}
 CLOSED: Final = -1.0
+SIZE: Final = 20
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def profile(series: Series) -> list[float]:
 
     The year is taken after a year-long trend is removed; an unknown part is 0 and a closed weekday is -1.
     """
-    shape = np.zeros(20)
+    shape = np.zeros(SIZE)
     if not series.observed:
         return [float(v) for v in shape]
     laid = frame.build(series, 1)

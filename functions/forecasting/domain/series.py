@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
@@ -18,7 +19,7 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MAX_DAYS: Final = 40 * 366
-MAX_ID: Final = 128
+ID: Final = r"[^/\x00-\x1f\x7f]{1,128}"
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def day(value: np.datetime64) -> date:
 
 def check_id(series_id: str) -> str:
     """Return a valid series id: 1 to 128 characters, no slash or control character. Raises InputError."""
-    if not 1 <= len(series_id) <= MAX_ID or "/" in series_id or not series_id.isprintable():
-        raise InputError("must be 1 to 128 printable characters without a slash", field="series_id")
+    if not re.fullmatch(ID, series_id):
+        raise InputError("must be 1 to 128 characters, none a slash or a control character", field="series_id")
     return series_id
 
 

@@ -16,7 +16,8 @@ from layers.runtime.errors import InputError
 
 FOLDS: Final = 3
 MIN_FOLD: Final = 7
-MIN_SOLD: Final = 42
+SHARE: Final = 5
+MIN_SOLD: Final = 28
 MIN_YEAR: Final = 500
 LEVEL: Final = 0.95
 GAIN: Final = 0.995
@@ -67,7 +68,7 @@ def train(series: Series, *, history: str, holdout: int, now: datetime, level: f
         raise InputError(f"series {series.series_id} has no observation", field="y")
     rows = series.observed
     held = min(holdout, max(0, (rows - MIN_FOLD) // 3))
-    tested = list(folds(series, rows - held, held or MIN_FOLD))
+    tested = list(folds(series, rows - held, min(held, (rows - held) // SHARE)))
     design, left_out = choose_design(tested)
     kind, errors = choose_kind(tested, design)
     backtest = prediction = None
@@ -96,10 +97,11 @@ def train(series: Series, *, history: str, holdout: int, now: datetime, level: f
 
 
 def folds(series: Series, end: int, length: int) -> Iterator[Fold]:
-    """Up to three consecutive windows that end at row `end`, newest first, each with twice its length before it."""
+    """Three consecutive windows of `length` days that end at row `end`, newest first; fewer when history is short."""
+    length = max(length, MIN_FOLD)
     for i in range(FOLDS):
         start = end - (i + 1) * length
-        if start < max(2 * length, 2 * MIN_FOLD):
+        if start < 2 * MIN_FOLD:
             return
         yield fold(series, start, start + length)
 

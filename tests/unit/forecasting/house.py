@@ -157,5 +157,5 @@ class Caller:
         }
         answer = self.handler(event, None)  # type: ignore[arg-type]
         text = answer["body"]
-        parsed = json.loads(text) if "json" in answer["headers"].get("content-type", "") else text
+        parsed = json.loads(text) if text and "json" in answer["headers"].get("content-type", "") else text
         return answer["statusCode"], answer["headers"], parsed

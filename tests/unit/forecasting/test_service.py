@@ -181,6 +181,12 @@ def test_nine_of_ten_nearest_share_the_planted_archetype():
     assert np.mean(shared) >= 0.9
 
 
+def test_a_lone_series_resembles_none():
+    house = House()
+    house.put(made(30, name="a"))
+    assert house.service().similar("a", 5)["items"] == []
+
+
 def test_the_level_of_a_series_does_not_matter_to_its_profile():
     small, large = made(400), made(400, level=1e5)
     np.testing.assert_allclose(profile(small), profile(replace(large, y=large.y)), atol=1e-3)

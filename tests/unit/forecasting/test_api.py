@@ -1,0 +1,202 @@
+import json
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance, unsupported_method
+
+from tests.unit.forecasting.house import CLAIMS, Caller, House, made
+
+FORECAST = "/v1/series/a/forecast"
+# The gateway checks the token here, and no schema can say that a start lies before its end.
+EXCLUDED = [ignored_auth, unsupported_method, positive_data_acceptance]
+
+
+@pytest.fixture(scope="module")
+def house():
+    stocked = House()
+    stocked.put(*(made(120, name=name, seed=i) for i, name in enumerate(["a", "b", "c d"])))
+    stocked.train()
+    return stocked
+
+
+@pytest.fixture(scope="module")
+def call(house):
+    return Caller(house.app())
+
+
+def test_a_forecast_has_every_field_of_its_contract(call):
+    status, headers, body = call(FORECAST, "horizon=7&level=0.8")
+    assert status == 200
+    assert headers["x-cache"] == "computed"
+    assert len(body["points"]) == 7
+    assert body["points"][0].keys() == {"ds", "yhat", "lower", "upper"}
+    assert body["model"].keys() == {"kind", "version", "trained_at"}
+    assert {"start", "end", "rmspe", "wape", "coverage", "baseline", "baseline_wape", "skill"} <= body[
+        "backtest"
+    ].keys()
+    assert body["regressors"][0]["name"] == "promo"
+    assert body["regressors"][0]["future_known_until"] == "2023-05-01"
+    assert any(said.startswith("promo") for said in body["assumptions"])
+
+
+def test_the_etag_saves_sending_it_again(call):
+    _, headers, _ = call(FORECAST)
+    status, again, body = call(FORECAST, headers={"if-none-match": headers["etag"]})
+    assert (status, body) == (304, "")
+    assert again["etag"] == headers["etag"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "field"),
+    [
+        (FORECAST, "horizon=0", 422, "query.horizon"),
+        (FORECAST, "horizon=366", 422, "query.horizon"),
+        (FORECAST, "horizon=soon", 422, "query.horizon"),
+        (FORECAST, "level=0.4", 422, "query.level"),
+        (FORECAST, "level=0.999", 422, "query.level"),
+        (FORECAST, "level=nan", 422, "query.level"),
+        ("/v1/series", "limit=0", 422, "query.limit"),
+        ("/v1/series", "cursor=" + "x" * 129, 422, "query.cursor"),
+        ("/v1/series/a/history", "start=yesterday", 422, "query.start"),
+        ("/v1/series/a/history", "start=2023-02-01&end=2023-01-01", 422, "start"),
+        ("/v1/series/" + "x" * 129 + "/forecast", "", 422, "path.series_id"),
+        ("/v1/series/nobody/forecast", "", 404, None),
+        ("/v1/series/nobody/similar", "", 404, None),
+        ("/v1/nothing", "", 404, None),
+        ("/nothing", "", 404, None),
+    ],
+)
+def test_a_wrong_request_is_a_problem_that_names_the_field(call, path, query, status, field):
+    answered, headers, body = call(path, query)
+    assert answered == body["status"] == status
+    assert headers["content-type"].startswith("application/problem+json")
+    assert {"type", "title", "status", "detail"} <= body.keys()
+    assert body.get("field") == field
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"items": []}, "body.items"),
+        ({"items": [{"id": str(i), "series_id": "a"} for i in range(101)]}, "body.items"),
+        ({"items": [{"id": "x", "series_id": "a", "horizon": 1e9}]}, "body.items.0.horizon"),
+        ({"items": [{"id": "x", "series_id": "a", "surprise": 1}]}, "body.items.0.surprise"),
+        ("not json", "body.0"),
+        ('{"items": [{"id": "x", "like": "a", "scale": Infinity}]}', "body.items.0.scale"),
+    ],
+)
+def test_a_wrong_batch_is_a_problem_that_names_the_field(call, body, field):
+    status, _, answer = call("/v1/forecasts", body=body)
+    assert (status, answer["field"]) == (422, field)
+
+
+def test_a_batch_holds_forecasts_and_problems(call):
+    items = [{"id": "1", "series_id": "a", "horizon": 2}, {"id": "2", "series_id": "nobody"}]
+    status, _, body = call("/v1/forecasts", body={"items": items})
+    assert status == 200
+    assert len(body["items"][0]["forecast"]["points"]) == 2
+    assert body["items"][1]["problem"]["status"] == 404
+
+
+def test_pages_follow_each_other(call):
+    _, _, first = call("/v1/series", "limit=2")
+    _, _, second = call("/v1/series", f"limit=2&cursor={first['next_cursor']}")
+    assert [i["series_id"] for page in (first, second) for i in page["items"]] == ["a", "b", "c d"]
+    assert second["next_cursor"] is None
+    assert first["items"][0]["model"].keys() == {"kind", "version", "skill"}
+
+
+def test_similar_leaves_the_series_itself_out(call):
+    _, _, body = call("/v1/series/a/similar", "k=2")
+    assert {item["series_id"] for item in body["items"]} == {"b", "c d"}
+    assert body["items"][0].keys() == {"series_id", "distance", "shared"}
+
+
+SPELLINGS = (
+    "/v1/series",
+    "//v1/series",
+    "/v1//series",
+    "/V1/series",
+    "/./v1/series",
+    "/x/../v1/series",
+    "/static/../v1/series",
+    "/%76%31/series",
+    "/%2fv1/series",
+    "/%252e%252e/v1/series",
+    "\\v1\\series",
+    " /v1/series",
+    "/v1",
+)
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+@pytest.mark.parametrize("claims", [None, {}, {"sub": ""}, CLAIMS | {"token_use": "id"}])
+def test_v1_without_claims_is_refused_however_it_is_spelt(call, path, claims):
+    status, _, body = call(path, claims=claims)
+    assert status == 403
+    assert "items" not in body
+
+
+def test_what_is_open_needs_no_claims(call):
+    for path in ("/", "/healthz", "/openapi.json", "/static/config.json"):
+        assert call(path, claims=None)[0] == 200
+    assert call("/static/config.json", claims=None)[2] == {
+        "user_pool_client": "client",
+        "region": "eu-west-1",
+        "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
+    }
+
+
+def test_an_unexpected_condition_is_not_told_outside():
+    house = House()
+    house.put(made(60, name="a"))
+    house.train()
+    for key in [key for key in house.models.bodies if key.endswith("models/a.json")]:
+        house.models.bodies[key] = b"{}"
+    status, _, body = Caller(house.app())(FORECAST)
+    assert status == 500
+    assert "forecasting/" not in json.dumps(body)
+
+
+def with_claims(app, claims):
+    """The application behind a gateway that has checked a token, or has not."""
+
+    async def gateway(scope, receive, send):
+        event = {"requestContext": {"authorizer": {"jwt": {"claims": claims}}}} if claims else {}
+        await app({**scope, "aws.event": event} if scope["type"] == "http" else scope, receive, send)
+
+    return gateway
+
+
+def conforms(house, claims, expected):
+    app = house.app()
+    schema = schemathesis.openapi.from_dict(app.openapi())
+    gateway = with_claims(app, claims)
+    seen = set()
+    for result in schema.get_all_operations():
+        check(result.ok(), gateway, seen)
+    assert {status for v1, status in seen if v1} <= expected
+    return seen
+
+
+def check(operation, gateway, seen):
+    """Send what the document allows and what it does not quite allow, and hold the answers against it."""
+
+    @given(case=operation.as_strategy())
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    def every(case):
+        response = case.call(app=gateway)
+        seen.add((operation.path.startswith("/v1"), response.status_code))
+        case.validate_response(response, excluded_checks=EXCLUDED)
+
+    every()
+
+
+def test_what_the_document_says_holds_with_claims(house):
+    seen = conforms(house, CLAIMS, {200, 404, 422})
+    assert (True, 200) in seen
+
+
+def test_what_the_document_says_holds_without_claims(house):
+    conforms(house, None, {403})

@@ -1,0 +1,53 @@
+"""What is imported when, seen in fresh processes."""
+
+import subprocess
+import sys
+
+HEAVY = ("prophet", "cmdstanpy", "pandas", "pyarrow", "matplotlib")
+
+
+def loaded(code):
+    script = f"import sys\n{code}\nprint(','.join(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
+
+
+def test_the_handler_needs_no_heavy_library():
+    assert loaded("import functions.forecasting.handler") == ""
+
+
+def test_a_cached_and_a_computed_answer_need_no_heavy_library(tmp_path):
+    """The fakes and their content come from a file, made by a process that may import what it likes."""
+    stored = tmp_path / "house.pickle"
+    make = f"""
+import pickle
+from dataclasses import replace
+import numpy as np
+from tests.unit.forecasting.house import House, made
+from functions.forecasting.service import Question
+house = House()
+series = made(300, name="a")
+house.put(replace(series, y=series.y * np.exp(0.003 * np.arange(300))))
+house.train()
+house.service().forecast(Question("a", 7, 0.95, {{}}))
+open({str(stored)!r}, "wb").write(pickle.dumps((house.lake, house.models, house.answers, house.registry)))
+"""
+    assert "prophet" in loaded(make)
+    answer = f"""
+import pickle
+from functions.forecasting.api import create_app
+from functions.forecasting.catalog import Catalog
+from functions.forecasting.service import ForecastService, Question, trainer
+from functions.forecasting.store import Answers, Histories, Models
+from layers.storage.registry import now
+lake, models, answers, registry = pickle.load(open({str(stored)!r}, "rb"))
+service = ForecastService(
+    histories=Histories(lake, freshness=0), catalog=Catalog(lake), models=Models(models, registry, freshness=0),
+    answers=Answers(answers, keep_seconds=60), fit=trainer(28, now), memory=9, lease=9,
+)
+assert service.forecast(Question("a", 7, 0.95, {{}})).source == "table"
+assert service.forecast(Question("a", 8, 0.95, {{}})).source == "computed"
+assert service.similar("a", 1) is not None
+"""
+    assert loaded(answer) == ""
