@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -54,6 +55,9 @@ def run(app: Callable[..., Any]) -> int:
         return _fail(str(exc), USER_INPUT)
     except TrefoilError as exc:
         return _fail(str(exc), OUR_FAILURE)
+    except Exception as exc:  # noqa: BLE001 - a fault of ours: what a bug report needs, and still one JSON object
+        err.print(traceback.format_exc(), style="dim", markup=False, soft_wrap=True)
+        return _fail(f"{type(exc).__name__}: {exc}", OUR_FAILURE)
     body, status = answer if isinstance(answer, tuple) else (answer, DONE)
     if wants_json() and isinstance(body, dict):
         print(json.dumps(_finite(body), default=str))

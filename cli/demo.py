@@ -173,7 +173,7 @@ def _catalog(stack: Stack) -> list[str]:
 def _segments(stack: Stack, expected: int) -> dict[str, int]:
     counts: dict[str, int] = {}
     pages = stack.client("dynamodb").get_paginator("scan")
-    for page in pages.paginate(TableName=stack.outputs["ClassificationsTable"], ProjectionExpression="segment"):
+    for page in pages.paginate(TableName=stack.outputs["ClassificationsTable"]):
         for item in page["Items"]:
             counts[item["segment"]["S"]] = counts.get(item["segment"]["S"], 0) + 1
     return counts if sum(counts.values()) >= expected else {}

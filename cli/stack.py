@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import boto3
 import typer
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from infra.local import cloud as local
@@ -18,6 +19,8 @@ from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
 from layers.storage.tables import DynamoTable
+
+PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
 
 Stage = Annotated[str, typer.Option(help="Stage on AWS; the local cloud is found by itself.")]
 Profile = Annotated[str | None, typer.Option(help="AWS profile; without it the local cloud, when it runs.")]
@@ -38,7 +41,9 @@ class Stack:
         """A boto3 client, made once."""
         if service not in self._clients:
             session: Any = self.session
-            self._clients[service] = session.client(service, endpoint_url=self.endpoint, config=CONFIG)
+            # A function may run for 15 minutes, and calling it again because of an impatient client helps nobody.
+            config = CONFIG.merge(PATIENT) if service == "lambda" else CONFIG
+            self._clients[service] = session.client(service, endpoint_url=self.endpoint, config=config)
         return self._clients[service]
 
     @property
