@@ -9,7 +9,7 @@ from functions.classification.service import Poison
 from layers.storage.aws import translated
 
 BATCH = 10
-BATCH_BYTES = 1_000_000
+BATCH_BYTES = 1_000_000  # a queue takes 1 MiB, attributes included
 
 
 class SqsDeadLetters:
@@ -28,7 +28,7 @@ class SqsDeadLetters:
             entries = [
                 {
                     "Id": str(i),
-                    "MessageBody": letter.body,
+                    "MessageBody": _cut(letter.body),
                     "MessageAttributes": {
                         "reason": {"DataType": "String", "StringValue": letter.reason[:256]},
                         "message_id": {"DataType": "String", "StringValue": letter.message_id},
@@ -44,14 +44,20 @@ class SqsDeadLetters:
 
 def _batches(letters: Sequence[Poison]) -> list[list[Poison]]:
     batches: list[list[Poison]] = []
-    size = BATCH_BYTES
+    size = 0
     for letter in letters:
-        size += len(letter.body.encode()) + 1_000
-        if size > BATCH_BYTES or len(batches[-1]) == BATCH:
+        length = len(_cut(letter.body).encode()) + 1_000
+        if not batches or size + length > BATCH_BYTES or len(batches[-1]) == BATCH:
             batches.append([])
-            size = len(letter.body.encode()) + 1_000
+            size = 0
         batches[-1].append(letter)
+        size += length
     return batches
+
+
+def _cut(body: str) -> str:
+    """The largest message leaves no room for its reason."""
+    return body.encode()[:BATCH_BYTES].decode(errors="ignore")
 
 
 class LambdaTrainer:

@@ -23,13 +23,14 @@ Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc3339)
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    # Built when first used: a cold start does not pay for what it does not read.
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Event(BaseModel):
     """One message of the queue; `features` is checked against the model's schema, not here."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, defer_build=True)
 
     event_id: Identifier
     user_id: Identifier
@@ -52,6 +53,8 @@ class Result(_Frozen):
 
 class Outcome(BaseModel):
     """One line of `outcomes/`: the truth about an event, when it arrives."""
+
+    model_config = ConfigDict(defer_build=True)
 
     user_id: Identifier
     observed_at: Moment

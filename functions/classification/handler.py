@@ -1,19 +1,20 @@
 """Lambda entry points of the serving image: no scikit-learn, pandas or pyarrow here."""
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from functions.classification.adapters import LambdaTrainer, SqsDeadLetters
 from functions.classification.champion import ChampionCache
 from functions.classification.service import ScoringService
 from functions.classification.settings import ClassificationSettings
-from functions.classification.watch_service import WatchService
 from layers.runtime.observability import logger, metrics
 from layers.storage.aws import client
-from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
 from layers.storage.tables import DynamoTable
+
+if TYPE_CHECKING:
+    from functions.classification.watch_service import WatchService
 
 log, emf = logger("classification"), metrics("classification")
 
@@ -35,8 +36,11 @@ def build_scoring() -> ScoringService:
 
 
 @cache
-def build_watch() -> WatchService:
-    """The watch of this container."""
+def build_watch() -> "WatchService":
+    """The watch of this container; imported here because a cold start of `score` does not need it."""
+    from functions.classification.watch_service import WatchService
+    from layers.storage.ledger import RunLedger
+
     settings = ClassificationSettings()
     s3, dynamodb = client("s3"), client("dynamodb")
     registry = ModelRegistry(S3Objects(settings.models_bucket, s3), DynamoTable(settings.models_table, dynamodb))

@@ -19,6 +19,7 @@ from functions.classification.domain.report import PEERS, make_report
 from functions.classification.domain.scoring import Model
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.training import Parameters, Progress, silent
+from layers.runtime.errors import InputError
 
 LIBRARIES = ("scikit-learn", "imbalanced-learn", "skl2onnx", "onnxruntime", "numpy")
 METRICS = ("roc_auc", "average_precision", "f1", "brier", "calibration_error", "threshold")
@@ -50,6 +51,8 @@ def label(
 ) -> tuple[Labelled, Target]:
     """Rows with a target, as labelled rows without the target and the columns in `without`. Raises InputError."""
     values = columns[target]
+    if not values:
+        raise InputError("there are no rows")
     named, codes = candidate.read_target(values, target, positive)
     kept = np.flatnonzero(codes >= 0)
     features = {name: column for name, column in columns.items() if name != target and name not in without}

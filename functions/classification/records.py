@@ -81,19 +81,19 @@ def _open_csv(lines: io.TextIOWrapper, name: str, size: int) -> Reader:
     if len(set(header)) < len(header):
         twice = next(column for column in header if header.count(column) > 1)
         raise InputError("two columns have this name", file=name, field=twice)
-    return Reader(header, delimiter, _csv_chunks(csv.reader(lines, delimiter=delimiter), header, name, size))
+    return Reader(header, delimiter, _csv_chunks(lines, delimiter, header, name, size))
 
 
 def _outside_quotes(line: str) -> str:
     return "".join(line.split('"')[::2])
 
 
-def _csv_chunks(rows: Iterator[list[str]], header: list[str], name: str, size: int) -> Iterator[Chunk]:
+def _csv_chunks(lines: io.TextIOWrapper, delimiter: str, header: list[str], name: str, size: int) -> Iterator[Chunk]:
     width, done = len(header), 0
     batch: list[list[str]] = []
     ragged: set[int] = set()
     try:
-        for row in rows:
+        for row in csv.reader(lines, delimiter=delimiter):
             if not row:
                 continue
             if len(row) != width:
@@ -105,6 +105,8 @@ def _csv_chunks(rows: Iterator[list[str]], header: list[str], name: str, size: i
                 done, batch, ragged = done + size, [], set()
     except (csv.Error, UnicodeDecodeError, OSError, EOFError) as exc:
         raise InputError(f"cannot be read further: {exc}", file=name, row=done + len(batch)) from exc
+    finally:
+        lines.close()
     if batch:
         yield _chunk(header, batch, ragged)
 

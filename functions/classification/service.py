@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,6 +57,14 @@ class DeadLetters(Protocol):
     def send(self, letters: Sequence["Poison"]) -> set[str]:
         """Returns the message ids that could not be sent."""
         ...
+
+
+class Put(Enum):
+    """How a write ended. Stale: what stands is as new or newer, so this was a duplicate or a late event."""
+
+    WRITTEN = "written"
+    STALE = "stale"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -119,10 +128,12 @@ class ScoringService:
         if scored.messages:
             self._keep(scored, model)
         failed = self._refuse([*poison, *scored.poison])
+        written = 0
         if scored.messages:
-            failed |= self._write(scored, deadline)
+            written, returned = self._write(scored, deadline)
+            failed |= returned
             self._count(scored, model, now)
-        self._tell(len(records), len(poison) + len(scored.poison), len(failed))
+        self._tell(received=len(records), written=written, poison=len(poison) + len(scored.poison), failed=len(failed))
         return [record["messageId"] for record in records if record["messageId"] in failed]
 
     def _refuse(self, poison: list[Poison]) -> set[str]:
@@ -140,35 +151,36 @@ class ScoringService:
         body = "".join(map(_line, scored.messages, scored.results, [names] * len(scored.messages)))
         self._lake.put(f"scored/dt={day}/{digest}.jsonl.gz", gzip.compress(body.encode(), 4, mtime=0))
 
-    def _write(self, scored: Scored, deadline: float) -> set[str]:
-        """Put the newest result of each user. All messages of a user whose result was not written are failures."""
+    def _write(self, scored: Scored, deadline: float) -> tuple[int, set[str]]:
+        """Put the newest result of each user: how many were new, and the messages whose user's result is not stored."""
         by_user: dict[str, list[int]] = defaultdict(list)
         for i, result in enumerate(scored.results):
             by_user[result.user_id].append(i)
 
-        def write(rows: list[int]) -> bool:
+        def write(rows: list[int]) -> Put:
             newest = max((scored.results[i] for i in rows), key=lambda result: (result.observed_at, result.event_id))
-            return time.monotonic() < deadline and self._put(newest)
+            return self._put(newest) if time.monotonic() < deadline else Put.FAILED
 
         groups = list(by_user.values())
         pool = ThreadPoolExecutor(min(self._settings.writers, len(groups)))
         futures = [pool.submit(write, rows) for rows in groups]
         done, _ = wait(futures, timeout=max(deadline - time.monotonic(), 0))
         pool.shutdown(wait=False, cancel_futures=True)
-        written = [future in done and future.result() for future in futures]
-        return {scored.messages[i].message_id for rows, ok in zip(groups, written, strict=True) if not ok for i in rows}
+        ends = [future.result() if future in done else Put.FAILED for future in futures]
+        failed = [i for rows, end in zip(groups, ends, strict=True) if end is Put.FAILED for i in rows]
+        return ends.count(Put.WRITTEN), {scored.messages[i].message_id for i in failed}
 
-    def _put(self, result: Result) -> bool:
+    def _put(self, result: Result) -> Put:
         older = Attr("observed_at").lt(result.observed_at)
         same = Attr("observed_at").eq(result.observed_at) & Attr("event_id").lt(result.event_id)
         try:
             self._results.put(result.model_dump(), condition=Attr("user_id").not_exists() | older | same)
         except ConflictError:
-            return True  # what stands is as new or newer: a duplicate or a late event
+            return Put.STALE
         except TrefoilError:
             log.warning("result not written", exc_info=True)
-            return False
-        return True
+            return Put.FAILED
+        return Put.WRITTEN
 
     def _count(self, scored: Scored, model: Model, now: datetime) -> None:
         found = list(drift.counters(scored.inputs, scored.probabilities, model.specification).items())
@@ -181,12 +193,13 @@ class ScoringService:
         except TrefoilError:  # a batch that is not counted is no reason to score it again
             log.warning("profile not updated", exc_info=True)
 
-    def _tell(self, received: int, poison: int, failed: int) -> None:
+    def _tell(self, *, received: int, written: int, poison: int, failed: int) -> None:
         emitter = metrics("classification")
-        emitter.add_metric("EventsScored", "Count", received - poison - failed)
-        emitter.add_metric("EventsRefused", "Count", poison)
-        emitter.add_metric("EventsReturned", "Count", failed)
-        log.info("batch scored", received=received, refused=poison, returned=failed)
+        emitter.add_metric("Scored", "Count", written)
+        emitter.add_metric("Poison", "Count", poison)
+        emitter.add_metric("Returned", "Count", failed)
+        emitter.add_metric("Duplicates", "Count", max(received - written - poison - failed, 0))
+        log.info("batch scored", received=received, written=written, poison=poison, returned=failed)
 
 
 def read_messages(records: Iterable[Mapping[str, Any]], *, latest: datetime) -> tuple[list[Message], list[Poison]]:

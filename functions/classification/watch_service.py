@@ -109,7 +109,7 @@ class WatchService:
         if drift.events >= self._settings.watch_events:
             emitter = metrics("classification")
             emitter.add_metric("ScoreDrift", "NoUnit", drift.score)
-            emitter.add_metric("LargestDrift", "NoUnit", drift.largest)
+            emitter.add_metric("Drift", "NoUnit", drift.largest)
             emitter.add_metric("UnknownCategories", "NoUnit", drift.unknown_rate)
         return drift
 

@@ -1,0 +1,222 @@
+import csv
+import gzip
+import json
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cli import console
+from cli.main import app
+from functions.classification import bundle, learning, records
+from functions.classification.domain.training import Parameters
+from functions.classification.simulate import customers
+from tests.unit.classification.conftest import as_csv
+
+
+def run(monkeypatch, capsys, *arguments):
+    argv = ["trefoil", "classifier", *map(str, arguments), "--json"]
+    monkeypatch.setattr("sys.argv", argv)
+    status = console.run(app)
+    return status, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def trefoil(monkeypatch, capsys):
+    return lambda *arguments: run(monkeypatch, capsys, *arguments)
+
+
+def read(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file, delimiter="\t"))
+
+
+def write(path: Path, header, rows, delimiter=",") -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def churn(tmp_path_factory) -> Path:
+    """Another schema: other names, integer target, nulls, booleans, padded numbers, ids, a constant, many values."""
+    draw = random.Random(4)
+    rows = []
+    for i in range(900):
+        spend = draw.gauss(50, 20)
+        leaves = draw.random() < (0.1 + 0.6 * (spend < 35))
+        plan = draw.choice(["basic", "plus", "pro", ""])
+        money = f" {spend:.2f}" if i % 9 else "NA"
+        town, code = f"town {int(draw.expovariate(0.02))}", draw.choice(["0012", "7", "15"])
+        card = draw.choice(["True", "False"])
+        rows.append([f"C-{i:05d}", money, plan, card, town, "EUR", i + 1, code, int(leaves)])
+    header = ["Customer Number", "monthly spend (EUR)", "plan", "has.card", "town", "currency", "row", "code", "left?"]
+    return write(tmp_path_factory.mktemp("churn") / "churn.tsv", header, rows, "\t")
+
+
+@pytest.fixture(scope="module")
+def churn_model(churn) -> Path:
+    out = churn.parent / "model"
+    columns, _ = records.read_file(churn)
+    rows, target = learning.label(columns, "left?")
+    package = learning.learn(rows, target, Parameters(iterations=2, trees=30))
+    out.mkdir()
+    bundle.write_directory(
+        out, package.version, package.files, created_at="2024-01-01T00:00:00Z", data_hash="", metrics=package.metrics,
+        libraries=package.libraries, specification=package.trained.model.specification,
+    )  # fmt: skip
+    return out
+
+
+def test_another_schema_is_learnt_and_identifiers_and_constants_named(churn_model):
+    report = json.loads((churn_model / "report.json").read_text())
+    assert report["target"] == "left?"
+    assert report["positive"] == "1"
+    assert set(report["dropped"]) == {"Customer Number", "currency", "row"}
+    assert report["roc_auc"]["model"] > 0.65
+    for metric in ("roc_auc", "average_precision", "f1", "brier", "calibration_error", "threshold"):
+        assert set(report[metric]) == {"model", "dummy", "logistic", "champion"}
+        assert report[metric]["champion"] is None
+
+
+def test_scored_rows_keep_their_order_and_delimiter(trefoil, churn, churn_model, tmp_path):
+    out = tmp_path / "scored.tsv"
+    status, answer = trefoil("score", churn_model, churn, "--out", out)
+    assert (status, answer["scored"], answer["rejected"]) == (0, 900, 0)
+    before, after = read(churn), read(out)
+    assert after[0] == [*before[0], "probability", "segment"]
+    assert [row[:-2] for row in after] == before
+    threshold = json.loads((churn_model / "report.json").read_text())["threshold"]["model"]
+    assert all((float(row[-2]) >= threshold) == (row[-1] == "target") for row in after[1:])
+
+
+def test_rows_that_cannot_be_scored_stay_empty_and_are_counted(trefoil, churn, churn_model, tmp_path):
+    lines = churn.read_text().splitlines()
+    broken = lines[3].split("\t")
+    broken[1] = "a lot"
+    lines[3] = "\t".join(broken)
+    lines[5] = lines[5].rsplit("\t", 3)[0]
+    unseen = lines[7].split("\t")
+    unseen[2] = "platinum"
+    lines[7] = "\t".join(unseen)
+    path = tmp_path / "broken.tsv.gz"
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.tsv")
+    assert (status, answer["rows"], answer["scored"]) == (0, 900, 898)
+    assert answer["first_problem"] == "row 2: monthly spend (EUR) is not a number"
+    after = read(tmp_path / "out.tsv")
+    assert after[3][-2:] == ["", ""]
+    assert after[5][-2:] == ["", ""]
+    assert after[7][-1] != ""
+
+
+def test_parquet_gives_the_same_probabilities_as_csv(trefoil, churn, churn_model, tmp_path):
+    header, *rows = read(churn)
+    columns = {name: list(values) for name, values in zip(header, zip(*rows, strict=True), strict=True)}
+    spend = [None if value == "NA" else float(value) for value in columns["monthly spend (EUR)"]]
+    table = pa.table(columns | {
+        "monthly spend (EUR)": pa.array(spend, pa.float64()),
+        "has.card": [value == "True" for value in columns["has.card"]],
+        "plan": [value or None for value in columns["plan"]],
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "churn.parquet")
+    trefoil("score", churn_model, churn, "--out", tmp_path / "a.tsv")
+    trefoil("score", churn_model, tmp_path / "churn.parquet", "--out", tmp_path / "b.parquet")
+    ours = [float(row[-2]) for row in read(tmp_path / "a.tsv")[1:]]
+    assert pq.read_table(tmp_path / "b.parquet")["probability"].to_pylist() == pytest.approx(ours, abs=1e-9)
+
+
+def test_training_twice_gives_the_same_model_and_the_bank_preset_refuses_duration(trefoil, tmp_path):
+    path = tmp_path / "customers.csv.gz"
+    path.write_bytes(gzip.compress(as_csv(customers(700, seed=2))))
+    answers = []
+    for out in ("a", "b"):
+        options = ("--preset", "bank", "--iterations", 1, "--value", 100, "--cost", 20, "--time-ordered")
+        status, answer = trefoil("train", path, "--out", tmp_path / out, *options)
+        assert status == 0
+        answers.append(answer)
+    assert answers[0]["version"] == answers[1]["version"]
+    assert answers[0]["refused"] == ["duration"]
+    assert answers[0]["threshold"]["model"] == pytest.approx(0.2)
+    assert answers[0]["split"] == "order"
+    assert set(answers[0]["profit"]) == {"model", "dummy", "logistic", "champion"}
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
+        "manifest.json", "model.onnx", "report.json", "report.png",
+    ]  # fmt: skip
+
+
+def csv_of(tmp_path, header, rows) -> Path:
+    return write(tmp_path / "in.csv", header, rows)
+
+
+ROWS = [[i % 7, "yes" if i % 3 else "no"] for i in range(120)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "header", "rows", "message"),
+    [
+        ((), ["x", "y"], ROWS, "--target"),
+        (("--target", "z"), ["x", "y"], ROWS, "z"),
+        (("--target", "y"), ["x", "y"], [[1, "a"], [2, "b"], [3, "c"]], "two values, it has 3"),
+        (("--target", "y"), ["x", "y"], [[1, "a"], [2, "a"]], "two values, it has 1"),
+        (("--target", "y", "--positive", "maybe"), ["x", "y"], ROWS, "maybe"),
+        (("--target", "y"), ["x", "y"], ROWS[:12], "too few rows"),
+        (("--target", "y"), ["x", "y"], [], "no rows"),
+        (("--target", "y"), ["x", "x"], ROWS, "two columns"),
+        (("--target", "y", "--features", "x,nope"), ["x", "y"], ROWS, "nope"),
+        (("--target", "y", "--value", 3), ["x", "y"], ROWS, "--cost"),
+        (("--target", "y", "--value", 3, "--cost", 3), ["x", "y"], ROWS, "--cost"),
+        (("--preset", "nope"), ["x", "y"], ROWS, "nope"),
+        (("--preset", "bank", "--features", "duration"), ["duration", "y"], ROWS, "afterwards"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(trefoil, tmp_path, arguments, header, rows, message):
+    path = csv_of(tmp_path, header, rows)
+    status, answer = trefoil("train", path, "--out", tmp_path / "model", *arguments)
+    assert status == 2
+    assert message in answer["error"]
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"PAR1 this is not parquet", b"\x1f\x8b\x08 broken", b"\xff\xfe\x00\x01\x02", b"\n"]
+)
+def test_a_foreign_or_broken_file_is_told(trefoil, tmp_path, body):
+    (tmp_path / "in.csv").write_bytes(body)
+    status, answer = trefoil("train", tmp_path / "in.csv", "--target", "y", "--out", tmp_path / "model")
+    assert status == 2
+    assert "in.csv" in answer["error"]
+
+
+def test_scoring_tells_what_is_missing(trefoil, churn, churn_model, tmp_path):
+    path = csv_of(tmp_path, ["x"], [[1]])
+    status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.csv")
+    assert status == 2
+    assert "monthly spend (EUR)" in answer["error"]
+    assert not (tmp_path / "out.csv").exists()
+    assert trefoil("score", tmp_path, churn, "--out", tmp_path / "out.csv")[0] == 2
+    assert trefoil("score", churn_model, tmp_path / "nope.csv", "--out", tmp_path / "out.csv")[0] == 2
+
+
+def test_a_changed_model_is_our_failure(trefoil, churn, churn_model, tmp_path):
+    for name in ("model.onnx", "manifest.json"):
+        (tmp_path / name).write_bytes((churn_model / name).read_bytes())
+    with (tmp_path / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    status, answer = trefoil("score", tmp_path, churn, "--out", tmp_path / "out.csv")
+    assert status == 1
+    assert "hash" in answer["error"]
+
+
+def test_the_bank_file_of_uci(trefoil, tmp_path, real_data):
+    bank, options = real_data / "customers" / "bank.csv", ("--preset", "bank", "--target", "y", "--iterations", 1)
+    status, answer = trefoil("train", bank, *options, "--out", tmp_path / "m")
+    assert status == 0
+    assert answer["average_precision"]["model"] > 0.25
+    status, answer = trefoil("score", tmp_path / "m", bank, "--out", tmp_path / "scored.csv")
+    assert (status, answer["scored"]) == (0, 4_521)
+    header = (tmp_path / "scored.csv").read_text().splitlines()[0]
+    assert header.startswith("age;job;")
+    assert header.endswith(";probability;segment")

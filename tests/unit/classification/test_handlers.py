@@ -1,0 +1,101 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from functions.classification import handler, training_handler
+from functions.classification.adapters import LambdaTrainer, SqsDeadLetters
+from functions.classification.service import Poison
+from functions.classification.settings import ClassificationSettings
+from functions.classification.simulate import customers, events
+from functions.classification.training_service import TrainingService
+from tests.unit.classification.conftest import Cloud, as_csv, records
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def context(seconds: float = 60.0):
+    return SimpleNamespace(
+        function_name="f",
+        memory_limit_in_mb=512,
+        invoked_function_arn="arn",
+        aws_request_id="r",
+        get_remaining_time_in_millis=lambda: seconds * 1000,
+    )
+
+
+def test_score_answers_what_is_to_be_delivered_again(cloud, monkeypatch):
+    monkeypatch.setattr(handler, "build_scoring", cloud.scoring)
+    event = {"Records": records(events(customers(3, seed=0)))}
+    assert handler.score(event, context()) == {"batchItemFailures": []}
+    again = handler.score(event, context(1.0))
+    assert again == {"batchItemFailures": [{"itemIdentifier": f"m{i}"} for i in range(3)]}
+
+
+def test_train_takes_its_reason_from_the_event(monkeypatch):
+    cloud = Cloud()
+    cloud.lake.put("customers/a.csv", as_csv(customers(700, seed=1)))
+    settings = ClassificationSettings(iterations=1, trees=20)
+    service = TrainingService(cloud.lake, cloud.registry, cloud.ledger, settings, lambda: cloud.now)
+    monkeypatch.setattr(training_handler, "build_training", lambda: service)
+    answer = training_handler.train({"reason": "by hand"}, context(600))
+    assert answer["reason"].startswith("by hand")
+
+
+def test_the_services_are_built_once_from_the_environment(monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for build in (handler.build_scoring, handler.build_watch, training_handler.build_training):
+        build.cache_clear()
+        assert build() is build()
+
+
+def test_serving_imports_neither_scikit_learn_nor_pandas_nor_pyarrow():
+    code = (
+        "import sys, functions.classification.handler as h\n"
+        "import functions.classification.watch_service, functions.classification.bundle\n"
+        "heavy = {'sklearn', 'pandas', 'pyarrow', 'imblearn', 'skl2onnx', 'scipy', 'matplotlib', 'onnx'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+class Queue:
+    def __init__(self) -> None:
+        self.batches = []
+
+    def send_message_batch(self, QueueUrl, Entries):
+        self.batches.append(Entries)
+        return {"Failed": [{"Id": entry["Id"]} for entry in Entries if entry["MessageBody"] == "refuse me"]}
+
+
+def test_dead_letters_go_in_batches_of_ten_with_their_reason():
+    queue = Queue()
+    letters = [Poison(f"m{i}", "body", "age is missing") for i in range(12)] + [Poison("x", "refuse me", "?")]
+    assert SqsDeadLetters("url", lambda: queue).send(letters) == {"x"}
+    assert [len(batch) for batch in queue.batches] == [10, 3]
+    attribute = queue.batches[0][0]["MessageAttributes"]["reason"]
+    assert attribute == {"DataType": "String", "StringValue": "age is missing"}
+
+
+def test_large_dead_letters_go_alone_and_are_cut_to_what_a_queue_takes():
+    queue = Queue()
+    SqsDeadLetters("url", lambda: queue).send([Poison(f"m{i}", "é" * 520_000, "not JSON") for i in range(2)])
+    assert [len(batch) for batch in queue.batches] == [1, 1]
+    assert len(queue.batches[0][0]["MessageBody"].encode()) <= 1_000_000
+
+
+def test_the_trainer_does_not_wait():
+    calls = []
+    LambdaTrainer("train", SimpleNamespace(invoke=lambda **call: calls.append(call))).start("drift")
+    assert calls[0]["InvocationType"] == "Event"
+    assert json.loads(calls[0]["Payload"]) == {"reason": "drift"}
+
+
+@pytest.mark.parametrize(
+    "field", ["classifications_table", "profiles_table", "dead_letter_queue_url", "train_function"]
+)
+def test_the_stack_can_write_every_name_a_function_needs(field):
+    assert ClassificationSettings(**{field: "x"}).environment() == {f"TREFOIL_{field.upper()}": "x"}
