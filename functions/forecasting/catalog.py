@@ -9,8 +9,7 @@ from typing import Any, Final, Protocol, TypedDict
 
 from pydantic import BaseModel
 
-from functions.forecasting.domain.profile import profile
-from functions.forecasting.domain.series import Series, check_id
+from functions.forecasting.domain.identity import check_id
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnavailableError
 from layers.storage.objects import ObjectInfo
 
@@ -55,18 +54,6 @@ class Row(BaseModel):
 def history_key(series_id: str) -> str:
     """Where the history of a series lies in the lake. Raises InputError for an impossible id."""
     return f"history/{check_id(series_id)}.json.gz"
-
-
-def row_of(series: Series, history: str) -> Row:
-    """The catalog's row for a series whose content hash is `history`."""
-    observed = series.observed
-    return Row(
-        first_ds=str(series.first_ds) if observed else None,
-        last_ds=str(series.last_ds) if observed else None,
-        observations=int((series.y == series.y).sum()),
-        history=history,
-        profile=profile(series),
-    )
 
 
 class Catalog:

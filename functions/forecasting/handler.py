@@ -1,7 +1,8 @@
-"""Lambda entry points of the forecasting leaf. Clients and adapters are made once per container, at the first call."""
+"""Lambda entry points of the forecasting leaf. Clients and adapters are made once per container, at the
+first call, which also imports what only it needs: a cached answer starts without numpy."""
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
@@ -10,17 +11,19 @@ from functions.forecasting import problems
 from functions.forecasting.api import create_app
 from functions.forecasting.catalog import Catalog
 from functions.forecasting.contracts import PlanEvent, Planned, Shard
-from functions.forecasting.ingestion import IngestService, requested
 from functions.forecasting.service import ForecastService, trainer
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import Answers, Histories, Models
-from functions.forecasting.training import TrainingService
 from layers.runtime.observability import logger, metrics
 from layers.storage import aws
 from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry, now
 from layers.storage.tables import DynamoTable
+
+if TYPE_CHECKING:
+    from functions.forecasting.ingestion import IngestService
+    from functions.forecasting.training import TrainingService
 
 log = logger("forecasting")
 
@@ -45,8 +48,10 @@ def build_api() -> Mangum:
 
 
 @cache
-def build_ingestion() -> IngestService:
+def build_ingestion() -> "IngestService":
     """Ingestion over S3 and DynamoDB."""
+    from functions.forecasting.ingestion import IngestService
+
     settings = ForecastingSettings()
     lake = S3Objects(settings.lake_bucket, aws.client("s3"))
     ledger = RunLedger(DynamoTable(settings.runs_table, aws.client("dynamodb")))
@@ -54,8 +59,10 @@ def build_ingestion() -> IngestService:
 
 
 @cache
-def build_training() -> TrainingService:
+def build_training() -> "TrainingService":
     """Training over S3 and DynamoDB."""
+    from functions.forecasting.training import TrainingService
+
     settings = ForecastingSettings()
     s3, dynamo = aws.client("s3"), aws.client("dynamodb")
     lake, models = S3Objects(settings.lake_bucket, s3), S3Objects(settings.models_bucket, s3)
@@ -79,6 +86,8 @@ def api(event: dict[str, Any], context: Any) -> Any:
 
 def ingest(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """An object arrived in `sales/`, or a person names keys."""
+    from functions.forecasting.ingestion import requested
+
     done = [build_ingestion().ingest(key, etag=etag, arrived=at) for key, etag, at in requested(event)]
     for one in done:
         log.info("file ingested", extra={"status": one.status, "series": one.series, "rejected": one.rejected})

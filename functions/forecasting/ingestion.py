@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Final, Protocol
 
-from functions.forecasting.catalog import Catalog, Condition, Row, history_key, row_of
+from functions.forecasting.catalog import Catalog, Condition, Row, history_key
 from functions.forecasting.domain import series as domain
 from functions.forecasting.domain import tables
+from functions.forecasting.domain.identity import content_hash
+from functions.forecasting.domain.profile import profile
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.tables import Rejection
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError
@@ -99,7 +101,7 @@ class IngestService:
                 self._lake.put(key, body, **condition)
             except ConflictError:
                 continue
-            return row_of(merged, domain.content_hash(body))
+            return row_of(merged, content_hash(body))
         raise ConflictError(f"{key} is being changed by too many at once")
 
     def _record(self, run_id: str, rejected: list[Rejection]) -> None:
@@ -117,6 +119,18 @@ def _put_rows(standing: dict[str, Row], rows: dict[str, Row]) -> None:
 
 def _first(rejected: list[Rejection]) -> str:
     return f"row {rejected[0].row}: {rejected[0].reason}" if rejected else ""
+
+
+def row_of(series: Series, history: str) -> Row:
+    """The catalog's row for a series whose content hash is `history`."""
+    observed = series.observed
+    return Row(
+        first_ds=str(series.first_ds) if observed else None,
+        last_ds=str(series.last_ds) if observed else None,
+        observations=int((series.y == series.y).sum()),
+        history=history,
+        profile=profile(series),
+    )
 
 
 def requested(event: dict[str, Any]) -> list[tuple[str, str, datetime | None]]:

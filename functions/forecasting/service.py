@@ -1,4 +1,7 @@
-"""Answers: from memory, else from the table, else computed; fitted on the spot when there is no model yet."""
+"""Answers: from memory, else from the table, else computed; fitted on the spot when there is no model yet.
+
+What computes is imported by the first call that needs it: a cached answer starts without numpy.
+"""
 
 import hashlib
 import json
@@ -6,19 +9,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from functions.forecasting.catalog import Catalog, Model, Row
-from functions.forecasting.contracts import MAX_FITS, BatchItem
-from functions.forecasting.domain import frame, model
-from functions.forecasting.domain.frame import kind_of, known_until
-from functions.forecasting.domain.model import Trained
-from functions.forecasting.domain.profile import SIZE, nearest, profile
-from functions.forecasting.domain.series import Series
-from functions.forecasting.store import Answers, Histories, Models, Recent, parse_trained
-from layers.runtime.errors import InputError, NotFoundError, TrefoilError, UnavailableError
+from functions.forecasting.contracts import MAX_FITS, BatchItem, ModelEntry
+from functions.forecasting.store import Answers, Histories, History, Models, Recent, parse_trained
+from layers.runtime.errors import InputError, TrefoilError, UnavailableError
+
+if TYPE_CHECKING:
+    from functions.forecasting.domain.model import Trained
+    from functions.forecasting.domain.series import Series
 
 WAIT: Final = 0.15
 FIT_SECONDS: Final = 2
@@ -61,7 +61,7 @@ class ForecastService:
         catalog: Catalog,
         models: Models,
         answers: Answers,
-        fit: Callable[[Series, str], Trained],
+        fit: Callable[["Series", str], "Trained"],
         memory: int,
         lease: int,
     ) -> None:
@@ -96,80 +96,75 @@ class ForecastService:
 
     def history(self, series_id: str, start: date | None, end: date | None) -> dict[str, Any]:
         """Observed days between `start` and `end`, both included. Raises NotFoundError, InputError."""
+        from functions.forecasting import documents
+
         if start and end and start > end:
             raise InputError("start lies after end", field="start")
-        _, series = self._histories.read(series_id)
-        days, y = series.days[: series.observed], series.y[: series.observed]
-        chosen = np.ones(len(days), bool)
-        if start:
-            chosen &= days >= np.datetime64(start)
-        if end:
-            chosen &= days <= np.datetime64(end)
-        points = zip(days[chosen].tolist(), y[chosen].tolist(), strict=True)
-        return {
-            "series_id": series_id,
-            "points": [{"ds": str(ds), "y": value if value == value else None} for ds, value in points],
-        }
+        return documents.history(self._histories.read(series_id).series, start, end)
 
     def similar(self, series_id: str, k: int) -> dict[str, Any]:
         """The `k` series whose demand has the most similar shape. Raises NotFoundError."""
-        _, series = self._histories.read(series_id)
-        rows = {name: row for name, row in self._catalog.rows().items() if name != series_id and row.observations}
-        others = np.array([row.profile for row in rows.values()]).reshape(len(rows), SIZE)
-        found = nearest(np.array(profile(series)), others, list(rows), k)
-        items = [{"series_id": n.series_id, "distance": n.distance, "shared": n.shared} for n in found]
-        return {"series_id": series_id, "items": items}
+        from functions.forecasting import documents
+
+        series = self._histories.read(series_id).series
+        profiles = {n: row.profile for n, row in self._catalog.rows().items() if n != series_id and row.observations}
+        return documents.similar(series, profiles, k)
 
     def forecast(self, question: Question, *, may_fit: bool = True) -> Answered:
         """Answer a question. Raises NotFoundError, InputError, and UnavailableError when somebody else's fit takes long
         or a fit is needed that `may_fit` forbids."""
-        history, series = self._histories.read(question.series_id)
+        history = self._histories.read(question.series_id)
         version = self._models.version()
         entry = self._models.index(version).get(question.series_id) if version else None
-        spot = f"spot-{history}"
-        item = f"{version if entry else spot}#{history}#{question.hash()}"
+        spot = f"spot-{history.name}"
+        item = f"{version if entry else spot}#{history.name}#{question.hash()}"
         key = (question.series_id, item)
         if (held := self._memory.get(key)) is not None:
             return Answered(held.body, held.etag, "memory")
         body = self._answers.get(question.series_id, item)
         source: Source = "table"
         if body is None:
-            if not series.observed:
-                raise NotFoundError(f"series {question.series_id} has no observation yet")
-            laid = frame.build(series, question.horizon, question.future)
-            trained = self._models.trained(entry) if entry else self._on_the_spot(series, history, may_fit=may_fit)
-            document = answer(question, series, laid, trained, (version or spot) if entry else spot)
-            body, source = json.dumps(document, separators=(",", ":"), allow_nan=False).encode(), "computed"
+            body, source = self._computed(question, history, entry, version if entry else spot, may_fit), "computed"
             self._answers.put(question.series_id, item, body)
         answered = Answered(body, hashlib.sha256(body).hexdigest()[:32], source)
         self._memory.put(key, answered)
         return answered
 
-    def _on_the_spot(self, series: Series, history: str, *, may_fit: bool) -> Trained:
+    def _computed(
+        self, question: Question, history: History, entry: ModelEntry | None, version: str | None, may_fit: bool
+    ) -> bytes:
+        from functions.forecasting import documents
+
+        laid = documents.laid_out(history.series, question)
+        trained = self._models.trained(entry) if entry else self._on_the_spot(history, may_fit=may_fit)
+        document = documents.answer(question, history.series, laid, trained, version or "")
+        return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+
+    def _on_the_spot(self, history: History, *, may_fit: bool) -> "Trained":
         """The fit of this history, made by whoever claims it first; the others wait for it."""
-        if (held := self._spot.get((series.series_id, history))) is not None:
+        if (held := self._spot.get((history.series_id, history.name))) is not None:
             return held
-        item, deadline = f"spot-{history}#model", time.monotonic() + self._lease
-        while (body := self._answers.get(series.series_id, item)) is None:
+        item, deadline = f"spot-{history.name}#model", time.monotonic() + self._lease
+        while (body := self._answers.get(history.series_id, item)) is None:
             if not may_fit:
                 raise UnavailableError("has no model yet and others are fitted first", retry_after=FIT_SECONDS)
-            if self._answers.claim(series.series_id, item, self._lease):
-                body = self._fit_and_keep(series, history, item)
+            if self._answers.claim(history.series_id, item, self._lease):
+                body = self._fit_and_keep(history, item)
                 break
             if time.monotonic() > deadline:
                 raise UnavailableError("is being fitted", retry_after=FIT_SECONDS)
             time.sleep(WAIT)
         trained = parse_trained(body)
-        self._spot.put((series.series_id, history), trained)
+        self._spot.put((history.series_id, history.name), trained)
         return trained
 
-    def _fit_and_keep(self, series: Series, history: str, item: str) -> bytes:
+    def _fit_and_keep(self, history: History, item: str) -> bytes:
         try:
-            body = self._fit(series, history).model_dump_json().encode()
+            body = self._fit(history.series, history.name).model_dump_json().encode()
         except BaseException:
-            self._answers.release(series.series_id, item)
+            self._answers.release(history.series_id, item)
             raise
-        self._answers.put(series.series_id, item, body)
+        self._answers.put(history.series_id, item, body)
         return body
 
     def batch(self, items: Sequence[BatchItem]) -> list[tuple[str, Answered | TrefoilError]]:
@@ -187,8 +182,7 @@ class ForecastService:
         return results
 
     def _maybe_fitted(self, question: Question, *, may_fit: bool) -> tuple[Answered, int]:
-        history, _ = self._histories.read(question.series_id)
-        known = (question.series_id, history)
+        known = (question.series_id, self._histories.read(question.series_id).name)
         version = self._models.version()
         modelled = version is not None and question.series_id in self._models.index(version)
         before = modelled or self._spot.get(known) is not None
@@ -206,45 +200,10 @@ def asked(item: BatchItem) -> Question:
     return Question(series_id, item.horizon, item.level, item.future, item.scale)
 
 
-def answer(question: Question, series: Series, laid: frame.Frame, trained: Trained, version: str) -> dict[str, Any]:
-    """The document that the API sends, in the order of its contract."""
-    predicted = model.forecast(trained, laid, question.level)
-    scale = 1.0 if question.scale is None else question.scale
-    columns = [np.round(v * scale, 4).tolist() for v in (predicted.yhat, predicted.lower, predicted.upper)]
-    said = list(laid.assumptions)
-    if question.scale is not None:
-        said.append(f"sales are those of {question.series_id} times {question.scale:g}")
-    if trained.history and trained.left_out:
-        said.append(f"{', '.join(trained.left_out)}: not used, moves with the sales themselves")
-    days = predicted.days.astype(str).tolist()
-    return {
-        "series_id": question.series_id,
-        "horizon": question.horizon,
-        "level": question.level,
-        "model": {"kind": trained.kind, "version": version, "trained_at": trained.trained_at},
-        "backtest": trained.backtest.model_dump() if trained.backtest else None,
-        "regressors": [
-            {
-                "name": name,
-                "kind": kind_of(values),
-                "future_known_until": known_until(values, series),
-                "used": name in trained.regressors,
-            }
-            for name, values in series.regressors.items()
-        ],
-        "plan": {name: values[laid.start :].tolist() for name, values in {"open": laid.open, **laid.x}.items()},
-        "points": [
-            {"ds": ds, "yhat": yhat, "lower": lower, "upper": upper}
-            for ds, yhat, lower, upper in zip(days, *columns, strict=True)
-        ],
-        "assumptions": said,
-    }
-
-
-def trainer(holdout: int, clock: Callable[[], datetime]) -> Callable[[Series, str], Trained]:
+def trainer(holdout: int, clock: Callable[[], datetime]) -> Callable[["Series", str], "Trained"]:
     """A `fit` for the service that trains here and now; Prophet is imported at the first call."""
 
-    def fit(series: Series, history: str) -> Trained:
+    def fit(series: "Series", history: str) -> "Trained":
         from functions.forecasting.domain.training import train
 
         return train(series, history=history, holdout=holdout, now=clock()).trained

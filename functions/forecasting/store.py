@@ -7,21 +7,25 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Final, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from boto3.dynamodb.conditions import Attr, ConditionBase
-from pydantic import ValidationError
 
 from functions.forecasting.catalog import history_key
 from functions.forecasting.contracts import ModelEntry
-from functions.forecasting.domain.model import Trained
-from functions.forecasting.domain.series import Series, content_hash, load
+from functions.forecasting.domain.identity import content_hash
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
 from layers.storage.registry import Champion
 from layers.storage.tables import Item
 
 LEAF: Final = "forecasting"
 INDEX: Final = "index.json"
+
+if TYPE_CHECKING:
+    from functions.forecasting.domain.model import Trained
+    from functions.forecasting.domain.series import Series
 
 Value = TypeVar("Value")
 
@@ -69,26 +73,43 @@ class Recent(Generic[Value]):
                 self._values.popitem(last=False)
 
 
+@dataclass(frozen=True)
+class History:
+    """A stored history; `name` says its content. It is parsed when it is needed, which a cached answer never does."""
+
+    series_id: str
+    name: str
+    body: bytes
+
+    @cached_property
+    def series(self) -> "Series":
+        """Raises CorruptError."""
+        from functions.forecasting.domain.series import load
+
+        return load(self.body)
+
+
 class Histories:
-    """Series by id with the hash of their content, looked up again after `freshness` seconds."""
+    """Histories by series id, looked up again after `freshness` seconds."""
 
     def __init__(self, lake: Objects, *, freshness: float, size: int = 200) -> None:
         self._lake, self._freshness = lake, freshness
-        self._recent: Recent[tuple[float, str, Series]] = Recent(size)
+        self._recent: Recent[tuple[float, History]] = Recent(size)
 
-    def read(self, series_id: str) -> tuple[str, Series]:
+    def read(self, series_id: str) -> History:
         """Raises NotFoundError for an unknown series, InputError for an impossible id."""
         held = self._recent.get(series_id)
         if held and time.monotonic() - held[0] < self._freshness:
-            return held[1], held[2]
+            return held[1]
         try:
             body = self._lake.get(history_key(series_id))
         except NotFoundError as exc:
             raise NotFoundError(f"series {series_id} does not exist") from exc
-        name = content_hash(body)
-        series = held[2] if held and held[1] == name else load(body)
-        self._recent.put(series_id, (time.monotonic(), name, series))
-        return name, series
+        history = History(series_id, content_hash(body), body)
+        if held and held[1].name == history.name:
+            history = held[1]
+        self._recent.put(series_id, (time.monotonic(), history))
+        return history
 
 
 class Models:
@@ -117,7 +138,7 @@ class Models:
             self._indexes.put(version, known)
         return known
 
-    def trained(self, entry: ModelEntry) -> Trained:
+    def trained(self, entry: ModelEntry) -> "Trained":
         """Raises CorruptError when the bytes are not those that were published."""
         known = self._trained.get(entry.sha256)
         if known is None:
@@ -142,11 +163,13 @@ def dump_index(entries: Mapping[str, ModelEntry]) -> bytes:
     return json.dumps({k: entries[k].model_dump() for k in sorted(entries)}, separators=(",", ":")).encode()
 
 
-def parse_trained(body: bytes) -> Trained:
+def parse_trained(body: bytes) -> "Trained":
     """A stored model. Raises CorruptError."""
+    from functions.forecasting.domain.model import Trained
+
     try:
         return Trained.model_validate_json(body)
-    except ValidationError as exc:
+    except ValueError as exc:
         raise CorruptError("not a trained model") from exc
 
 

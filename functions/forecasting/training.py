@@ -10,8 +10,9 @@ from typing import Any, Final, Literal, Protocol
 
 from functions.forecasting.catalog import Catalog, Model, Row, history_key
 from functions.forecasting.contracts import ModelEntry, PlanEvent, Planned, Shard, ShardResult
+from functions.forecasting.domain.identity import content_hash
 from functions.forecasting.domain.model import Trained
-from functions.forecasting.domain.series import Series, content_hash, load
+from functions.forecasting.domain.series import Series, load
 from functions.forecasting.store import INDEX, LEAF, dump_index, parse_index, parse_trained
 from layers.runtime.errors import ConflictError, NotFoundError, TrefoilError, UnavailableError
 from layers.storage.ledger import Run, RunLedger

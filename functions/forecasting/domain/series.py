@@ -1,9 +1,7 @@
 """A daily series with what is known of its future: the one shape that every other module reads."""
 
 import gzip
-import hashlib
 import json
-import re
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
@@ -19,7 +17,6 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MAX_DAYS: Final = 40 * 366
-ID: Final = r"[^/\x00-\x1f\x7f]{1,128}"
 
 
 @dataclass(frozen=True)
@@ -77,13 +74,6 @@ def day(value: np.datetime64) -> date:
     if not isinstance(moment, date):
         raise InputError("not a day", field="ds")
     return moment
-
-
-def check_id(series_id: str) -> str:
-    """Return a valid series id: 1 to 128 characters, no slash or control character. Raises InputError."""
-    if not re.fullmatch(ID, series_id):
-        raise InputError("must be 1 to 128 characters, none a slash or a control character", field="series_id")
-    return series_id
 
 
 def merge(old: Series, new: Series) -> Series:
@@ -154,11 +144,6 @@ def load(body: bytes) -> Series:
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError) as exc:
         raise CorruptError("not a history object") from exc
-
-
-def content_hash(body: bytes) -> str:
-    """Name of a history's content: 16 hex digits."""
-    return hashlib.sha256(body).hexdigest()[:16]
 
 
 def _plain(values: Floats) -> list[float | int | None]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 import numpy as np
 
-from functions.forecasting.domain.series import MAX_DAYS, Series, check_id
+from functions.forecasting.domain.identity import check_id
+from functions.forecasting.domain.series import MAX_DAYS, Series
 from layers.runtime.errors import InputError
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.forecasting.domain.series import check_id, dump, load, merge
+from functions.forecasting.domain.identity import check_id
+from functions.forecasting.domain.series import dump, load, merge
 from layers.runtime.errors import CorruptError, InputError
 from tests.unit.forecasting.house import made
 

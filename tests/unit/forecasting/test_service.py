@@ -75,14 +75,14 @@ def test_a_series_is_fitted_on_the_spot_once_however_many_ask(house):
 
 def test_a_fit_whose_maker_died_is_taken_over_after_the_lease(house):
     service = house.service(lease=0)
-    history, _ = service._histories.read("a")
+    history = service._histories.read("a").name
     assert service._answers.claim("a", f"spot-{history}#model", -5)
     assert service.forecast(ask()).source == "computed"
 
 
 def test_who_waits_too_long_for_anothers_fit_is_told_when_to_come_back(house):
     service = house.service(lease=0)
-    history, _ = service._histories.read("a")
+    history = service._histories.read("a").name
     assert service._answers.claim("a", f"spot-{history}#model", 60)
     with pytest.raises(UnavailableError) as caught:
         service.forecast(ask())
