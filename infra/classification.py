@@ -68,6 +68,7 @@ class Classification(Leaf):
 
         for prefix in ("outcomes/", "scored/"):
             allow_objects(watch.role, data.lake, prefix, "read")
+        allow_objects(watch.role, data.lake, "scored/reports/", "write")
         allow_items(watch.role, data.profiles, "GetItem", "Query")
         allow_items(watch.role, data.runs, "GetItem", "PutItem")
         watch.role.add_to_policy(

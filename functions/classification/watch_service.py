@@ -1,6 +1,7 @@
 """Hourly: how far the population has moved, how good the answers were, and whether to train again."""
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,10 +12,10 @@ import numpy as np
 from functions.classification import outcomes
 from functions.classification.contracts import LEAF, Specification
 from functions.classification.domain import metrics as measures
+from functions.classification.domain import watch_page
 from functions.classification.domain.drift import Drift
 from functions.classification.outcomes import Joined
 from functions.classification.settings import ClassificationSettings
-from layers.runtime.errors import NotFoundError
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Claim, Outcome, Run
 from layers.storage.objects import ObjectInfo
@@ -22,6 +23,7 @@ from layers.storage.registry import Champion, Manifest
 
 log = logger("classification")
 
+REPORTS, SCORE = "scored/reports/", "(score)"
 OUTCOMES_JOB, RETRAIN_JOB = "classification-outcomes", "classification-retrain"
 LEASE = timedelta(minutes=15)
 
@@ -40,10 +42,11 @@ class ProfileTable(Protocol):
 
 
 class Lake(Protocol):
-    """Outcomes and scored events."""
+    """Outcomes and scored events, and where the watch's report lies."""
 
     def get(self, key: str) -> bytes: ...
     def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+    def put(self, key: str, body: bytes, *, content_type: str | None = None) -> str: ...
 
 
 class Ledger(Protocol):
@@ -81,22 +84,36 @@ class WatchService:
         """What was found; a second call in the same hour finds the same and starts nothing twice."""
         champion = self._registry.champion(LEAF)
         if champion is None:
-            raise NotFoundError("no classification model has been promoted yet")
+            return {"version": None, "reason": "no model has been promoted yet", "training_started": False}
         specification = Specification.model_validate(self._registry.manifest(LEAF, champion.version).details)
         drift = self._drift(champion.version, specification)
         realised, fresh = self._outcomes(champion.version, specification)
         reason = self._reason(drift, fresh)
         started = reason is not None and self._start(reason)
-        return {
+        report = {
             "version": champion.version,
             "events": drift.events,
-            "drift": {"score": drift.score, **drift.features},
+            "drift": {SCORE: drift.score, **drift.features},
             "unknown": drift.unknown,
             "realised": realised,
             "new_outcomes": fresh,
             "reason": reason,
             "training_started": started,
         }
+        self._keep(report)
+        return report
+
+    def _keep(self, report: dict[str, Any]) -> None:
+        """The newest report as JSON and as a picture; each watch replaces the one before."""
+        title = f"Model {report['version']}: {report['events']:,} events in {self._settings.watch_hours} hours"
+        picture = watch_page.draw(
+            report["drift"] if report["events"] else {},
+            report["realised"].get(report["version"], {}),
+            limit=self._settings.drift_index,
+            title=title,
+        )
+        self._lake.put(f"{REPORTS}watch.json", json.dumps(report, indent=1).encode(), content_type="application/json")
+        self._lake.put(f"{REPORTS}watch.svg", picture.encode(), content_type="image/svg+xml")
 
     def _drift(self, version: str, specification: Specification) -> Drift:
         now = self._clock().astimezone(UTC)

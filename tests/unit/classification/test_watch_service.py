@@ -1,0 +1,157 @@
+import json
+import xml.etree.ElementTree as ET
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from functions.classification.contracts import Feature, Reference
+from functions.classification.domain import drift, metrics
+from functions.classification.settings import ClassificationSettings
+from functions.classification.simulate import customers, events
+from functions.classification.watch_service import WatchService
+from tests.unit.classification.conftest import NOW, Cloud, records
+
+
+class Started:
+    def __init__(self) -> None:
+        self.reasons = []
+
+    def start(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def watch(cloud: Cloud, trainer: Started | None = None, **settings) -> dict:
+    chosen = ClassificationSettings(**{"watch_events": 300, **settings})
+    parts = (cloud.registry, cloud.profiles, cloud.lake, cloud.ledger, trainer or Started(), chosen)
+    return WatchService(*parts, lambda: cloud.now).watch()
+
+
+def score(cloud: Cloud, moved: float, rows: int = 600, seed: int = 11):
+    table = customers(rows, seed, moved)
+    start = NOW - timedelta(hours=1)
+    assert cloud.scoring().score(records(events(table, seed=seed, start=start)), lambda: 60.0) == []
+    return table, start
+
+
+def tell_outcomes(cloud: Cloud, table, start, rows: int) -> None:
+    truth = table["y"].to_pylist()[:rows]
+    moments = [(start + timedelta(seconds=i)).isoformat() for i in range(rows)]
+    lines = [
+        json.dumps({"user_id": f"user-{i:07d}", "observed_at": moment, "outcome": y})
+        for i, (moment, y) in enumerate(zip(moments, truth, strict=True))
+    ]
+    cloud.lake.put(f"outcomes/dt={start.date()}/{rows}.jsonl", "\n".join(lines).encode())
+
+
+def test_a_steady_population_starts_nothing(cloud):
+    score(cloud, 0.0)
+    trainer = Started()
+    report = watch(cloud, trainer)
+    assert report["events"] == 600
+    assert max(report["drift"].values()) < 0.25
+    assert not report["training_started"]
+    assert trainer.reasons == []
+
+
+def test_a_moved_population_starts_training_once_a_day(cloud):
+    score(cloud, 1.0)
+    trainer = Started()
+    assert watch(cloud, trainer)["training_started"]
+    assert not watch(cloud, trainer)["training_started"]
+    assert len(trainer.reasons) == 1
+    assert trainer.reasons[0].startswith("drift")
+    cloud.now += timedelta(days=1)
+    score(cloud, 1.0, seed=12)
+    assert watch(cloud, trainer)["training_started"]
+
+
+def test_few_events_say_nothing(cloud):
+    score(cloud, 1.0, rows=100)
+    assert watch(cloud)["reason"] is None
+
+
+def test_categories_that_training_never_saw_start_training(cloud):
+    table = customers(400, 3)
+    bodies = [json.loads(body) for body in events(table, start=NOW - timedelta(hours=1))]
+    for body in bodies[:40]:
+        body["features"]["job"] = "astronaut"
+    cloud.scoring().score(records([json.dumps(body) for body in bodies]), lambda: 60.0)
+    report = watch(cloud, drift_index=100.0)
+    assert report["unknown"]["job"] == pytest.approx(0.1, abs=0.01)
+    assert "unknown categories" in report["reason"]
+
+
+def test_outcomes_give_realised_quality_per_model_and_week(cloud, package):
+    table, start = score(cloud, 0.0)
+    tell_outcomes(cloud, table, start, 500)
+    report = watch(cloud, retrain_outcomes=10_000)
+    (week,) = report["realised"][package.version]
+    assert week == "2024-W23"
+    found = report["realised"][package.version][week]
+    assert found["events"] == 500
+    assert found["positives"] == table["y"].to_pylist()[:500].count("yes")
+    assert 0 < found["precision"] <= 1
+    assert 0 < found["recall"] <= 1
+    assert found["calibration_error"] < 0.1
+
+
+def test_realised_quality_is_computed_again_only_when_outcomes_change(cloud, package):
+    table, start = score(cloud, 0.0)
+    tell_outcomes(cloud, table, start, 100)
+    first = watch(cloud)["realised"]
+    gets = []
+    cloud.lake.get = lambda key: gets.append(key)
+    assert watch(cloud)["realised"] == first
+    assert gets == []
+
+
+def test_enough_new_outcomes_start_training(cloud):
+    table, start = score(cloud, 0.0)
+    tell_outcomes(cloud, table, start, 500)
+    assert "500 outcomes" in watch(cloud, retrain_outcomes=500)["reason"]
+
+
+def test_the_picture_is_whole_and_names_the_columns(cloud):
+    table, start = score(cloud, 1.0)
+    tell_outcomes(cloud, table, start, 500)
+    watch(cloud)
+    page = ET.fromstring(cloud.lake.bodies["scored/reports/watch.svg"])
+    words = [element.text for element in page.iter() if element.text]
+    assert "month" in words
+    assert "precision" in words
+    assert json.loads(cloud.lake.bodies["scored/reports/watch.json"])["events"] == 600
+
+
+def test_without_a_champion_there_is_nothing_to_watch():
+    assert watch(Cloud())["training_started"] is False
+
+
+def test_the_stability_index_is_zero_for_the_same_shares_and_grows_with_the_move():
+    shares = [0.25, 0.25, 0.5]
+    assert drift.stability_index(shares, [25, 25, 50]) == pytest.approx(0)
+    small, large = drift.stability_index(shares, [30, 25, 45]), drift.stability_index(shares, [80, 10, 10])
+    assert 0 < small < 0.1 < 0.25 < large
+
+
+def test_every_value_has_a_bin():
+    numbers = np.array([[1.0], [2.0], [3.0], [np.nan], [-9e9], [9e9]], dtype=np.float32)
+    known = drift.reference(numbers, Feature(name="x", kind="number", nullable=True))
+    assert sum(known.shares) == pytest.approx(1)
+    words = np.array([["a"], ["b"], [""], ["new"]], dtype=object)
+    feature = Feature(name="w", kind="category", nullable=True, categories=("a", "b"))
+    assert drift.bin_counts(words, feature, ()).tolist() == [1, 1, 1, 1]
+    assert Reference(shares=(1.0,)).edges == ()
+
+
+def test_average_precision_of_a_moved_population_falls_without_retraining(package):
+    from functions.classification.domain.schema import encode
+
+    def ap(moved: float) -> float:
+        table = customers(3_000, 21, moved)
+        features = package.trained.model.specification.features
+        inputs, _ = encode({f.name: table[f.name].to_pylist() for f in features}, features)
+        y = np.array(table["y"].to_pylist()) == "yes"
+        return metrics.roc_auc(y, package.trained.model.score(inputs))
+
+    assert ap(1.0) < ap(0.0) - 0.05
