@@ -78,7 +78,7 @@ export class Chart {
     this.#legend();
     const options = {
       ...this.#size(),
-      padding: [12, 12, 0, 0],
+      padding: [12, 28, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: true, y: false }, y: false, points: { size: 7 } },
       scales: {
@@ -86,7 +86,7 @@ export class Chart {
         y: { range: (_, min, max) => [Math.min(0, min ?? 0), (max ?? 1) * 1.05 || 1] },
       },
       axes: [
-        { stroke: look.text, grid: { stroke: look.grid, width: 1 }, ticks: { stroke: look.grid }, splits: ticks, values: names, font: look.font },
+        { stroke: look.text, grid: { stroke: look.grid, width: 1 }, ticks: { stroke: look.grid }, size: 34, splits: ticks, values: names, font: look.font },
         { stroke: look.text, grid: { stroke: look.grid, width: 1 }, ticks: { show: false }, size: width, values: (_, all) => all.map(amount), font: look.font },
       ],
       series: [{}, ...this.#series.map((one) => one.options)],
@@ -98,7 +98,7 @@ export class Chart {
         ready: [(plot) => plot.over.addEventListener("dblclick", () => this.zoom("all"))],
       },
     };
-    const data = [this.#rows.days, ...this.#series.map((one) => one.values)];
+    const data = [this.#rows.days, ...this.#series.map((one) => one.drawn ?? one.values)];
     this.#plot = new uPlot(options, data, this.#host);
     this.#plot.setScale("x", { min: window[0], max: window[1] });
     this.#tell(this.#rows.start);
@@ -221,8 +221,17 @@ function described(rows, look) {
       line(`${id} × ${factor(ratio)}`, values, look.overlays[i], `overlay-${i}`, { width: 1, dash: [8, 3] })),
     line("Forecast", rows.yhat, look.forecast, "forecast", { width: 2 }),
   ];
-  if (rows.whatIf) all.push(line("What if", rows.whatIf, look.whatIf, "what-if", { width: 2, dash: [6, 4] }));
+  if (rows.whatIf) {
+    const whatIf = line("What if", rows.whatIf, look.whatIf, "what-if", { width: 2, dash: [6, 4] });
+    all.push({ ...whatIf, drawn: differing(rows) });
+  }
   return all;
+}
+
+/** The what-if line where it leaves the forecast, with the day before and after; else it would hide the forecast. */
+function differing({ whatIf, yhat }) {
+  const differs = (i) => i in whatIf && whatIf[i] !== yhat[i];
+  return whatIf.map((value, i) => (differs(i - 1) || differs(i) || differs(i + 1) ? value : null));
 }
 
 /** Where `described` puts the edges of the band; series 0 is the days. */
@@ -248,7 +257,7 @@ function width(plot, labels) {
 
 /** Days worth a tick: days, Mondays, or firsts of months, so that labels have room. */
 function ticks(plot, _, min, max) {
-  const room = Math.max(2, Math.floor(plot.bbox.width / devicePixelRatio / 72));
+  const room = Math.max(2, Math.floor(plot.bbox.width / devicePixelRatio / 64));
   const span = max - min;
   const [from, to] = [Math.ceil(min), Math.floor(max)];
   const all = Array.from({ length: Math.max(0, to - from + 1) }, (__, i) => from + i);

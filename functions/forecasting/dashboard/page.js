@@ -9,7 +9,7 @@ import { storeSearch } from "./search.js";
 import { similarStores } from "./similar.js";
 import { download, table } from "./table.js";
 import { trust, verdict } from "./trust.js";
-import { blank, format, parse } from "./view.js";
+import { LEVELS, blank, format, parse } from "./view.js";
 import { amount, change, count, dayOf, longDay, percent, shortDay, signedPercent } from "./words.js";
 
 const PATIENCE = 600;
@@ -35,6 +35,7 @@ export class Page {
       id: "store", find, fail, choose: (item) => this.#open(item.series_id),
     });
     this.#like = storeSearch(byId("like-search"), { id: "like", find, fail, choose: () => byId("scale").focus() });
+    byId("level").append(...LEVELS.map((level) => make("option", { value: level }, percent(level))));
     this.#listen();
   }
 
@@ -134,7 +135,8 @@ export class Page {
     } catch (error) {
       if (signal.aborted) return;
       byId("view").hidden = true;
-      this.#fail(error, () => this.#load());
+      if (error.status === 404) this.#unknown(series || like);
+      else this.#fail(error, () => this.#load());
     } finally {
       clearTimeout(patient);
       if (!signal.aborted) this.#busy("");
@@ -204,7 +206,7 @@ export class Page {
     const window = keep ? this.#chart.window : [from ?? near(shown.rows, "near")[0], to ?? shown.rows.end];
     byId("title").textContent = series || `New store like ${like}, at ${percent(scale)} of its sales`;
     const { good, text } = verdict(shown.forecast);
-    byId("badge").textContent = text;
+    byId("badge").textContent = like ? `${like}: ${text.charAt(0).toLowerCase()}${text.slice(1)}` : text;
     byId("badge").className = `badge ${good === null ? "" : good ? "good" : "fair"}`;
     this.#figures();
     this.#show();
@@ -238,7 +240,10 @@ export class Page {
     if (!asTable) return;
     const { rows } = this.#shown;
     const { from, to } = this.#view;
-    byId("table-part").replaceChildren(table(rows, from ?? near(rows, "near")[0], to ?? rows.end));
+    const part = byId("table-part");
+    part.replaceChildren(table(rows, from ?? near(rows, "near")[0], to ?? rows.end));
+    const [first, head] = [part.querySelector("tr.future"), part.querySelector("thead")];
+    part.scrollTop = first ? first.offsetTop - head.offsetHeight : 0;
   }
 
   #moved(from, to) {
@@ -309,11 +314,15 @@ export class Page {
   }
 
   #trust() {
-    byId("trust").replaceChildren(trust(this.#shown.forecast));
+    byId("trust").replaceChildren(trust(this.#shown.forecast, this.#view.like));
   }
 
   #busy(text) {
     byId("status").replaceChildren(...(text ? [make("progress", { "aria-label": "Loading" }), make("span", {}, text)] : []));
+  }
+
+  #unknown(id) {
+    this.#fail(new Problem(`There is no store ${id}. Look for another above, or say that yours is not listed.`, 404));
   }
 
   /** Say what went wrong; `again` is offered as a button. */

@@ -142,7 +142,7 @@ export function strip(host, { start, lanes: rows, changes, changed }) {
   host.replaceChildren(grid);
 }
 
-const weekend = (day) => (weekdayOf(day) > 4 ? "day weekend" : "day");
+const weekend = (day) => (weekdayOf(day) > 4 ? "cell weekend" : "cell");
 
 function heads(start, length) {
   const cells = Array.from({ length }, (_, i) => {

@@ -45,15 +45,16 @@ export function assemble({ name, history, scale, forecast, whatIf, overlays }) {
   };
 }
 
-/** What brings `other` to the level of `own`, over the days that both have. */
+/** What brings `other` to the level of `own`: over the days that both have, else over all that each has. */
 function common(own, other) {
-  let [mine, theirs] = [0, 0];
-  own.forEach((value, i) => {
-    if (value === null || other[i] === null) return;
-    mine += value;
-    theirs += other[i];
-  });
-  return mine > 0 && theirs > 0 ? mine / theirs : 1;
+  const both = own.map((value, i) => value !== null && other[i] !== null);
+  const shared = both.some(Boolean);
+  const level = (values) => {
+    const known = values.filter((value, i) => (shared ? both[i] : value !== null));
+    return sum(known) / known.length;
+  };
+  const ratio = level(own) / level(other);
+  return ratio > 0 && Number.isFinite(ratio) ? ratio : 1;
 }
 
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);

@@ -82,7 +82,7 @@ export function storeSearch(host, { id, find, choose, fail }) {
       make("mark", {}, item.series_id.slice(from, from + q.length)),
       item.series_id.slice(from + q.length),
     ];
-    const facts = `${count(item.observations, "day")} to ${fullDay(dayOf(item.last_ds))}`;
+    const facts = item.last_ds ? `${count(item.observations, "day")} to ${fullDay(dayOf(item.last_ds))}` : "no sales yet";
     const model = item.model ? modelName(item.model.kind) : "no model yet";
     return make(
       "li", { id: `${id}-${i}`, role: "option", "aria-selected": "false", "data-index": i },

@@ -20,7 +20,7 @@ export function similarStores(host, { items, chosen, lay, open }) {
     });
     return make(
       "li", {},
-      make("label", {}, box, make("i", { class: `swatch ${place < 0 ? "" : `overlay-${place}`}` }), id),
+      make("label", {}, box, id, place < 0 ? null : make("i", { class: `swatch overlay-${place}` })),
       make("span", { class: "facts" }, `${closeness(distance, furthest)}; most alike in ${shared}`),
       make("button", { type: "button", class: "quiet", "aria-label": `Open ${id}`, onclick: () => open(id) }, "Open"),
     );

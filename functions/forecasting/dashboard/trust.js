@@ -15,10 +15,15 @@ export function verdict(forecast) {
   return { good: false, text: "No better than the baseline" };
 }
 
-/** @returns {Node} */
-export function trust(forecast) {
+/**
+ * @param {any} forecast
+ * @param {string} like the store that stands in for one that is not listed, else empty
+ * @returns {Node}
+ */
+export function trust(forecast, like) {
   const { model, backtest, level, assumptions } = forecast;
   const said = [served(model)];
+  if (like) said.unshift(`All of this is about ${like}; nothing is known of the new store but what you said of its size.`);
   if (backtest) said.push(...tested(model, backtest));
   else said.push("There was too little history to hold days out and test on them, so treat it with care.");
   if (level !== 0.95) said.push(`The band drawn is meant to hold ${percent(level)} of the days.`);
@@ -56,7 +61,7 @@ function tested(model, backtest) {
     `by ${percent(backtest.baseline_wape)}.`,
   );
   if (!isBaseline(model.kind) && backtest.skill !== null && backtest.skill <= 0) {
-    said.push("On those days the simple rule did as well or better. Do not lean on the difference between days.");
+    said.push("On those days the simple rule did as well or better: this forecast is no surer than that rule.");
   }
   return said;
 }
@@ -67,7 +72,7 @@ function scores(backtest) {
     ["Off by, of sales (WAPE)", backtest.wape],
     ["The simple rule (WAPE)", backtest.baseline_wape],
     ["Too high (+) or low (−) overall", backtest.bias, signedPercent],
-    ["Days within the 95 % interval", backtest.coverage],
+    [`Days within the ${percent(0.95)} interval`, backtest.coverage],
   ];
   const known = rows.filter(([, value]) => value !== null);
   return make("dl", { class: "scores" }, ...known.flatMap(([name, value, words = percent]) => [

@@ -10,7 +10,8 @@ import { dayOf, isoOf } from "./words.js";
  * }} View
  */
 
-const LEVELS = [0.5, 0.8, 0.9, 0.95, 0.99];
+/** Levels of the interval that are offered; the API takes any from .5 to .99. */
+export const LEVELS = [0.5, 0.8, 0.9, 0.95, 0.99];
 const SET = "set.";
 
 /** @returns {View} */
