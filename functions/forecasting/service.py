@@ -107,7 +107,8 @@ class ForecastService:
         from functions.forecasting import documents
 
         series = self._histories.read(series_id).series
-        profiles = {n: row.profile for n, row in self._catalog.rows().items() if n != series_id and row.observations}
+        # A profile of zeros is that of a series too short to have one: near to all, like none.
+        profiles = {n: row.profile for n, row in self._catalog.rows().items() if n != series_id and any(row.profile)}
         return documents.similar(series, profiles, k)
 
     def forecast(self, question: Question, *, may_fit: bool = True) -> Answered:

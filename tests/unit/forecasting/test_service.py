@@ -187,6 +187,12 @@ def test_a_lone_series_resembles_none():
     assert house.service().similar("a", 5)["items"] == []
 
 
+def test_a_series_of_a_few_days_resembles_none():
+    house = House()
+    house.put(made(30, name="a"), made(3, name="b"))
+    assert house.service().similar("a", 5)["items"] == []
+
+
 def test_the_level_of_a_series_does_not_matter_to_its_profile():
     small, large = made(400), made(400, level=1e5)
     np.testing.assert_allclose(profile(small), profile(replace(large, y=large.y)), atol=1e-3)
