@@ -1,9 +1,8 @@
 """`trefoil anomalies`: which of these rides are abnormal, from files, without a cloud."""
 
 import json
+import shutil
 import time
-from collections import Counter
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,14 +15,7 @@ from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from functions.clustering.contracts import PartReport, Source
-    from functions.clustering.domain.columns import Preset as PresetName
-    from functions.clustering.domain.model import Model
-
-SAMPLE = 20_000
-HISTORY_ENOUGH = 1_000
-PART_BYTES, PART_RIDES = 64 << 20, 1_000_000
-RUN_ID = "local"
+    from functions.clustering.file_service import FileJob
 
 
 class Preset(StrEnum):
@@ -66,15 +58,18 @@ def anomalies(
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Flag abnormal rides: writes anomalies.parquet, rejected.parquet, summary.json and plot.png."""
+    from functions.clustering.file_service import FileJob
+
     started = time.perf_counter()
     history = history or []
     for path in (*files, *history):
         if not path.is_file():
-            raise InputError("does not exist" if not path.exists() else "is not a file", file=str(path))
+            raise InputError("is not a file" if path.exists() else "does not exist", file=str(path))
     if params is Params.BOOK and history:
         raise InputError("the book's method takes no history", field="--history")
+    job = FileJob(files, history, preset.value if preset else None, params.value)
     with replaced_directory(out, inputs=[*files, *history]) as fresh:
-        summary = _run(files, history, preset.value if preset else None, params.value, engine, fresh)
+        summary = _run(job, engine, fresh)
         summary["seconds"] = round(time.perf_counter() - started, 2)
         (fresh / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     say(
@@ -84,150 +79,26 @@ def anomalies(
     return summary
 
 
-def _run(
-    files: list[Path], history: list[Path], preset: "PresetName | None", params: str, engine: str, out: Path
-) -> dict[str, Any]:
-    from functions.clustering.domain.picture import draw
+def _run(job: "FileJob", engine: str, out: Path) -> dict[str, Any]:
+    from functions.clustering.file_service import join, label_part, picture, summarise
     from layers.storage.registry import content_version
 
-    model, learned_from = _learn(files, history, preset, params)
-    dumped = model.dump()
-    version = content_version(dumped)
-    parts = [
-        Part(i, sources, preset, dumped, version, str(out / ".parts"))
-        for i, sources in enumerate(_planned(files, preset))
-    ]
-    (out / ".parts").mkdir()
-    reports: dict[int, PartReport] = {}
+    model, sampled_from = job.learn()
+    version = content_version(model.dump())
+    scratch = out / ".parts"
+    scratch.mkdir()
+    parts = job.parts(model.dump(), version, scratch)
+    done = {}
     with progress() as bar:
         task = bar.add_task("labelling", total=len(parts))
-        for i, report in run_tasks(
-            label_part, parts, engine=engine if len(parts) > 1 or "ray" in engine else "threads"
-        ):
-            reports[i] = report
+        for i, report in run_tasks(label_part, parts, engine=engine):
+            done[i] = report
             bar.advance(task)
-    rides = sum(report.rides for report in reports.values())
-    found = sum(report.anomalies for report in reports.values())
-    if not rides:
-        raise InputError("holds no valid ride", file=", ".join(map(str, files)))
-    _join(out, len(parts))
-    points = [point for i in sorted(reports) for point in reports[i].points]
-    (out / "plot.png").write_bytes(
-        draw(points, rides, found, files[0].name if len(files) == 1 else f"{len(files)} files")
-    )
-    labels = Counter[int]()
-    for report in reports.values():
-        labels.update(report.labels)
-    return {
-        "rides": rides,
-        "anomalies": found,
-        "rejected": sum(report.rejected for report in reports.values()),
-        "clusters": model.cluster_count,
-        "eps": model.eps,
-        "min_samples": model.min_samples,
-        "silhouette": model.silhouette,
-        "rides_per_label": {str(label): labels[label] for label in sorted(labels)},
-        "sampled": model.sampled,
-        "sampled_from": learned_from,
-        "params": params,
-        "model_version": version,
-    }
-
-
-def _learn(files: list[Path], history: list[Path], preset: "PresetName | None", params: str) -> "tuple[Model, str]":
-    """The model, and whether it was learned from the `history` or, for want of rides there, from the `input`."""
-    from functions.clustering.domain.model import fit
-    from functions.clustering.domain.parameters import NAMED
-    from functions.clustering.domain.reading import RideFile
-    from functions.clustering.domain.sample import Reservoir
-    from functions.clustering.domain.tables import usable
-
-    for paths, name in ((history, "history"), (files, "input")):
-        sample = Reservoir(SAMPLE, seed=0)
-        for path in paths:
-            with path.open("rb") as stream:
-                for dist, hours in usable(RideFile(stream, str(path), preset)):
-                    sample.add(dist, hours)
-        if sample.seen >= HISTORY_ENOUGH or name == "input":
-            break
-    if not sample.seen:
-        raise InputError("holds no valid ride", file=", ".join(map(str, files)))
-    return fit(*sample.rides(), NAMED[params]), name
-
-
-def _planned(files: list[Path], preset: "PresetName | None") -> "list[list[Source]]":
-    from functions.clustering.domain.planning import plan
-    from functions.clustering.domain.reading import RideFile
-
-    def row_groups(name: str) -> list[tuple[int, int]]:
-        with open(name, "rb") as stream:
-            return RideFile(stream, name, preset).row_groups_of()
-
-    sizes = [(str(path), path.stat().st_size) for path in files]
-    return plan(
-        sizes,
-        row_groups,
-        item_bytes=PART_BYTES,
-        item_rides=PART_RIDES,
-        item_objects=1_000,
-        footer_bytes=PART_BYTES // 8,
-    )
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one worker does: label `sources` with the model `files` and write two tables under `out`."""
-
-    number: int
-    sources: "list[Source]"
-    preset: "PresetName | None"
-    files: dict[str, bytes]
-    version: str
-    out: str
-
-
-def label_part(part: Part) -> "PartReport":
-    """Label one part; runs in a worker, on whatever machine the engine chose."""
-    import pyarrow.parquet as pq
-
-    from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA, PartReport
-    from functions.clustering.domain.model import Model
-    from functions.clustering.domain.reading import RideFile
-    from functions.clustering.domain.tables import Labeller
-
-    labeller = Labeller(Model.load(part.files), part.version, RUN_ID)
-    names = [Path(part.out) / f"{kind}-{part.number}.parquet" for kind in TABLES]
-    with pq.ParquetWriter(names[0], LABEL_SCHEMA) as labelled, pq.ParquetWriter(names[1], REJECTED_SCHEMA) as rejected:
-        for source in part.sources:
-            with open(source.key, "rb") as stream:
-                file = RideFile(stream, source.key, part.preset, source.row_groups, source.first_row)
-                for rows, bad in labeller.label(file):
-                    labelled.write_table(rows)
-                    rejected.write_table(bad)
-    return PartReport(
-        part=part.number,
-        rides=labeller.rides,
-        anomalies=labeller.anomalies,
-        rejected=labeller.rejected,
-        labels=dict(labeller.clusters),
-        points=labeller.points(),
-    )
-
-
-TABLES = ("anomalies", "rejected")
-
-
-def _join(out: Path, parts: int) -> None:
-    """Put the parts' tables together in the order of the input."""
-    import shutil
-
-    import pyarrow.parquet as pq
-
-    for kind in TABLES:
-        files = [pq.ParquetFile(out / ".parts" / f"{kind}-{i}.parquet") for i in range(parts)]
-        with pq.ParquetWriter(out / f"{kind}.parquet", files[0].schema_arrow) as writer:
-            for file in files:
-                for batch in file.iter_batches(1 << 20):
-                    writer.write_batch(batch)
-                file.close()
-    shutil.rmtree(out / ".parts")
+    reports = [done[i] for i in sorted(done)]
+    if not any(report.rides for report in reports):
+        raise job.nothing_valid()
+    join(scratch, reports, out)
+    shutil.rmtree(scratch)
+    title = job.files[0].name if len(job.files) == 1 else f"{len(job.files)} files"
+    (out / "plot.png").write_bytes(picture(reports, title))
+    return summarise(model, reports) | {"sampled_from": sampled_from, "params": job.params, "model_version": version}

@@ -100,6 +100,7 @@ class PartReport(Frozen):
     rides: int = 0
     anomalies: int = 0
     rejected: int = 0
+    integer_ids: bool = False
     seconds: float = 0.0
     gb_seconds: float = 0.0
     labels: dict[int, int] = Field(default_factory=dict, description="rides per cluster, -1 is noise")

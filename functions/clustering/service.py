@@ -98,20 +98,13 @@ class FitService:
             self.ledger.finish(run, "empty", counts={"files": len(objects)}, detail="no valid ride")
             return self._answer("empty", day, run)
         files = model.dump()
-        facts: dict[str, Any] = {
-            "clusters": model.cluster_count,
-            "eps": model.eps,
-            "min_samples": model.min_samples,
-            "silhouette": model.silhouette,
-            "sampled": model.sampled,
-        }
         name = content_version(files)
         self.registry.publish(
             LEAF,
             name,
             files,
             data_hash=hashlib.sha256(np.column_stack(sample.rides()).tobytes()).hexdigest(),
-            metrics=facts,
+            metrics=model.facts(),
             libraries={library: version(library) for library in LIBRARIES},
             details={"parameters": model.parameters.model_dump()},
         )
@@ -121,7 +114,7 @@ class FitService:
         ]
         paths = Paths(day, run.run_id)
         report = FitReport(
-            **facts,
+            **model.facts(),
             model_version=name,
             sampled_from=sampled_from,
             files=len(objects),
@@ -218,16 +211,8 @@ class LabelService:
             pq.write_table(bad, buffer)
             self.lake.put(paths.rejected(item.part), buffer.getvalue())
         seconds = time.perf_counter() - started
-        report = PartReport(
-            part=item.part,
-            rides=labeller.rides,
-            anomalies=labeller.anomalies,
-            rejected=labeller.rejected,
-            seconds=seconds,
-            gb_seconds=seconds * self.settings.memory_mb / 1024,
-            labels=dict(labeller.clusters),
-            points=labeller.points(),
-        )
+        gb_seconds = seconds * self.settings.memory_mb / 1024
+        report = labeller.report(item.part, seconds=seconds, gb_seconds=gb_seconds)
         self.lake.put(paths.counted(item.part), report.model_dump_json().encode())
         return report
 

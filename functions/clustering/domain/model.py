@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,16 @@ class Model:
     def cluster_count(self) -> int:
         """How many clusters the sample has."""
         return int(self.clusters.max(initial=-1)) + 1
+
+    def facts(self) -> dict[str, Any]:
+        """What summaries and the registry say of it."""
+        return {
+            "clusters": self.cluster_count,
+            "eps": self.eps,
+            "min_samples": self.min_samples,
+            "silhouette": self.silhouette,
+            "sampled": self.sampled,
+        }
 
     def dump(self) -> dict[str, bytes]:
         """The files of a model version, byte for byte the same for the same model."""

@@ -26,7 +26,8 @@ BLOCK = 4 << 20
 class Rides:
     """Rows of one file: their numbers from 0, ids (null where missing), km and h (NaN where missing or no number).
 
-    `malformed` rows have not as many fields as the header, and nothing else is known of them.
+    `malformed` rows have not as many fields as the header, and nothing else is known of them. `integer_ids`: the file
+    has integers there, or in CSV what can be written back as it is.
     """
 
     rows: NDArray[np.int64]
@@ -34,6 +35,7 @@ class Rides:
     dist: Floats
     time: Floats
     malformed: bool = False
+    integer_ids: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,10 +71,12 @@ class RideFile:
                 rows = np.arange(row, row + batch.num_rows + len(bad))
                 rows = np.setdiff1d(rows, bad)[: batch.num_rows] if bad else rows
                 row = int(rows[-1]) + 1
-                yield Rides(rows, self._ids(batch, columns, rows), *columns.km_and_hours(batch, self.name))
+                ids, integers = self._ids(batch, columns, rows)
+                yield Rides(rows, ids, *columns.km_and_hours(batch, self.name), integer_ids=integers)
         if bad:
             nothing = np.full(len(bad), np.nan)
-            yield Rides(np.array(bad), pa.nulls(len(bad), pa.string()), nothing, nothing, malformed=True)
+            none = pa.nulls(len(bad), pa.string())
+            yield Rides(np.array(bad), none, nothing, nothing, malformed=True, integer_ids=True)
 
     def ids(self) -> Iterator[pa.Array]:
         """The ride ids alone; nothing when the file has none of its own."""
@@ -122,11 +126,15 @@ class RideFile:
             ),
         )
 
-    def _ids(self, batch: Any, columns: Columns, rows: NDArray[np.int64]) -> pa.Array:
-        if columns.ride_id is not None:
-            return texts(batch.column(columns.ride_id))
-        stem = self.name.rsplit("/", 1)[-1].removesuffix(".gz").rsplit(".", 1)[0]
-        return pc.binary_join_element_wise(stem, pc.cast(pa.array(rows), pa.string()), ":")
+    def _ids(self, batch: Any, columns: Columns, rows: NDArray[np.int64]) -> tuple[pa.Array, bool]:
+        if columns.ride_id is None:
+            stem = self.name.rsplit("/", 1)[-1].removesuffix(".gz").rsplit(".", 1)[0]
+            return pc.binary_join_element_wise(stem, pc.cast(pa.array(rows), pa.string()), ":"), False
+        column = batch.column(columns.ride_id)
+        ids = texts(column)
+        if not self.is_csv:
+            return ids, pa.types.is_integer(column.type)
+        return ids, pc.all(pc.match_substring_regex(ids, r"^(0|-?[1-9]\d{0,17})$")).as_py() is not False
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA
+from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA, PartReport
 from functions.clustering.domain.labelling import label
 from functions.clustering.domain.model import Model
 from functions.clustering.domain.reading import RideFile, Rides
@@ -27,13 +27,18 @@ class Labeller:
     def __init__(self, model: Model, version: str, run_id: str) -> None:
         self._model, self._version, self._run_id = model, version, run_id
         self.rides = self.anomalies = self.rejected = 0
-        self.clusters: Counter[int] = Counter()
+        self._clusters: Counter[int] = Counter()
+        self._integer_ids = True
         self._ordinary, self._anomalous = Reservoir(PLOTTED, seed=0), Reservoir(PLOTTED, seed=1)
 
-    def label(self, source: RideFile) -> Iterator[tuple[pa.Table, pa.Table]]:
-        """(labelled, rejected) rows of each chunk, in order. Raises InputError when the file cannot be read."""
-        repeats = repeats_in(source)
+    def label(self, source: RideFile, *, unique: bool = False) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """(labelled, rejected) rows of each chunk, in order; `unique` when no ride id comes twice in the whole file.
+
+        Raises InputError when the file cannot be read.
+        """
+        repeats = Repeats(()) if unique else repeats_in(source)
         for rides in source.rides():
+            self._integer_ids &= rides.integer_ids
             why = rejections(rides)
             if repeats:
                 why[repeats.find(rides.ids, ~why.astype(bool))] = REPEATED
@@ -42,13 +47,23 @@ class Labeller:
             self.rejected += rejected.num_rows
             yield self._labelled(rides, accepted), rejected
 
-    def points(self) -> list[tuple[float, float, bool]]:
-        """An even sample of at most 500 ordinary and 500 anomalous rides: km, h, anomalous."""
-        return [
-            (float(f"{km:.4g}"), float(f"{hours:.4g}"), anomalous)
-            for anomalous, kept in ((False, self._ordinary), (True, self._anomalous))
-            for km, hours in zip(*kept.rides(), strict=True)
-        ]
+    def report(self, part: int, *, seconds: float = 0.0, gb_seconds: float = 0.0) -> PartReport:
+        """What was counted, with an even sample of at most 500 ordinary and 500 anomalous rides."""
+        return PartReport(
+            part=part,
+            rides=self.rides,
+            anomalies=self.anomalies,
+            rejected=self.rejected,
+            integer_ids=self._integer_ids,
+            seconds=seconds,
+            gb_seconds=gb_seconds,
+            labels=dict(self._clusters),
+            points=[
+                (float(f"{km:.4g}"), float(f"{hours:.4g}"), anomalous)
+                for anomalous, kept in ((False, self._ordinary), (True, self._anomalous))
+                for km, hours in zip(*kept.rides(), strict=True)
+            ],
+        )
 
     def _labelled(self, rides: Rides, accepted: NDArray[np.bool_]) -> pa.Table:
         dist, time = rides.dist[accepted], rides.time[accepted]
@@ -57,7 +72,7 @@ class Labeller:
         self.rides += len(dist)
         self.anomalies += int(anomalous.sum())
         values, counts = np.unique(found.label, return_counts=True)
-        self.clusters.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        self._clusters.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
         self._ordinary.add(dist[~anomalous], time[~anomalous])
         self._anomalous.add(dist[anomalous], time[anomalous])
         why = pa.array(reasons(self._model, dist[anomalous], time[anomalous]), pa.string())

@@ -11,6 +11,8 @@ from functions.clustering.domain.reading import Rides
 from functions.clustering.domain.scaling import Floats
 
 REPEATED = "ride_id comes a second time in this file"
+LEADING_BITS = 24
+SHIFT = np.uint64(64 - LEADING_BITS)
 MALFORMED = "not as many fields as the header"
 
 
@@ -45,9 +47,14 @@ class Repeats:
         """`ids` of the rows at hand, and of the rows of the same file before them."""
         hashes = [_hashes(chunk) for chunk in ids]
         every = np.sort(np.concatenate(hashes)) if hashes else np.empty(0, np.uint64)
-        found = [every[1:][every[1:] == every[:-1]]]
-        found += [earlier[_within(earlier, every)] for earlier in map(_hashes, before)]
-        self._twice = np.unique(np.concatenate(found))
+        twice = [every[1:][every[1:] == every[:-1]]]
+        # Most ids of the rows before are none of ours: a look into a small table of leading bits tells.
+        present = np.zeros(1 << LEADING_BITS, bool)
+        present[every >> SHIFT] = True
+        for earlier in map(_hashes, before):
+            possible = earlier[present[earlier >> SHIFT]]
+            twice.append(possible[_within(possible, every)])
+        self._twice = np.unique(np.concatenate(twice))
         self._seen: set[Any] = set()
 
     def __bool__(self) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from cli.anomalies import TABLES, Part, label_part
 from functions.clustering import simulate
 from functions.clustering.contracts import PartReport, Source
 from functions.clustering.domain.model import fit
 from functions.clustering.domain.parameters import Parameters
+from functions.clustering.file_service import TABLES, Part, label_part
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
 
@@ -69,7 +69,7 @@ def parts_of(tmp_path: Path, out: Path) -> list[Part]:
         table = simulate.rides(2_000, number)
         pq.write_table(table, path)
         model = fit(table["ride_dist"].to_numpy(), table["ride_time"].to_numpy(), Parameters()).dump()
-        parts.append(Part(number, [Source(key=str(path))], None, model, "v1", str(out)))
+        parts.append(Part(number, [Source(key=str(path))], None, model, "v1", str(tmp_path), str(out)))
     return parts
 
 
@@ -88,6 +88,6 @@ def test_a_killed_nodes_work_is_done_by_the_others_and_equals_the_local_engines(
     assert found == expected
     assert tables_in(there) == tables_in(here)
 
-    broken = Part(-1, [Source(key="rides.csv")], None, {}, "v1", "")
+    broken = Part(-1, [Source(key="rides.csv")], None, {}, "v1", "", "")
     with pytest.raises(InputError, match=r"^rides.csv: is broken$"):
         list(run_tasks(slow_label, [broken], engine=nodes.address))

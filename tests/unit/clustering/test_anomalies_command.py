@@ -1,0 +1,263 @@
+"""`trefoil anomalies` on files: what it writes, and one clear line for what it cannot use."""
+
+import gzip
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from cli import console
+from cli.main import app
+from functions.clustering import file_service, simulate
+from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA
+
+
+class Command:
+    """Runs `trefoil anomalies` in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, out: Path) -> None:
+        self._capsys, self._monkeypatch, self.out = capsys, monkeypatch, out
+
+    def __call__(self, *arguments: Any) -> tuple[int, str]:
+        words = ["trefoil", "anomalies", *map(str, arguments), "--out", str(self.out)]
+        self._monkeypatch.setattr(sys, "argv", words)
+        status = console.run(app)
+        printed = self._capsys.readouterr()
+        return status, printed.out + printed.err
+
+    def table(self, name: str = "anomalies") -> pa.Table:
+        return pq.read_table(self.out / f"{name}.parquet")
+
+    def summary(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.out / "summary.json").read_text())
+        return found
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    return Command(capsys, monkeypatch, tmp_path / "out")
+
+
+@pytest.fixture
+def rides(tmp_path: Path) -> Path:
+    path = tmp_path / "rides.parquet"
+    pq.write_table(simulate.rides(3_000, 1), path)
+    return path
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_it_writes_one_row_per_ride_in_order_and_three_reports(command: Command, rides: Path) -> None:
+    status, printed = command(rides, "--json")
+    assert status == 0
+    found, summary = command.table(), command.summary()
+    assert found.schema == LABEL_SCHEMA
+    assert found["ride_id"].to_pylist() == pq.read_table(rides)["ride_id"].to_pylist()
+    assert command.table("rejected").schema == REJECTED_SCHEMA
+    assert command.table("rejected").num_rows == 0
+    assert (command.out / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(printed) == summary
+    assert summary["rides"] == 3_000
+    assert summary["anomalies"] == pc.sum(found["is_anomaly"]).as_py() > 0
+    assert {"clusters", "eps", "min_samples", "silhouette", "seconds", "rejected"} <= set(summary)
+    anomalous = found["is_anomaly"].to_numpy()
+    assert (found["severity"].to_numpy() > 1).tolist() == anomalous.tolist()
+    assert (found["label"].to_numpy() == -1).tolist() == anomalous.tolist()
+    assert found["reason"].is_null().to_numpy().tolist() == (~anomalous).tolist()
+
+
+def test_the_same_input_gives_the_same_output(command: Command, rides: Path) -> None:
+    command(rides)
+    first = command.table()
+    command(rides)
+    assert command.table() == first
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_csv_says_what_parquet_says(command: Command, rides: Path, tmp_path: Path, suffix: str) -> None:
+    command(rides)
+    expected = command.table()
+    text = tmp_path / f"rides{suffix}"
+    plain = tmp_path / "plain.csv"
+    pyarrow.csv.write_csv(pq.read_table(rides), plain)
+    text.write_bytes(gzip.compress(plain.read_bytes()) if suffix.endswith("gz") else plain.read_bytes())
+    assert command(text)[0] == 0
+    assert command.table() == expected
+
+
+def test_a_large_file_is_split_and_says_the_same(
+    command: Command, rides: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq.write_table(pq.read_table(rides), rides, row_group_size=500)
+    command(rides)
+    whole = command.table()
+    monkeypatch.setattr(file_service, "FOOTER_BYTES", 0)
+    monkeypatch.setattr(file_service, "PART_RIDES", 1_000)
+    assert command(rides)[0] == 0
+    assert command.table() == whole
+
+
+def test_bad_rows_are_rejected_with_file_row_and_reason(command: Command, rides: Path, tmp_path: Path) -> None:
+    bad = write(
+        tmp_path / "bad.csv",
+        "extra,ride_id,ride_dist,ride_time\n"
+        "1,a,3.5,0.1\n1,b,0,0.1\n1,c,2,-1\n1,a,3,0.1\n1,d,two,0.1\n1,e,inf,0.1\n1,,2,0.1\n1,f,2,\n1,g\n1,h,2,0.1\n",
+    )
+    assert command(rides, bad)[0] == 0
+    rejected = command.table("rejected").to_pylist()
+    assert {row["file"] for row in rejected} == {str(bad)}
+    assert {row["row"]: row["reason"] for row in rejected} == {
+        1: "distance is zero",
+        2: "time is negative",
+        3: "ride_id comes a second time in this file",
+        4: "distance is missing or not a number",
+        5: "distance is infinite",
+        6: "ride_id is missing",
+        7: "time is missing or not a number",
+        8: "not as many fields as the header",
+    }
+    assert command.table()["ride_id"].to_pylist()[-2:] == ["a", "h"]
+    assert command.summary()["rejected"] == 8
+
+
+def test_of_an_id_that_comes_twice_the_first_valid_ride_is_kept(command: Command, tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "ride_id,ride_dist,ride_time\nx,0,1\nx,3,0.1\nx,4,0.1\ny,3,0.1\n")
+    command(path)
+    assert command.table()["ride_id"].to_pylist() == ["x", "y"]
+    assert command.table("rejected")["row"].to_pylist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.csv", b"", "empty.csv: is empty"),
+        ("header.csv", b"ride_id,ride_dist,ride_time\n", "header.csv: holds no valid ride"),
+        (
+            "missing.csv",
+            b"ride_id,ride_dist\n1,2\n",
+            "missing.csv: ride_time: has no such column; it has ride_id, ride_dist",
+        ),
+        ("invalid.csv", b"ride_id,ride_dist,ride_time\na,0,0\n", "invalid.csv: holds no valid ride"),
+        ("foreign.parquet", b"%PDF-1.4 foreign", "foreign.parquet: cannot be read as Parquet"),
+        ("binary.csv", b"\xff\xfe\x00\x01", "binary.csv: cannot be read as CSV"),
+        (
+            "cut.csv.gz",
+            gzip.compress(b"ride_id,ride_dist,ride_time\na,1,1\n" * 50)[:30],
+            "cut.csv.gz: cannot be read as CSV",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_the_users_and_leaves_the_last_results(
+    command: Command, rides: Path, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    command(rides)
+    before = command.table()
+    path = tmp_path / name
+    path.write_bytes(content)
+    status, printed = command(path)
+    assert status == 2
+    assert said in " ".join(printed.split())
+    assert printed.strip().count("\n") == 0
+    assert command.table() == before
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_truncated_parquet_file_and_a_wrong_type_exit_2(command: Command, rides: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.parquet"
+    cut.write_bytes(rides.read_bytes()[:5_000])
+    assert command(cut)[0] == 2
+    wrong = tmp_path / "wrong.parquet"
+    pq.write_table(pa.table({"ride_id": ["a"], "ride_dist": [[1.0]], "ride_time": [1.0]}), wrong)
+    status, printed = command(wrong)
+    assert status == 2
+    assert "wrong.parquet: ride_dist: is of type list" in printed
+
+
+def test_missing_files_and_an_out_that_holds_the_input_exit_2(command: Command, rides: Path, tmp_path: Path) -> None:
+    assert command(tmp_path / "no.csv")[0] == 2
+    assert command(tmp_path)[0] == 2
+    command.out = tmp_path
+    assert command(rides)[0] == 2
+    assert rides.exists()
+
+
+def test_json_errors_are_one_object(command: Command, tmp_path: Path) -> None:
+    status, printed = command(tmp_path / "no.csv", "--json")
+    assert status == 2
+    assert "does not exist" in json.loads(printed.splitlines()[0])["error"]
+
+
+def test_integer_ids_stay_integers_and_text_stays_text(command: Command, tmp_path: Path) -> None:
+    table = simulate.rides(1_100, 2)
+    numbered = table.set_column(0, "ride_id", pa.array(np.arange(1_100)))
+    pq.write_table(numbered, tmp_path / "n.parquet")
+    command(tmp_path / "n.parquet")
+    assert command.table()["ride_id"].to_pylist() == list(range(1_100))
+    pyarrow.csv.write_csv(numbered, tmp_path / "n.csv")
+    command(tmp_path / "n.csv")
+    assert command.table()["ride_id"].to_pylist() == list(range(1_100))
+    command(write(tmp_path / "zeros.csv", "ride_id,ride_dist,ride_time\n007,3,0.1\n8,3,0.1\n"))
+    assert command.table()["ride_id"].to_pylist() == ["007", "8"]
+
+
+def test_history_takes_several_names_and_is_what_is_learned_from(command: Command, rides: Path, tmp_path: Path) -> None:
+    names = []
+    for seed in (5, 6):
+        names.append(tmp_path / f"h{seed}.parquet")
+        pq.write_table(simulate.rides(600, seed), names[-1])
+    assert command(rides, "--history", *names)[0] == 0
+    assert (command.summary()["sampled_from"], command.summary()["rides"]) == ("history", 3_000)
+    assert command(rides, "--history", names[0])[0] == 0
+    assert command.summary()["sampled_from"] == "input"
+
+
+def tlc(**columns: Any) -> pa.Table:
+    table = {
+        "Trip_Distance": [1.0, 2.0, 0.0, 3.0],
+        "tpep_pickup_datetime": ["2020-01-01 00:00:00"] * 4,
+        "tpep_dropoff_datetime": [
+            "2020-01-01 00:06:00",
+            "2020-01-01 00:12:00",
+            "2020-01-01 00:12:00",
+            "2019-12-31 23:00:00",
+        ],
+    }
+    return pa.table(table | columns)
+
+
+@pytest.mark.parametrize("kind", ["text", "timestamp"])
+def test_the_tlc_preset_reads_miles_and_two_times(command: Command, tmp_path: Path, kind: str) -> None:
+    table = tlc()
+    if kind == "timestamp":
+        for i in (1, 2):
+            table = table.set_column(i, table.column_names[i], table.column(i).cast(pa.timestamp("us")))
+    path = tmp_path / "yellow_2020.parquet"
+    pq.write_table(table, path)
+    assert command(path, "--preset", "tlc")[0] == 0
+    assert command.table()["ride_id"].to_pylist() == ["yellow_2020:0", "yellow_2020:1"]
+    assert command.table("rejected").to_pylist() == [
+        {"file": str(path), "row": 2, "reason": "distance is zero"},
+        {"file": str(path), "row": 3, "reason": "time is negative"},
+    ]
+
+
+def test_the_tlc_preset_keeps_a_ride_id_of_the_file(command: Command, tmp_path: Path) -> None:
+    pq.write_table(tlc(ride_id=["a", "b", "c", "d"]), tmp_path / "y.parquet")
+    command(tmp_path / "y.parquet", "--preset", "tlc")
+    assert command.table()["ride_id"].to_pylist() == ["a", "b"]
+
+
+def test_the_books_parameters_are_recorded_and_refuse_a_history(command: Command, rides: Path) -> None:
+    assert command(rides, "--params", "book")[0] == 0
+    assert (command.summary()["eps"], command.summary()["min_samples"]) == (0.3, 10)
+    assert command(rides, "--params", "book", "--history", rides)[0] == 2
