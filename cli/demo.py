@@ -152,7 +152,7 @@ def classification(stack: Stack, tell: Say) -> Line:
         came_out=", ".join(f"{count} {name}" for name, count in sorted(segments.items())),
         seconds=time.monotonic() - began,
         results=f"table {stack.outputs['ClassificationsTable']}",
-        look="trefoil models show classification",
+        look="trefoil logs classification-score",
     )
 
 

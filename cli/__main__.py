@@ -1,0 +1,5 @@
+"""`python -m cli` is `trefoil`."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,75 @@
+"""What the README says is checked against the code."""
+
+import re
+from typing import Any
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from cli.main import app
+from functions.classification.settings import ClassificationSettings
+from functions.clustering.settings import ClusteringSettings
+from functions.forecasting.settings import ForecastingSettings
+from infra.settings import DeploySettings
+from layers.runtime.settings import PREFIX, Settings
+from tests.conftest import ROOT
+
+README = ROOT / "README.md"
+LEAVES = (ClusteringSettings, ForecastingSettings, ClassificationSettings)
+
+
+def deploy_table() -> str:
+    rows = [f"| {_row(DeploySettings, name, 'TREFOIL_DEPLOY_')} |" for name in DeploySettings.model_fields]
+    return "\n".join(["| variable | default | what |", "|---|---|---|", *rows])
+
+
+def run_time_table() -> str:
+    rows = [f"| all | {_row(Settings, name, PREFIX)} |" for name in Settings.model_fields if name != "memory_mb"]
+    for leaf in LEAVES:
+        own = [name for name in leaf.model_fields if name not in Settings.model_fields]
+        rows += [f"| {leaf.__module__.split('.')[1]} | {_row(leaf, name, PREFIX)} |" for name in own]
+    return "\n".join(["| leaf | variable | default | what |", "|---|---|---|---|", *rows])
+
+
+def _row(settings: type[BaseSettings], name: str, prefix: str) -> str:
+    field = settings.model_fields[name]
+    default: Any = getattr(field.default, "value", field.default)
+    return f"`{prefix}{name.upper()}` | {f'`{default}`' if default != '' else ''} | {field.description}"
+
+
+def section(name: str) -> str:
+    found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- end -->", README.read_text(), re.S)
+    assert found, f"the README has no section {name}"
+    return found.group(1)
+
+
+@pytest.mark.parametrize(("name", "table"), [("deploy-settings", deploy_table), ("run-time-settings", run_time_table)])
+def test_settings_tables_are_those_of_the_classes(name: str, table: Any) -> None:
+    assert section(name) == table(), "run: python -m tests.architecture.test_readme"
+
+
+def test_every_command_named_exists() -> None:
+    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    known |= {group.name for group in app.registered_groups if group.name}
+    named = set(re.findall(r"trefoil ([a-z]+)", README.read_text()))
+    assert named <= known
+
+
+def test_every_make_target_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"`?make ([a-z]+)", README.read_text())) <= targets
+
+
+def test_the_runbook_has_an_entry_for_every_alarm() -> None:
+    alarms = set(re.findall(r'self\._alarm\("([a-z0-9-]+)"', (ROOT / "infra/monitoring.py").read_text()))
+    alarms |= {"function-errors", "throttles"}
+    assert alarms == set(re.findall(r"^\| `([a-z0-9-]+)` \|", README.read_text(), re.M))
+
+
+if __name__ == "__main__":
+    text = README.read_text()
+    for mark, table in (("deploy-settings", deploy_table()), ("run-time-settings", run_time_table())):
+        text = re.sub(
+            rf"(<!-- {mark} -->\n).*?(<!-- end -->)", lambda m, t=table: f"{m[1]}{t}\n{m[2]}", text, flags=re.S
+        )
+    README.write_text(text)
