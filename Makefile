@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
 RUN := $(UV) run --frozen
+VENDOR := functions/forecasting/dashboard/vendor
 export UV_COMPILE_BYTECODE := 1
 
 .PHONY: help setup demo test check containers browser bench clean
@@ -16,7 +17,7 @@ demo: setup ## Run all three leaves end to end on the local cloud; ONCE=1 ends b
 	@$(RUN) trefoil demo $(if $(ONCE),--once)
 
 test: setup ## Everything that needs neither Docker nor a browser.
-	$(RUN) pytest tests/architecture tests/unit tests/infrastructure tests/local
+	$(RUN) pytest --allow-hosts=127.0.0.1,::1,localhost --allow-unix-socket tests/architecture tests/unit tests/infrastructure tests/local
 
 check: setup ## Format, lint, types and import contracts.
 	$(RUN) ruff format --check
@@ -46,4 +47,5 @@ $(CURDIR)/.uv/bin/uv:
 
 node_modules/.done: package.json package-lock.json .venv/.done
 	PATH=$(CURDIR)/.venv/bin:$$PATH npm ci --no-audit --no-fund --loglevel=error
+	mkdir -p $(VENDOR) && cp node_modules/uplot/dist/uPlot.esm.js node_modules/uplot/dist/uPlot.min.css $(VENDOR)/
 	@touch $@

@@ -58,6 +58,8 @@ def run(app: Callable[..., Any]) -> int:
     except Exception as exc:  # noqa: BLE001 - a fault of ours: what a bug report needs, and still one JSON object
         err.print(traceback.format_exc(), style="dim", markup=False, soft_wrap=True)
         return _fail(f"{type(exc).__name__}: {exc}", OUR_FAILURE)
+    if isinstance(answer, int):  # typer's own: --help, an interrupt
+        return answer
     body, status = answer if isinstance(answer, tuple) else (answer, DONE)
     if wants_json() and isinstance(body, dict):
         print(json.dumps(_finite(body), default=str))

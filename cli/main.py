@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import classifier, cloud, console
+from cli import backfill, classifier, cloud, console
 from cli.anomalies import ManyFiles, anomalies
 from cli.demo import demo
 from cli.forecast import forecast
@@ -31,6 +31,7 @@ app.command()(cloud.logs)
 app.command(cls=ManyFiles)(anomalies)
 app.command()(forecast)
 app.command()(simulate)
+app.add_typer(backfill.app, name="backfill")
 app.add_typer(classifier.app, name="classifier")
 
 
