@@ -35,6 +35,9 @@ def draw_report(trained: Trained, report: dict[str, Any]) -> bytes:
 def _precision_recall(axes: Axes, trained: Trained) -> None:
     y = trained.test.y
     for name, p in trained.scores.items():
+        if name == "dummy":
+            axes.axhline(y.mean(), color=COLOURS[name], label=name, lw=1.2, ls=":")
+            continue
         order = np.argsort(-p, kind="stable")
         last = np.flatnonzero(np.append(np.diff(p[order]) != 0, True))
         hits = np.cumsum(y[order])[last]

@@ -6,6 +6,7 @@ from typing import Any
 
 ROW, LEFT, WIDTH, TOP = 22, 190, 380, 70
 SHOWN = 15
+HALO = 'stroke="white" stroke-width="4" paint-order="stroke"'
 MARKS = {"precision": "#1b6ca8", "recall": "#d98c21", "calibration_error": "#8a8a8a"}
 
 
@@ -27,16 +28,16 @@ def draw(drift: Mapping[str, float], realised: Mapping[str, Mapping[str, Any]], 
 def _bars(columns: list[tuple[str, float]], limit: float) -> list[str]:
     scale = WIDTH / max([2 * limit, *(value for _, value in columns)])
     parts = [f'<text x="20" y="{TOP - 12}" font-weight="bold">Stability index since training</text>']
+    x, bottom = LEFT + limit * scale, TOP + ROW * len(columns)
+    parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 6}" y2="{bottom}" stroke="#444" stroke-dasharray="4 3"/>')
+    parts.append(f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle" fill="#444">moved from {limit:g}</text>')
     for i, (name, value) in enumerate(columns):
         y = TOP + i * ROW
         colour = "#b3412f" if value > limit else "#1b6ca8"
         shown = escape(name if len(name) <= 26 else name[:25] + "…")
         parts.append(f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end">{shown}</text>')
         parts.append(f'<rect x="{LEFT}" y="{y}" width="{max(value * scale, 1):.1f}" height="16" fill="{colour}"/>')
-        parts.append(f'<text x="{LEFT + max(value * scale, 1) + 5:.1f}" y="{y + 13}">{value:.2f}</text>')
-    x, bottom = LEFT + limit * scale, TOP + ROW * len(columns)
-    parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 6}" y2="{bottom}" stroke="#444" stroke-dasharray="4 3"/>')
-    parts.append(f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle" fill="#444">moved from {limit:g}</text>')
+        parts.append(f'<text x="{LEFT + max(value * scale, 1) + 5:.1f}" y="{y + 13}" {HALO}>{value:.2f}</text>')
     return parts
 
 

@@ -11,6 +11,7 @@ import pytest
 from functions.classification import learning
 from functions.classification.champion import ChampionCache
 from functions.classification.contracts import LEAF
+from functions.classification.domain.scoring import Model
 from functions.classification.domain.training import Parameters
 from functions.classification.learning import Package
 from functions.classification.service import Poison, ScoringService
@@ -87,6 +88,9 @@ class Cloud:
             standing = self.registry.champion(LEAF)
             self.registry.promote(LEAF, package.version, expected=standing and standing.version, reason="test")
         return package.version
+
+    def champion(self) -> Model:
+        return ChampionCache(self.registry, 30).current()
 
     def scoring(self, **overrides: Any) -> ScoringService:
         parts: dict[str, Any] = {
