@@ -34,7 +34,7 @@ def draw(pairs: Sequence[tuple[Series, Result]], path: Path, *, level: float) ->
         for axis in axes[len(chosen) :]:
             axis.set_visible(False)
         handles, labels = _legend(axes[0])
-        figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
+        figure.legend(handles, labels, loc="outside lower center", ncols=5 if columns > 1 else 3, frameon=False)
         more = f" of {len(pairs)}" if len(pairs) > len(chosen) else ""
         figure.suptitle(f"{len(chosen)}{more} series, with {level:.0%} intervals", fontsize=11)
         figure.savefig(path, dpi=110)
@@ -52,7 +52,8 @@ def _panel(axis: Any, dates: Any, series: Series, result: Result) -> None:
     figures = "" if report is None or report.wape is None else f", WAPE {report.wape:.3f}"
     versus = "" if report is None or report.baseline_wape is None else f" (baseline {report.baseline_wape:.3f})"
     axis.set_title(f"{series.series_id}: {result.trained.kind}{figures}{versus}", fontsize=9, loc="left")
-    axis.set_ylim(bottom=0, top=1.15 * max(_top(y), _top(result.forecast.yhat), 1e-9))
+    parts = [part.upper for part in (result.held, result.forecast) if part is not None]
+    axis.set_ylim(bottom=0, top=1.05 * max(_top(y), *map(_top, parts), 1e-9))
     axis.xaxis.set_major_locator(dates.AutoDateLocator(maxticks=7))
     axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(axis.xaxis.get_major_locator()))
 

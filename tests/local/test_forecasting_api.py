@@ -1,0 +1,106 @@
+"""The API behind its gateway: who gets in, and what a new file changes."""
+
+import base64
+import io
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from cli.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def token(stack: Stack) -> str:
+    assert stack.cloud is not None
+    return stack.token(stack.cloud.username, stack.cloud.password)
+
+
+def arrive(stack: Stack, key: str, days: int) -> None:
+    """A file of one store lands in the lake."""
+    calendar = np.datetime64("2024-01-01") + np.arange(days)
+    y = 100 + 20 * (np.arange(days) % 7 == 5) + np.arange(days) % 3
+    table = pa.table({"series_id": ["gate"] * days, "ds": pa.array(calendar), "y": y.astype(float)})
+    sink = io.BytesIO()
+    parquet.write_table(table, sink)
+    stack.lake.put(key, sink.getvalue())
+
+
+def until_answered(stack: Stack, token: str, first_ds: str) -> dict[str, Any]:
+    """Ask until the forecast starts on `first_ds`."""
+    seen = None
+    for _ in range(120):
+        status, _, body = stack.request("/v1/series/gate/forecast?horizon=7", token=token)
+        seen = json.loads(body)
+        if status == 200 and seen["points"][0]["ds"] == first_ds:
+            return dict(seen)
+        time.sleep(0.25)
+    raise AssertionError(seen)
+
+
+def test_a_file_becomes_a_forecast_and_a_later_one_moves_it(stack: Stack, token: str) -> None:
+    arrive(stack, "sales/gate-1.parquet", 100)
+    first = until_answered(stack, token, "2024-04-10")
+    assert first["model"]["version"].startswith("spot-")
+    arrive(stack, "sales/gate-2.parquet", 101)
+    until_answered(stack, token, "2024-04-11")
+
+
+def altered(token: str, **changes: Any) -> str:
+    """The token with other claims under the old signature."""
+    head, body, signature = token.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))) | changes
+    forged = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"{head}.{forged}.{signature}"
+
+
+def unsigned(token: str) -> str:
+    """The same claims with the algorithm "none"."""
+    head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
+    return f"{head}.{token.split('.')[1]}."
+
+
+def test_without_a_valid_token_nobody_gets_in(stack: Stack, token: str) -> None:
+    wrong = {
+        "missing": None,
+        "nonsense": "nonsense",
+        "forged": altered(token, username="somebody"),
+        "prolonged": altered(token, exp=int(time.time()) + 10**6),
+        "unsigned": unsigned(token),
+    }
+    for name, bad in wrong.items():
+        status, _, body = stack.request("/v1/series", token=bad)
+        assert status == 401, name
+        assert b"items" not in body
+    assert stack.request("/v1/series", token=token)[0] == 200
+
+
+def test_a_token_of_another_client_is_refused(stack: Stack) -> None:
+    assert stack.cloud is not None
+    cognito = stack.client("cognito-idp")
+    made = cognito.create_user_pool_client(
+        UserPoolId=stack.outputs["UserPool"], ClientName="other", ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH"]
+    )["UserPoolClient"]["ClientId"]
+    answer = cognito.initiate_auth(
+        AuthFlow="USER_PASSWORD_AUTH",
+        ClientId=made,
+        AuthParameters={"USERNAME": stack.cloud.username, "PASSWORD": stack.cloud.password},
+    )
+    other = answer["AuthenticationResult"]["AccessToken"]
+    assert stack.request("/v1/series", token=other)[0] == 401
+
+
+@pytest.mark.parametrize("path", ["//v1/series", "/static/../v1/series", "/static/%2e%2e/v1/series", "/V1/series"])
+def test_an_odd_spelling_is_no_way_in(stack: Stack, path: str) -> None:
+    status, _, body = stack.request(path)
+    assert status in {401, 403, 404}
+    assert b'"items"' not in body
+
+
+def test_what_is_open_is_open(stack: Stack) -> None:
+    for path in ("/", "/healthz", "/openapi.json", "/static/config.json"):
+        assert stack.request(path)[0] == 200
