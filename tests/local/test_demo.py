@@ -26,7 +26,14 @@ def command(home: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def left_behind(home: Path) -> list[int]:
-    """Processes whose command line, environment or working directory names `home`."""
+    """Processes that name `home` still, ten seconds after what started them has ended: a killed one takes a moment."""
+    end = time.monotonic() + 10
+    while (found := _naming(home)) and time.monotonic() < end:
+        time.sleep(0.2)
+    return found
+
+
+def _naming(home: Path) -> list[int]:
     found = []
     for process in psutil.process_iter():
         try:
