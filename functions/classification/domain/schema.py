@@ -102,7 +102,7 @@ def _number(word: str) -> float:
         value = float(word)
     except ValueError:
         return math.nan
-    return value if abs(value) <= LARGEST and "_" not in word else math.nan
+    return value if abs(value) <= LARGEST else math.nan
 
 
 def names(features: Sequence[Feature]) -> list[str]:
