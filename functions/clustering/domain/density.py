@@ -2,6 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from functions.clustering.domain.parameters import Parameters
@@ -9,9 +11,8 @@ from functions.clustering.domain.scaling import Floats
 
 
 def neighbours_wanted(rides: int, parameters: Parameters) -> int:
-    """min_samples, the ride itself counted, for a sample of this size; never more than there are."""
-    share = round(parameters.min_share * rides)
-    return max(1, min(rides, parameters.min_samples or max(share, 3)))
+    """min_samples, the ride itself counted: fixed, or a share of this many rides."""
+    return parameters.min_samples or min(rides, max(3, round(parameters.min_share * rides)))
 
 
 def core_points(points: Floats, parameters: Parameters) -> tuple[Floats, float, int]:
@@ -33,32 +34,31 @@ def core_points(points: Floats, parameters: Parameters) -> tuple[Floats, float, 
 def cluster_numbers(cores: Floats, eps: float) -> NDArray[np.int32]:
     """Cluster of each core point (m, 2): those within eps of each other, and theirs, are one. Numbered from 0.
 
-    Points of one cell of side eps / sqrt(2) are within eps, so whole cells are joined; two cells that already belong
-    together are not compared again.
+    Points of one cell of side eps / sqrt(2) are within eps, so whole cells are joined: first those whose first points
+    are near, then, point by point, the few that still do not belong together.
     """
     if not len(cores):
         return np.empty(0, np.int32)
-    place = np.floor((cores - cores.min(axis=0)) / (eps / np.sqrt(2))).astype(np.int64)
-    cells, cell_of = np.unique(place, axis=0, return_inverse=True)
-    order = np.argsort(cell_of.ravel(), kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(cell_of.ravel()))[:-1])
-    parent = list(range(len(cells)))
+    place = np.floor((cores - cores.min(axis=0)) / (eps / np.sqrt(2)))
+    cells, first, cell_of = np.unique(place[:, 0] + 1j * place[:, 1], return_index=True, return_inverse=True)
+    # Cells further than two apart in x or in y hold no pair within eps.
+    left, right = (
+        KDTree(np.column_stack((cells.real, cells.imag))).query_pairs(2.1 * np.sqrt(2), output_type="ndarray").T
+    )
+    near = np.hypot(*(cores[first[left]] - cores[first[right]]).T) <= eps
+    group = _joined(left[near], right[near], len(cells))
+    members = np.split(np.argsort(cell_of, kind="stable"), np.cumsum(np.bincount(cell_of))[:-1])
+    for one, other in zip(left[~near], right[~near], strict=True):
+        if group[one] != group[other] and _touch(cores[members[one]], cores[members[other]], eps):
+            group[group == group[other]] = group[one]
+    return np.unique(group, return_inverse=True)[1][cell_of].astype(np.int32)
 
-    def root(cell: int) -> int:
-        while parent[cell] != cell:
-            parent[cell] = cell = parent[parent[cell]]
-        return cell
 
-    # Cells further than two apart hold no pair within eps; near ones come first, as they join most.
-    pairs = KDTree(cells).query_pairs(2 * np.sqrt(2) + 1e-9, output_type="ndarray")
-    for left, right in pairs[np.argsort(np.abs(cells[pairs[:, 0]] - cells[pairs[:, 1]]).sum(axis=1), kind="stable")]:
-        first, second = root(int(left)), root(int(right))
-        if first != second and _touch(cores[members[left]], cores[members[right]], eps):
-            parent[max(first, second)] = min(first, second)
-    roots = np.array([root(cell) for cell in range(len(cells))])
-    return np.unique(roots, return_inverse=True)[1].ravel()[cell_of.ravel()].astype(np.int32)
+def _joined(left: NDArray[np.int64], right: NDArray[np.int64], nodes: int) -> NDArray[np.int32]:
+    graph = coo_matrix((np.ones(len(left)), (left, right)), shape=(nodes, nodes))
+    return np.asarray(connected_components(graph, directed=False)[1])
 
 
 def _touch(left: Floats, right: Floats, eps: float) -> bool:
-    gaps = left[:, None, :] - right[None, :, :]
-    return bool((np.einsum("ijk,ijk->ij", gaps, gaps) <= eps * eps).any())
+    x, y = (left[:, None, i] - right[None, :, i] for i in range(2))
+    return bool((x * x + y * y <= eps * eps).any())

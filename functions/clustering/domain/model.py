@@ -16,6 +16,7 @@ from functions.clustering.domain.scaling import Floats, Standard, UsualSpeed
 from layers.runtime.errors import CorruptError, InputError
 
 SILHOUETTE_RIDES = 2_000
+FARTHEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Model:
     def tree(self) -> KDTree:
         """Of the core points."""
         return KDTree(self.cores, compact_nodes=False, balanced_tree=False)
+
+    def place(self, dist: Floats, time: Floats) -> Floats:
+        """Rides (n,) in the plane (n, 2), where distances between them do not overflow."""
+        with np.errstate(over="ignore"):
+            return np.clip(self.scale.transform(dist, time), -FARTHEST, FARTHEST)
 
     @property
     def cluster_count(self) -> int:
@@ -109,9 +115,13 @@ def fit(dist: Floats, time: Floats, parameters: Parameters, *, seed: int = 0) ->
         min_samples=min_samples,
         sampled=len(dist),
         silhouette=_silhouette(cores, clusters, rng),
-        dist=np.quantile(dist, np.linspace(0, 1, 1001)),
-        time=np.quantile(time, np.linspace(0, 1, 1001)),
+        dist=_quantiles(dist),
+        time=_quantiles(time),
     )
+
+
+def _quantiles(values: Floats) -> Floats:
+    return np.asarray(np.sort(values)[np.linspace(0, len(values) - 1, 1001).round().astype(int)])
 
 
 def _silhouette(cores: Floats, clusters: NDArray[np.int32], rng: np.random.Generator) -> float | None:

@@ -31,16 +31,16 @@ class UsualSpeed(BaseModel):
         """From at least one valid ride."""
         bins = int(np.clip(len(dist) // parameters.rides_per_bin, 1, parameters.distance_bins))
         order = np.argsort(dist, kind="stable")
-        log_dist, log_time = np.log(dist[order]), np.log(time[order])
-        curve: dict[float, tuple[float, float]] = {}
-        for part in np.array_split(np.arange(len(dist)), bins):
-            low, middle, high = np.quantile(log_dist[part] - log_time[part], (0.25, 0.5, 0.75))
-            curve[float(np.median(log_dist[part]))] = (middle, max((high - low) / 1.349, parameters.spread_floor))
-        speeds, spreads = zip(*curve.values(), strict=True)
+        # Bins of equal size; up to bins - 1 of the longest rides are in none.
+        per_bin = order[: len(order) // bins * bins].reshape(bins, -1)
+        log_dist = np.log(dist[per_bin])
+        low, middle, high = np.quantile(log_dist - np.log(time[per_bin]), (0.25, 0.5, 0.75), axis=1)
+        spread = np.maximum((high - low) / 1.349, parameters.spread_floor)
+        where, kept = np.unique(np.median(log_dist, axis=1), return_index=True)
         return cls(
-            log_dist=tuple(curve),
-            log_speed=speeds,
-            spread=spreads,
+            log_dist=tuple(where.tolist()),
+            log_speed=tuple(middle[kept].tolist()),
+            spread=tuple(spread[kept].tolist()),
             upper_quartile=float(np.quantile(dist, 0.75)),
             weight=parameters.distance_weight,
         )

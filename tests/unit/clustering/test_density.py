@@ -1,0 +1,70 @@
+"""The book's parameters against scikit-learn's DBSCAN on random rides, and clusters in hard shapes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import DBSCAN
+from sklearn.preprocessing import StandardScaler
+
+from functions.clustering.domain.density import cluster_numbers
+from functions.clustering.domain.labelling import label
+from functions.clustering.domain.model import fit
+from functions.clustering.domain.parameters import BOOK
+
+rides = st.one_of(
+    st.lists(st.tuples(st.floats(0.01, 60), st.floats(0.01, 5)), min_size=1, max_size=120),
+    # Clumps, and rides that are equal to others: what real files have.
+    st.lists(st.tuples(st.sampled_from([1.0, 1.1, 1.25, 9.0, 30.0]), st.floats(0.05, 0.4)), min_size=1, max_size=120),
+    st.lists(st.tuples(st.integers(1, 12).map(float), st.integers(1, 4).map(float)), min_size=10, max_size=200),
+)
+
+
+def same_partition(ours: np.ndarray, theirs: np.ndarray) -> bool:
+    """Equal up to renaming."""
+    pairs = set(zip(ours.tolist(), theirs.tolist(), strict=True))
+    return len({a for a, _ in pairs}) == len({b for _, b in pairs}) == len(pairs)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rides)
+def test_the_books_noise_and_core_labels_are_scikit_learns(drawn: list[tuple[float, float]]) -> None:
+    dist, time = np.array(drawn).T
+    check_against_sklearn(dist, time)
+
+
+def check_against_sklearn(dist: np.ndarray, time: np.ndarray) -> None:
+    points = StandardScaler().fit_transform(np.column_stack((dist, time)))
+    theirs = DBSCAN(eps=0.3, min_samples=10).fit(points)
+    ours = label(fit(dist, time, BOOK), dist, time)
+    assert (ours.label == -1).tolist() == (theirs.labels_ == -1).tolist()
+    assert ours.is_anomaly.tolist() == (theirs.labels_ == -1).tolist()
+    core = theirs.core_sample_indices_
+    assert same_partition(ours.label[core], theirs.labels_[core])
+    for i in np.flatnonzero(~ours.is_anomaly):  # a border point carries the label of some core point within eps
+        near = np.linalg.norm(points[core] - points[i], axis=1) <= 0.3 * (1 + 1e-12)
+        assert ours.label[i] in ours.label[core][near]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_book_equals_scikit_learn_on_thousands_of_rides_in_many_clusters(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    middles = rng.random((25, 2)) * (100, 10) + 1
+    drawn = np.abs(middles[rng.integers(25, size=4_000)] + rng.normal(size=(4_000, 2)) * (0.9, 0.09)) + 0.01
+    check_against_sklearn(*drawn.T)
+
+
+@pytest.mark.parametrize("gap", [0.999, 1.001])
+def test_two_clusters_are_one_when_a_pair_of_core_points_is_within_eps(gap: float) -> None:
+    block = np.random.default_rng(0).random((200, 2))
+    left = block * (3, 5)
+    right = left + np.array([np.ptp(left[:, 0]) + gap, 0.0])
+    found = cluster_numbers(np.concatenate((left, right)), 1.0)
+    closest = np.linalg.norm(left[:, None] - right[None], axis=2).min()
+    assert len(set(found.tolist())) == (1 if closest <= 1 else 2)
+
+
+def test_a_chain_is_one_cluster_however_long() -> None:
+    chain = np.column_stack((np.arange(0, 300, 0.99), np.zeros(304)))
+    assert set(cluster_numbers(chain, 1.0).tolist()) == {0}
+    assert len(set(cluster_numbers(chain * 1.02, 1.0).tolist())) == 304
