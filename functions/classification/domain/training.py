@@ -51,7 +51,7 @@ class Parameters(BaseModel):
     iterations: int = Field(16, ge=1, le=500, description="candidates of the randomised search")
     seed: int = Field(0, ge=0)
     folds: int = Field(3, ge=2)
-    trees: int = Field(200, ge=10, le=400)
+    trees: int = Field(150, ge=10, le=400)
     leaves: int = Field(512, ge=8, le=2048, description="most leaves per tree")
     search_rows: int = Field(12_000, description="most rows that the search looks at")
     budget_seconds: float = Field(600, gt=0, description="the search stops so that the whole training fits in this")
