@@ -116,10 +116,10 @@ def line(leaf: str, found: Row) -> str:
         ratio += f" ({found.spread[0]:.3g} to {found.spread[1]:.3g})"
     verdict = "met" if found.met else "MISSED"
     figure = f"{found.ours:,.4g} {found.unit}"
-    return f"{leaf:14} {found.name:46} {figure:>14}  {peer:34} {ratio:26} {found.target:34} {verdict}"
+    return f"{leaf:14} {found.name:58} {figure:>14}  {peer:34} {ratio:26} {found.target:34} {verdict}"
 
 
-HEADER = f"{'leaf':14} {'figure':46} {'ours':>14}  {'peer':34} {'times better (spread)':26} {'target':34} verdict"
+HEADER = f"{'leaf':14} {'figure':58} {'ours':>14}  {'peer':34} {'times better (spread)':26} {'target':34} verdict"
 
 
 def save(results: list[tuple[str, Row]], path: Path, *, quick: bool) -> None:

@@ -1,0 +1,258 @@
+"""Speed, memory and quality of the clustering leaf, beside scikit-learn's DBSCAN, isolation forest and the book.
+
+Seconds are of the processor, all threads and children: on one idle core they are what a clock shows.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from functions.clustering import simulate
+from functions.clustering.domain.labelling import label
+from functions.clustering.domain.model import fit
+from functions.clustering.domain.parameters import BOOK, Parameters
+from functions.clustering.domain.reading import RideFile
+from functions.clustering.domain.tables import usable
+from tests.benchmarks.runner import Row, measured, row
+
+SAMPLE = 20_000
+REAL = Path(os.environ.get("TREFOIL_REAL_DATA", "../shared/data")) / "rides"
+HISTORY, DAY = REAL / "green_tripdata_2020-06.parquet", REAL / "green_tripdata_2020-07.parquet"
+INJECTED, FLAGGED = 0.01, 0.02
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """Every figure of this leaf."""
+    large = 1_000_000 if quick else 10_000_000
+    yield from _arrays(large)
+    yield from _files(large)
+    yield from _against_dbscan(1 if quick else 3)
+    yield from _function()
+    yield from _simulated([4_000, 40_000, 400_000], 4) if quick else _simulated([4_000, 40_000, 400_000, 4_000_000], 10)
+    if HISTORY.exists() and DAY.exists():
+        yield from _real(2 if quick else 5)
+    else:
+        print(f"real months are not measured: {REAL} is not there", file=sys.stderr)
+
+
+def _arrays(rides: int) -> Iterator[Row]:
+    scale = rides / 10_000_000
+    took = measured(label_arrays, rides)
+    small = measured(label_arrays, rides // 10)
+    limit = 12 * scale
+    yield row(f"{rides:,} rides as arrays, labelled", [took.value], "s", f"under {limit:g} s", lambda s, _: s < limit)
+    yield row(f"{rides:,} rides as arrays, peak", [took.peak_mb], "MB", "under 2,000 MB", lambda mb, _: mb < 2_000)
+    ratio = took.value / small.value
+    yield row("ten times the rides, times the seconds", [ratio], "times", "at most 11", lambda times, _: times <= 11)
+
+
+def _files(rides: int) -> Iterator[Row]:
+    limit = 40 * rides / 10_000_000 + (5 if rides < 10_000_000 else 0)  # starting processes does not shrink with rides
+    seconds, peak = measured(label_parquet, rides).value
+    yield row(f"{rides:,} rides, Parquet in and out", [seconds], "s", f"under {limit:g} s", lambda s, _: s < limit)
+    yield row(f"{rides:,} rides, Parquet, largest process", [peak], "MB", "under 2,000 MB", lambda mb, _: mb < 2_000)
+
+
+def _against_dbscan(repeats: int) -> Iterator[Row]:
+    ours = [measured(label_40k) for _ in range(max(3, repeats))]
+    theirs = [measured(dbscan_40k) for _ in range(repeats)]
+    yield row(
+        "40,000 rides, fitted and labelled",
+        [one.value[0] for one in ours],
+        "s",
+        "100 times faster",
+        lambda _, ratio: bool(ratio and ratio >= 100),
+        peer=[one.value[0] for one in theirs],
+        peer_name="s sklearn DBSCAN",
+    )
+    yield row(
+        "40,000 rides, memory beyond the rides",
+        [max(1.0, one.value[1]) for one in ours],
+        "MB",
+        "a twentieth",
+        lambda _, ratio: bool(ratio and ratio >= 20),
+        peer=[one.value[1] for one in theirs],
+        peer_name="MB sklearn DBSCAN",
+    )
+
+
+def _function() -> Iterator[Row]:
+    took = measured(label_function)
+    yield row("label function, 1,000,000 rides, peak", [took.peak_mb], "MB", "under 3,008 MB", lambda mb, _: mb < 3_008)
+
+
+def _simulated(sizes: list[int], seeds: int) -> Iterator[Row]:
+    base: tuple[float, float] | None = None
+    for size in sizes:
+        found = np.array([simulated_quality(size, seed) for seed in range(seeds)])
+        recall, precision = found.mean(axis=0).tolist()
+        base = base or (recall, precision)
+        for name, value, floor, first in (("recall", recall, 0.5, base[0]), ("precision", precision, 0.75, base[1])):
+            target = f"at least {floor}, within .05 of {first:.2f}"
+            met = _kept(floor, first)
+            yield row(f"simulated, {size:,} rides, {name}", [value], "", target, met)
+
+
+def _kept(floor: float, first: float) -> Callable[[float, float | None], bool]:
+    return lambda value, _: value >= floor and abs(value - first) <= 0.05
+
+
+def _real(repeats: int) -> Iterator[Row]:
+    history, day = real_rides(HISTORY), real_rides(DAY)
+    runs = [real_quality(history, day, seed) for seed in range(repeats)]
+    ours = [run["ours"] for run in runs]
+    for peer, times in (("forest", 1.8), ("book", 10.0)):
+        yield row(
+            f"real month, recall at 2 % flagged, against the {peer}",
+            ours,
+            "",
+            f"at least {times:g} times",
+            lambda _, ratio, times=times: bool(ratio is None or ratio >= times),
+            peer=[run[peer] for run in runs],
+            peer_name={"forest": "isolation forest", "book": "the book's flags"}[peer],
+            smaller_is_better=False,
+        )
+
+
+def label_arrays(rides: int) -> float:
+    """CPU seconds to fit on a sample and label all, the best of three: neighbours only ever slow it."""
+    dist, hours = _simulate(rides)
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        _fit_and_label(dist, hours)
+        seconds.append(time.process_time() - start)
+    return min(seconds)
+
+
+def label_40k() -> tuple[float, float]:
+    """CPU seconds, the median of several, and MB grown."""
+    dist, hours = _simulate(40_000)
+    before, seconds = _peak_mb(), []
+    for _ in range(7):
+        start = time.process_time()
+        _fit_and_label(dist, hours)
+        seconds.append(time.process_time() - start)
+    return sorted(seconds)[3], _peak_mb() - before
+
+
+def dbscan_40k() -> tuple[float, float]:
+    """The same rides by the book's recipe on all of them."""
+    from sklearn.cluster import DBSCAN
+    from sklearn.preprocessing import StandardScaler
+
+    rides = np.column_stack(_simulate(40_000))
+    before, start = _peak_mb(), time.process_time()
+    DBSCAN(eps=0.3, min_samples=10).fit(StandardScaler().fit_transform(rides))
+    return time.process_time() - start, _peak_mb() - before
+
+
+def label_parquet(rides: int) -> tuple[float, float]:
+    """CPU seconds and peak MB of `trefoil anomalies` and its workers on one Parquet file."""
+    import pyarrow.parquet as pq
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rides.parquet"
+        pq.write_table(simulate.rides(rides, 0), path)
+        command = [sys.executable, "-c", "from cli.main import main; main()", "anomalies", str(path)]
+        subprocess.run([*command, "--out", f"{folder}/out", "--json"], check=True, stdout=subprocess.DEVNULL)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def label_function() -> None:
+    """A day of one object of 1,000,000 rides through `fit` and `label`, the lake in this process's memory too."""
+    import json
+
+    from functions.clustering.contracts import DayRequest, PlanItem
+    from tests.unit.clustering.day import DAY as SOME_DAY
+    from tests.unit.clustering.day import World, key
+    from tests.unit.clustering.day import rides as simulated
+
+    world = World()
+    world.lake.put(key(SOME_DAY), simulated(1_000_000))
+    answer = world.fitting.fit(DayRequest(dt=SOME_DAY))
+    for item in json.loads(world.lake.get(answer.plan_key)):
+        world.labelling.label(PlanItem.model_validate(item))
+
+
+def simulated_quality(size: int, seed: int) -> tuple[float, float]:
+    """Recall and precision on one draw of simulated rides."""
+    table = simulate.rides(size, seed)
+    flagged = _fit_and_label(table["ride_dist"].to_numpy(), table["ride_time"].to_numpy(), seed)
+    abnormal = np.asarray(table["kind"].to_numpy() != "normal")
+    return float(flagged[abnormal].mean()), float(abnormal[flagged].mean())
+
+
+def real_rides(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Valid rides of a month of trip records, km and h."""
+    with path.open("rb") as stream:
+        chunks = list(usable(RideFile(stream, str(path), "tlc")))
+    return np.concatenate([dist for dist, _ in chunks]), np.concatenate([hours for _, hours in chunks])
+
+
+def real_quality(history: Any, day: Any, seed: int) -> dict[str, float]:
+    """Share of the injected rides among the 2 % of `day` with the highest severity, learned from `history`."""
+    from sklearn.ensemble import IsolationForest
+    from sklearn.preprocessing import RobustScaler
+
+    rng = np.random.default_rng(seed)
+    dist, hours, injected = inject(*day, rng)
+    chosen = rng.choice(len(history[0]), SAMPLE, replace=False)
+    sample = history[0][chosen], history[1][chosen]
+    ours = label(fit(*sample, Parameters(), seed=seed), dist, hours).severity
+    scaler = RobustScaler().fit(np.column_stack(sample))
+    forest = IsolationForest(random_state=seed).fit(scaler.transform(np.column_stack(sample)))
+    theirs = -forest.score_samples(scaler.transform(np.column_stack((dist, hours))))
+    # The book labels the day itself, here a sample of it, and has no order: what it flags is what it finds.
+    some = rng.choice(len(dist), SAMPLE, replace=False)
+    book = label(fit(dist[some], hours[some], BOOK), dist, hours).is_anomaly
+    return {
+        "ours": _recall(ours, injected),
+        "forest": _recall(theirs, injected),
+        "book": float(book[injected].mean()),
+    }
+
+
+def inject(dist: Any, hours: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Turn 1 % of the rides, drawn at random, into abnormal ones, a quarter each: three to six times slower; as many
+    times faster; the distance ten times or a tenth; four to ten times longer at the same speed."""
+    dist, hours = dist.copy(), hours.copy()
+    drawn = rng.permutation(len(dist))[: int(INJECTED * len(dist))]
+    slow, fast, glitch, far = np.array_split(drawn, 4)
+    hours[slow] *= rng.uniform(3, 6, len(slow))
+    hours[fast] /= rng.uniform(3, 6, len(fast))
+    dist[glitch] *= np.where(rng.random(len(glitch)) < 0.5, 10, 0.1)
+    times = rng.uniform(4, 10, len(far))
+    dist[far] *= times
+    hours[far] *= times
+    injected = np.zeros(len(dist), bool)
+    injected[drawn] = True
+    return dist, hours, injected
+
+
+def _recall(severity: Any, injected: Any) -> float:
+    flagged = np.argsort(-severity, kind="stable")[: int(FLAGGED * len(severity))]
+    return float(injected[flagged].sum() / injected.sum())
+
+
+def _simulate(rides: int) -> tuple[np.ndarray, np.ndarray]:
+    table = simulate.rides(rides, 0).select(["ride_dist", "ride_time"])
+    return table["ride_dist"].to_numpy(), table["ride_time"].to_numpy()
+
+
+def _fit_and_label(dist: Any, hours: Any, seed: int = 0) -> Any:
+    chosen = np.random.default_rng(seed).choice(len(dist), min(SAMPLE, len(dist)), replace=False, shuffle=False)
+    return label(fit(dist[chosen], hours[chosen], Parameters(), seed=seed), dist, hours).is_anomaly
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
