@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from cli.execution import finished, start
 from cli.stack import Stack, local_stack
-from functions.forecasting.catalog import Catalog
+from functions.forecasting.catalog import Catalog, Row
 from functions.forecasting.simulate import DAYS, FUTURE, sales
 from infra.local.cloud import Cloud
 
@@ -21,6 +21,7 @@ YOUNG = "kiosk-young"
 UNFITTED = "store-unfitted"
 FORMULA = "=1+1 kiosk"
 THREE_YEARS = "store-three-years"
+CORNER = Row(first_ds="2025-03-01", last_ds="2025-03-03", observations=3, history="", profile=[0.0] * 20)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Site:
 
 
 def filled(cloud: Cloud) -> Site:
-    """Stores with models, one too young for one, one that comes after the training, and 5,000 small ones."""
+    """Stores with models, one too young for one, some that come after the training, and 5,000 names to search in."""
     stack = local_stack(cloud)
     put(stack, "stores", sales(STORES * (DAYS + FUTURE), 7))
     put(stack, "young", some_days([YOUNG, FORMULA], 45))
@@ -53,8 +54,9 @@ def filled(cloud: Cloud) -> Site:
     names = np.array([UNFITTED, "store-unfitted-too"])[np.repeat([0, 1], DAYS + FUTURE)]
     put(stack, "late", late.set_column(0, "series_id", pa.array(names)))
     put(stack, "long", some_days([THREE_YEARS], 3 * 365))
-    put(stack, "crowd", some_days([f"corner-{i:05}" for i in range(CROWD)], 3))
-    wait_for(stack, STORES + 2 + 3 + CROWD)
+    wait_for(stack, STORES + 2 + 3)
+    crowd = {f"corner-{i:05}": CORNER for i in range(CROWD)}
+    Catalog(stack.lake).update(lambda rows: rows.update(crowd))
     return Site(stack, stack.outputs["ApiUrl"].rstrip("/") + "/", cloud.username, cloud.password)
 
 

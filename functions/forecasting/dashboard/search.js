@@ -1,10 +1,9 @@
 /** A store's id by typing: the combobox pattern with a list, fed by the catalog. */
 
-import { make, settle } from "./dom.js";
+import { make } from "./dom.js";
 import { fullDay, dayOf, count, modelName } from "./words.js";
 
 const SHOWN = 12;
-const PAUSE = 40;
 
 /**
  * @param {HTMLElement} host where to build it
@@ -16,11 +15,12 @@ export function storeSearch(host, { id, find, choose, fail }) {
   let items = [];
   let active = -1;
   let chosen = "";
+  let asking = false;
 
   const input = make("input", {
     id, type: "text", role: "combobox", autocomplete: "off", autocapitalize: "none", spellcheck: "false",
     placeholder: "Type a part of its name", "aria-autocomplete": "list", "aria-expanded": "false",
-    "aria-controls": `${id}-list`, oninput: () => ask(), onkeydown: key, onclick: open,
+    "aria-controls": `${id}-list`, oninput: look, onkeydown: key, onclick: open,
     onblur: leave,
   });
   const list = make("ul", {
@@ -32,21 +32,30 @@ export function storeSearch(host, { id, find, choose, fail }) {
   host.classList.add("search");
   host.append(input, make("div", { class: "drop" }, list, note), said);
 
-  const ask = settle(() => look(input.value.trim()), PAUSE);
-
-  async function look(q) {
+  /** Show what there is for the text typed; one question is under way at a time, and the newest is the next. */
+  async function look() {
+    const q = sought();
     const local = known(q);
     if (local) return show(local, q);
+    if (asking) return undefined;
+    asking = true;
     list.setAttribute("aria-busy", "true");
     try {
-      const page = await find(q, SHOWN);
-      kept.set(q.toLowerCase(), page);
-      if (input.value.trim() === q) show(page, q);
+      kept.set(q.toLowerCase(), await find(q, SHOWN));
     } catch (error) {
       close();
       fail(error);
+      return undefined;
+    } finally {
+      asking = false;
     }
-    return undefined;
+    return look();
+  }
+
+  /** The text typed; all stores when it is still the name of the one chosen. */
+  function sought() {
+    const q = input.value.trim();
+    return q === chosen ? "" : q;
   }
 
   /** An answer that is already here: the same question, or a narrower one than a question answered in full. */
@@ -117,7 +126,7 @@ export function storeSearch(host, { id, find, choose, fail }) {
     } else if (event.key === "Enter") {
       event.preventDefault();
       if (!list.hidden && active >= 0) pick(active);
-      else look(input.value.trim());
+      else look();
     } else if (event.key === "Escape") {
       if (list.hidden) input.value = "";
       close();
@@ -131,9 +140,9 @@ export function storeSearch(host, { id, find, choose, fail }) {
 
   function open() {
     if (!list.hidden) return;
-    const q = input.value.trim();
     input.select();
-    look(q === chosen ? "" : q);
+    kept.clear();
+    look();
   }
 
   function close() {
@@ -153,5 +162,5 @@ export function storeSearch(host, { id, find, choose, fail }) {
     input.value = value;
   }
 
-  return { set, value: () => chosen, focus: () => input.focus(), forget: () => kept.clear() };
+  return { set, value: () => chosen, focus: () => input.focus() };
 }

@@ -1,0 +1,90 @@
+"""Signing in, out, and again."""
+
+import re
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.conftest import Open, Shot, sign_in
+from tests.browser.site import Site
+
+STORE = "#series=store-0001"
+
+
+def test_a_wrong_password_is_said_and_the_username_stays(visit: Open, site: Site, shot: Shot):
+    page = visit()
+    shot(page, "sign-in")
+    sign_in(page, site.username, "not the password")
+    expect(page.get_by_role("alert").filter(has_text="username or the password is wrong")).to_be_visible()
+    expect(page.get_by_label("Username")).to_have_value(site.username)
+    expect(page.locator("#main")).to_be_hidden()
+    shot(page, "sign-in-wrong")
+
+
+def test_a_newcomer_must_choose_a_password(visit: Open, site: Site, shot: Shot):
+    site.add_newcomer("newcomer", "Temporary-1!")
+    page = visit(STORE)
+    sign_in(page, "newcomer", "Temporary-1!")
+    expect(page.get_by_role("heading", name="Choose a new password")).to_be_visible()
+    page.get_by_label("New password", exact=True).fill("weak")
+    page.get_by_label("New password again").fill("other")
+    page.get_by_role("button", name="Save and sign in").click()
+    expect(page.get_by_text("The two new passwords differ.")).to_be_visible()
+    shot(page, "new-password")
+    for label in ("New password", "New password again"):
+        page.get_by_label(label, exact=True).fill("Lasting-And-Long-2!")
+    page.get_by_role("button", name="Save and sign in").click()
+    expect(page.get_by_role("heading", name="store-0001")).to_be_visible()
+
+
+def test_signing_out_forgets_the_view_and_the_refresh_token(signed_in: Open, site: Site):
+    page = signed_in(STORE)
+    expect(page.get_by_role("heading", name="store-0001")).to_be_visible()
+    with page.expect_request(lambda request: "RevokeToken" in request.headers.get("x-amz-target", "")):
+        page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert page.url == site.url
+
+
+def test_a_token_that_is_refused_is_refreshed_unseen(signed_in: Open):
+    page = signed_in(STORE)
+    expect(page.get_by_role("heading", name="store-0001")).to_be_visible()
+    refuse_once(page)
+    page.get_by_label("Days ahead").fill("14")
+    page.get_by_label("Days ahead").blur()
+    expect(page.get_by_text("Next 14 days")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_an_ended_session_asks_again_and_loses_nothing(signed_in: Open, site: Site, shot: Shot):
+    page = signed_in(STORE)
+    expect(page.get_by_role("heading", name="store-0001")).to_be_visible()
+    page.get_by_text("My store is not listed").click()
+    page.get_by_label("Sales, in % of it").fill("73")
+    end_session(page, site)
+    refuse_once(page)
+    page.get_by_label("Days ahead").fill("14")
+    page.get_by_label("Days ahead").blur()
+    expect(page.get_by_text("Your session has ended")).to_be_visible()
+    expect(page.get_by_label("Username")).to_have_value(site.username)
+    shot(page, "session-ended")
+    page.keyboard.press("Escape")
+    page.get_by_label("Password", exact=True).fill(site.password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("Next 14 days")).to_be_visible()
+    expect(page.get_by_label("Days ahead")).to_have_value("14")
+    assert "horizon=14" in page.url
+
+
+def refuse_once(page: Page) -> None:
+    """Answer the next call of the API as the gateway does when a token has expired."""
+    page.route(re.compile("/v1/"), refused, times=1)
+
+
+def refused(route: Route) -> None:
+    route.fulfill(status=401, json={"message": "Unauthorized"})
+
+
+def end_session(page: Page, site: Site) -> None:
+    """The user pool forgets the page's refresh token, as it does after its lifetime."""
+    users = site.stack.client("cognito-idp")
+    users.admin_user_global_sign_out(UserPoolId=site.stack.outputs["UserPool"], Username=site.username)

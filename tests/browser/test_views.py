@@ -1,0 +1,313 @@
+"""Finding a store, reading its forecast, planning, comparing, taking the numbers along."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, Route, expect
+
+from tests.browser.conftest import Open, Shot, sign_in
+from tests.browser.site import FORMULA, UNFITTED, YOUNG, Site
+
+STORE = "store-0003"
+
+
+def opened(page: Page, name: str) -> Page:
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+    expect(page.locator("#plot canvas")).to_be_visible()
+    expect(page.locator("#similar li").first).to_be_visible()
+    expect(page.locator("#status")).to_be_empty()
+    return page
+
+
+def suggestions(page: Page) -> Locator:
+    return page.locator("[role=listbox]:visible").get_by_role("option")
+
+
+def pick(page: Page, label: str, name: str) -> None:
+    page.get_by_label(label, exact=True).fill(name)
+    suggestions(page).first.click()
+
+
+def test_without_a_store_it_offers_some(signed_in: Open, shot: Shot):
+    page = signed_in()
+    expect(page.get_by_role("heading", name="Which store?")).to_be_visible()
+    shot(page, "start")
+    page.get_by_role("button", name="corner-00000").wait_for()
+
+
+def test_a_store_is_found_by_typing_and_arrows(signed_in: Open, shot: Shot):
+    page = signed_in()
+    search = page.get_by_label("Store", exact=True)
+    search.press_sequentially("STORE-000")
+    expect(suggestions(page).first).to_contain_text("store-0001")
+    search.press("ArrowDown")
+    search.press("ArrowDown")
+    shot(page, "search")
+    search.press("Enter")
+    opened(page, STORE)
+    assert f"series={STORE}" in page.url
+    search.fill("no such thing")
+    expect(page.get_by_text("No store has “no such thing” in its name.").first).to_be_visible()
+    shot(page, "search-nothing")
+
+
+def test_the_forecast_of_a_store(signed_in: Open, shot: Shot):
+    page = opened(signed_in(f"#series={STORE}"), STORE)
+    expect(page.locator("#badge")).to_contain_text("baseline")
+    expect(page.locator("#trust")).to_contain_text("that it had not seen")
+    expect(page.locator("#trust")).to_contain_text("Days within the 95% interval")
+    shot(page, "forecast")
+
+
+def test_a_simple_rule_that_wins_is_named(signed_in: Open, shot: Shot):
+    page = opened(signed_in(f"#series={YOUNG}&level=0.8"), YOUNG)
+    expect(page.locator("#badge")).to_have_text("A simple baseline is served")
+    expect(page.locator("#trust")).to_contain_text("the rule is served")
+    expect(page.locator("#trust li")).to_contain_text("Open: unknown from")
+    shot(page, "baseline")
+
+
+def test_a_store_without_a_model_is_fitted_while_progress_shows(signed_in: Open, shot: Shot):
+    page = signed_in()
+    held: list[Route] = []
+    page.route(re.compile("/forecast[?]"), lambda route: held.append(route))
+    pick(page, "Store", UNFITTED)
+    expect(page.get_by_role("status").filter(has_text="is fitted on the spot")).to_be_visible()
+    shot(page, "fitting")
+    held[0].continue_()
+    opened(page, UNFITTED)
+    expect(page.locator("#trust")).to_contain_text("It was fitted when you asked")
+
+
+def test_zoom_and_level_and_horizon(signed_in: Open):
+    page = opened(signed_in(f"#series={STORE}"), STORE)
+    before = page.locator("#plot").get_attribute("aria-valuetext")
+    page.get_by_label("Days ahead").fill("7")
+    page.get_by_label("Days ahead").blur()
+    expect(page.get_by_text("Next 7 days")).to_be_visible()
+    page.get_by_label("Interval").select_option("0.5")
+    expect(page.locator("#trust")).to_contain_text("meant to hold 50% of the days")
+    assert page.locator("#plot").get_attribute("aria-valuetext") != before
+    area = page.locator("#plot .u-over").bounding_box()
+    assert area
+    page.mouse.move(area["x"] + 100, area["y"] + 80)
+    page.mouse.down()
+    page.mouse.move(area["x"] + 300, area["y"] + 80, steps=5)
+    page.mouse.up()
+    page.wait_for_url(re.compile("from=2.*to=2"))
+    page.get_by_role("button", name="All").click()
+    page.wait_for_url(re.compile("from=2023"))
+    page.go_back()
+    expect(page.get_by_label("Interval")).to_have_value("0.95")
+
+
+def test_a_plan_is_painted_and_its_difference_told(signed_in: Open, shot: Shot):
+    page = opened(signed_in(f"#series={STORE}"), STORE)
+    cells = page.locator("button[data-lane=promo]")
+    page.locator("#plan").scroll_into_view_if_needed()
+    first, last = cells.nth(11).bounding_box(), cells.nth(15).bounding_box()
+    assert first
+    assert last
+    page.mouse.move(first["x"] + 9, first["y"] + 9)
+    page.mouse.down()
+    page.mouse.move(last["x"] + 9, last["y"] + 9, steps=12)
+    page.mouse.up()
+    expect(page.locator("#plan-result")).to_contain_text(re.compile(r"With your changes: [+−]\d"))
+    page.locator("button[data-lane=open]").nth(16).click()
+    expect(page.locator("#plan-result")).to_contain_text("−")
+    expect(page.locator("#readout")).to_contain_text("What if")
+    shot(page, "what-if")
+    told, address = page.locator("#plan-result").text_content(), page.url
+    again = opened(signed_in("#" + address.split("#")[1]), STORE)
+    expect(again.locator("#plan-result")).to_have_text(told or "")
+    again.get_by_role("button", name="Back to the plan").click()
+    expect(again.locator("#readout")).not_to_contain_text("What if")
+    assert "set." not in again.url
+
+
+def test_similar_stores_are_laid_over_on_one_scale(signed_in: Open, shot: Shot):
+    page = opened(signed_in(f"#series={STORE}"), STORE)
+    for n in range(2):
+        page.locator("#similar").get_by_role("checkbox").nth(n).check()
+        expect(page.locator("#readout .overlay-" + str(n))).to_be_visible()
+    expect(page.locator("#readout")).to_contain_text(" × ")
+    area = page.locator("#plot .u-over").bounding_box()
+    assert area
+    page.mouse.move(area["x"] + area["width"] / 3, area["y"] + 90)
+    shot(page, "similar")
+    assert page.url.count("similar=") == 2
+
+
+def test_a_store_that_is_not_listed_takes_the_shape_of_another(signed_in: Open, shot: Shot):
+    page = signed_in()
+    page.get_by_text("My store is not listed").click()
+    page.get_by_role("button", name="Forecast").click()
+    expect(page.get_by_text("Choose the store that yours is like.")).to_be_visible()
+    pick(page, "Similar to", STORE)
+    page.get_by_label("Sales, in % of it").fill("80")
+    page.get_by_role("button", name="Forecast").click()
+    opened(page, f"New store like {STORE}, at 80% of its sales")
+    expect(page.locator("#trust li")).to_contain_text(f"Sales are those of {STORE} times 0.8")
+    shot(page, "unlisted")
+
+
+def test_the_table_and_the_file_hold_the_numbers_of_the_chart(signed_in: Open, site: Site, shot: Shot):
+    page = opened(signed_in(f"#series={STORE}&set.promo=2025-03-03..2025-03-05:1"), STORE)
+    page.locator("#similar").get_by_role("checkbox").first.check()
+    expect(page.locator("#plan-result")).to_contain_text("With your changes")
+    page.get_by_role("button", name="Table").click()
+    expect(page.get_by_role("columnheader", name="Difference")).to_be_visible()
+    shot(page, "table")
+    rows = downloaded(page)
+    future = [row for row in rows if row["kind"] == "forecast"]
+    token = site.stack.token(site.username, site.password)
+    _, _, body = site.stack.request(f"/v1/series/{STORE}/forecast?horizon=42", token=token)
+    points = json.loads(body)["points"]
+    assert [row["ds"] for row in future] == [point["ds"] for point in points]
+    for column, name in (("forecast", "yhat"), ("lower", "lower"), ("upper", "upper")):
+        assert [float(row[column]) for row in future] == [point[name] for point in points]
+    changed = [row["ds"] for row in future if float(row["difference"])]
+    assert {"2025-03-03", "2025-03-04", "2025-03-05"} <= set(changed)
+    history = [row for row in rows if row["kind"] == "history"]
+    assert len(history) == 780
+    assert all(row["sales"] and not row["forecast"] for row in history)
+    assert page.locator("#table-part tbody tr").count() == 42 + 90
+
+
+def test_a_name_that_is_a_formula_is_only_text_in_the_file(signed_in: Open):
+    page = opened(signed_in(f"#series={FORMULA.replace('+', '%2B').replace(' ', '%20')}"), FORMULA)
+    assert {row["series_id"] for row in downloaded(page)} == {"'" + FORMULA}
+
+
+def downloaded(page: Page) -> list[dict[str, str]]:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_a_store_that_does_not_exist(signed_in: Open, shot: Shot):
+    page = signed_in("#series=store-9999")
+    expect(page.get_by_role("alert").filter(has_text="There is no store store-9999.")).to_be_visible()
+    shot(page, "unknown-store")
+
+
+def test_a_problem_is_shown_as_a_sentence_and_can_be_tried_again(signed_in: Open, shot: Shot):
+    page = signed_in()
+    problem = {"type": "urn:trefoil:internal", "title": "Internal Server Error", "status": 500}
+    page.route(
+        re.compile("/forecast[?]"),
+        lambda route: route.fulfill(
+            status=500,
+            json=problem | {"detail": "an unexpected condition on our side"},
+            content_type="application/problem+json",
+        ),
+        times=1,
+    )
+    pick(page, "Store", STORE)
+    expect(page.get_by_role("alert").filter(has_text="An unexpected condition on our side.")).to_be_visible()
+    shot(page, "problem")
+    page.get_by_role("button", name="Try again").click()
+    opened(page, STORE)
+
+
+def test_a_busy_service_is_asked_again_when_it_says(signed_in: Open):
+    page = signed_in()
+    busy = {"title": "Service Unavailable", "status": 503, "detail": "is being fitted", "retry_after": 1}
+    page.route(re.compile("/forecast[?]"), lambda route: route.fulfill(status=503, json=busy), times=1)
+    pick(page, "Store", STORE)
+    opened(page, STORE)
+
+
+def test_without_a_connection_it_says_so(signed_in: Open):
+    page = opened(signed_in(f"#series={STORE}"), STORE)
+    page.context.set_offline(True)
+    page.locator("button[data-lane=promo]").nth(11).click()
+    expect(page.locator("#plan-result")).to_have_text(
+        "The service cannot be reached. Check the connection and try again."
+    )
+
+
+def test_no_stores_yet(visit: Open, site: Site, shot: Shot):
+    page = visit()
+    page.route(re.compile("/v1/series[?]"), lambda route: route.fulfill(json={"items": [], "next_cursor": None}))
+    sign_in(page, site.username, site.password)
+    expect(page.get_by_role("heading", name="No stores yet")).to_be_visible()
+    shot(page, "no-stores")
+
+
+def test_dark(signed_in: Open, shot: Shot):
+    page = signed_in(f"#series={STORE}&similar=store-0002&set.promo=2025-03-03..2025-03-05:1", color_scheme="dark")
+    expect(page.locator("#plan-result")).to_contain_text("With your changes")
+    shot(opened(page, STORE), "dark")
+
+
+def test_a_narrow_screen_scrolls_in_one_direction(signed_in: Open, shot: Shot):
+    page = signed_in(
+        f"#series={STORE}&set.promo=2025-03-03..2025-03-05:1",
+        viewport={"width": 360, "height": 740},
+        has_touch=True,
+        is_mobile=True,
+    )
+    opened(page, STORE)
+    expect(page.locator("#plan-result")).to_contain_text("With your changes")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.locator("button[data-lane=open]").nth(3).tap()
+    expect(page.locator("button[data-lane=open]").nth(3)).to_have_class("changed")
+    shot(page, "phone")
+
+
+def test_the_keyboard_is_enough(visit: Open, site: Site, shot: Shot):
+    page = visit()
+    keys = page.keyboard
+    expect(page.get_by_label("Username")).to_be_focused()
+    keys.type(site.username)
+    keys.press("Tab")
+    keys.type(site.password)
+    keys.press("Enter")
+    expect(page.get_by_label("Store", exact=True)).to_be_focused()
+    keys.type(STORE)
+    suggestions(page).first.wait_for()
+    keys.press("Enter")
+    opened(page, STORE)
+    until_focused(page, "#plot")
+    keys.press("ArrowRight")
+    keys.press("Shift+ArrowRight")
+    expect(page.locator("#plot")).to_have_attribute(
+        "aria-valuetext", re.compile("28 Feb 2025, Forecast|28 Feb 2025, High")
+    )
+    keys.press("+")
+    page.wait_for_url(re.compile("from="))
+    until_focused(page, "button[data-lane=promo]")
+    for key in ("ArrowRight", "Space", "Shift+ArrowRight", "Shift+ArrowRight"):
+        keys.press(key)
+    expect(page.locator("button[data-lane=promo].changed")).to_have_count(3)
+    expect(page.locator("#plan-result")).to_contain_text("With your changes")
+    shot(page, "keyboard")
+
+
+def until_focused(page: Page, selector: str) -> None:
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"Tab does not reach {selector}")
+
+
+def test_numbers_and_days_are_written_as_the_reader_does(signed_in: Open):
+    page = opened(signed_in(f"#series={STORE}", locale="de-DE"), STORE)
+    expect(page.locator("#figures b").first).to_have_text(re.compile(r"^\d{1,3}\.\d{3}$"))
+    expect(page.locator("#readout .day")).to_have_text(re.compile("Do., 20. Feb. 2025"))
+
+
+def test_only_this_host_and_the_user_pool_are_called(visit: Open, site: Site):
+    page = visit(f"#series={STORE}")
+    called: set[str] = set()
+    page.on("request", lambda request: called.add("/".join(request.url.split("/")[:3])))
+    page.reload()
+    sign_in(page, site.username, site.password)
+    opened(page, STORE)
+    assert called == {site.url.rstrip("/"), site.stack.endpoint}
