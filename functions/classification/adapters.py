@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from functions.classification.service import Poison
+from functions.classification.messages import Poison
 from layers.storage.aws import translated
 
 BATCH = 10

@@ -2,16 +2,19 @@
 
 import gzip
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
+import numpy as np
 from pydantic import ValidationError
 
 from functions.classification.contracts import Outcome, Specification
+from functions.classification.domain import metrics
 from functions.classification.domain.schema import text
-from functions.classification.service import utc_text
+from functions.classification.messages import utc_text
 from layers.runtime.observability import logger
 from layers.storage.objects import ObjectInfo
 
@@ -96,3 +99,29 @@ def is_positive(outcome: Any, specification: Specification) -> bool:
 def moment(observed_at: str) -> datetime:
     """The time that `utc_text` wrote."""
     return datetime.fromisoformat(observed_at.replace("Z", "+00:00"))
+
+
+def realised_quality(joined: list[Joined], specification: Specification) -> dict[str, Any]:
+    """`{version: {ISO week: {events, positives, precision, recall, average_precision, calibration_error}}}`.
+
+    Precision and recall are of the segment `target`.
+    """
+    groups: dict[tuple[str, str], list[Joined]] = defaultdict(list)
+    for row in joined:
+        year, week, _ = moment(row.observed_at).isocalendar()
+        groups[row.model_version, f"{year}-W{week:02d}"].append(row)
+    realised: dict[str, Any] = defaultdict(dict)
+    for (version, name), rows in sorted(groups.items()):
+        y = np.array([is_positive(row.outcome, specification) for row in rows])
+        p = np.array([row.probability for row in rows])
+        called = np.array([row.segment == "target" for row in rows])
+        hits = int((called & y).sum())
+        realised[version][name] = {
+            "events": len(rows),
+            "positives": int(y.sum()),
+            "precision": hits / max(int(called.sum()), 1),
+            "recall": hits / max(int(y.sum()), 1),
+            "average_precision": metrics.average_precision(y, p) if y.any() else 0.0,
+            "calibration_error": metrics.calibration_error(y, p),
+        }
+    return dict(realised)

@@ -4,7 +4,6 @@ import hashlib
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -12,13 +11,12 @@ import numpy as np
 
 from functions.classification import bundle, learning, outcomes, records
 from functions.classification.contracts import LEAF
-from functions.classification.domain import metrics
-from functions.classification.domain.candidate import Target, Trained
-from functions.classification.domain.report import champion_scores
+from functions.classification.domain.candidate import Target
 from functions.classification.domain.schema import text
 from functions.classification.domain.scoring import Model
-from functions.classification.domain.splits import Labelled, unseen
+from functions.classification.domain.splits import Labelled
 from functions.classification.domain.training import Parameters
+from functions.classification.domain.verdict import Verdict, judge
 from functions.classification.outcomes import Joined
 from functions.classification.settings import ClassificationSettings
 from layers.runtime.errors import ConflictError, InputError, NotFoundError, TrefoilError
@@ -30,7 +28,6 @@ from layers.storage.registry import Champion, Manifest
 log = logger("classification")
 
 JOB = "classification-train"
-MIN_JUDGED, MIN_JUDGED_POSITIVES = 200, 20
 
 
 class Lake(Protocol):
@@ -67,14 +64,6 @@ class Ledger(Protocol):
     def finish(
         self, run: Run, outcome: Outcome, *, counts: Mapping[str, Any] | None = None, detail: str = ""
     ) -> Run: ...
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether the candidate answers from now on, and why."""
-
-    promote: bool
-    reason: str
 
 
 class TrainingService:
@@ -192,28 +181,6 @@ class TrainingService:
         except ConflictError:
             return Verdict(promote=False, reason="another promotion came first")
         return Verdict(promote=True, reason=reason)
-
-
-def judge(trained: Trained, champion: Model | None, *, seed: int, repeats: int = 500) -> Verdict:
-    """Compare average precision on rows that neither saw: the lower 95 % bootstrap bound of the gain must pass 0."""
-    y, ours = trained.test.y, trained.scores["model"]
-    if champion is None:
-        gain = metrics.average_precision(y, ours) - float(y.mean())
-        return Verdict(gain > 0, "the first model" if gain > 0 else "no better than chance")
-    theirs = champion_scores(champion, trained)
-    if theirs is None:
-        return Verdict(promote=True, reason="the champion cannot read the new rows")
-    fresh = unseen(trained.test, champion.specification.features, champion.specification.split)
-    y, ours, theirs = y[fresh], ours[fresh], theirs[fresh]
-    if len(y) < MIN_JUDGED or y.sum() < MIN_JUDGED_POSITIVES:
-        return Verdict(promote=False, reason=f"only {len(y)} rows that the champion has not seen, too few to judge")
-
-    def gain_of(weights: metrics.Floats) -> float:
-        return metrics.average_precision(y, ours, weights) - metrics.average_precision(y, theirs, weights)
-
-    gain = gain_of(np.ones(len(y)))
-    bound = float(np.nanquantile(metrics.bootstrap(gain_of, len(y), seed=seed, repeats=repeats), 0.05))
-    return Verdict(bound > 0, f"average precision {gain:+.3f} on {len(y)} rows, at least {bound:+.3f}")
 
 
 def _append(columns: dict[str, list[Any]], found: Mapping[str, list[Any]]) -> None:

@@ -2,19 +2,15 @@
 
 import hashlib
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-import numpy as np
-
 from functions.classification import outcomes
 from functions.classification.contracts import LEAF, Specification
-from functions.classification.domain import metrics as measures
 from functions.classification.domain import watch_page
 from functions.classification.domain.drift import Drift
-from functions.classification.outcomes import Joined
 from functions.classification.settings import ClassificationSettings
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Claim, Outcome, Run
@@ -139,7 +135,7 @@ class WatchService:
         if not claim.granted:
             return claim.run.counts.get("realised", {}), int(claim.run.counts.get("fresh", 0))
         joined = outcomes.join(self._lake, days)
-        realised = realised_quality(joined, specification)
+        realised = outcomes.realised_quality(joined, specification)
         until = specification.split.until
         fresh = sum(until is None or outcomes.moment(row.observed_at) > until for row in joined)
         self._ledger.finish(claim.run, "done", counts={"realised": realised, "fresh": fresh})
@@ -174,29 +170,3 @@ class WatchService:
         self._ledger.finish(claim.run, "done", detail=reason)
         log.info("training started", reason=reason)
         return True
-
-
-def realised_quality(joined: list[Joined], specification: Specification) -> dict[str, Any]:
-    """`{version: {ISO week: {events, positives, precision, recall, average_precision, calibration_error}}}`.
-
-    Precision and recall are of the segment `target`.
-    """
-    groups: dict[tuple[str, str], list[Joined]] = defaultdict(list)
-    for row in joined:
-        year, week, _ = outcomes.moment(row.observed_at).isocalendar()
-        groups[row.model_version, f"{year}-W{week:02d}"].append(row)
-    realised: dict[str, Any] = defaultdict(dict)
-    for (version, name), rows in sorted(groups.items()):
-        y = np.array([outcomes.is_positive(row.outcome, specification) for row in rows])
-        p = np.array([row.probability for row in rows])
-        called = np.array([row.segment == "target" for row in rows])
-        hits = int((called & y).sum())
-        realised[version][name] = {
-            "events": len(rows),
-            "positives": int(y.sum()),
-            "precision": hits / max(int(called.sum()), 1),
-            "recall": hits / max(int(y.sum()), 1),
-            "average_precision": measures.average_precision(y, p) if y.any() else 0.0,
-            "calibration_error": measures.calibration_error(y, p),
-        }
-    return dict(realised)

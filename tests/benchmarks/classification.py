@@ -19,12 +19,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from functions.classification import bundle, file_scoring, learning, records
-from functions.classification.domain import metrics, schema, training
+from functions.classification.domain import metrics, pipelines, schema, training
 from functions.classification.domain.scoring import Model, calibrated
 from functions.classification.domain.training import Parameters
 from functions.classification.learning import Package
+from functions.classification.messages import read_messages, score_messages
 from functions.classification.presets import PRESETS
-from functions.classification.service import read_messages, score_messages
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.training_service import TrainingService
@@ -87,7 +87,7 @@ def speed(package: Package, *, repeats: int) -> Iterator[Row]:
     table = customers(1_000, 2)
     inputs, _ = schema.encode(columns_of(table), features)
     one = {name: values[:1] for name, values in inputs.items()}
-    frame = training.frame(inputs, features)
+    frame = pipelines.frame(inputs, features)
     model.score(inputs)
     ours = [1_000 / cpu(model.score, inputs) for _ in range(repeats)]
     theirs = [5 / cpu(lambda: [pipeline.predict_proba(frame.iloc[[i]]) for i in range(5)]) for _ in range(repeats)]
@@ -120,7 +120,7 @@ import sys, json
 from pathlib import Path
 from functions.classification import handler
 from functions.classification.bundle import load_directory
-from functions.classification.service import read_messages, score_messages
+from functions.classification.messages import read_messages, score_messages
 from datetime import UTC, datetime
 handler.build_scoring()
 model = load_directory(Path(sys.argv[1]), threads=1)
@@ -184,7 +184,7 @@ def quality(*, splits: int, iterations: int) -> Iterator[Row]:
     labelled, _ = learning.label(columns, "y", without=PRESETS["bank"].leaks)
     features, _ = schema.infer(labelled.columns)
     inputs, _ = schema.encode(labelled.columns, features)
-    frame, y = training.frame(inputs, features), labelled.y
+    frame, y = pipelines.frame(inputs, features), labelled.y
     found, truth, calibrated_p = [], [], []
     for seed in range(splits):
         known, test = train_test_split(np.arange(len(y)), test_size=0.2, random_state=seed, stratify=y)

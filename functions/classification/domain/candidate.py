@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from functions.classification.contracts import Calibration, Feature, Specification
-from functions.classification.domain import drift, export, metrics, schema, training
+from functions.classification.domain import drift, export, metrics, pipelines, schema, training
 from functions.classification.domain.scoring import Model, calibrated, make_segments
 from functions.classification.domain.splits import Labelled, Parts, divide
 from functions.classification.domain.training import Parameters
@@ -96,7 +96,7 @@ def train(
     parts = divide(good, features, seed=parameters.seed, in_order=in_order)
     _check_enough(good.y, parts)
     inputs, _ = schema.encode(good.columns, features)
-    table = training.frame(inputs, features)
+    table = pipelines.frame(inputs, features)
     ordered = parts.split.kind != "hash"
     seen = parts.train
     fitted = training.fit(
@@ -150,7 +150,7 @@ def _check_enough(y: Bools, parts: Parts) -> None:
 def _baselines(
     table: Any, y: Bools, features: tuple[Feature, ...], parts: Parts, base_rate: float
 ) -> dict[str, Floats]:
-    logistic = training.fit_logistic(table.iloc[parts.train], y[parts.train], features)
+    logistic = pipelines.fit_logistic(table.iloc[parts.train], y[parts.train], features)
     return {"dummy": np.full(len(y), base_rate), "logistic": logistic.predict_proba(table)[:, 1]}
 
 

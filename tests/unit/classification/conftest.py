@@ -14,7 +14,8 @@ from functions.classification.contracts import LEAF
 from functions.classification.domain.scoring import Model
 from functions.classification.domain.training import Parameters
 from functions.classification.learning import Package
-from functions.classification.service import Poison, ScoringService
+from functions.classification.messages import Poison
+from functions.classification.service import ScoringService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers
 from layers.storage.ledger import RunLedger

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from functions.classification import learning
 from functions.classification.contracts import Calibration, Feature
-from functions.classification.domain import candidate, export, metrics, schema, splits, training
+from functions.classification.domain import candidate, export, metrics, pipelines, schema, splits, training
 from functions.classification.domain.scoring import Model, calibrated, make_segments, segment_names
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.training import Parameters
@@ -134,7 +134,7 @@ def test_the_search_stops_for_its_time_budget_and_says_so():
     ticks = iter(range(10_000))
     rows = labelled(600)
     features, _ = schema.infer(rows.columns)
-    table = training.frame(schema.encode(rows.columns, features)[0], features)
+    table = pipelines.frame(schema.encode(rows.columns, features)[0], features)
     parameters = Parameters(iterations=9, trees=20, budget_seconds=8)
     fitted = training.fit(table, rows.y, features, parameters, ordered=False, clock=lambda: float(next(ticks)))
     assert fitted.cut

@@ -8,7 +8,7 @@ import pytest
 
 from functions.classification import handler, training_handler
 from functions.classification.adapters import LambdaTrainer, SqsDeadLetters
-from functions.classification.service import Poison
+from functions.classification.messages import Poison
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.training_service import TrainingService

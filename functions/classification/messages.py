@@ -1,0 +1,111 @@
+"""From queue records to scored messages: envelope, schema, one scoring call."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from functions.classification.contracts import Event, Result
+from functions.classification.domain.schema import Inputs, encode
+from functions.classification.domain.scoring import Model
+
+
+@dataclass(frozen=True)
+class Poison:
+    """A message that can never succeed."""
+
+    message_id: str
+    body: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message whose envelope is sound."""
+
+    message_id: str
+    body: str
+    event: Event
+    observed_at: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Messages with their inputs and results, in the same order."""
+
+    messages: list[Message]
+    inputs: Inputs
+    probabilities: np.ndarray
+    results: list[Result]
+    poison: list[Poison]
+
+
+def utc_text(moment: datetime) -> str:
+    """UTC with six digits of fraction: text that sorts as time does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def read_messages(records: Iterable[Mapping[str, Any]], *, latest: datetime) -> tuple[list[Message], list[Poison]]:
+    """Messages whose envelope is sound, and the others with their reason. `latest`: an event after it is refused."""
+    messages, poison = [], []
+    for record in records:
+        body = record["body"]
+        try:
+            event = Event.model_validate_json(body)
+        except ValidationError as exc:
+            poison.append(Poison(record["messageId"], body, _reason(exc)))
+            continue
+        if event.observed_at > latest:
+            poison.append(Poison(record["messageId"], body, "observed_at lies in the future"))
+            continue
+        try:
+            observed_at = utc_text(event.observed_at)
+        except OverflowError:  # the first day of the year 1, east of Greenwich
+            poison.append(Poison(record["messageId"], body, "observed_at is out of range"))
+            continue
+        messages.append(Message(record["messageId"], body, event, observed_at))
+    return messages, poison
+
+
+def score_messages(messages: Sequence[Message], model: Model, now: datetime, result_days: int) -> Scored:
+    """Check features against the model's schema and score those that pass, in one call."""
+    features = model.specification.features
+    missing = {
+        i: next(f.name for f in features if f.name not in m.event.features)
+        for i, m in enumerate(messages)
+        if not all(f.name in m.event.features for f in features)
+    }
+    bad = {i: f"{name} is missing" for i, name in missing.items()}
+    whole = [i for i in range(len(messages)) if i not in missing]
+    columns = {f.name: [messages[i].event.features[f.name] for i in whole] for f in features}
+    inputs, wrong = encode(columns, features, typed=True)
+    bad |= {whole[row]: reason for row, reason in wrong.items()}
+    sound = np.array([row for row in range(len(whole)) if row not in wrong], dtype=np.int64)
+    inputs = {name: values[sound] for name, values in inputs.items()}
+    kept = [messages[whole[row]] for row in sound]
+    p = model.score(inputs)
+    stamp, expires_at = utc_text(now), int(now.timestamp()) + result_days * 86_400
+    results = [
+        Result.model_construct(
+            user_id=m.event.user_id,
+            observed_at=m.observed_at,
+            event_id=m.event.event_id,
+            probability=probability,
+            segment=segment,
+            model_version=model.version,
+            classified_at=stamp,
+            expires_at=expires_at,
+        )
+        for m, probability, segment in zip(kept, p.tolist(), model.segments(p), strict=True)
+    ]
+    poison = [Poison(messages[i].message_id, messages[i].body, reason) for i, reason in sorted(bad.items())]
+    return Scored(kept, inputs, p, results, poison)
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
