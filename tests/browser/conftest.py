@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from infra.local import cloud as local
 from tests.browser.site import Site, filled
@@ -24,6 +24,7 @@ FLAGS = (
 )
 MOVE = "() => document.getAnimations().forEach((one) => one.finish())"
 
+PATIENCE = 20_000.0
 MEASURED: list[str] = []
 
 Open = Callable[..., Page]
@@ -60,6 +61,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.fail("these tests need Chromium: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE)
     running = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
     yield running
     running.close()
@@ -74,7 +76,7 @@ def visit(browser: Browser, site: Site) -> Iterator[Open]:
     def visit(fragment: str = "", **context: Any) -> Page:
         settings = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"} | context
         page = browser.new_context(**settings).new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)
         pages.append(page)

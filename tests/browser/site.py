@@ -15,7 +15,7 @@ from functions.forecasting.catalog import Catalog, Row
 from functions.forecasting.simulate import DAYS, FUTURE, sales
 from infra.local.cloud import Cloud
 
-STORES = 12
+STORES = 8
 CROWD = 5_000
 YOUNG = "kiosk-young"
 UNFITTED = "store-unfitted"

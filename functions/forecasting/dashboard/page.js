@@ -23,6 +23,7 @@ export class Page {
   #store;
   #like;
   #shown = null;
+  #loaded = "";
   #histories = new Map();
 
   /** @param {import("./api.js").Api} api */
@@ -70,7 +71,7 @@ export class Page {
       this.#like.set(view.like);
       byId("scale").value = Math.round(view.scale * 1e6) / 1e4;
     }
-    byId("unlisted").open = Boolean(view.like);
+    if (view.like) byId("unlisted").open = true;
     this.#load();
   }
 
@@ -118,6 +119,8 @@ export class Page {
     const patient = setTimeout(
       () => this.#busy("Still working: a store without a model is fitted on the spot, which takes a second or two."), PATIENCE,
     );
+    if ((series || like) !== this.#loaded) this.#histories.clear();
+    this.#loaded = series || like;
     try {
       if (!series && !like) {
         await this.#welcome(signal);

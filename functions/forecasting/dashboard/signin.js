@@ -15,7 +15,8 @@ export function askToSignIn(session, why) {
   byId("sign-in-why").textContent = why;
   byId("sign-in-wrong").textContent = "";
   renewal(false);
-  dialog.oncancel = (event) => event.preventDefault();
+  let done = false;
+  dialog.onclose = () => { if (!done) dialog.showModal(); };
   if (!dialog.open) dialog.showModal();
   byId(byId("username").value ? "password" : "username").focus();
 
@@ -32,6 +33,7 @@ export function askToSignIn(session, why) {
           return;
         }
         for (const id of ["password", "new-password", "repeated"]) byId(id).value = "";
+        done = true;
         dialog.close();
         resolve(byId("username").value.trim());
       });

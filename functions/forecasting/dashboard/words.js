@@ -33,12 +33,12 @@ export function amount(value) {
   return Math.abs(value) >= 100 || Number.isInteger(value) ? whole.format(value) : fine.format(value);
 }
 /** With its sign. */
-export const change = (value) => (value > 0 ? "+" : value < 0 ? "−" : "±") + amount(Math.abs(value));
+export const change = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + amount(Math.abs(value));
 
 const percentage = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
 /** A share as a percentage. */
 export const percent = (share) => percentage.format(share);
-export const signedPercent = (share) => (share > 0 ? "+" : share < 0 ? "−" : "±") + percent(Math.abs(share));
+export const signedPercent = (share) => (share > 0 ? "+" : share < 0 ? "−" : "") + percent(Math.abs(share));
 export const factor = (value) => new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 }).format(value);
 
 /** `1 day`, `42 days`. */
