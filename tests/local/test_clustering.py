@@ -1,0 +1,159 @@
+"""The day in SQL: Athena sees the published run before, during and after the next one, and joins flags to rides."""
+
+import io
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cli.backfill import _run
+from cli.stack import Stack
+from functions.clustering import simulate
+from functions.clustering.contracts import Paths
+from infra.warehouse import HIVE, PARQUET
+
+# The emulator takes minutes to hold ten thousand objects: TREFOIL_TEST_OBJECTS=10000 does it all.
+OBJECTS = int(os.environ.get("TREFOIL_TEST_OBJECTS", "700"))
+TRUTH = "FROM anomaly_runs r JOIN anomaly_days d ON r.dt = d.dt AND r.run_id = d.run_id"
+
+
+class Warehouse:
+    """Runs SQL in the stack's workgroup."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._athena, self._outputs = stack.client("athena"), stack.outputs
+
+    def __call__(self, sql: str) -> list[list[str]]:
+        started = self._athena.start_query_execution(
+            QueryString=sql,
+            WorkGroup=self._outputs["Workgroup"],
+            QueryExecutionContext={"Database": self._outputs["Database"]},
+        )["QueryExecutionId"]
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            status = self._athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]
+            if status["State"] in ("SUCCEEDED", "FAILED"):
+                break
+            time.sleep(0.1)
+        assert status["State"] == "SUCCEEDED", status
+        answer = self._athena.get_query_results(QueryExecutionId=started)["ResultSet"]["Rows"]
+        return [[cell.get("VarCharValue", "") for cell in row["Data"]] for row in answer[1:]]
+
+
+def put_rides(stack: Stack, day: date, name: str, rows: int, seed: int) -> None:
+    ids = pa.array([f"{name}-{i}" for i in range(rows)])
+    buffer = io.BytesIO()
+    pq.write_table(simulate.rides(rows, seed).set_column(0, "ride_id", ids), buffer)
+    stack.lake.put(f"rides/dt={day}/{name}.parquet", buffer.getvalue())
+
+
+def manifest(stack: Stack, day: date) -> dict[str, Any]:
+    body = stack.lake.get(Paths(day).manifest)
+    assert body.count(b"\n") == 1
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+@pytest.fixture
+def rides_table(stack: Stack) -> None:
+    """What a warehouse has of its own: the rides as a table."""
+    stack.client("glue").create_table(
+        DatabaseName=stack.outputs["Database"],
+        TableInput={
+            "Name": "rides",
+            "TableType": "EXTERNAL_TABLE",
+            "PartitionKeys": [{"Name": "dt", "Type": "string"}],
+            "StorageDescriptor": {
+                "Columns": [{"Name": n, "Type": t} for n, t in (("ride_id", "string"), ("ride_dist", "double"))],
+                "Location": f"s3://{stack.outputs['LakeBucket']}/rides/",
+                "InputFormat": PARQUET["input_format"],
+                "OutputFormat": PARQUET["output_format"],
+                "SerdeInfo": {"SerializationLibrary": f"{HIVE}parquet.serde.ParquetHiveSerDe"},
+            },
+        },
+    )
+
+
+def test_sql_sees_one_whole_run_before_during_and_after_a_rerun(stack: Stack, rides_table: None) -> None:
+    day, query = date(2026, 3, 14), Warehouse(stack)
+    counts = (
+        "SELECT count(*), sum(CASE WHEN r.is_anomaly THEN 1 ELSE 0 END), max(d.rides), max(d.anomalies), max(d.run_id)"
+        f" {TRUTH} WHERE r.dt = '{day}'"
+    )
+
+    def holds(run_id: str, rides: int) -> None:
+        found = query(counts)[0]
+        published = manifest(stack, day)
+        assert published["run_id"] == run_id
+        assert found == [str(rides), str(published["anomalies"]), str(rides), str(published["anomalies"]), run_id]
+
+    put_rides(stack, day - timedelta(days=1), "a", 2_000, 1)
+    put_rides(stack, day, "a", 1_500, 2)
+    assert _run(stack, day)["status"] == "published"
+    first = manifest(stack, day)["run_id"]
+    holds(first, 1_500)
+    assert _run(stack, day)["status"] == "skipped"
+
+    put_rides(stack, day, "late", 1_000, 3)
+    answer = stack.invoke("FunctionClusteringFit", {"dt": str(day)})
+    assert answer["status"] == "planned"
+    holds(first, 1_500)
+    for item in json.loads(stack.lake.get(answer["plan_key"])):
+        stack.invoke("FunctionClusteringLabel", item)
+    holds(first, 1_500)
+    assert stack.invoke("FunctionClusteringPublish", answer)["status"] == "published"
+    holds(answer["run_id"], 2_500)
+
+    joined = query(
+        f"SELECT count(*), sum(CASE WHEN q.ride_dist > 0 THEN 1 ELSE 0 END) {TRUTH} "
+        f"JOIN rides q ON q.dt = r.dt AND q.ride_id = r.ride_id WHERE r.dt = '{day}' AND r.is_anomaly"
+    )[0]
+    assert joined == [str(manifest(stack, day)["anomalies"])] * 2
+
+
+def test_a_failing_item_ends_the_execution_in_failure_and_keeps_the_truth(stack: Stack) -> None:
+    day = date(2026, 5, 2)
+    put_rides(stack, day, "a", 1_200, 2)
+    assert _run(stack, day)["status"] == "published"
+    truth = manifest(stack, day)
+    put_rides(stack, day, "late", 1_000, 3)
+    # The model's bytes are not what the manifest promises, so no item can be worked on.
+    answer = stack.invoke("FunctionClusteringFit", {"dt": str(day)})
+    item = json.loads(stack.lake.get(answer["plan_key"]))[0] | {"model_version": "0" * 16}
+    with pytest.raises(Exception, match="Label"):
+        stack.invoke("FunctionClusteringLabel", item)
+    ended = stack.invoke("FunctionClusteringPublish", answer | {"error": {"Error": "States.TaskFailed"}})
+    assert ended["status"] == "failed"
+    assert manifest(stack, day) == truth
+    row = stack.ledger.get("clustering", str(day))
+    assert row is not None
+    assert row.outcome == "failed"
+    assert _run(stack, day)["status"] == "published"
+    assert manifest(stack, day)["rides"] == 2_200
+
+
+def test_an_empty_day_is_recorded(stack: Stack) -> None:
+    day = date(2026, 1, 1)
+    assert _run(stack, day) == {"dt": str(day), "status": "empty", "outcome": "empty", "files": 0}
+
+
+def test_many_objects_are_planned_as_few_items(stack: Stack) -> None:
+    day = date(2026, 4, 1)
+    put_rides(stack, day - timedelta(days=1), "a", 2_000, 1)
+    with ThreadPoolExecutor(8) as pool:
+        for i in range(OBJECTS):
+            pool.submit(stack.lake.put, f"rides/dt={day}/{i:05}.csv", b"ride_id,ride_dist,ride_time\nr,3,0.1\n")
+    started = time.monotonic()
+    answer = stack.invoke("FunctionClusteringFit", {"dt": str(day)})
+    if OBJECTS == 10_000:
+        print(f"10,000 objects planned in {time.monotonic() - started:.1f} s")
+        assert time.monotonic() - started < 60
+    items = json.loads(stack.lake.get(answer["plan_key"]))
+    assert sum(len(item["sources"]) for item in items) == OBJECTS
+    assert len(items) == -(-OBJECTS // 500)
