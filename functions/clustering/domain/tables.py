@@ -18,7 +18,7 @@ from functions.clustering.domain.sample import Reservoir
 from functions.clustering.domain.scaling import Floats
 from functions.clustering.domain.validity import REPEATED, Repeats, rejections
 
-PLOTTED = 500
+ORDINARY_PLOTTED, ANOMALOUS_PLOTTED = 1_500, 500
 
 
 class Labeller:
@@ -29,7 +29,7 @@ class Labeller:
         self.rides = self.anomalies = self.rejected = 0
         self._clusters: Counter[int] = Counter()
         self._integer_ids = True
-        self._ordinary, self._anomalous = Reservoir(PLOTTED, seed=0), Reservoir(PLOTTED, seed=1)
+        self._ordinary, self._anomalous = Reservoir(ORDINARY_PLOTTED, seed=0), Reservoir(ANOMALOUS_PLOTTED, seed=1)
 
     def label(self, source: RideFile, *, unique: bool = False) -> Iterator[tuple[pa.Table, pa.Table]]:
         """(labelled, rejected) rows of each chunk, in order; `unique` when no ride id comes twice in the whole file.
@@ -48,7 +48,7 @@ class Labeller:
             yield self._labelled(rides, accepted), rejected
 
     def report(self, part: int, *, seconds: float = 0.0, gb_seconds: float = 0.0) -> PartReport:
-        """What was counted, with an even sample of at most 500 ordinary and 500 anomalous rides."""
+        """What was counted, with an even sample of at most 1,500 ordinary and 500 anomalous rides."""
         return PartReport(
             part=part,
             rides=self.rides,
