@@ -6,6 +6,8 @@ import { amount, factor, longDay, shortDay, shortMonth, weekdayOf, year } from "
 
 const NARROW = 560;
 const LEAST = 3;
+/** Where `described` puts the edges of the band; series 0 is the days. */
+const BAND = [2, 3];
 
 export class Chart {
   #host;
@@ -98,7 +100,7 @@ export class Chart {
         ready: [(plot) => plot.over.addEventListener("dblclick", () => this.zoom("all"))],
       },
     };
-    const data = [this.#rows.days, ...this.#series.map((one) => one.drawn ?? one.values)];
+    const data = [this.#rows.days, ...this.#series.map((one) => bridged(this.#rows, one))];
     this.#plot = new uPlot(options, data, this.#host);
     this.#plot.setScale("x", { min: window[0], max: window[1] });
     this.#tell(this.#rows.start);
@@ -228,14 +230,21 @@ function described(rows, look) {
   return all;
 }
 
-/** The what-if line where it leaves the forecast, with the day before and after; else it would hide the forecast. */
-function differing({ whatIf, yhat }) {
-  const differs = (i) => i in whatIf && whatIf[i] !== yhat[i];
-  return whatIf.map((value, i) => (differs(i - 1) || differs(i) || differs(i + 1) ? value : null));
+/** A line without the zeros of weekdays that are closed as a rule: undefined, which joins the days beside it. */
+function bridged({ days, shut }, { values, drawn }) {
+  return drawn ?? values.map((value, i) => (value === 0 && shut.includes(weekdayOf(days[i])) ? undefined : value));
 }
 
-/** Where `described` puts the edges of the band; series 0 is the days. */
-const BAND = [2, 3];
+/** The what-if line where it leaves the forecast, with the open day before and after; else it would hide the forecast. */
+function differing({ whatIf, yhat, days, shut }) {
+  const differs = (i) => i in whatIf && whatIf[i] !== yhat[i];
+  const drawn = whatIf.map((value, i) => (value === 0 && !differs(i) && shut.includes(weekdayOf(days[i])) ? undefined : null));
+  const open = days.map((_, i) => i).filter((i) => drawn[i] === null);
+  open.forEach((i, n) => {
+    if (differs(open[n - 1]) || differs(i) || differs(open[n + 1])) drawn[i] = whatIf[i];
+  });
+  return drawn;
+}
 
 function colours(element) {
   const style = getComputedStyle(element);

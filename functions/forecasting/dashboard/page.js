@@ -10,7 +10,7 @@ import { similarStores } from "./similar.js";
 import { download, table } from "./table.js";
 import { trust, verdict } from "./trust.js";
 import { LEVELS, blank, format, parse } from "./view.js";
-import { amount, change, count, dayOf, longDay, percent, shortDay, signedPercent } from "./words.js";
+import { amount, change, count, dayOf, longDay, percent, shortDay, signedPercent, weekdayName } from "./words.js";
 
 const PATIENCE = 600;
 
@@ -211,6 +211,8 @@ export class Page {
     const { good, text } = verdict(shown.forecast);
     byId("badge").textContent = like ? `${like}: ${text.charAt(0).toLowerCase()}${text.slice(1)}` : text;
     byId("badge").className = `badge ${good === null ? "" : good ? "good" : "fair"}`;
+    const { shut } = shown.rows;
+    byId("shut").textContent = shut.length ? `Closed as a rule and left out of the lines: ${shut.map(weekdayName).join(", ")}.` : "";
     this.#figures();
     this.#show();
     this.#chart.draw(shown.rows, window, holdout);
@@ -219,8 +221,8 @@ export class Page {
   #figures() {
     const { total, length, before, week, peak } = figures(this.#shown.rows);
     const rows = [
-      [`Next ${count(length, "day")}`, amount(total), before ? `${signedPercent(total / before - 1)} on the ${length} before` : ""],
-      ["Busiest week", amount(week.total), `${shortDay(week.from)} – ${shortDay(week.to)}`],
+      [`Next ${count(length, "day")}`, amount(total), before ? `${signedPercent(total / before - 1)} on the ${count(length, "day")} before` : ""],
+      ...(length > 7 ? [["Busiest week", amount(week.total), `${shortDay(week.from)} – ${shortDay(week.to)}`]] : []),
       ["Busiest day", amount(peak.value), `${longDay(peak.day)}; up to ${amount(peak.upper)}`],
     ];
     byId("figures").replaceChildren(...rows.map(([name, value, note]) => make(
@@ -336,8 +338,9 @@ export class Page {
   }
 }
 
-/** The sentence of an error that has one; anything else is a fault of this page and is thrown on. */
+/** The sentence of an error that has one; anything else is a fault of this page, which the console is told. */
 function readable(error) {
   if (error instanceof Problem || error.kind === "offline") return error.message;
-  throw error;
+  reportError(error);
+  return "Something went wrong in this page. Load it again.";
 }

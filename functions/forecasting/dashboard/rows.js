@@ -1,13 +1,13 @@
 /** The numbers of the chart, one row a day: what is drawn, listed and downloaded is this and nothing else. */
 
-import { dayOf } from "./words.js";
+import { dayOf, weekdayOf } from "./words.js";
 
 /**
  * @typedef {{
  *   name: string, first: number, days: number[], sales: (number|null)[], estimated: boolean,
  *   yhat: (number|null)[], lower: (number|null)[], upper: (number|null)[], whatIf: (number|null)[]|null,
- *   overlays: {id: string, factor: number, values: (number|null)[]}[], start: number, end: number,
- * }} Rows `start` is the first forecast day, `end` the last
+ *   overlays: {id: string, factor: number, values: (number|null)[]}[], start: number, end: number, shut: number[],
+ * }} Rows `start` is the first forecast day, `end` the last; `shut` are the weekdays that sell nothing as a rule
  */
 
 /**
@@ -31,7 +31,7 @@ export function assemble({ name, history, scale, forecast, whatIf, overlays }) {
   };
   const sales = spread(history, (p) => (p.y === null ? null : p.y * (scale ?? 1)));
   return {
-    name, first, days, sales, start, end,
+    name, first, days, sales, start, end, shut: shut(days, sales),
     estimated: scale !== null,
     yhat: spread(forecast.points, (p) => p.yhat),
     lower: spread(forecast.points, (p) => p.lower),
@@ -55,6 +55,16 @@ function common(own, other) {
   };
   const ratio = level(own) / level(other);
   return ratio > 0 && Number.isFinite(ratio) ? ratio : 1;
+}
+
+/** Weekdays that sold nothing on most of their last eight days; none when that holds for the whole week. */
+function shut(days, sales) {
+  const known = days.map((day, i) => [weekdayOf(day), sales[i]]).filter(([, value]) => value !== null);
+  const idle = [0, 1, 2, 3, 4, 5, 6].filter((weekday) => {
+    const lately = known.filter(([one]) => one === weekday).slice(-8);
+    return lately.length > 0 && lately.filter(([, value]) => value === 0).length > lately.length / 2;
+  });
+  return idle.length < 7 ? idle : [];
 }
 
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);

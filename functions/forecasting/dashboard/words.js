@@ -20,6 +20,9 @@ export const monthName = dates({ month: "long", year: "numeric" });
 export const shortMonth = dates({ month: "short" });
 export const year = dates({ year: "numeric" });
 export const weekdayLetter = dates({ weekday: "narrow" });
+const weekdayLong = dates({ weekday: "long" });
+/** @param {number} weekday 0 for Monday */
+export const weekdayName = (weekday) => weekdayLong(weekday + 4);
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 /** @param {string} instant RFC 3339 */
