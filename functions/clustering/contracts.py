@@ -61,9 +61,10 @@ class FitAnswer(Frozen):
 
 
 class Source(Frozen):
-    """An object to label, or `row_groups` [first, last) of it with `rows` rows before the first."""
+    """An object of `size` bytes to label, or `row_groups` [first, last) of it, with `first_row` rows before them."""
 
     key: str
+    size: int
     row_groups: tuple[int, int] | None = None
     first_row: int = 0
 

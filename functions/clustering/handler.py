@@ -4,8 +4,9 @@ from functools import cache
 from typing import Any
 
 from functions.clustering.contracts import DayRequest, FitAnswer, PlanItem
+from functions.clustering.label_service import LabelService
 from functions.clustering.publish_service import PublishService
-from functions.clustering.service import FitService, LabelService
+from functions.clustering.service import FitService
 from functions.clustering.settings import ClusteringSettings
 from layers.runtime.observability import logger, metrics
 from layers.storage.aws import client

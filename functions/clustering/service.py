@@ -1,4 +1,4 @@
-"""Use cases of the day before `publish`: learn and plan (`fit`), then work on one item of the plan (`label`)."""
+"""The start of a run: learn a model from the window before the day, and plan the day."""
 
 import hashlib
 import io
@@ -6,21 +6,17 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.metadata import version
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from functions.clustering.contracts import (
-    LABEL_SCHEMA,
     DayRequest,
     FitAnswer,
     FitReport,
-    PartReport,
     Paths,
     PlanItem,
     Source,
@@ -30,7 +26,7 @@ from functions.clustering.domain.parameters import Parameters
 from functions.clustering.domain.planning import plan
 from functions.clustering.domain.reading import RideFile
 from functions.clustering.domain.sample import Reservoir
-from functions.clustering.domain.tables import Labeller, rejected_rows, usable
+from functions.clustering.domain.tables import usable
 from functions.clustering.settings import ClusteringSettings
 from layers.runtime.errors import InputError
 from layers.runtime.observability import logger, metrics
@@ -39,6 +35,7 @@ from layers.storage.objects import ObjectInfo
 from layers.storage.registry import ModelRegistry, content_version
 
 LEAF = "clustering"
+DAY = timedelta(days=1)
 WINDOW_ENOUGH = 1_000
 WHOLE_BYTES = 16 << 20
 LIBRARIES = ("numpy", "scipy", "pyarrow", "scikit-learn")
@@ -132,13 +129,13 @@ class FitService:
         sample = self._drawn(self._within_budget(window, day), day)
         if sample.seen >= WINDOW_ENOUGH:
             return sample, "window"
-        return self._drawn(objects, day), "day"
+        return self._drawn(self._within_budget(objects, day), day), "day"
 
     def _drawn(self, objects: list[ObjectInfo], day: date) -> Reservoir:
         sample = Reservoir(self.settings.sample_rides, seed=day.toordinal())
         for info in objects:
             try:
-                with opened(self.lake, Source(key=info.key), info.size) as file:
+                with opened(self.lake, Source(key=info.key, size=info.size)) as file:
                     for dist, hours in usable(file):
                         sample.add(dist, hours)
             except InputError as exc:  # `label` says so of its own day; here it only misses in the sample
@@ -149,7 +146,7 @@ class FitService:
         """Objects in random order as far as the budget goes, so that every object is as likely to be read."""
         left = self.settings.window_max_mb << 20
         chosen: list[ObjectInfo] = []
-        for i in np.random.default_rng(day.toordinal()).permutation(len(window)):
+        for i in np.random.default_rng(day.toordinal()).permutation(len(window))[: self.settings.window_objects]:
             if chosen and window[i].size > left:
                 break
             chosen.append(window[i])
@@ -182,59 +179,6 @@ class FitService:
         return FitAnswer(status=status, dt=day, run_id=run.run_id, plan_bucket=self.lake.bucket, plan_key=key)
 
 
-DAY = timedelta(days=1)
-
-
-@dataclass
-class LabelService:
-    """Labels the rides of one item. The same item twice writes the same objects."""
-
-    lake: Lake
-    registry: ModelRegistry
-    settings: ClusteringSettings
-    _models: dict[str, models.Model] = field(default_factory=dict)
-
-    def label(self, item: PlanItem) -> PartReport:
-        """Write the labelled rows, the rejected ones when there are any, then what was counted."""
-        started = time.perf_counter()
-        labeller = Labeller(self._model(item.model_version), item.model_version, item.run_id)
-        rows, rejected = io.BytesIO(), list[pa.Table]()
-        with pq.ParquetWriter(rows, LABEL_SCHEMA) as writer:
-            for source in item.sources:
-                self._label(labeller, source, writer, rejected)
-        paths = Paths(item.dt, item.run_id)
-        if labeller.rides:
-            self.lake.put(paths.labelled(item.part), rows.getvalue())
-        bad = pa.concat_tables(rejected) if rejected else None
-        if bad is not None and bad.num_rows:
-            buffer = io.BytesIO()
-            pq.write_table(bad, buffer)
-            self.lake.put(paths.rejected(item.part), buffer.getvalue())
-        seconds = time.perf_counter() - started
-        gb_seconds = seconds * self.settings.memory_mb / 1024
-        report = labeller.report(item.part, seconds=seconds, gb_seconds=gb_seconds)
-        self.lake.put(paths.counted(item.part), report.model_dump_json().encode())
-        return report
-
-    def _label(self, labeller: Labeller, source: Source, writer: Any, rejected: list[pa.Table]) -> None:
-        try:
-            with opened(self.lake, source) as file:
-                for rows, bad in labeller.label(file):
-                    writer.write_table(rows)
-                    rejected.append(bad)
-        except InputError as exc:  # one unreadable object is a rejected row, and the others go on
-            labeller.rejected += 1
-            rejected.append(rejected_rows(source.key, [None], [str(exc).removeprefix(f"{source.key}: ")]))
-
-    def _model(self, name: str) -> models.Model:
-        if name not in self._models:
-            manifest = self.registry.manifest(LEAF, name)
-            self._models = {
-                name: models.Model.load({file: self.registry.read(manifest, file) for file in manifest.files})
-            }
-        return self._models[name]
-
-
 def ride_objects(lake: Lake, day: date) -> list[ObjectInfo]:
     """The day's objects; markers, folders and hidden files are none."""
     return [
@@ -245,8 +189,8 @@ def ride_objects(lake: Lake, day: date) -> list[ObjectInfo]:
 
 
 @contextmanager
-def opened(lake: Lake, source: Source, size: int | None = None) -> Iterator[RideFile]:
-    """A source as a file: small ones in one request, else by the ranges that are read."""
-    whole = size is not None and size <= WHOLE_BYTES
+def opened(lake: Lake, source: Source) -> Iterator[RideFile]:
+    """A source as a file: a small object in one request, else by the ranges that are read."""
+    whole = source.row_groups is None and source.size <= WHOLE_BYTES
     with io.BytesIO(lake.get(source.key)) if whole else lake.open(source.key) as stream:
         yield RideFile(stream, source.key, None, source.row_groups, source.first_row)

@@ -16,6 +16,7 @@ class ClusteringSettings(Settings):
     window_max_mb: int = Field(
         512, ge=1, description="most that is read of the window, MB; beyond it, objects drawn evenly"
     )
+    window_objects: int = Field(2_000, ge=1, description="most objects of the window that are read")
     max_speed_kmh: float = Field(160.0, gt=0, description="a faster ride is an anomaly of its own kind, km/h")
     item_mb: int = Field(64, ge=1, description="size of one item of work for a label call, MB of objects")
     item_rides: int = Field(2_000_000, ge=1_000, description="size of one item of work for a label call, rides")

@@ -24,29 +24,32 @@ def plan(
     size = item_bytes
     for key, length in objects:
         if length > footer_bytes and key.endswith(".parquet"):
-            items.extend([source] for source in _split(key, row_groups, item_bytes, item_rides))
+            items.extend(
+                [source] for source in _split(Source(key=key, size=length), row_groups, item_bytes, item_rides)
+            )
             size = item_bytes
         elif items and size + length <= item_bytes and len(items[-1]) < item_objects:
-            items[-1].append(Source(key=key))
+            items[-1].append(Source(key=key, size=length))
             size += length
         else:
-            items.append([Source(key=key)])
+            items.append([Source(key=key, size=length)])
             size = length
     return items
 
 
 def _split(
-    key: str, row_groups: Callable[[str], list[tuple[int, int]]], item_bytes: int, item_rides: int
+    whole: Source, row_groups: Callable[[str], list[tuple[int, int]]], item_bytes: int, item_rides: int
 ) -> list[Source]:
     try:
-        groups = row_groups(key)
+        groups = row_groups(whole.key)
     except InputError:
-        return [Source(key=key)]
+        return [whole]
     found: list[Source] = []
     first = row = rides = size = 0
     for i, (rows, length) in enumerate(groups):
         if i > first and (rides + rows > item_rides or size + length > item_bytes):
-            found.append(Source(key=key, row_groups=(first, i), first_row=row))
+            found.append(whole.model_copy(update={"row_groups": (first, i), "first_row": row}))
             first, row, rides, size = i, row + rides, 0, 0
         rides, size = rides + rows, size + length
-    return [*found, Source(key=key, row_groups=(first, len(groups)), first_row=row)] if found else [Source(key=key)]
+    last = whole.model_copy(update={"row_groups": (first, len(groups)), "first_row": row})
+    return [*found, last] if found else [whole]

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 
 from functions.clustering import simulate
 from functions.clustering.contracts import DayManifest, DayRequest, FitAnswer, Paths, PlanItem
+from functions.clustering.label_service import LabelService
 from functions.clustering.publish_service import PublishService
-from functions.clustering.service import FitService, LabelService
+from functions.clustering.service import FitService
 from functions.clustering.settings import ClusteringSettings
 from layers.storage.ledger import RunLedger
 from layers.storage.registry import ModelRegistry
