@@ -25,7 +25,7 @@ class ClassificationSettings(Settings):
     leak_columns: str = Field("duration", description="columns refused because they are known only afterwards: A,B,..")
     time_column: str = Field("observed_at", description="column of customers/ with a row's time, where there is one")
     iterations: int = Field(12, ge=1, le=500, description="candidates of the randomised search")
-    trees: int = Field(150, ge=10, le=400, description="trees of the forest")
+    trees: int = Field(120, ge=10, le=400, description="trees of the forest")
     seed: int = Field(0, ge=0, description="seed of everything random in training")
     budget_seconds: float = Field(600.0, gt=0, description="time budget of training, s")
     value: float = Field(0.0, ge=0, description="what acting on a positive brings; with cost, sets the threshold")

@@ -29,9 +29,10 @@ Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 SEARCH_TREES = 60
-DEFAULT: dict[str, Any] = {"leaf": 5, "features": "sqrt", "resample": "none", "recent": 1.0}
+DEFAULT: dict[str, Any] = {"leaf": 5, "leaves": 256, "features": "sqrt", "resample": "none", "recent": 1.0}
 SPACE: dict[str, list[Any]] = {
     "leaf": [2, 3, 5, 8, 12, 20],
+    "leaves": [64, 256, 512],
     "features": ["sqrt", 0.15, 0.3, 0.5],
     "resample": ["none", "balanced", "smote"],
 }
@@ -45,7 +46,7 @@ class Parameters(BaseModel):
     iterations: int = Field(16, ge=1, le=500, description="candidates of the randomised search")
     seed: int = Field(0, ge=0)
     folds: int = Field(3, ge=2)
-    trees: int = Field(150, ge=10, le=400)
+    trees: int = Field(120, ge=10, le=400)
     leaves: int = Field(512, ge=8, le=2048, description="most leaves per tree")
     search_rows: int = Field(12_000, description="most rows that the search looks at")
     budget_seconds: float = Field(600, gt=0, description="the search stops so that the whole training fits in this")
@@ -160,7 +161,7 @@ def _fit_one(
         trees,
         min_samples_leaf=candidate["leaf"],
         max_features=candidate["features"],
-        max_leaf_nodes=parameters.leaves,
+        max_leaf_nodes=min(candidate["leaves"], parameters.leaves),
         class_weight="balanced_subsample" if candidate["resample"] == "balanced" else None,
         random_state=parameters.seed,
     )
