@@ -22,9 +22,10 @@ from functions.clustering.domain.parameters import BOOK, Parameters
 from functions.clustering.domain.reading import RideFile
 from functions.clustering.domain.tables import usable
 from tests.benchmarks.runner import Row, measured, row
+from tests.conftest import ROOT
 
 SAMPLE = 20_000
-REAL = Path(os.environ.get("TREFOIL_REAL_DATA", "../shared/data")) / "rides"
+REAL = Path(os.environ.get("TREFOIL_REAL_DATA", ROOT.parent / "shared" / "data")) / "rides"
 HISTORY, DAY = REAL / "green_tripdata_2020-06.parquet", REAL / "green_tripdata_2020-07.parquet"
 INJECTED, FLAGGED = 0.01, 0.02
 

@@ -1,0 +1,67 @@
+"""What a command writes is there whole or not at all."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from cli.output import replaced_directory, write_table
+from layers.runtime.errors import InputError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_directory_is_replaced_whole(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    for name in ("first", "second"):
+        with replaced_directory(out) as fresh:
+            (fresh / name).write_text(name)
+        assert names(out) == [name]
+    assert names(tmp_path / "deep") == ["out"]
+    assert out.stat().st_mode & 0o055 == 0o055
+
+
+@pytest.mark.parametrize("error", [InputError("x"), KeyboardInterrupt()])
+def test_a_failure_leaves_what_was_there(tmp_path: Path, error: BaseException) -> None:
+    out = tmp_path / "out"
+    with replaced_directory(out) as fresh:
+        (fresh / "kept").touch()
+
+    def fail() -> None:
+        with replaced_directory(out) as fresh:
+            (fresh / "half").touch()
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    assert names(out) == ["kept"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_it_does_not_delete_files_workplaces_or_its_own_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data" / "rides.csv"
+    data.parent.mkdir()
+    data.touch()
+    with pytest.raises(InputError, match="is a file"), replaced_directory(data):
+        pass
+    with pytest.raises(InputError, match=r"would delete rides.csv"), replaced_directory(data.parent, inputs=[data]):
+        pass
+    monkeypatch.chdir(data.parent)
+    for here in (Path(), Path("..")):
+        with pytest.raises(InputError, match="would delete data"), replaced_directory(here):
+            pass
+    assert data.exists()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".csv.gz"])
+def test_a_table_is_written_as_its_name_says(tmp_path: Path, suffix: str) -> None:
+    table, path = pa.table({"a": [1, 2], "b": ["x", None]}), tmp_path / f"t{suffix}"
+    write_table(table, path)
+    back = pq.read_table(path) if suffix == ".parquet" else pyarrow.csv.read_csv(path)
+    assert back["a"].to_pylist() == [1, 2]
+    with pytest.raises(InputError, match="must end in"):
+        write_table(table, tmp_path / "t.xlsx")

@@ -1,0 +1,30 @@
+"""Real trip records: stray dates, rides of 24 hours, zero and absurd distances."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.clustering import real_quality, real_rides
+
+
+@pytest.fixture
+def months(real_data: Path) -> tuple[Path, Path]:
+    found = (
+        real_data / "rides" / "green_tripdata_2020-06.parquet",
+        real_data / "rides" / "green_tripdata_2020-07.parquet",
+    )
+    if not all(path.exists() for path in found):
+        pytest.skip("the two months of green taxi rides are not in the real data")
+    return found
+
+
+def test_injected_anomalies_rank_high_in_a_month_the_model_has_not_seen(months: tuple[Path, Path]) -> None:
+    june, july = map(real_rides, months)
+    assert len(june[0]) == 60_171
+    for history, day in ((june, july), (july, june)):
+        found = real_quality(history, day, seed=3)
+        assert found["ours"] >= 0.6
+        assert found["ours"] >= 1.8 * found["forest"]
+        assert found["ours"] >= 10 * found["book"]
+        assert np.isfinite(list(found.values())).all()
