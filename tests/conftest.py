@@ -13,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
+# No test may reach a real account, nor look for credentials on the network.
+os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
+os.environ.pop("AWS_PROFILE", None)
+
 # No test depends on how fast a machine is.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
