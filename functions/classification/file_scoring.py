@@ -4,13 +4,14 @@ import csv
 import gzip
 import io
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from functions.classification.bundle import require
 from functions.classification.domain.schema import encode
-from functions.classification.domain.scoring import Model
+from functions.classification.domain.scoring import Floats, Model
 from functions.classification.records import Chunk, Reader, open_table
 from layers.runtime.errors import InputError
 
@@ -55,8 +56,8 @@ def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
                 _ParquetSink(part) if out.suffix == ".parquet" else _CsvSink(part, reader, out.suffix == ".gz")
             )
             try:
-                for chunk in reader.chunks:
-                    sink.write(chunk, *_score(model, chunk, counted))
+                for chunk, bad, p in _scored(model, reader.chunks):
+                    sink.write(chunk, *_answers(model, p, chunk, bad, counted))
                     yield counted
             finally:
                 sink.close()
@@ -67,10 +68,24 @@ def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
             part.unlink(missing_ok=True)
 
 
-def _score(model: Model, chunk: Chunk, counted: Counted) -> tuple[list[float | None], list[str | None]]:
-    inputs, bad = encode(chunk.columns, model.specification.features)
-    bad |= dict.fromkeys(chunk.ragged, "the number of fields differs from the header")
-    p = model.score(inputs)
+def _scored(model: Model, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, dict[int, str], Floats]]:
+    """Chunks with their bad rows and probabilities; a chunk is scored while the next one is read."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: tuple[Chunk, dict[int, str], Future[Floats]] | None = None
+        for chunk in chunks:
+            inputs, bad = encode(chunk.columns, model.specification.features)
+            bad |= dict.fromkeys(chunk.ragged, "the number of fields differs from the header")
+            scoring = pool.submit(model.score, inputs)
+            if waiting:
+                yield waiting[0], waiting[1], waiting[2].result()
+            waiting = chunk, bad, scoring
+        if waiting:
+            yield waiting[0], waiting[1], waiting[2].result()
+
+
+def _answers(
+    model: Model, p: Floats, chunk: Chunk, bad: dict[int, str], counted: Counted
+) -> tuple[list[float | None], list[str | None]]:
     probabilities: list[float | None] = p.tolist()
     segments: list[str | None] = list(model.segments(p))
     for row in bad:
