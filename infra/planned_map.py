@@ -56,6 +56,8 @@ class PlannedMap(Construct):
         published.add_catch(recorded, result_path="$.error")
         worked.next(published)
 
+        # A retried plan is told from a second trigger by the name of its execution.
+        named = sfn.Pass(self, "Name", input_path="$$.Execution.Name", result_path="$.execution")
         choice = sfn.Choice(self, "Planned?")
         choice.when(sfn.Condition.string_equals("$.status", "planned"), worked)
         choice.otherwise(sfn.Succeed(self, "Nothing to do"))
@@ -64,7 +66,7 @@ class PlannedMap(Construct):
         self.machine = sfn.StateMachine(
             self,
             "Machine",
-            definition_body=sfn.DefinitionBody.from_chainable(_call(self, "Plan", plan).next(choice)),
+            definition_body=sfn.DefinitionBody.from_chainable(named.next(_call(self, "Plan", plan)).next(choice)),
             timeout=Duration.hours(6),
             logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL),
             tracing_enabled=True,
