@@ -2,9 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
-RUN := $(UV) run --frozen
+RUN := $(UV) run --frozen --no-sync
 VENDOR := functions/forecasting/dashboard/vendor
-export UV_COMPILE_BYTECODE := 1
 
 .PHONY: help setup demo test check containers browser bench clean
 
@@ -42,7 +41,7 @@ $(CURDIR)/.uv/bin/uv:
 	.uv/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9'
 
 .venv/.done: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen
+	UV_COMPILE_BYTECODE=1 $(UV) sync --frozen
 	@touch $@
 
 node_modules/.done: package.json package-lock.json .venv/.done
