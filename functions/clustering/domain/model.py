@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
 
 from functions.clustering.domain.density import cluster_numbers, core_points
 from functions.clustering.domain.parameters import Parameters
 from functions.clustering.domain.scaling import Floats, Standard, UsualSpeed
 from layers.runtime.errors import CorruptError, InputError
 
-SILHOUETTE_RIDES = 2_000
+SILHOUETTE_RIDES = 1_000
 FARTHEST = 1e150
 
 
@@ -101,10 +102,10 @@ def fit(dist: Floats, time: Floats, parameters: Parameters, *, seed: int = 0) ->
     rng = np.random.default_rng(seed)
     book = parameters.method == "book"
     scale = Standard.fit(dist, time) if book else UsualSpeed.fit(dist, time, parameters)
-    points = scale.transform(dist, time)
-    if len(points) > parameters.density_rides:
-        points = points[np.sort(rng.choice(len(points), parameters.density_rides, replace=False))]
-    cores, eps, min_samples = core_points(points, parameters)
+    some: Any = slice(None)
+    if len(dist) > parameters.density_rides:
+        some = np.sort(rng.choice(len(dist), parameters.density_rides, replace=False))
+    cores, eps, min_samples = core_points(scale.transform(dist[some], time[some]), parameters)
     clusters = cluster_numbers(cores, eps)
     return Model(
         parameters=parameters,
@@ -125,12 +126,18 @@ def _quantiles(values: Floats) -> Floats:
 
 
 def _silhouette(cores: Floats, clusters: NDArray[np.int32], rng: np.random.Generator) -> float | None:
-    """Mean silhouette of at most 2,000 core points; None for fewer than two clusters among them."""
+    """Mean silhouette of at most 1,000 core points; None for fewer than two clusters among them."""
     if len(cores) > SILHOUETTE_RIDES:
         chosen = rng.choice(len(cores), SILHOUETTE_RIDES, replace=False)
         cores, clusters = cores[chosen], clusters[chosen]
-    if not 2 <= len(np.unique(clusters)) < len(cores):
+    found, own, size = np.unique(clusters, return_inverse=True, return_counts=True)
+    if len(found) < 2:
         return None
-    from sklearn.metrics import silhouette_score
-
-    return float(silhouette_score(cores, clusters))
+    totals = cdist(cores, cores) @ np.eye(len(found))[own]
+    each = np.arange(len(cores))
+    within = totals[each, own] / np.maximum(size[own] - 1, 1)
+    means = totals / size
+    means[each, own] = np.inf
+    nearest = means.min(axis=1)
+    widths = (nearest - within) / np.maximum(np.maximum(nearest, within), np.finfo(float).tiny)
+    return float(np.where(size[own] > 1, widths, 0.0).mean())

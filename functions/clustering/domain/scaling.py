@@ -46,13 +46,12 @@ class UsualSpeed(BaseModel):
         )
 
     def transform(self, dist: Floats, time: Floats) -> Floats:
-        """(n, 2), finite for finite positive rides."""
+        """(n, 2); infinite only where a distance over the upper quartile overflows."""
         log_dist = np.log(dist)
         unusual = log_dist - np.log(time)
         unusual -= np.interp(log_dist, self.log_dist, self.log_speed)
         unusual /= np.interp(log_dist, self.log_dist, self.spread)
-        # logaddexp(0, a) is log(1 + exp(a)) without its overflow.
-        far = self.weight * np.logaddexp(0.0, log_dist - np.log(self.upper_quartile))
+        far = self.weight * np.log1p(dist / self.upper_quartile)
         return np.column_stack((unusual, far))
 
     def usual(self, dist: Floats) -> Floats:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import silhouette_score
 
 from functions.clustering import simulate
 from functions.clustering.domain.labelling import label
-from functions.clustering.domain.model import Model, fit
+from functions.clustering.domain.model import Model, _silhouette, fit
 from functions.clustering.domain.parameters import BOOK, Parameters
 from functions.clustering.domain.reasons import reasons
 from functions.clustering.domain.sample import Reservoir
@@ -82,10 +83,10 @@ def test_a_recording_error_does_not_bend_the_scale() -> None:
 
 def test_min_samples_grows_with_the_sample_so_that_size_does_not_hide_anomalies() -> None:
     shares = []
-    for rows in (1_000, 3_000, 30_000):
+    for rows in (1_000, 2_000, 30_000):
         dist, time, _ = simulated(rows)
         made = fit(dist, time, Parameters())
-        assert made.min_samples == min(rows, 3_000) * 0.005
+        assert made.min_samples == round(min(rows, 2_500) * 0.005)
         shares.append(label(made, dist, time).is_anomaly.mean())
     assert max(shares) - min(shares) < 0.03
 
@@ -107,6 +108,13 @@ def test_the_reason_says_what_is_unusual_and_by_how_much(model: Model, ride: tup
     assert words.split()[-4:] == said.split()[-4:]
     ours, theirs = (float(text.split(" times")[0].split()[-1]) if " times" in text else 0 for text in (words, said))
     assert ours == pytest.approx(theirs, rel=0.1)
+
+
+def test_silhouette_is_scikit_learns() -> None:
+    rng = np.random.default_rng(1)
+    points, clusters = rng.normal(size=(300, 2)), rng.integers(4, size=300).astype(np.int32)
+    clusters[0] = 9  # alone in its cluster
+    assert _silhouette(points, clusters, rng) == pytest.approx(silhouette_score(points, clusters))
 
 
 def test_silhouette_is_none_for_one_cluster_and_high_for_two() -> None:
