@@ -17,6 +17,9 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
 os.environ.pop("AWS_PROFILE", None)
 
+# Ray reads this when it is imported: else every worker of a test under `uv run` would start through `uv run` as well.
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+
 # No test depends on how fast a machine is.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
