@@ -13,7 +13,14 @@ from infra.local import cloud as local
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Run
 
-JOBS = ("clustering", "ingest", "forecasting", "classification")
+JOBS = (
+    "clustering",
+    "forecasting-ingest",
+    "forecasting",
+    "classification-train",
+    "classification-outcomes",
+    "classification-retrain",
+)
 LEAVES = ("forecasting", "classification")
 QUEUES = ("ClassificationQueue", "ClassificationDeadLetters", "Undelivered")
 
@@ -132,7 +139,7 @@ def _run_cells(run: Run | None) -> tuple[str, str, str, str, str]:
     if run is None:
         return "never ran", "", "", "", ""
     ended = run.finished_at or datetime.now(UTC)
-    counts = ", ".join(f"{name} {value}" for name, value in run.counts.items())
+    counts = ", ".join(f"{k} {v}" for k, v in run.counts.items() if not isinstance(v, dict | list))
     seconds = f"{(ended - run.started_at).total_seconds():.1f}"
     return f"{run.outcome} {run.key}", f"{run.started_at:%Y-%m-%d %H:%M}", counts, seconds, f"{run.gb_seconds:.1f}"
 

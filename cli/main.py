@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import backfill, classifier, cloud, console
+from cli import backfill, classifier, cloud, console, models, operate
 from cli.anomalies import ManyFiles, anomalies
 from cli.demo import demo
 from cli.forecast import forecast
@@ -31,7 +31,12 @@ app.command()(cloud.logs)
 app.command(cls=ManyFiles)(anomalies)
 app.command()(forecast)
 app.command()(simulate)
+app.command()(operate.ingest)
+app.command()(operate.train)
+app.command()(operate.runs)
 app.add_typer(backfill.app, name="backfill")
+app.add_typer(models.app, name="models")
+app.add_typer(operate.redrive_app, name="redrive")
 app.add_typer(classifier.app, name="classifier")
 
 

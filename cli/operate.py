@@ -1,0 +1,154 @@
+"""`trefoil ingest|train|runs|redrive`: what a person does to a deployed stack."""
+
+import json
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cli.cloud import JOBS
+from cli.console import DONE, OUR_FAILURE, Json, progress, say
+from cli.execution import finished, start
+from cli.stack import Profile, Stack, Stage, connect
+from layers.runtime.errors import InputError, UnavailableError
+from layers.storage.ledger import Run
+
+INGEST = "forecasting-ingest"
+PATIENCE = 960
+
+redrive_app = typer.Typer(help="Send dead letters to their queue again.", no_args_is_help=True)
+
+
+class Trained(StrEnum):
+    """Leaves whose models are trained; clustering is fitted with every day."""
+
+    FORECASTING = "forecasting"
+    CLASSIFICATION = "classification"
+
+
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="sales files, .csv, .csv.gz or .parquet", exists=True)],
+    stage: Stage = "dev",
+    profile: Profile = None,
+    json_output: Json = False,
+) -> tuple[dict[str, Any], int]:
+    """Put sales files into the lake and wait until they are histories."""
+    stack = connect(stage, profile)
+    keys = [f"sales/{file.name}" for file in files]
+    if len(set(keys)) < len(keys):
+        raise InputError("two files have the same name; they would replace each other", file=files[0].name)
+    done = []
+    with progress() as bar:
+        for file, key in bar.track(list(zip(files, keys, strict=True)), description="ingesting"):
+            stack.lake.upload(file, key)
+            done.append(_ingested(stack, key))
+    for run in done:
+        counts = ", ".join(f"{name} {value}" for name, value in run.counts.items())
+        say(f"{run.key}: {run.outcome} {counts} {run.detail}".rstrip())
+    failed = any(run.outcome == "failed" for run in done)
+    return {"files": [run.model_dump(mode="json") for run in done]}, OUR_FAILURE if failed else DONE
+
+
+def _ingested(stack: Stack, key: str) -> Run:
+    """The run that the arrival of the object started, once it has ended."""
+    etag = next(info.etag for info in stack.lake.list(key) if info.key == key)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        run = stack.ledger.get(INGEST, key)
+        if run and run.fingerprint == etag and run.outcome != "running":
+            return run
+        time.sleep(0.3)
+    raise UnavailableError(f"{key} was not ingested within {PATIENCE} s; see `trefoil logs forecasting-ingest`")
+
+
+def train(
+    leaf: Annotated[Trained, typer.Argument(help="forecasting or classification")],
+    force: Annotated[bool, typer.Option("--force", help="forecasting: refit series that did not change, too")] = False,
+    stage: Stage = "dev",
+    profile: Profile = None,
+    json_output: Json = False,
+) -> dict[str, Any]:
+    """Start training as the schedule would, and wait for it."""
+    stack = connect(stage, profile)
+    if leaf is Trained.FORECASTING:
+        answer = finished(stack, start(stack, "ForecastingStateMachine", {"force": force}))
+    else:
+        answer = stack.invoke("FunctionClassificationTrain", {"reason": "by hand"})
+    say(f"{leaf.value}: {answer.pop('status')} {json.dumps(answer, default=str)}")
+    return {"leaf": leaf.value, **answer}
+
+
+def runs(
+    job: Annotated[str | None, typer.Argument(help="one job; all of them when left out")] = None,
+    last: Annotated[int, typer.Option(min=1, help="how many of each job")] = 10,
+    stage: Stage = "dev",
+    profile: Profile = None,
+    json_output: Json = False,
+) -> dict[str, Any]:
+    """Show the run ledger: what ran on which input, and so why a trigger was skipped."""
+    if job is not None and job not in JOBS:
+        raise InputError(f"no job {job!r}; there are {', '.join(JOBS)}")
+    stack = connect(stage, profile)
+    table, found = Table("job", "key", "outcome", "started", "counts", "detail"), []
+    for name in [job] if job else JOBS:
+        history = sorted(stack.ledger.history(name), key=lambda run: run.started_at, reverse=True)[:last]
+        for run in history:
+            counts = ", ".join(f"{k} {v}" for k, v in run.counts.items() if not isinstance(v, dict | list))
+            table.add_row(name, run.key[:16], run.outcome, f"{run.started_at:%Y-%m-%d %H:%M}", counts, run.detail)
+            found.append(run.model_dump(mode="json"))
+    say(table)
+    return {"runs": found}
+
+
+@redrive_app.callback()
+def _root() -> None:
+    pass
+
+
+@redrive_app.command()
+def classification(
+    limit: Annotated[int, typer.Option(min=1, help="how many at most")] = 100_000,
+    reason: Annotated[str, typer.Option(help="only those whose reason contains this")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show them and send nothing")] = False,
+    stage: Stage = "dev",
+    profile: Profile = None,
+    json_output: Json = False,
+) -> dict[str, Any]:
+    """Move dead letters back to the queue, each deleted only after it was sent, and count them by reason."""
+    stack = connect(stage, profile)
+    sqs, letters = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"]
+    counts: dict[str, int] = {}
+    kept: list[str] = []
+    sent = 0
+    while sum(counts.values()) < limit and (batch := _receive(stack, letters)):
+        for message in batch:
+            why = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "failed five times")
+            wanted = reason in why and sum(counts.values()) < limit
+            counts[why] = counts.get(why, 0) + wanted
+            if wanted and not dry_run:
+                sqs.send_message(QueueUrl=stack.outputs["ClassificationQueue"], MessageBody=message["Body"])
+                sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
+                sent += 1
+            else:
+                kept.append(message["ReceiptHandle"])
+    for receipt in kept:
+        sqs.change_message_visibility(QueueUrl=letters, ReceiptHandle=receipt, VisibilityTimeout=0)
+    for why, count in counts.items():
+        say(f"{count:6}  {why}")
+    say(f"{sent} sent again")
+    return {"reasons": counts, "sent": sent}
+
+
+def _receive(stack: Stack, queue: str) -> list[dict[str, Any]]:
+    """Some messages, hidden for five minutes so that one pass sees each once."""
+    answer = stack.client("sqs").receive_message(
+        QueueUrl=queue,
+        MaxNumberOfMessages=10,
+        VisibilityTimeout=30,
+        MessageAttributeNames=["reason"],
+        WaitTimeSeconds=1,
+    )
+    return list(answer.get("Messages", []))

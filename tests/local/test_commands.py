@@ -1,0 +1,104 @@
+"""Commands that talk to a stack, on the local cloud."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import cloud, models, operate
+from cli.models import Leaf
+from cli.operate import Trained
+from cli.stack import Stack
+from layers.runtime.errors import ConflictError, InputError, NotFoundError
+
+
+@pytest.fixture(autouse=True)
+def connected(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (cloud, models, operate):
+        monkeypatch.setattr(module, "connect", lambda *_: stack)
+
+
+def sales_file(folder: Path, name: str, *, days: int = 30) -> Path:
+    rows = [f"{name},2026-01-{day:02},{day % 7 + 1}" for day in range(1, days + 1)]
+    file = folder / f"{name}.csv"
+    file.write_text("\n".join(["series_id,ds,y", *rows]))
+    return file
+
+
+def test_a_file_is_ingested_by_its_arrival_and_the_ledger_tells(stack: Stack, tmp_path: Path) -> None:
+    file = sales_file(tmp_path, "commanded")
+    body, status = operate.ingest([file])
+    assert status == 0
+    assert body["files"][0]["outcome"] == "done"
+    again, _ = operate.ingest([file])
+    assert again["files"][0]["run_id"] == body["files"][0]["run_id"]
+    told = operate.runs("forecasting-ingest")["runs"]
+    assert body["files"][0]["run_id"] in {run["run_id"] for run in told}
+
+
+def test_a_foreign_file_is_a_failed_run_and_exit_1(tmp_path: Path) -> None:
+    file = tmp_path / "foreign.parquet"
+    file.write_bytes(b"PK\x03\x04 not a table")
+    body, status = operate.ingest([file])
+    assert status == 1
+    assert body["files"][0]["outcome"] == "failed"
+
+
+def test_training_is_started_by_hand_and_its_version_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operate.ingest([sales_file(tmp_path, "trained")])
+    assert operate.train(Trained.FORECASTING)["leaf"] == "forecasting"
+    rows = models.list_(Leaf.FORECASTING)["versions"]
+    assert rows[0]["status"] == "champion"
+    shown = models.show(Leaf.FORECASTING, rows[0]["version"])
+    assert shown["champion"]["version"] == rows[0]["version"]
+    assert rows[0]["version"] in capsys.readouterr().out
+
+
+def test_a_forced_version_is_rolled_back(stack: Stack) -> None:
+    for version in ("one", "two"):
+        stack.registry.publish("clustering", version, {"m": version.encode()}, data_hash=version)
+        models.promote(Leaf.CLUSTERING, version)
+    assert models.rollback(Leaf.CLUSTERING)["version"] == "one"
+    assert {r["version"]: r["status"] for r in models.list_(Leaf.CLUSTERING)["versions"]}["two"] == "retired"
+    with pytest.raises(NotFoundError, match="three"):
+        models.promote(Leaf.CLUSTERING, "three")
+
+
+def test_there_is_nothing_to_roll_back_to_at_first() -> None:
+    with pytest.raises((InputError, ConflictError), match="no earlier champion"):
+        models.rollback(Leaf.CLASSIFICATION)
+
+
+def letters(stack: Stack, *bodies: dict[str, Any]) -> None:
+    for body in bodies:
+        stack.client("sqs").send_message(
+            QueueUrl=stack.outputs["ClassificationDeadLetters"],
+            MessageBody=json.dumps(body),
+            MessageAttributes={"reason": {"DataType": "String", "StringValue": "not JSON"}},
+        )
+
+
+def test_dead_letters_make_the_status_unhealthy_until_they_are_gone(stack: Stack) -> None:
+    letters(stack, {"a": 1}, {"a": 2})
+    body, status = cloud.status()
+    assert status == 1
+    assert any("ClassificationDeadLetters" in line for line in body["attention"])
+    answer = operate.classification(reason="not JSON", dry_run=True)
+    assert (answer["reasons"], answer["sent"]) == ({"not JSON": 2}, 0)
+    assert operate.classification(reason="another")["sent"] == 0
+    assert operate.classification(limit=1)["sent"] == 1
+    assert operate.classification(reason="not JSON")["sent"] >= 1
+    stack.client("sqs").purge_queue(QueueUrl=stack.outputs["ClassificationDeadLetters"])
+
+
+def test_an_unknown_job_is_the_users_mistake() -> None:
+    with pytest.raises(InputError, match="clustering"):
+        operate.runs("nightly")
+
+
+def test_logs_name_the_functions_there_are() -> None:
+    with pytest.raises(InputError, match="clustering-fit"):
+        cloud.logs("nothing")
