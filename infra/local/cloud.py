@@ -6,7 +6,6 @@ import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -18,16 +17,13 @@ from typing import Any, Final, Literal
 import boto3
 from pydantic import BaseModel
 
-from infra.local import images
+from infra.local import images, processes
 from layers.runtime.errors import ConflictError, NotFoundError, TrefoilError, UnavailableError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 HOME: Final = Path(os.environ.get("TREFOIL_HOME", ROOT / ".trefoil"))
 REGION: Final = "us-east-1"
 USER: Final = "planner"
-
-# What this process started itself, and so must wait for when it ends.
-_children: dict[int, subprocess.Popen[bytes]] = {}
 
 Packaging = Literal["source", "image"]
 Say = Callable[[str], None]
@@ -75,17 +71,18 @@ def up(say: Say, *, packaging: Packaging = "source", home: Path = HOME, deploy: 
         raise ConflictError("the local cloud runs already; `trefoil down` stops it")
     down(home)
     home.mkdir(parents=True)
-    try:
-        say("starting the emulator")
-        cloud = _start(packaging, home)
-        if deploy:
-            say("deploying the stacks with cdk deploy --all")
-            _deploy(cloud, home)
-            cloud = _make_user(cloud)
-            _save(cloud, home)
-    except BaseException:
-        down(home)
-        raise
+    with processes.interruptible():
+        try:
+            say("starting the emulator")
+            cloud = _start(packaging, home)
+            if deploy:
+                say("deploying the stacks with cdk deploy --all")
+                _deploy(cloud, home)
+                cloud = _make_user(cloud)
+                _save(cloud, home)
+        except BaseException:
+            down(home)
+            raise
     return cloud
 
 
@@ -96,7 +93,8 @@ def down(home: Path = HOME) -> bool:
     except (FileNotFoundError, ValueError):
         shutil.rmtree(home, ignore_errors=True)
         return False
-    _end(cloud.pid)
+    if processes.runs(cloud.pid, "ministack"):
+        processes.end(cloud.pid)
     if cloud.packaging == "image":
         images.remove_network(_network(home))
     shutil.rmtree(home, ignore_errors=True)
@@ -107,17 +105,13 @@ def down(home: Path = HOME) -> bool:
 def running(say: Say, *, packaging: Packaging = "source", home: Path = HOME, deploy: bool = True) -> Iterator[Cloud]:
     """A local cloud for the length of a block; gone afterwards, whatever happened in it, SIGTERM included."""
 
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    standing = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield up(say, packaging=packaging, home=home, deploy=deploy)
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it behind
-        down(home)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, standing)
+    with processes.interruptible():
+        try:
+            yield up(say, packaging=packaging, home=home, deploy=deploy)
+        finally:
+            for sign in (signal.SIGINT, signal.SIGTERM):  # a second one must not leave half of it behind
+                signal.signal(sign, signal.SIG_IGN)
+            down(home)
 
 
 def environment(endpoint: str, packaging: Packaging = "source") -> dict[str, str]:
@@ -150,15 +144,40 @@ def _start(packaging: Packaging, home: Path) -> Cloud:
     host = network.get("BIND_HOST", "127.0.0.1")
     port = _free_port(host)
     endpoint = f"http://{host}:{port}"
+    variables = environment(endpoint) | _emulator_environment(host, port, home) | network
+    pid = 0
+    try:
+        process = processes.spawn([sys.executable, "-m", "ministack"], variables, cwd=home, log=home / "emulator.log")
+        pid = process.pid
+        cloud = Cloud(endpoint=endpoint, pid=pid, packaging=packaging)
+        _save(cloud, home)
+        for _ in range(300):
+            if cloud.alive():
+                return cloud
+            if process.poll() is not None:
+                break
+            time.sleep(0.1)
+        tail = (home / "emulator.log").read_text()[-2000:]
+        raise UnavailableError(f"the emulator did not start: {tail}")
+    except BaseException:
+        if pid:
+            processes.end(pid)
+        if network:
+            images.remove_network(_network(home))
+        raise
+
+
+def _emulator_environment(host: str, port: int, home: Path) -> dict[str, str]:
     for folder in ("objects", "state", "tmp"):
         (home / folder).mkdir()
-    own = {
+    return {
         "BIND_HOST": host,
         "GATEWAY_PORT": str(port),
-        "MINISTACK_HOST": host if network else "localhost",  # so that a browser resolves <api>.execute-api.localhost
+        # In a browser <api>.execute-api.localhost is this machine; functions in containers need the address itself.
+        "MINISTACK_HOST": "localhost" if host == "127.0.0.1" else host,
+        "MINISTACK_REGION": REGION,
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        "MINISTACK_REGION": REGION,
         "S3_PERSIST": "1",  # Athena reads the objects from disk
         "S3_DATA_DIR": str(home / "objects"),
         "ATHENA_DATA_DIR": str(home / "objects"),
@@ -166,27 +185,6 @@ def _start(packaging: Packaging, home: Path) -> Cloud:
         "TMPDIR": str(home / "tmp"),
         "OMP_NUM_THREADS": "1",
     }
-    with (home / "emulator.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
-            env=environment(endpoint) | own | network,
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    _children[process.pid] = process
-    cloud = Cloud(endpoint=endpoint, pid=process.pid, packaging=packaging)
-    _save(cloud, home)
-    for _ in range(300):
-        if cloud.alive():
-            return cloud
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    tail = (home / "emulator.log").read_text()[-2000:]
-    raise UnavailableError(f"the emulator did not start: {tail}")
 
 
 def _deploy(cloud: Cloud, home: Path) -> None:
@@ -214,23 +212,12 @@ def _cdk(arguments: list[str], env: Mapping[str, str], home: Path) -> None:
     command = ROOT / "node_modules" / ".bin" / "cdk"
     if not command.exists():
         raise TrefoilError("the CDK command line is not installed; `make setup` installs it")
-    with (home / "cdk.log").open("a") as log:
-        # Ctrl-C reaches this process, which then ends the child by leaving the block.
-        process = subprocess.Popen(
-            [str(command), *arguments],
-            env=dict(env),
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        _children[process.pid] = process
-        try:
-            status = process.wait()
-        except BaseException:
-            _end(process.pid)
-            raise
+    process = processes.spawn([str(command), *arguments], env, cwd=ROOT, log=home / "cdk.log")
+    try:
+        status = process.wait()
+    except BaseException:
+        processes.end(process.pid)
+        raise
     if status:
         tail = (home / "cdk.log").read_text()[-4000:]
         raise TrefoilError(f"cdk {arguments[0]} ended with status {status}: {tail}")
@@ -271,25 +258,3 @@ def _free_port(host: str) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-def _end(pid: int) -> None:
-    """End a process and everything in its session: asked first, then killed."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(pid, sign)
-        except (ProcessLookupError, PermissionError):
-            return
-        until = time.monotonic() + 5
-        while time.monotonic() < until and _exists(pid):
-            time.sleep(0.05)
-
-
-def _exists(group: int) -> bool:
-    if group in _children and _children[group].poll() is not None:
-        del _children[group]
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True

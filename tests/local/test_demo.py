@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
+from infra.local import cloud as local
 from tests.conftest import ROOT
 
 
@@ -60,14 +62,31 @@ def test_the_demo_runs_all_three_leaves_and_takes_everything_down(tmp_path: Path
     assert left_behind(home) == []
 
 
-def test_a_demo_that_is_terminated_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", [("demo", "--once"), ("up",)])
+@pytest.mark.parametrize("moment", ["cloud.json", "cdk.log", "cdk.out/manifest.json"])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_at_any_moment_leaves_nothing_behind(
+    verb: tuple[str, ...], moment: str, sign: signal.Signals, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
-    process = command(home, "demo", "--once")
-    end = time.monotonic() + 60
-    while time.monotonic() < end and not (home / "cdk.log").exists():
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    process = command(home, *verb)
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not (home / moment).exists():
+        time.sleep(0.02)
+    process.send_signal(sign)
     process.communicate(timeout=60)
     assert process.returncode != 0
     assert not home.exists()
     assert left_behind(home) == []
+
+
+def test_a_process_that_only_has_the_number_of_the_emulator_is_left_alone(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        cloud = local.Cloud(endpoint="http://127.0.0.1:1", pid=other.pid, packaging="source")
+        (home / "cloud.json").write_text(cloud.model_dump_json())
+        local.down(home)
+        assert other.poll() is None
+        other.kill()
+    assert not home.exists()
