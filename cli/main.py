@@ -7,6 +7,8 @@ import typer
 from cli import backfill, classifier, cloud, console, models, operate
 from cli.anomalies import ManyFiles, anomalies
 from cli.demo import demo
+from cli.destroy import destroy
+from cli.doctor import doctor
 from cli.forecast import forecast
 from cli.simulate import simulate
 
@@ -31,6 +33,8 @@ app.command()(cloud.logs)
 app.command(cls=ManyFiles)(anomalies)
 app.command()(forecast)
 app.command()(simulate)
+app.command()(doctor)
+app.command()(destroy)
 app.command()(operate.ingest)
 app.command()(operate.train)
 app.command()(operate.runs)
