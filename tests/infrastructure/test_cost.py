@@ -8,7 +8,7 @@ from aws_cdk.assertions import Template
 from tests.conftest import ROOT
 from tests.infrastructure.test_stacks import templates
 
-# US East (N. Virginia), 2026-11, US dollars. Free quantities are those without end, not those of a new account's first year.
+# US East (N. Virginia), 2026-11, US dollars; free are only quantities that stay free after the first year.
 PRICES = {
     "GB-second of Lambda": 0.0000166667,
     "million Lambda requests": 0.20,
