@@ -11,7 +11,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     method: Literal["robust", "book"] = "robust"
-    density_rides: int = Field(2_500, ge=1, description="rides of the sample that serve as neighbours and core points")
+    density_rides: int = Field(2_000, ge=1, description="rides of the sample that serve as neighbours and core points")
     min_share: float = Field(0.005, gt=0, lt=1, description="min_samples as a share of those rides")
     eps_factor: float = Field(
         3.3, gt=0, description="eps, in medians of the distance to the ride that completes min_samples"

@@ -28,13 +28,12 @@ class UsualSpeed(BaseModel):
 
     @classmethod
     def fit(cls, dist: Floats, time: Floats, parameters: Parameters) -> "UsualSpeed":
-        """From at least one valid ride."""
+        """From at least one valid ride, in order of distance."""
         bins = int(np.clip(len(dist) // parameters.rides_per_bin, 1, parameters.distance_bins))
-        order = np.argsort(dist, kind="stable")
         # Bins of equal size; up to bins - 1 of the longest rides are in none.
-        per_bin = order[: len(order) // bins * bins].reshape(bins, -1)
-        log_dist = np.log(dist[per_bin])
-        low, middle, high = np.quantile(log_dist - np.log(time[per_bin]), (0.25, 0.5, 0.75), axis=1)
+        binned = len(dist) // bins * bins
+        log_dist, log_time = (np.log(values[:binned]).reshape(bins, -1) for values in (dist, time))
+        low, middle, high = np.quantile(log_dist - log_time, (0.25, 0.5, 0.75), axis=1)
         spread = np.maximum((high - low) / 1.349, parameters.spread_floor)
         where, kept = np.unique(np.median(log_dist, axis=1), return_index=True)
         return cls(
