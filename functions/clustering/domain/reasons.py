@@ -18,21 +18,20 @@ def reasons(model: Model, dist: Floats, time: Floats) -> list[str]:
     first = gaps[:, 0] >= gaps[:, 1]
     with np.errstate(over="ignore", under="ignore"):
         speed = np.clip(dist / time, np.finfo(float).tiny, np.finfo(float).max)
+    limit = model.parameters.max_speed_kmh or np.inf
     # Lists, because Python's own numbers divide to infinity in silence.
     columns = [dist.tolist(), time.tolist(), speed.tolist()]
     if isinstance(model.scale, UsualSpeed):
         first &= np.abs(points[:, 0]) > 1  # an ordinary speed explains nothing
         usual = model.scale.usual(dist).tolist()
         words = [
-            _speed(v, u) if f else _distance(model, d)
+            _speed(v, u) if f or v > limit else _distance(model, d)
             for f, d, v, u in zip(first, columns[0], columns[2], usual, strict=True)
         ]
     else:
         words = [_distance(model, d) if f else _time(model, t) for f, d, t in zip(first, *columns[:2], strict=True)]
-    limit = model.parameters.max_speed_kmh or np.inf
     return [
-        f"{number(km)} km in {duration(hours)}: "
-        + (why if kmh <= limit else f"{number(kmh)} km/h, over the possible {number(limit)} km/h")
+        f"{number(km)} km in {duration(hours)}: {why}" + (f", over the possible {number(limit)} km/h" * (kmh > limit))
         for km, hours, kmh, why in zip(*columns, words, strict=True)
     ]
 

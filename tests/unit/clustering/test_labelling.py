@@ -94,7 +94,10 @@ def test_min_samples_grows_with_the_sample_so_that_size_does_not_hide_anomalies(
 @pytest.mark.parametrize(
     ("ride", "said"),
     [
-        ((12.4, 2 / 60), "12.4 km in 2 min: 372 km/h, over the possible 160 km/h"),
+        (
+            (12.4, 2 / 60),
+            "12.4 km in 2 min: 372 km/h, 12 times the usual speed for this distance, over the possible 160 km/h",
+        ),
         ((5.0, 5.0 / 90), "5 km in 3.33 min: 90 km/h, 3 times the usual speed for this distance"),
         ((5.0, 1.0), "5 km in 60 min: 5 km/h, 6 times slower than usual for this distance"),
         ((29.0, 29.0 / 30), "29 km in 58 min: longer than 99.9 % of rides, 5.8 times the usual distance"),
