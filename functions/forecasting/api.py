@@ -3,10 +3,12 @@
 import json
 import re
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from functions.forecasting import contracts, page, problems
@@ -45,12 +47,19 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
     429: _gateway("Too Many Requests"),
     503: _problem("Worth another try after `retry_after` seconds."),
 }
+ANSWERS = (contracts.SeriesPage, contracts.History, contracts.Forecast, contracts.SimilarSeries, contracts.BatchAnswer)
 CACHED: dict[str, Any] = {
     "headers": {
         "ETag": {"schema": {"type": "string"}, "description": "send it back in If-None-Match"},
         "X-Cache": {"schema": {"type": "string", "enum": ["memory", "table", "computed"]}, "description": "origin"},
     }
 }
+
+
+def _answers(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """The answer by the name of its schema: no model of an answer is built before somebody reads the document."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {200: {"description": "Successful Response", "content": {"application/json": {"schema": schema}}}}
 
 
 def create_app(service: ForecastService, settings: ForecastingSettings, *, region: str = "us-east-1") -> FastAPI:
@@ -111,15 +120,16 @@ def _plain(path: str) -> str:
     return "/" + "/".join(parts)
 
 
-def _authorised(request: Request) -> None:
+async def _authorised(request: Request) -> None:
     claims(request.scope)
 
 
 def _v1(service: ForecastService) -> APIRouter:
+    # Coroutines that never await: a container answers one call at a time; a pool of threads would only slow its start.
     router = APIRouter(prefix="/v1", dependencies=[Depends(_authorised)], responses=DOCUMENTED)
 
-    @router.get("/series", response_model=contracts.SeriesPage, tags=["catalog"], summary="List and search series")
-    def list_series(
+    @router.get("/series", responses=_answers(contracts.SeriesPage), tags=["catalog"], summary="List and search series")
+    async def list_series(
         q: Annotated[str, Query(max_length=128, description="part of the id, in any case")] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: Annotated[str, Query(max_length=128, description="`next_cursor` of the page before: its last id")] = "",
@@ -132,19 +142,21 @@ def _v1(service: ForecastService) -> APIRouter:
         return _json({"items": items, "next_cursor": rows[-1][0] if more else None})
 
     @router.get(
-        "/series/{series_id}/history", response_model=contracts.History, tags=["series"], summary="Observed days"
+        "/series/{series_id}/history", responses=_answers(contracts.History), tags=["series"], summary="Observed days"
     )
-    def history(series_id: SeriesPath, start: date | None = None, end: date | None = None) -> Response:
+    async def history(series_id: SeriesPath, start: date | None = None, end: date | None = None) -> Response:
         return _json(service.history(series_id, start, end))
 
     @router.get(
         "/series/{series_id}/forecast",
-        response_model=contracts.Forecast,
-        responses={200: CACHED, 304: {"description": "The answer that If-None-Match names still stands."}},
+        responses={
+            200: _answers(contracts.Forecast)[200] | CACHED,
+            304: {"description": "The answer that If-None-Match names still stands."},
+        },
         tags=["series"],
         summary="Forecast from the day after the last observation",
     )
-    def forecast(
+    async def forecast(
         request: Request,
         series_id: SeriesPath,
         horizon: Annotated[int, Query(ge=1, le=365, description="days")] = 42,
@@ -154,21 +166,20 @@ def _v1(service: ForecastService) -> APIRouter:
 
     @router.get(
         "/series/{series_id}/similar",
-        response_model=contracts.SimilarSeries,
+        responses=_answers(contracts.SimilarSeries),
         tags=["series"],
         summary="Series with the most similar demand",
     )
-    def similar(series_id: SeriesPath, k: Annotated[int, Query(ge=1, le=50)] = 5) -> Response:
+    async def similar(series_id: SeriesPath, k: Annotated[int, Query(ge=1, le=50)] = 5) -> Response:
         return _json(service.similar(series_id, k))
 
     @router.post(
         "/forecasts",
-        response_model=contracts.BatchAnswer,
-        responses={413: _gateway("Request Entity Too Large")},
+        responses=_answers(contracts.BatchAnswer) | {413: _gateway("Request Entity Too Large")},
         tags=["forecasts"],
         summary="Many forecasts, with plans for the future and for stores not yet known",
     )
-    def batch(request: contracts.BatchRequest) -> Response:
+    async def batch(request: contracts.BatchRequest) -> Response:
         parts = [_part(item_id, result) for item_id, result in service.batch(request.items)]
         return Response(b'{"items":[' + b",".join(parts) + b"]}", media_type="application/json")
 
@@ -197,7 +208,9 @@ def _openapi(app: FastAPI, make: Any) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = make(app)
         components = document["components"]
-        components["schemas"]["Problem"] = contracts.Problem.model_json_schema()
+        answers: list[tuple[type[BaseModel], Literal["serialization"]]] = [(m, "serialization") for m in ANSWERS]
+        _, described = models_json_schema(answers, ref_template="#/components/schemas/{model}")
+        components["schemas"] |= described["$defs"]
         for unused in ("HTTPValidationError", "ValidationError"):
             components["schemas"].pop(unused, None)
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}

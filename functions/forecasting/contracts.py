@@ -16,7 +16,7 @@ MAX_FITS = 10
 class Answer(BaseModel):
     """Base of what the API sends; unknown fields are an error of ours."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class ModelSummary(Answer):
@@ -166,7 +166,7 @@ class BatchRequest(BaseModel):
 class Problem(BaseModel):
     """RFC 9457 problem details; `field` names what was wrong in the request."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     type: str = Field(examples=["urn:trefoil:not-found"])
     title: str = Field(examples=["Not Found"])
@@ -193,7 +193,7 @@ class BatchAnswer(Answer):
 class PlanEvent(BaseModel):
     """What starts training: the schedule's time, or a person who wants every series refitted."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     scheduled_at: AwareDatetime | None = None
     force: bool = False
@@ -203,7 +203,7 @@ class PlanEvent(BaseModel):
 class Planned(BaseModel):
     """Output of `plan`, input of `publish`; `error` is added by the state machine when something failed."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     status: Literal["planned", "skipped", "empty"]
     run_id: str
@@ -215,7 +215,7 @@ class Planned(BaseModel):
 class Shard(BaseModel):
     """One element of the plan: series to train for a version; `execution` is the one that planned it."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     run_id: str
     version: str
@@ -228,6 +228,8 @@ class Shard(BaseModel):
 class ModelEntry(BaseModel):
     """Where the model of a series lies, in a version's index."""
 
+    model_config = ConfigDict(defer_build=True)
+
     key: str
     sha256: str
     bytes: int
@@ -238,6 +240,8 @@ class ModelEntry(BaseModel):
 
 class ShardResult(BaseModel):
     """What a shard trained."""
+
+    model_config = ConfigDict(defer_build=True)
 
     entries: dict[str, ModelEntry]
     failed: dict[str, str]

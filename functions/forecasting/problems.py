@@ -42,17 +42,17 @@ def install(app: FastAPI) -> None:
     """Answer our errors, FastAPI's validation and the router's 404 and 405 alike."""
 
     @app.exception_handler(TrefoilError)
-    def ours(_: Request, error: TrefoilError) -> Response:
+    async def ours(_: Request, error: TrefoilError) -> Response:
         return respond(describe(error))
 
     @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> Response:
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         return respond(_problem(422, first["msg"]) | {"field": where})
 
     @app.exception_handler(HTTPException)
-    def http(_: Request, error: HTTPException) -> Response:
+    async def http(_: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         return respond(_problem(error.status_code, str(error.detail)), headers)
 
