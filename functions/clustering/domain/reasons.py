@@ -1,39 +1,57 @@
 """Why a ride was flagged, in words an analyst reads."""
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from functions.clustering.domain.model import Model
 from functions.clustering.domain.scaling import Floats, UsualSpeed
 
 
 def reasons(model: Model, dist: Floats, time: Floats) -> list[str]:
-    """One sentence for each anomalous ride, km and h, (n,): the feature that is farther from the nearest core point.
+    """One sentence for each anomalous ride, km and h, (n,): its speed or its distance, whichever fewer rides have.
 
-    "12.4 km in 2 min: 372 km/h, 9 times the usual speed for this distance".
+    "12.4 km in 2 min: 372 km/h, 9 times the usual speed for this distance". The book's method, which knows no usual
+    speed, names the distance or the time, whichever is farther from the nearest core point.
     """
     if not len(dist):
         return []
-    points = model.place(dist, time)
-    gaps = np.abs(points - (model.cores[model.tree.query(points)[1]] if len(model.cores) else 0.0))
-    first = gaps[:, 0] >= gaps[:, 1]
     with np.errstate(over="ignore", under="ignore"):
         speed = np.clip(dist / time, np.finfo(float).tiny, np.finfo(float).max)
     limit = model.parameters.max_speed_kmh or np.inf
     # Lists, because Python's own numbers divide to infinity in silence.
     columns = [dist.tolist(), time.tolist(), speed.tolist()]
     if isinstance(model.scale, UsualSpeed):
-        first &= np.abs(points[:, 0]) > 1  # an ordinary speed explains nothing
+        by_speed = _speed_is_rarer(model, dist, time) | (speed > limit)
         usual = model.scale.usual(dist).tolist()
         words = [
-            _speed(v, u) if f or v > limit else _distance(model, d)
-            for f, d, v, u in zip(first, columns[0], columns[2], usual, strict=True)
+            _speed(v, u) if f else _distance(model, d)
+            for f, d, v, u in zip(by_speed, columns[0], columns[2], usual, strict=True)
         ]
     else:
-        words = [_distance(model, d) if f else _time(model, t) for f, d, t in zip(first, *columns[:2], strict=True)]
+        points = model.place(dist, time)
+        gaps = np.abs(points - (model.cores[model.tree.query(points)[1]] if len(model.cores) else 0.0))
+        by_distance = gaps[:, 0] >= gaps[:, 1]
+        words = [
+            _distance(model, d) if f else _time(model, t) for f, d, t in zip(by_distance, *columns[:2], strict=True)
+        ]
     return [
         f"{number(km)} km in {duration(hours)}: {why}" + (f", over the possible {number(limit)} km/h" * (kmh > limit))
         for km, hours, kmh, why in zip(*columns, words, strict=True)
     ]
+
+
+def _speed_is_rarer(model: Model, dist: Floats, time: Floats) -> NDArray[np.bool_]:
+    """Whether fewer rides have a speed at least as unusual than have a distance at least as long, or as short.
+
+    Speeds are counted as if normal, distances in the sample. A speed within one deviation explains nothing.
+    """
+    unusual = np.abs(model.place(dist, time)[:, 0])
+    sample = len(model.dist)
+    as_short = np.searchsorted(model.dist, dist, "right")
+    as_long = sample - np.searchsorted(model.dist, dist, "left")
+    distances = np.maximum(np.minimum(as_short, as_long), 0.5) / sample
+    return np.asarray((unusual > 1) & (ndtr(-unusual) <= distances))
 
 
 def _speed(kmh: float, usual: float) -> str:
@@ -52,10 +70,11 @@ def _time(model: Model, time: float) -> str:
 
 def _ranked(value: float, quantiles: Floats, above: str, below: str, what: str) -> str:
     middle = float(quantiles[len(quantiles) // 2])
-    share = 100 * float(np.searchsorted(quantiles, value)) / len(quantiles)
     if value >= middle:
+        share = 100 * float(np.searchsorted(quantiles, value)) / len(quantiles)
         return f"{above} than {number(min(share, 99.9))} % of rides, {number(value / middle, 2)} times the usual {what}"
-    share, times = 100 - share, number(middle / value, 2)
+    share = 100 - 100 * float(np.searchsorted(quantiles, value, "right")) / len(quantiles)
+    times = number(middle / value, 2)
     return f"{below} than {number(min(share, 99.9))} % of rides, {times} times below the usual {what}"
 
 
@@ -63,7 +82,7 @@ def number(value: float, digits: int = 3) -> str:
     """That many significant digits, whole from 100 up, and no exponent below a million."""
     if value >= 1e6:
         return f"{value:.2g}"
-    if value >= 99.5:
+    if value >= 100 - 10.0 ** (2 - digits) / 2:  # what would be rounded to 100
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
 

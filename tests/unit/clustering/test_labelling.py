@@ -1,5 +1,7 @@
 """Severity, reasons and the model: what an analyst relies on."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,6 +113,18 @@ def test_the_reason_says_what_is_unusual_and_by_how_much(model: Model, ride: tup
     assert words.split()[-4:] == said.split()[-4:]
     ours, theirs = (float(text.split(" times")[0].split()[-1]) if " times" in text else 0 for text in (words, said))
     assert ours == pytest.approx(theirs, rel=0.1)
+
+
+def test_a_reason_names_what_few_rides_have(model: Model) -> None:
+    dist, time, _ = simulated(20_000)
+    flagged = label(model, dist, time).is_anomaly
+    words = reasons(model, dist[flagged], time[flagged])
+    shares = [float(found[1]) for each in words if (found := re.search(r"than ([\d.]+) % of rides", each))]
+    assert shares
+    assert min(shares) >= 90
+    assert max(shares) < 100
+    times = [float(found[1]) for each in words if (found := re.search(r"km/h, ([\d.]+) times", each))]
+    assert min(times) >= 1.2
 
 
 def test_silhouette_is_scikit_learns() -> None:
