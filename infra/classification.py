@@ -57,10 +57,10 @@ class Classification(Leaf):
         for prefix in ("customers/", "outcomes/", "scored/"):
             allow_objects(train.role, data.lake, prefix, "read")
         allow_objects(train.role, data.models, "classification/", "write")
-        allow_items(train.role, data.registry, "PutItem", "Query")
+        allow_items(train.role, data.registry, "PutItem")
         allow_items(train.role, data.runs, "GetItem", "PutItem")
 
-        allow_items(score.role, data.classifications, "GetItem", "PutItem")
+        allow_items(score.role, data.classifications, "PutItem")
         allow_items(score.role, data.profiles, "UpdateItem")
         allow_objects(score.role, data.lake, "scored/", "write")
         self.events.dead_letters.grant_send_messages(score.role)
@@ -69,7 +69,7 @@ class Classification(Leaf):
         for prefix in ("outcomes/", "scored/"):
             allow_objects(watch.role, data.lake, prefix, "read")
         allow_objects(watch.role, data.lake, "scored/reports/", "write")
-        allow_items(watch.role, data.profiles, "GetItem", "Query")
+        allow_items(watch.role, data.profiles, "GetItem")
         allow_items(watch.role, data.runs, "GetItem", "PutItem")
         watch.role.add_to_policy(
             iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[train.function.function_arn])

@@ -22,21 +22,20 @@ class Clustering(Leaf):
         )
 
         allow_objects(fit.role, lake, "rides/", "read")
-        allow_objects(fit.role, lake, "anomalies/days/", "read", "write")
         allow_objects(fit.role, lake, "plans/clustering/", "write")
         allow_objects(fit.role, models, "clustering/", "read", "write")
-        allow_items(fit.role, stage.data.registry, "GetItem", "PutItem")
+        allow_items(fit.role, stage.data.registry, "PutItem")
         allow_items(fit.role, stage.data.runs, "GetItem", "PutItem")
 
         allow_objects(label.role, lake, "rides/", "read")
         allow_objects(label.role, lake, "anomalies/runs/", "write")
-        allow_objects(label.role, lake, "anomalies/reports/", "write")
         allow_objects(label.role, lake, "plans/clustering/", "write")
         allow_objects(label.role, models, "clustering/", "read")
 
-        allow_objects(publish.role, lake, "anomalies/", "read", "write", "tag")
-        allow_objects(publish.role, lake, "plans/clustering/", "read", "write", "tag")
-        allow_objects(publish.role, models, "clustering/", "read")
+        allow_objects(publish.role, lake, "plans/clustering/", "read", "tag")
+        allow_objects(publish.role, lake, "anomalies/runs/", "tag")
+        allow_objects(publish.role, lake, "anomalies/reports/", "write", "tag")
+        allow_objects(publish.role, lake, "anomalies/days/", "read", "write")
         allow_items(publish.role, stage.data.runs, "GetItem", "PutItem")
 
         self.machine = self.map_over_plan(fit, label, publish)

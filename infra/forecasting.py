@@ -51,18 +51,24 @@ class Forecasting(Leaf):
         )
 
         allow_objects(ingest.role, data.lake, "sales/", "read")
-        allow_objects(ingest.role, data.lake, "history/", "write")
-        for function in (ingest, plan, train, publish, api):
+        allow_objects(ingest.role, data.lake, "plans/forecasting/rejected/", "write")
+        allow_objects(plan.role, data.lake, "plans/forecasting/", "read", "write")
+        allow_objects(train.role, data.lake, "plans/forecasting/", "write")
+        allow_objects(publish.role, data.lake, "plans/forecasting/", "read")
+        allow_objects(ingest.role, data.lake, "history/", "read", "write")
+        for function in (train, api):
             allow_objects(function.role, data.lake, "history/", "read")
-            allow_objects(function.role, data.lake, "catalog.json", "read")
-            allow_objects(function.role, data.models, "forecasting/", "read")
         for function in (ingest, publish):
-            allow_objects(function.role, data.lake, "catalog.json", "write")
-        for function in (plan, train, publish):
-            allow_objects(function.role, data.lake, "plans/forecasting/", "read", "write")
-            allow_objects(function.role, data.models, "forecasting/", "write")
-            allow_items(function.role, data.registry, "GetItem", "PutItem")
-        for function in (ingest, plan, train, publish):
+            allow_objects(function.role, data.lake, "catalog.json", "read", "write")
+        for function in (plan, api):
+            allow_objects(function.role, data.lake, "catalog.json", "read")
+        for function in (train, publish):
+            allow_objects(function.role, data.models, "forecasting/", "read", "write")
+        for function in (plan, api):
+            allow_objects(function.role, data.models, "forecasting/", "read")
+        allow_items(publish.role, data.registry, "GetItem", "PutItem")
+        allow_items(plan.role, data.registry, "GetItem")
+        for function in (ingest, plan, publish):
             allow_items(function.role, data.runs, "GetItem", "PutItem")
         allow_items(api.role, data.registry, "GetItem")
         allow_items(api.role, data.forecasts, "GetItem", "PutItem", "DeleteItem")

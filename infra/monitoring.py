@@ -2,9 +2,10 @@
 
 from typing import Any, Final
 
-from aws_cdk import Duration
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
@@ -38,6 +39,9 @@ class Monitoring(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self.topic = sns.Topic(self, "Alarms", enforce_ssl=True)
+        # A topic with a policy of its own loses the default one, which lets the account's alarms publish.
+        same_account = {"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+        self.topic.grant_publish(iam.ServicePrincipal("cloudwatch.amazonaws.com", conditions=same_account))
         acknowledge(
             self.topic,
             SNS2="a message holds an alarm's name and state; a key that alarms may use costs $1 a month",
