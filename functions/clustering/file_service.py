@@ -18,7 +18,7 @@ from functions.clustering.domain.planning import plan
 from functions.clustering.domain.reading import RideFile
 from functions.clustering.domain.sample import Reservoir
 from functions.clustering.domain.tables import Labeller, usable
-from functions.clustering.domain.validity import Repeats
+from functions.clustering.domain.validity import Repeats, rejections
 from layers.runtime.errors import InputError
 
 SAMPLE = 20_000
@@ -72,7 +72,14 @@ class FileJob:
         return sample
 
     def nothing_valid(self) -> InputError:
-        """What to raise when no row is a ride."""
+        """What to raise when no row is a ride: the commonest reason, and where it comes first."""
+        for path in self.files:
+            with path.open("rb") as stream:
+                for rides in RideFile(stream, str(path), self.preset).rides():
+                    why = rejections(rides)
+                    commonest = Counter(why.tolist()).most_common(1)[0][0]
+                    row = int(rides.rows[(why == commonest).argmax()])
+                    return InputError(f"{commonest}; no row is a valid ride", file=str(path), row=row)
         return InputError("holds no valid ride", file=", ".join(map(str, self.files)))
 
     def parts(self, model: dict[str, bytes], version: str, out: Path) -> list[Part]:

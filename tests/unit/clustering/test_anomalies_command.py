@@ -147,7 +147,11 @@ def test_of_an_id_that_comes_twice_the_first_valid_ride_is_kept(command: Command
             b"ride_id,ride_dist\n1,2\n",
             "missing.csv: ride_time: has no such column; it has ride_id, ride_dist",
         ),
-        ("invalid.csv", b"ride_id,ride_dist,ride_time\na,0,0\n", "invalid.csv: holds no valid ride"),
+        (
+            "invalid.csv",
+            b"ride_id,ride_dist,ride_time\na,0,0\n",
+            "invalid.csv: row 0: distance is zero; no row is a valid ride",
+        ),
         ("foreign.parquet", b"%PDF-1.4 foreign", "foreign.parquet: cannot be read as Parquet"),
         ("binary.csv", b"\xff\xfe\x00\x01", "binary.csv: cannot be read as CSV"),
         (
