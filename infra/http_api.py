@@ -53,7 +53,6 @@ class HttpApi(Construct):
             stage_name="$default",
             auto_deploy=True,
             throttle=apigw.ThrottleSettings(rate_limit=rate, burst_limit=burst),
-            detailed_metrics_enabled=True,
         )
         self._write_access_log(log_group)
         integration = integrations.HttpLambdaIntegration("Function", function, timeout=Duration.seconds(29))

@@ -48,6 +48,7 @@ class Monitoring(Construct):
         )
         if email:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
+        self._stage = stage
         self._alarms: list[cloudwatch.Alarm] = []
         letters = classification.events.dead_letters
         visible: dict[str, Any] = {"period": FIVE_MINUTES, "statistic": "Maximum"}
@@ -60,15 +61,13 @@ class Monitoring(Construct):
         self._alarm("api-5xx", broken, above=0)
         self._alarm("clustering-run-failed", clustering.machine.metric_failed(period=HOUR), above=0)
         self._alarm("forecasting-run-failed", forecasting.machine.metric_failed(period=HOUR), above=0)
-        self._alarm("day-not-published", _own("DaysPublished", "clustering", period=DAY), below=1)
+        self._alarm("day-not-published", self._own("DaysPublished", "clustering", period=DAY), below=1)
         self._alarm("oldest-message", age, above=900)
-        self._alarm("drift", _own("Drift", "classification", period=HOUR, statistic="Maximum"), above=0.25)
+        self._alarm("drift", self._own("Drift", "classification", period=HOUR, statistic="Maximum"), above=0.25)
         # Of all functions of the account, which share its concurrency; the dashboard tells errors apart.
         for name, metric in (("function-errors", "Errors"), ("throttles", "Throttles")):
             self._alarm(name, cloudwatch.Metric(namespace="AWS/Lambda", metric_name=metric, statistic="Sum"), above=0)
-        self._dashboard(
-            stage, clustering, forecasting, classification, {"dead letters": dead, "oldest message, s": age}
-        )
+        self._dashboard(clustering, forecasting, classification, {"dead letters": dead, "oldest message, s": age})
 
     def _alarm(
         self, name: str, metric: cloudwatch.IMetric, *, above: float | None = None, below: float | None = None
@@ -88,25 +87,33 @@ class Monitoring(Construct):
         alarm.add_alarm_action(actions.SnsAction(self.topic))
         self._alarms.append(alarm)
 
+    def _own(
+        self, name: str, leaf: str, *, period: Duration = FIVE_MINUTES, statistic: str = "Sum"
+    ) -> cloudwatch.Metric:
+        dimensions = {"stage": self._stage, "service": leaf}
+        return cloudwatch.Metric(
+            namespace=NAMESPACE, metric_name=name, dimensions_map=dimensions, period=period, statistic=statistic
+        )
+
     def _dashboard(
         self,
-        stage: str,
         clustering: Clustering,
         forecasting: Forecasting,
         classification: Classification,
         queue: dict[str, cloudwatch.IMetric],
     ) -> None:
-        board = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"trefoil-{stage}")
+        board = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"trefoil-{self._stage}")
         api = forecasting.http.api
         board.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self._alarms, width=24, height=3))
         board.add_widgets(
             _graph(
                 "Clustering: rides of a day",
-                [_own(name, "clustering", period=DAY) for name in ("Rides", "Anomalies", "Rejected")],
+                [self._own(name, "clustering", period=DAY) for name in ("Rides", "Anomalies", "Rejected")],
             ),
             _graph("Forecasting: requests", [api.metric_count(), api.metric_client_error(), api.metric_server_error()]),
             _graph(
-                "Classification: events", [_own(name, "classification") for name in ("Scored", "Duplicates", "Poison")]
+                "Classification: events",
+                [self._own(name, "classification") for name in ("Scored", "Duplicates", "Poison")],
             ),
         )
         board.add_widgets(
@@ -125,15 +132,8 @@ class Monitoring(Construct):
         board.add_widgets(
             _graph("Errors", [f.metric_errors() for f in everything]),
             _graph("Duration, ms", [f.metric_duration() for f in everything]),
-            _graph("Drift (PSI)", [_own("Drift", "classification", period=HOUR, statistic="Maximum")]),
+            _graph("Drift (PSI)", [self._own("Drift", "classification", period=HOUR, statistic="Maximum")]),
         )
-
-
-def _own(name: str, leaf: str, *, period: Duration = FIVE_MINUTES, statistic: str = "Sum") -> cloudwatch.Metric:
-    dimensions = {"service": leaf}
-    return cloudwatch.Metric(
-        namespace=NAMESPACE, metric_name=name, dimensions_map=dimensions, period=period, statistic=statistic
-    )
 
 
 def _graph(title: str, metrics: list[Any]) -> cloudwatch.GraphWidget:

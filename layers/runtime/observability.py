@@ -4,6 +4,8 @@ from functools import cache
 
 from aws_lambda_powertools import Logger, Metrics
 
+from layers.runtime.settings import Settings
+
 NAMESPACE = "Trefoil"
 
 
@@ -15,5 +17,7 @@ def logger(leaf: str) -> Logger:
 
 @cache
 def metrics(leaf: str) -> Metrics:
-    """Embedded-metric-format collector of a leaf; its one default dimension is the service."""
-    return Metrics(namespace=NAMESPACE, service=leaf)
+    """Embedded-metric-format collector of a leaf; its dimensions are the stage and the service."""
+    collector = Metrics(namespace=NAMESPACE, service=leaf)
+    collector.set_default_dimensions(stage=Settings().stage)
+    return collector

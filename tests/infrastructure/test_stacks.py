@@ -13,6 +13,7 @@ from functions.clustering.contracts import LABEL_SCHEMA, DayManifest
 from infra.app import build
 from infra.settings import DeploySettings
 from infra.warehouse import DAY_COLUMNS, RUN_COLUMNS
+from layers.runtime.observability import metrics
 from tests.conftest import ROOT
 
 Resources = dict[str, dict[str, Any]]
@@ -203,6 +204,23 @@ def test_at_most_ten_alarms_and_each_reaches_the_topic(service: Template) -> Non
     assert 1 <= len(alarms) <= 10
     assert all(alarm["Properties"]["AlarmActions"] for alarm in alarms)
     assert len(resources(service, "AWS::SNS::Topic")) == len(resources(service, "AWS::CloudWatch::Dashboard")) == 1
+
+
+def test_alarms_look_at_the_metrics_of_their_own_stage(service: Template) -> None:
+    emitter = metrics("clustering")
+    emitter.add_metric("DaysPublished", "Count", 1)
+    emitted = emitter.serialize_metric_set()
+    (found,) = emitted["_aws"]["CloudWatchMetrics"]
+    emitter.clear_metrics()
+    service.has_resource_properties(
+        "AWS::CloudWatch::Alarm",
+        {
+            "MetricName": "DaysPublished",
+            "Namespace": found["Namespace"],
+            "Dimensions": Match.array_equals([{"Name": name, "Value": emitted[name]} for name in ("service", "stage")]),
+        },
+    )
+    assert set(found["Dimensions"][0]) == {"service", "stage"}
 
 
 def test_an_address_in_the_settings_is_subscribed() -> None:
