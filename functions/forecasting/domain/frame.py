@@ -12,6 +12,8 @@ from layers.runtime.errors import InputError
 RECENT: Final = 56
 REGULAR: Final = 0.5
 INTERMITTENT: Final = 0.1
+WEEKS: Final = 28
+SPARSE: Final = 0.5
 
 Kind = Literal["binary", "numeric"]
 
@@ -59,6 +61,9 @@ def build(
     y = np.full(size, np.nan)
     y[:start] = np.maximum(series.y[:start], 0.0)
     opened = _open(series, days, start, y, overrides.pop("open", None), said)
+    rows = np.isfinite(y[:start]) | (opened[:start] == 0)
+    if start and rows.mean() < SPARSE:
+        said.append(f"y: known on {rows.mean():.0%} of the days only; each day is forecast like those")
     x = {
         name: _regressor(name, values, days, start, overrides.get(name), said)
         for name, values in series.regressors.items()
@@ -103,7 +108,7 @@ def _open(series: Series, days: Days, start: int, y: Floats, given: Sequence[flo
         past = wide[:start]
         wide[:start] = np.where(np.isfinite(past), past, np.where(np.isfinite(y[:start]), y[:start] > 0, np.nan))
         wide = np.where(np.isfinite(wide), (wide > 0).astype(float), np.nan)
-    pattern = weekday_mean(wide[:start], weekday[:start], 1.0) > REGULAR
+    pattern = weekday_mean(wide[:start], weekday[:start], _unseen(start)) > REGULAR
     if given is not None:
         wide[start:] = np.asarray(given, dtype=float)
     unknown = ~np.isfinite(wide)
@@ -136,10 +141,15 @@ def weekday_mean(values: Floats, weekday: Ints, fallback: float) -> Floats:
     return means
 
 
+def _unseen(days: int) -> float:
+    """Whether a weekday without any row is open: in weeks of history it would have shown."""
+    return 0.0 if days >= WEEKS else 1.0
+
+
 def _inferred_open(y: Floats, weekday: Ints) -> Floats:
     """Without a column: a weekday that lately sells nothing is closed; lone zeros are closed days, many are demand."""
     sold = np.where(np.isfinite(y), y > 0, np.nan)
-    regular = weekday_mean(sold, weekday, 1.0) > REGULAR
+    regular = weekday_mean(sold, weekday, _unseen(len(y))) > REGULAR
     if not regular.any():
         return np.ones(len(y))
     rest = sold[regular[weekday]]

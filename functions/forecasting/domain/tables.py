@@ -26,7 +26,9 @@ ROSSMANN: Final = {
     "StateHoliday": "state_holiday",
     "SchoolHoliday": "school_holiday",
 }
+OURS: Final = ("series_id", "ds", "y", "open")
 MAX_CATEGORIES: Final = 12
+STRAY: Final = 0.1
 NOTHING: Final = ("", "0", "none", "no", "false", "nan")
 TRUTH: Final = {"true": "1", "false": "0", "yes": "1", "no": "0"}
 
@@ -132,7 +134,7 @@ def _open(source: BinaryIO, name: str) -> tuple["pa.Table", np.ndarray, list[int
             return "skip"
 
         header = body.split(b"\n", 1)[0]
-        delimiter = max((",", ";", "\t"), key=lambda d: header.count(d.encode()))
+        delimiter = max((",", ";", "\t", "|"), key=lambda d: header.count(d.encode()))
         names = csv.open_csv(
             pa.BufferReader(header + b"\n"), parse_options=csv.ParseOptions(delimiter=delimiter)
         ).schema.names
@@ -145,8 +147,24 @@ def _open(source: BinaryIO, name: str) -> tuple["pa.Table", np.ndarray, list[int
     except (pa.ArrowInvalid, OSError, EOFError, UnicodeDecodeError) as exc:
         first = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
         raise InputError(f"cannot be read: {first}", file=name) from exc
+    if delimiter == ";":
+        table = _with_points(table)
     total = table.num_rows + len(broken)
     return table, np.setdiff1d(np.arange(total), broken), sorted(broken)
+
+
+def _with_points(table: "pa.Table") -> "pa.Table":
+    """Where a semicolon parts the columns, a comma parts the decimals."""
+    import pyarrow as pa
+    import pyarrow.compute as compute
+
+    columns = [
+        compute.replace_substring_regex(column, r"^(\s*-?\d+),(\d+\s*)$", r"\1.\2")
+        if pa.types.is_string(column.type)
+        else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
 
 
 def _renamed(table: "pa.Table", name: str, preset: Preset) -> "pd.DataFrame":
@@ -162,16 +180,21 @@ def _renamed(table: "pa.Table", name: str, preset: Preset) -> "pd.DataFrame":
         kept = [column for column in names if column in ROSSMANN]
         frame = table.select(kept).rename_columns([ROSSMANN[column] for column in kept]).to_pandas()
         return frame
+    # Our own columns are known in any case; a regressor keeps its name as it is written.
+    plain = [column.strip() for column in names]
+    names = [column.lower() if column.lower() in OURS and column.lower() not in plain else column for column in plain]
     for needed in ("ds", "y"):
         if needed not in names:
             raise InputError(f"column is missing; there are {', '.join(names)}", file=name, field=needed)
     if len(set(names)) < len(names):
         raise InputError("a column name comes twice", file=name)
-    frame = table.to_pandas()
+    frame = table.rename_columns(names).to_pandas()
     return frame
 
 
 def _text(column: "pd.Series[Any]") -> "pd.Series[str]":
+    if column.dtype.kind == "f" and (column.dropna().abs() < 2**53).all() and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")  # whole numbers with a gap, which pandas holds as floats
     return column.astype("string").fillna("").str.strip()
 
 
@@ -228,13 +251,15 @@ def _regressors(frame: "pd.DataFrame") -> tuple[dict[str, np.ndarray], list[str]
     found: dict[str, np.ndarray] = {}
     ignored = []
     for column in frame.columns:
-        if column in {"series_id", "ds", "y", "open"} or not str(column).strip():
+        if column in OURS or not str(column).strip():
             continue
         values, bad = (np.zeros(0), np.ones(1, bool)) if frame[column].dtype.kind == "M" else _number(frame[column])
         if not bad.any():
             found[str(column)] = values
         elif coded := dict(_categories(str(column), frame[column])):
             found |= coded
+        elif bad.mean() < STRAY:
+            found[str(column)] = values
         else:
             ignored.append(str(column))
     return found, ignored

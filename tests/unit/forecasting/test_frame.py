@@ -72,3 +72,22 @@ def test_many_zeros_are_demand_not_closing():
     y = rng.poisson(0.7, 200).astype(float)
     laid = frame.build(replace(made(200, promo=False), open=None, y=y), 7)
     assert laid.open.all()
+
+
+def test_a_weekday_that_the_file_leaves_out_is_closed_whether_there_is_a_column_or_not():
+    series = made(280)
+    missing = np.where(np.arange(280) % 7 == 6, np.nan, series.y)
+    for opened in (None, np.where(np.isnan(missing), np.nan, series.open)):
+        laid = frame.build(replace(series, y=missing, open=opened), 7)
+        assert np.array_equal(laid.open[-7:] == 0, frame.weekdays(laid.days[-7:]) == 6)
+
+
+def test_weeks_are_forecast_on_their_day_and_months_are_said_to_be_sparse():
+    y = np.full(700, np.nan)
+    y[::7] = 100.0
+    weeks = frame.build(replace(made(700, promo=False), open=None, y=y), 14)
+    assert np.array_equal(weeks.open == 1, frame.weekdays(weeks.days) == 0)
+    y = np.full(700, np.nan)
+    y[::30] = 100.0
+    months = frame.build(replace(made(700, promo=False), open=None, y=y), 14)
+    assert any(said.startswith("y: known on 3% of the days") for said in months.assumptions)

@@ -103,6 +103,37 @@ def test_parquet_gzip_and_other_delimiters_give_the_same_series():
         assert (str(series.start), series.y.tolist()) == ("2024-01-01", [1.0, 2.0])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "series_id|ds|y|Promo\na|2024-01-01|1.5|1\n",
+        "series_id\tds\ty\tPromo\na\t2024-01-01\t1.5\t1\n",
+        "Series_ID;DS;Y;Promo\na;2024-01-01;1,5;1\n",
+        "series_id, ds, y, Promo\na, 2024-01-01T00:00:00+02:00, 1.5, 1\n",
+        "\ufeffseries_id,ds,y,Promo\r\na,2024-01-01 00:00:00,1.5,true\r\n",
+    ],
+)
+def test_other_delimiters_spellings_and_times_of_day_are_read_alike(text):
+    (series,) = read(text).series
+    assert (series.series_id, str(series.start), series.y.tolist()) == ("a", "2024-01-01", [1.5])
+    assert series.regressors["Promo"].tolist() == [1]
+
+
+def test_identifiers_may_hold_spaces_and_any_letters_and_numbers_stay_whole():
+    parsed = read("series_id,ds,y\n東京 1,2024-01-01,1\n1.0,2024-01-01,1\n")
+    assert {one.series_id for one in parsed.series} == {"東京 1", "1.0"}
+    sink = io.BytesIO()
+    parquet.write_table(pa.table({"series_id": [7.0, None], "ds": ["2024-01-01"] * 2, "y": [1, 2]}), sink)
+    parsed = read(sink.getvalue(), "a.parquet")
+    assert ([one.series_id for one in parsed.series], [r.row for r in parsed.rejected]) == (["7"], [1])
+
+
+def test_a_stray_text_in_a_numeric_regressor_is_an_unknown_value():
+    rows = "\n".join(f"2024-01-{i + 1:02},1,{i / 2 if i != 5 else '?'}" for i in range(20))
+    (series,) = read(f"ds,y,temperature\n{rows}\n").series
+    assert np.flatnonzero(np.isnan(series.regressors["temperature"])).tolist() == [5]
+
+
 def test_the_rossmann_layout_is_recognised():
     header = "Store,DayOfWeek,Date,Sales,Customers,Open,Promo,StateHoliday,SchoolHoliday"
     rows = "1,5,2015-07-31,5263,555,1,1,0,1\n1,4,2015-07-30,0,0,0,1,a,0\n2,5,2015-07-31,6064,625,1,1,b,1\n"
