@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -50,11 +51,16 @@ def test_a_file_becomes_a_forecast_and_a_later_one_moves_it(stack: Stack, token:
     until_answered(stack, token, "2024-04-11")
 
 
+def claimed(token: str) -> dict[str, Any]:
+    """What the token says."""
+    body = token.split(".")[1]
+    return dict(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
+
+
 def altered(token: str, **changes: Any) -> str:
     """The token with other claims under the old signature."""
-    head, body, signature = token.split(".")
-    claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))) | changes
-    forged = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    head, _, signature = token.split(".")
+    forged = base64.urlsafe_b64encode(json.dumps(claimed(token) | changes).encode()).rstrip(b"=").decode()
     return f"{head}.{forged}.{signature}"
 
 
@@ -76,6 +82,30 @@ def test_without_a_valid_token_nobody_gets_in(stack: Stack, token: str) -> None:
         status, _, body = stack.request("/v1/series", token=bad)
         assert status == 401, name
         assert b"items" not in body
+    assert stack.request("/v1/series", token=token)[0] == 200
+
+
+@pytest.fixture
+def short_lived(stack: Stack) -> Iterator[None]:
+    """Tokens of the page's client live for a second."""
+    cognito, kept = stack.client("cognito-idp"), {"ExplicitAuthFlows", "TokenValidityUnits", "AccessTokenValidity"}
+    names = {"UserPoolId": stack.outputs["UserPool"], "ClientId": stack.outputs["UserPoolClient"]}
+    before = cognito.describe_user_pool_client(**names)["UserPoolClient"]
+    standing = {k: v for k, v in before.items() if k in kept}
+    cognito.update_user_pool_client(
+        **names, **standing | {"AccessTokenValidity": 1, "TokenValidityUnits": {"AccessToken": "seconds"}}
+    )
+    yield
+    cognito.update_user_pool_client(**names, **standing)
+
+
+@pytest.mark.usefixtures("short_lived")
+def test_an_expired_token_is_refused(stack: Stack, token: str) -> None:
+    assert stack.cloud is not None
+    brief = stack.token(stack.cloud.username, stack.cloud.password)
+    while claimed(brief)["exp"] > time.time():
+        time.sleep(0.1)
+    assert stack.request("/v1/series", token=brief)[0] == 401
     assert stack.request("/v1/series", token=token)[0] == 200
 
 
