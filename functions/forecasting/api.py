@@ -3,68 +3,28 @@
 import json
 import re
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from functions.forecasting import contracts, page, problems
-from functions.forecasting.service import Answered, ForecastService, Question
+from functions.forecasting import contracts, openapi, page, problems
+from functions.forecasting.contracts import Question
+from functions.forecasting.service import Answered, ForecastService
 from functions.forecasting.settings import ForecastingSettings
 from layers.runtime.errors import ForbiddenError, TrefoilError
 
 SeriesPath = Annotated[
     str, Path(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$", description="id of the series")
 ]
-DESCRIPTION = """Sales forecasts for any store, with what they assume and how well they did.
-
-Everything under /v1 takes `Authorization: Bearer <access token>` of the user pool. The gateway itself answers 401
-`{"message": "Unauthorized"}` without one, 413 above 10 MB, 429 when throttled and 503 when a call exceeds 29 s."""
-
-
-def _gateway(description: str) -> dict[str, Any]:
-    example = {"message": description}
-    schema = {"type": "object", "properties": {"message": {"type": "string"}}}
-    return {
-        "description": f"From the gateway: {description}",
-        "content": {"application/json": {"schema": schema, "example": example}},
-    }
-
-
-def _problem(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": description, "content": {problems.MEDIA: {"schema": schema}}}
-
-
-DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    401: _gateway("Unauthorized"),
-    403: _problem("The call carries no claims of a valid access token."),
-    404: _problem("There is no such series."),
-    422: _problem("The request is not valid; `field` says where."),
-    429: _gateway("Too Many Requests"),
-    503: _problem("Worth another try after `retry_after` seconds."),
-}
-ANSWERS = (contracts.SeriesPage, contracts.History, contracts.Forecast, contracts.SimilarSeries, contracts.BatchAnswer)
-CACHED: dict[str, Any] = {
-    "headers": {
-        "ETag": {"schema": {"type": "string"}, "description": "send it back in If-None-Match"},
-        "X-Cache": {"schema": {"type": "string", "enum": ["memory", "table", "computed"]}, "description": "origin"},
-    }
-}
-
-
-def _answers(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """The answer by the name of its schema: no model of an answer is built before somebody reads the document."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {200: {"description": "Successful Response", "content": {"application/json": {"schema": schema}}}}
 
 
 def create_app(service: ForecastService, settings: ForecastingSettings, *, region: str = "us-east-1") -> FastAPI:
     """The application around `service`; `region` is where its user pool is."""
-    app = FastAPI(title="Trefoil forecasts", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Trefoil forecasts", version="1", description=openapi.DESCRIPTION, docs_url=None, redoc_url=None
+    )
     problems.install(app)
     app.include_router(_v1(service))
     endpoint = settings.user_pool_endpoint or f"https://cognito-idp.{region}.amazonaws.com"
@@ -77,7 +37,7 @@ def create_app(service: ForecastService, settings: ForecastingSettings, *, regio
         return {"status": "ok"}
 
     app.add_middleware(RefuseStrangers)
-    app.openapi = lambda: _openapi(app, type(app).openapi)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi.document(app, type(app).openapi)  # type: ignore[method-assign]
     return app
 
 
@@ -126,9 +86,11 @@ async def _authorised(request: Request) -> None:
 
 def _v1(service: ForecastService) -> APIRouter:
     # Coroutines that never await: a container answers one call at a time; a pool of threads would only slow its start.
-    router = APIRouter(prefix="/v1", dependencies=[Depends(_authorised)], responses=DOCUMENTED)
+    router = APIRouter(prefix="/v1", dependencies=[Depends(_authorised)], responses=openapi.ERRORS)
 
-    @router.get("/series", responses=_answers(contracts.SeriesPage), tags=["catalog"], summary="List and search series")
+    @router.get(
+        "/series", responses=openapi.answers(contracts.SeriesPage), tags=["catalog"], summary="List and search series"
+    )
     async def list_series(
         q: Annotated[str, Query(max_length=128, description="part of the id, in any case")] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -142,7 +104,10 @@ def _v1(service: ForecastService) -> APIRouter:
         return _json({"items": items, "next_cursor": rows[-1][0] if more else None})
 
     @router.get(
-        "/series/{series_id}/history", responses=_answers(contracts.History), tags=["series"], summary="Observed days"
+        "/series/{series_id}/history",
+        responses=openapi.answers(contracts.History),
+        tags=["series"],
+        summary="Observed days",
     )
     async def history(series_id: SeriesPath, start: date | None = None, end: date | None = None) -> Response:
         return _json(service.history(series_id, start, end))
@@ -150,7 +115,7 @@ def _v1(service: ForecastService) -> APIRouter:
     @router.get(
         "/series/{series_id}/forecast",
         responses={
-            200: _answers(contracts.Forecast)[200] | CACHED,
+            200: openapi.answers(contracts.Forecast)[200] | openapi.CACHED,
             304: {"description": "The answer that If-None-Match names still stands."},
         },
         tags=["series"],
@@ -166,7 +131,7 @@ def _v1(service: ForecastService) -> APIRouter:
 
     @router.get(
         "/series/{series_id}/similar",
-        responses=_answers(contracts.SimilarSeries),
+        responses=openapi.answers(contracts.SimilarSeries),
         tags=["series"],
         summary="Series with the most similar demand",
     )
@@ -175,7 +140,7 @@ def _v1(service: ForecastService) -> APIRouter:
 
     @router.post(
         "/forecasts",
-        responses=_answers(contracts.BatchAnswer) | {413: _gateway("Request Entity Too Large")},
+        responses=openapi.answers(contracts.BatchAnswer) | {413: openapi.gateway("Request Entity Too Large")},
         tags=["forecasts"],
         summary="Many forecasts, with plans for the future and for stores not yet known",
     )
@@ -202,21 +167,3 @@ def _answered(request: Request, answered: Answered) -> Response:
     if answered.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(answered.body, media_type="application/json", headers=headers)
-
-
-def _openapi(app: FastAPI, make: Any) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        document = make(app)
-        components = document["components"]
-        answers: list[tuple[type[BaseModel], Literal["serialization"]]] = [(m, "serialization") for m in ANSWERS]
-        _, described = models_json_schema(answers, ref_template="#/components/schemas/{model}")
-        components["schemas"] |= described["$defs"]
-        for unused in ("HTTPValidationError", "ValidationError"):
-            components["schemas"].pop(unused, None)
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
-        for path, operations in document["paths"].items():
-            for operation in operations.values():
-                if path.startswith("/v1"):
-                    operation["security"] = [{"token": []}]
-        app.openapi_schema = document
-    return app.openapi_schema

@@ -1,5 +1,9 @@
 """What goes in and out of the forecasting leaf: events, requests, answers."""
 
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -146,6 +150,22 @@ class BatchItem(BaseModel):
         description="`open` (0 or 1) or a regressor: one value a day of the horizon",
         examples=[{"promo": [1, 1, 0]}],
     )
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one series; `scale` multiplies the answer (a store that the system does not know)."""
+
+    series_id: str
+    horizon: int
+    level: float
+    future: Mapping[str, Sequence[float]]
+    scale: float | None = None
+
+    def hash(self) -> str:
+        """Name of the question apart from its series: 16 hex digits."""
+        parts = [self.horizon, self.level, self.scale, {k: list(v) for k, v in self.future.items()}]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class BatchRequest(BaseModel):

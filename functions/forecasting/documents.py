@@ -2,31 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from functions.forecasting.contracts import Question
 from functions.forecasting.domain import frame, model
 from functions.forecasting.domain.frame import kind_of, known_until
 from functions.forecasting.domain.model import Trained
 from functions.forecasting.domain.profile import SIZE, nearest, profile
 from functions.forecasting.domain.series import Series
 from layers.runtime.errors import NotFoundError
-
-
-class Asked(Protocol):
-    """What is asked of one series."""
-
-    @property
-    def series_id(self) -> str: ...
-    @property
-    def horizon(self) -> int: ...
-    @property
-    def level(self) -> float: ...
-    @property
-    def future(self) -> Mapping[str, Sequence[float]]: ...
-    @property
-    def scale(self) -> float | None: ...
 
 
 def history(series: Series, start: date | None, end: date | None) -> dict[str, Any]:
@@ -52,14 +38,14 @@ def similar(series: Series, profiles: Mapping[str, Sequence[float]], k: int) -> 
     return {"series_id": series.series_id, "items": items}
 
 
-def laid_out(series: Series, question: Asked) -> frame.Frame:
+def laid_out(series: Series, question: Question) -> frame.Frame:
     """The days of the answer. Raises NotFoundError before the first observation, InputError for a wrong plan."""
     if not series.observed:
         raise NotFoundError(f"series {series.series_id} has no observation yet")
     return frame.build(series, question.horizon, question.future)
 
 
-def answer(question: Asked, series: Series, laid: frame.Frame, trained: Trained, version: str) -> dict[str, Any]:
+def answer(question: Question, series: Series, laid: frame.Frame, trained: Trained, version: str) -> dict[str, Any]:
     """The document that the API sends, in the order of its contract."""
     predicted = model.forecast(trained, laid, question.level)
     scale = 1.0 if question.scale is None else question.scale

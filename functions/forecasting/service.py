@@ -6,13 +6,13 @@ What computes is imported by the first call that needs it: a cached answer start
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from functions.forecasting.catalog import Catalog, Model, Row
-from functions.forecasting.contracts import MAX_FITS, BatchItem, ModelEntry
+from functions.forecasting.contracts import MAX_FITS, BatchItem, ModelEntry, Question
 from functions.forecasting.store import Answers, Histories, History, Models, Recent, parse_trained
 from layers.runtime.errors import InputError, TrefoilError, UnavailableError
 
@@ -33,22 +33,6 @@ class Answered:
     body: bytes
     etag: str
     source: Source
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of one series; `scale` multiplies the answer (a store that the system does not know)."""
-
-    series_id: str
-    horizon: int
-    level: float
-    future: Mapping[str, Sequence[float]]
-    scale: float | None = None
-
-    def hash(self) -> str:
-        """Name of the question apart from its series: 16 hex digits."""
-        parts = [self.horizon, self.level, self.scale, {k: list(v) for k, v in self.future.items()}]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class ForecastService:

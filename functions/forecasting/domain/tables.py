@@ -1,13 +1,12 @@
 """Sales files: CSV (also gzipped) or Parquet in, series and rejected rows out."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 
 import numpy as np
 
-from functions.forecasting.domain.identity import check_id
+from functions.forecasting.domain import columns
 from functions.forecasting.domain.series import MAX_DAYS, Series
 from layers.runtime.errors import InputError
 
@@ -26,11 +25,6 @@ ROSSMANN: Final = {
     "StateHoliday": "state_holiday",
     "SchoolHoliday": "school_holiday",
 }
-OURS: Final = ("series_id", "ds", "y", "open")
-MAX_CATEGORIES: Final = 12
-STRAY: Final = 0.1
-NOTHING: Final = ("", "0", "none", "no", "false", "nan")
-TRUTH: Final = {"true": "1", "false": "0", "yes": "1", "no": "0"}
 
 
 @dataclass(frozen=True)
@@ -63,8 +57,8 @@ def read(source: BinaryIO, name: str, *, preset: Preset = "auto", stamp: int = 0
     parsed.rejected += [Rejection(row, "", "has another number of columns than the header") for row in broken]
     if not len(frame):
         raise InputError("has no data row", file=name)
-    ids, days, y, opened, bad = _required(frame, name)
-    regressors, parsed.ignored = _regressors(frame)
+    ids, days, y, opened, bad = columns.required(frame, name)
+    regressors, parsed.ignored = columns.regressors(frame)
     for position, reason in bad.items():
         parsed.rejected.append(Rejection(int(numbers[position]), str(ids[position]), reason))
     good = np.ones(len(frame), bool)
@@ -74,8 +68,8 @@ def read(source: BinaryIO, name: str, *, preset: Preset = "auto", stamp: int = 0
     order = order[np.lexsort((days[order], codes))]
     edges = np.flatnonzero(ids[order][1:] != ids[order][:-1]) + 1
     for rows in np.split(order, edges) if len(order) else []:
-        columns = {"y": y, "open": opened, **regressors}
-        outcome = _one(str(ids[rows[0]]), days[rows], {k: v[rows] for k, v in columns.items() if v is not None}, stamp)
+        values = {"y": y, "open": opened, **regressors}
+        outcome = _one(str(ids[rows[0]]), days[rows], {k: v[rows] for k, v in values.items() if v is not None}, stamp)
         if isinstance(outcome, Series):
             parsed.series.append(outcome)
         else:
@@ -85,7 +79,7 @@ def read(source: BinaryIO, name: str, *, preset: Preset = "auto", stamp: int = 0
     return parsed
 
 
-def _one(series_id: str, days: np.ndarray, columns: dict[str, np.ndarray], stamp: int) -> Any:
+def _one(series_id: str, days: np.ndarray, known: dict[str, np.ndarray], stamp: int) -> Any:
     twice = np.flatnonzero(days[1:] == days[:-1])
     if len(twice):
         i = int(twice[0])
@@ -104,7 +98,7 @@ def _one(series_id: str, days: np.ndarray, columns: dict[str, np.ndarray], stamp
         wide[at] = values
         return wide
 
-    laid = {name: dense(values) for name, values in columns.items()}
+    laid = {name: dense(values) for name, values in known.items()}
     stamps = np.zeros(size, np.int64)
     stamps[at] = stamp
     y, opened = laid.pop("y"), laid.pop("open", None)
@@ -158,13 +152,13 @@ def _with_points(table: "pa.Table") -> "pa.Table":
     import pyarrow as pa
     import pyarrow.compute as compute
 
-    columns = [
+    replaced = [
         compute.replace_substring_regex(column, r"^(\s*-?\d+),(\d+\s*)$", r"\1.\2")
         if pa.types.is_string(column.type)
         else column
         for column in table.columns
     ]
-    return pa.table(columns, names=table.column_names)
+    return pa.table(replaced, names=table.column_names)
 
 
 def _renamed(table: "pa.Table", name: str, preset: Preset) -> "pd.DataFrame":
@@ -182,7 +176,9 @@ def _renamed(table: "pa.Table", name: str, preset: Preset) -> "pd.DataFrame":
         return frame
     # Our own columns are known in any case; a regressor keeps its name as it is written.
     plain = [column.strip() for column in names]
-    names = [column.lower() if column.lower() in OURS and column.lower() not in plain else column for column in plain]
+    names = [
+        column.lower() if column.lower() in columns.OURS and column.lower() not in plain else column for column in plain
+    ]
     for needed in ("ds", "y"):
         if needed not in names:
             raise InputError(f"column is missing; there are {', '.join(names)}", file=name, field=needed)
@@ -190,88 +186,3 @@ def _renamed(table: "pa.Table", name: str, preset: Preset) -> "pd.DataFrame":
         raise InputError("a column name comes twice", file=name)
     frame = table.rename_columns(names).to_pandas()
     return frame
-
-
-def _text(column: "pd.Series[Any]") -> "pd.Series[str]":
-    if column.dtype.kind == "f" and (column.dropna().abs() < 2**53).all() and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")  # whole numbers with a gap, which pandas holds as floats
-    return column.astype("string").fillna("").str.strip()
-
-
-def _number(column: "pd.Series[Any]") -> tuple[np.ndarray, np.ndarray]:
-    """Values with NaN for unknown, and where a text is not a number."""
-    import pandas as pd
-
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        values = column.to_numpy(dtype=float, na_value=np.nan)
-        return values, np.isinf(values)
-    text = _text(column)
-    values = pd.to_numeric(text.str.lower().replace(TRUTH), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    empty = text.str.lower().isin(["", "nan", "na", "null"]).to_numpy(dtype=bool)
-    return np.where(np.isinf(values), np.nan, values), ~np.isfinite(values) & ~empty
-
-
-def _days(column: "pd.Series[Any]") -> np.ndarray:
-    """Calendar days as written, whatever the time or the offset behind them; NaT where there is none."""
-    import pandas as pd
-
-    if column.dtype.kind == "M":
-        local = column.dt.tz_localize(None) if column.dt.tz is not None else column
-        return local.to_numpy().astype("datetime64[D]")
-    parsed = pd.to_datetime(_text(column).str.slice(0, 10), errors="coerce", format="ISO8601")
-    return parsed.to_numpy().astype("datetime64[D]")
-
-
-def _required(
-    frame: "pd.DataFrame", name: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, dict[int, str]]:
-    stem = PurePath(name).name.split(".")[0] or "series"
-    ids = (
-        _text(frame["series_id"]).to_numpy(dtype=object) if "series_id" in frame else np.full(len(frame), stem, object)
-    )
-    days = _days(frame["ds"])
-    y, y_bad = _number(frame["y"])
-    bad: dict[int, str] = dict.fromkeys(np.flatnonzero(np.isnat(days)).tolist(), "ds is not a date like 2024-12-31")
-    bad |= dict.fromkeys(np.flatnonzero(y_bad).tolist(), "y is not a finite number")
-    opened = None
-    if "open" in frame:
-        opened, open_bad = _number(frame["open"])
-        open_bad = open_bad | (np.isfinite(opened) & ~np.isin(opened, (0.0, 1.0)))
-        bad |= dict.fromkeys(np.flatnonzero(open_bad).tolist(), "open is neither 0 nor 1")
-    unique, codes = np.unique(ids.astype(str), return_inverse=True)
-    for i, series_id in enumerate(unique):
-        try:
-            check_id(str(series_id))
-        except InputError as exc:
-            bad |= dict.fromkeys(np.flatnonzero(codes == i).tolist(), str(exc))
-    return ids.astype(str), days, y, opened, bad
-
-
-def _regressors(frame: "pd.DataFrame") -> tuple[dict[str, np.ndarray], list[str]]:
-    found: dict[str, np.ndarray] = {}
-    ignored = []
-    for column in frame.columns:
-        if column in OURS or not str(column).strip():
-            continue
-        values, bad = (np.zeros(0), np.ones(1, bool)) if frame[column].dtype.kind == "M" else _number(frame[column])
-        if not bad.any():
-            found[str(column)] = values
-        elif coded := dict(_categories(str(column), frame[column])):
-            found |= coded
-        elif bad.mean() < STRAY:
-            found[str(column)] = values
-        else:
-            ignored.append(str(column))
-    return found, ignored
-
-
-def _categories(name: str, column: "pd.Series[Any]") -> Iterator[tuple[str, np.ndarray]]:
-    """One 0/1 column for every value but the usual one."""
-    text = _text(column)
-    counts = text.value_counts()
-    if not 2 <= len(counts) <= MAX_CATEGORIES:
-        return
-    nothing = [value for value in counts.index if value.lower() in NOTHING]
-    base = {str(v) for v in nothing} or {str(counts.index[0])}
-    for value in sorted(str(v) for v in counts.index if str(v) not in base):
-        yield f"{name}_{value}", (text == value).to_numpy(dtype=float)

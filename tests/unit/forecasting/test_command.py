@@ -1,5 +1,7 @@
 import json
 import os
+import pickle
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as parquet
@@ -7,6 +9,7 @@ import pytest
 
 from cli import console
 from cli.main import app
+from functions.forecasting import files
 from tests.unit.forecasting.house import made, written
 
 REAL = Path(os.environ.get("TREFOIL_REAL_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "sales"
@@ -36,6 +39,13 @@ def test_forecasts_rejections_summary_and_picture_are_written(trefoil, tmp_path)
     summary = json.loads((out / "summary.json").read_text())
     assert summary["series"]["a"]["backtest"]["end"] == "2023-05-31"
     assert (out / "plot.png").stat().st_size > 10_000
+
+
+def test_a_task_and_its_result_travel_to_another_process_unchanged():
+    task = files.Task(made(90, name="a"), 7, 0.95, 14, datetime(2026, 1, 1, tzinfo=UTC))
+    here, there = files.forecast_one(task), files.forecast_one(pickle.loads(pickle.dumps(task)))
+    assert pickle.loads(pickle.dumps(there)).trained == here.trained
+    assert there.forecast.yhat.tolist() == here.forecast.yhat.tolist()
 
 
 def test_one_series_can_be_chosen_and_an_unknown_one_is_the_users_mistake(trefoil, tmp_path):

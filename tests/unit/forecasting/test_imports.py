@@ -32,7 +32,7 @@ import pickle
 from dataclasses import replace
 import numpy as np
 from tests.unit.forecasting.house import House, made
-from functions.forecasting.service import Question
+from functions.forecasting.contracts import Question
 house = House()
 series = made(300, name="a")
 house.put(replace(series, y=series.y * np.exp(0.003 * np.arange(300))))
@@ -45,7 +45,8 @@ open({str(stored)!r}, "wb").write(pickle.dumps((house.lake, house.models, house.
 import pickle
 from functions.forecasting.api import create_app
 from functions.forecasting.catalog import Catalog
-from functions.forecasting.service import ForecastService, Question, trainer
+from functions.forecasting.contracts import Question
+from functions.forecasting.service import ForecastService, trainer
 from functions.forecasting.store import Answers, Histories, Models
 from layers.storage.registry import now
 lake, models, answers, registry = pickle.load(open({str(stored)!r}, "rb"))

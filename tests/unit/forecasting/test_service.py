@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from functions.forecasting.contracts import BatchItem
+from functions.forecasting.contracts import BatchItem, Question
 from functions.forecasting.domain.profile import nearest, profile
 from functions.forecasting.domain.tables import read
-from functions.forecasting.service import Question
 from functions.forecasting.simulate import table
 from layers.runtime.errors import CorruptError, InputError, NotFoundError, UnavailableError
 from tests.unit.forecasting.house import House, made, written
