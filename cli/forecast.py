@@ -53,7 +53,7 @@ def _read(file: Path, preset: Any) -> "Parsed":
 
     try:
         with file.open("rb") as source:
-            return tables.read(source, file.name, preset=preset)
+            return tables.read(source, str(file), preset=preset)
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", file=str(file)) from exc
 
@@ -62,7 +62,7 @@ def _chosen(parsed: "Parsed", wanted: list[str], file: Path) -> "list[Series]":
     from functions.forecasting.domain.tables import Rejection
 
     if missing := sorted(set(wanted) - {one.series_id for one in parsed.series}):
-        raise InputError(f"has no valid series {', '.join(missing)}", file=file.name, field="series_id")
+        raise InputError(f"has no valid series {', '.join(missing)}", file=str(file), field="series_id")
     found = [one for one in parsed.series if not wanted or one.series_id in wanted]
     empty = [one.series_id for one in found if not one.observed]
     parsed.rejected += [Rejection(-1, series_id, "series left out: y is empty on every day") for series_id in empty]
@@ -70,7 +70,7 @@ def _chosen(parsed: "Parsed", wanted: list[str], file: Path) -> "list[Series]":
     if not chosen:
         first = parsed.rejected[0]
         raise InputError(
-            f"has no valid series: {first.reason}", file=file.name, row=first.row if first.row >= 0 else None
+            f"has no valid series: {first.reason}", file=str(file), row=first.row if first.row >= 0 else None
         )
     return chosen
 

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from cli.console import Json, say
 from cli.stack import Profile, Stage, connect
-from layers.runtime.errors import InputError
+from layers.runtime.errors import InputError, NotFoundError
+from layers.storage.registry import Manifest, ModelRegistry
 
 app = typer.Typer(help="Versions of each leaf's model, and which of them answers.", no_args_is_help=True)
 
@@ -42,7 +43,7 @@ def show(
 ) -> dict[str, Any]:
     """Show a version's manifest, after its files were checked against their hashes."""
     registry = connect(stage, profile).registry
-    manifest = registry.manifest(leaf.value, version)
+    manifest = _known(registry, leaf, version)
     for name in manifest.files:
         registry.read(manifest, name)
     champion = registry.champion(leaf.value)
@@ -62,6 +63,7 @@ def promote(
 ) -> dict[str, Any]:
     """Make a version the champion, whatever its figures say."""
     registry = connect(stage, profile).registry
+    _known(registry, leaf, version)
     standing = registry.champion(leaf.value)
     made = registry.promote(
         leaf.value, version, expected=standing.version if standing else None, reason="promoted by hand"
@@ -83,6 +85,15 @@ def rollback(
     made = registry.promote(leaf.value, standing.previous, expected=standing.version, reason=reason)
     say(f"{leaf.value}: {made.version} answers again")
     return made.model_dump(mode="json")
+
+
+def _known(registry: ModelRegistry, leaf: Leaf, version: str) -> Manifest:
+    try:
+        return registry.manifest(leaf.value, version)
+    except NotFoundError as exc:
+        raise InputError(
+            f"{leaf.value} has no version {version}; `trefoil models list {leaf.value}` shows them"
+        ) from exc
 
 
 def _short(metrics: dict[str, Any]) -> str:

@@ -43,20 +43,31 @@ def replaced_directory(path: Path, *, inputs: Iterable[Path] = ()) -> Iterator[P
 
 
 def write_table(table: "pa.Table", path: Path) -> None:
-    """Write Arrow rows as .parquet, .csv or .csv.gz, whichever the name says. Raises InputError for another suffix."""
+    """Write Arrow rows as .parquet, .csv or .csv.gz, whichever the name says. Raises InputError when that cannot be."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
     checked_suffix(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".parquet":
-        pyarrow.parquet.write_table(table, path)
-    elif path.suffix == ".csv":
-        pyarrow.csv.write_csv(table, path)
-    else:
-        with pa.CompressedOutputStream(str(path), "gzip") as stream:
-            pyarrow.csv.write_csv(table, stream)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".parquet":
+            pyarrow.parquet.write_table(table, path)
+        elif path.suffix == ".csv":
+            pyarrow.csv.write_csv(table, path)
+        else:
+            with pa.CompressedOutputStream(str(path), "gzip") as stream:
+                pyarrow.csv.write_csv(table, stream)
+    except OSError as exc:
+        raise InputError(f"cannot be written: {exc.strerror or exc}", file=str(path)) from exc
+
+
+def readable(path: Path) -> None:
+    """Raises InputError unless `path` is a file that can be read."""
+    try:
+        path.open("rb").close()
+    except OSError as exc:
+        raise InputError(f"cannot be read: {exc.strerror}", file=str(path)) from exc
 
 
 def checked_suffix(path: Path) -> Path:

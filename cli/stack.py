@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import boto3
 import typer
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from infra.local import cloud as local
-from layers.runtime.errors import UnavailableError
+from layers.runtime.errors import InputError, UnavailableError
 from layers.storage.aws import CONFIG
 from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
@@ -103,7 +103,7 @@ class Stack:
 def connect(stage: str = "dev", profile: str | None = None) -> Stack:
     """The local cloud if it runs and no profile is named, else `stage` on AWS.
 
-    Raises NotFoundError when the stage is not deployed there, UnavailableError without credentials or network.
+    Raises NotFoundError when the stage is not deployed there, UnavailableError without valid credentials or network.
     """
     running = local.find() if profile is None else None
     if running:
@@ -112,7 +112,9 @@ def connect(stage: str = "dev", profile: str | None = None) -> Stack:
         session = boto3.Session(profile_name=profile)
         client: Any = session.client("cloudformation", config=CONFIG)
         return Stack(stage, session, None, local.outputs(client, stage))
-    except BotoCoreError as exc:
+    except ProfileNotFound as exc:
+        raise InputError(str(exc), field="--profile") from exc
+    except (BotoCoreError, ClientError) as exc:
         hint = "no local cloud runs (`trefoil up` starts one), and AWS cannot be used"
         raise UnavailableError(f"{hint}: {exc}") from exc
 

@@ -36,7 +36,7 @@ def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
     """Write `source` to `out` with a probability and a segment per row, empty where there is none; yields progress.
 
     CSV stays CSV with its delimiter (compressed if `out` ends in .gz); an `out` that ends in .parquet is Parquet.
-    Raises InputError when the file lacks a column of the model or has no rows.
+    Raises InputError when the file lacks a column of the model or has no rows, or when `out` cannot be written.
     """
     counted = Counted()
     try:
@@ -49,8 +49,7 @@ def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
         for name in ADDED:
             if name in reader.header:
                 raise InputError("the file already has this column", file=str(source), field=name)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part = out.with_name(f".{out.name}.part")
+        part = _prepared(out, source)
         try:
             sink: _Sink = (
                 _ParquetSink(part) if out.suffix == ".parquet" else _CsvSink(part, reader, out.suffix == ".gz")
@@ -66,6 +65,21 @@ def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
             part.replace(out)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _prepared(out: Path, source: Path) -> Path:
+    """Where to write before `out` is replaced. Raises InputError when `out` is no place for a file, or is the input."""
+    if out.is_dir():
+        raise InputError("--out is a directory, not a file", file=str(out))
+    if out.exists() and out.samefile(source):
+        raise InputError("--out is the input itself", file=str(out))
+    part = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except OSError as exc:
+        raise InputError(f"--out cannot be written: {exc.strerror}", file=str(out)) from exc
+    return part
 
 
 def _scored(model: Model, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, dict[int, str], Floats]]:

@@ -239,6 +239,8 @@ def outputs(client: Any, stage: str) -> dict[str, str]:
         try:
             stack = client.describe_stacks(StackName=f"trefoil-{stage}-{part}")["Stacks"][0]
         except client.exceptions.ClientError as exc:
+            if exc.response["Error"]["Code"] != "ValidationError":  # that is how CloudFormation says "no such stack"
+                raise
             raise NotFoundError(f"stage {stage} is not deployed there") from exc
         found |= {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
     return found

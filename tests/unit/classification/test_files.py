@@ -92,6 +92,17 @@ def test_scored_rows_keep_their_order_and_delimiter(trefoil, churn, churn_model,
     assert all((float(row[-2]) >= threshold) == (row[-1] == "target") for row in after[1:])
 
 
+def test_a_place_that_scores_cannot_be_written_to_is_refused_and_the_input_is_never_overwritten(
+    trefoil, churn, churn_model, tmp_path
+):
+    before = churn.read_bytes()
+    for out in (churn, churn_model, churn / "scored.csv"):
+        status, answer = trefoil("score", churn_model, churn, "--out", out)
+        assert status == 2
+        assert "--out" in answer["error"]
+    assert churn.read_bytes() == before
+
+
 def test_rows_that_cannot_be_scored_stay_empty_and_are_counted(trefoil, churn, churn_model, tmp_path):
     lines = churn.read_text().splitlines()
     broken = lines[3].split("\t")

@@ -65,3 +65,9 @@ def test_a_table_is_written_as_its_name_says(tmp_path: Path, suffix: str) -> Non
     assert back["a"].to_pylist() == [1, 2]
     with pytest.raises(InputError, match="must end in"):
         write_table(table, tmp_path / "t.xlsx")
+
+
+def test_a_table_that_cannot_be_written_is_the_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_table(pa.table({"a": [1]}), tmp_path / "file" / "x.csv")
