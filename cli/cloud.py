@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from cli.console import OUR_FAILURE, Json, err, say
+from cli.console import OUR_FAILURE, Json, err, say, table
 from cli.stack import Profile, Stack, Stage, connect, local_stack
 from infra.local import cloud as local
 from layers.runtime.errors import InputError
@@ -53,15 +52,15 @@ def status(stage: Stage = "dev", profile: Profile = None, json_output: Json = Fa
     wrong = [f"{job}: {run.detail or 'failed'}" for job, run in runs.items() if run and run.outcome == "failed"]
     wrong += [f"{queues[name]} messages in {name}" for name in QUEUES[1:] if queues[name]]
     wrong += [f"alarm {name}" for name in alarms]
-    table = Table("what", "state", "when", "counts", "seconds", "GB-s")
+    shown = table("what", "state", "when", "counts", "s", "GB-s")
     for job, run in runs.items():
-        table.add_row(job, *_run_cells(run))
+        shown.add_row(job, *_run_cells(run))
     for leaf, champion in champions.items():
         since = f"{champion.since:%Y-%m-%d %H:%M}" if champion else ""
-        table.add_row(f"champion of {leaf}", champion.version if champion else "none yet", since, "", "", "")
+        shown.add_row(f"{leaf} champion", champion.version if champion else "none yet", since, "", "", "")
     for name, depth in queues.items():
-        table.add_row(name, f"{depth} messages", "", "", "", "")
-    say(table)
+        shown.add_row(name, f"{depth} messages", "", "", "", "")
+    say(shown)
     say("\n".join(f"attention: {text}" for text in wrong) or "healthy")
     body = {
         "healthy": not wrong,
@@ -135,13 +134,24 @@ def ringing(stack: Stack) -> list[str]:
     return [name for name in names if name.startswith(f"trefoil-{stack.stage}-")]
 
 
+def key_of(run: Run) -> str:
+    """The key of a run; of a hash as much as tells it from others."""
+    return run.key if len(run.key) < 64 else run.key[:16]
+
+
+def counts_of(run: Run) -> str:
+    """The numbers of a run, in a line."""
+    numbers = {k: v for k, v in run.counts.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return ", ".join(f"{name} {value:,}" for name, value in numbers.items())
+
+
 def _run_cells(run: Run | None) -> tuple[str, str, str, str, str]:
     if run is None:
         return "never ran", "", "", "", ""
     ended = run.finished_at or datetime.now(UTC)
-    counts = ", ".join(f"{k} {v}" for k, v in run.counts.items() if not isinstance(v, dict | list))
     seconds = f"{(ended - run.started_at).total_seconds():.1f}"
-    return f"{run.outcome} {run.key}", f"{run.started_at:%Y-%m-%d %H:%M}", counts, seconds, f"{run.gb_seconds:.1f}"
+    state, started = f"{run.outcome} {key_of(run)}", f"{run.started_at:%Y-%m-%d %H:%M}"
+    return state, started, counts_of(run), seconds, f"{run.gb_seconds:.1f}"
 
 
 def _short(key: str) -> str:

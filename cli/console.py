@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
 from typer._click.exceptions import ClickException  # typer carries click within itself and re-exports only parts
 
 from layers.runtime.errors import InputError, TrefoilError
@@ -22,9 +24,17 @@ err = Console(stderr=True, highlight=False)
 
 
 def say(text: Any = "") -> None:
-    """Print for a person on stdout; silent under `--json`."""
+    """Print for a person on stdout, brackets as they are; silent under `--json`."""
     if not wants_json():
-        Console(highlight=False).print(text, soft_wrap=isinstance(text, str))
+        Console(highlight=False, markup=False).print(text, soft_wrap=isinstance(text, str))
+
+
+def table(first: str, *columns: str) -> Table:
+    """An empty table that is readable at 80 columns: what a row is about is never cut, long cells break."""
+    made = Table(Column(first, no_wrap=True), box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        made.add_column(name, overflow="fold")
+    return made
 
 
 def wants_json() -> bool:
@@ -67,7 +77,7 @@ def run(app: Callable[..., Any]) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    line = " ".join(message.split())
+    line = " ".join(message.split()) or "name a command; --help lists them"
     if wants_json():
         print(json.dumps({"error": line}))
     err.print(f"trefoil: {line}", markup=False, soft_wrap=True)

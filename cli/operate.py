@@ -1,17 +1,16 @@
 """`trefoil ingest|train|runs|redrive`: what a person does to a deployed stack."""
 
-import json
 import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from cli.cloud import JOBS
-from cli.console import DONE, OUR_FAILURE, Json, progress, say
+from cli.cloud import JOBS, counts_of, key_of
+from cli.console import DONE, USER_INPUT, Json, progress, say, table
 from cli.execution import finished, start
+from cli.output import readable
 from cli.stack import Profile, Stack, Stage, connect
 from layers.runtime.errors import InputError, UnavailableError
 from layers.storage.ledger import Run
@@ -30,12 +29,14 @@ class Trained(StrEnum):
 
 
 def ingest(
-    files: Annotated[list[Path], typer.Argument(help="sales files, .csv, .csv.gz or .parquet", exists=True)],
+    files: Annotated[list[Path], typer.Argument(help="sales files, .csv, .csv.gz or .parquet")],
     stage: Stage = "dev",
     profile: Profile = None,
     json_output: Json = False,
 ) -> tuple[dict[str, Any], int]:
     """Put sales files into the lake and wait until they are histories."""
+    for file in files:
+        readable(file)
     stack = connect(stage, profile)
     keys = [f"sales/{file.name}" for file in files]
     if len(set(keys)) < len(keys):
@@ -49,7 +50,7 @@ def ingest(
         counts = ", ".join(f"{name} {value}" for name, value in run.counts.items())
         say(f"{run.key}: {run.outcome} {counts} {run.detail}".rstrip())
     failed = any(run.outcome == "failed" for run in done)
-    return {"files": [run.model_dump(mode="json") for run in done]}, OUR_FAILURE if failed else DONE
+    return {"files": [run.model_dump(mode="json") for run in done]}, USER_INPUT if failed else DONE
 
 
 def _ingested(stack: Stack, key: str) -> Run:
@@ -77,7 +78,10 @@ def train(
         answer = finished(stack, start(stack, "ForecastingStateMachine", {"force": force}))
     else:
         answer = stack.invoke("FunctionClassificationTrain", {"reason": "by hand"})
-    say(f"{leaf.value}: {answer.pop('status')} {json.dumps(answer, default=str)}")
+    say(f"{leaf.value}: {answer['status']}")
+    for name, value in answer.items():
+        if name != "status" and not isinstance(value, dict):
+            say(f"  {name:<20}{value}")
     return {"leaf": leaf.value, **answer}
 
 
@@ -92,14 +96,14 @@ def runs(
     if job is not None and job not in JOBS:
         raise InputError(f"no job {job!r}; there are {', '.join(JOBS)}")
     stack = connect(stage, profile)
-    table, found = Table("job", "key", "outcome", "started", "counts", "detail"), []
+    shown, found = table("job", "key", "outcome", "started", "counts", "detail"), []
     for name in [job] if job else JOBS:
         history = sorted(stack.ledger.history(name), key=lambda run: run.started_at, reverse=True)[:last]
         for run in history:
-            counts = ", ".join(f"{k} {v}" for k, v in run.counts.items() if not isinstance(v, dict | list))
-            table.add_row(name, run.key[:16], run.outcome, f"{run.started_at:%Y-%m-%d %H:%M}", counts, run.detail)
+            started = f"{run.started_at:%Y-%m-%d %H:%M}"
+            shown.add_row(name, key_of(run), run.outcome, started, counts_of(run), run.detail)
             found.append(run.model_dump(mode="json"))
-    say(table)
+    say(shown)
     return {"runs": found}
 
 
@@ -127,7 +131,8 @@ def classification(
         for message in batch:
             why = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "failed five times")
             wanted = reason in why and sum(counts.values()) < limit
-            counts[why] = counts.get(why, 0) + wanted
+            if wanted:
+                counts[why] = counts.get(why, 0) + 1
             if wanted and not dry_run:
                 sqs.send_message(QueueUrl=stack.outputs["ClassificationQueue"], MessageBody=message["Body"])
                 sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
@@ -147,7 +152,7 @@ def _receive(stack: Stack, queue: str) -> list[dict[str, Any]]:
     answer = stack.client("sqs").receive_message(
         QueueUrl=queue,
         MaxNumberOfMessages=10,
-        VisibilityTimeout=30,
+        VisibilityTimeout=300,
         MessageAttributeNames=["reason"],
         WaitTimeSeconds=1,
     )

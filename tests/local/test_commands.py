@@ -10,7 +10,7 @@ from cli import cloud, models, operate
 from cli.models import Leaf
 from cli.operate import Trained
 from cli.stack import Stack
-from layers.runtime.errors import ConflictError, InputError, NotFoundError
+from layers.runtime.errors import ConflictError, InputError
 
 
 @pytest.fixture(autouse=True)
@@ -37,19 +37,22 @@ def test_a_file_is_ingested_by_its_arrival_and_the_ledger_tells(stack: Stack, tm
     assert body["files"][0]["run_id"] in {run["run_id"] for run in told}
 
 
-def test_a_foreign_file_is_a_failed_run_and_exit_1(tmp_path: Path) -> None:
+def test_a_foreign_file_is_a_failed_run_and_the_users_mistake(tmp_path: Path) -> None:
     file = tmp_path / "foreign.parquet"
     file.write_bytes(b"PK\x03\x04 not a table")
     body, status = operate.ingest([file])
-    assert status == 1
+    assert status == 2
     assert body["files"][0]["outcome"] == "failed"
+    with pytest.raises(InputError, match="directory"):
+        operate.ingest([tmp_path])
 
 
 def test_training_is_started_by_hand_and_its_version_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operate.ingest([sales_file(tmp_path, "trained")])
-    assert operate.train(Trained.FORECASTING)["leaf"] == "forecasting"
+    done = operate.train(Trained.FORECASTING)
+    assert (done["leaf"], done["status"]) == ("forecasting", "published")
     rows = models.list_(Leaf.FORECASTING)["versions"]
     assert rows[0]["status"] == "champion"
     shown = models.show(Leaf.FORECASTING, rows[0]["version"])
@@ -63,7 +66,7 @@ def test_a_forced_version_is_rolled_back(stack: Stack) -> None:
         models.promote(Leaf.CLUSTERING, version)
     assert models.rollback(Leaf.CLUSTERING)["version"] == "one"
     assert {r["version"]: r["status"] for r in models.list_(Leaf.CLUSTERING)["versions"]}["two"] == "retired"
-    with pytest.raises(NotFoundError, match="three"):
+    with pytest.raises(InputError, match="three"):
         models.promote(Leaf.CLUSTERING, "three")
 
 
