@@ -1,5 +1,6 @@
 """`trefoil destroy`: what a stack deletion leaves behind is listed, and removed after confirmation."""
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -85,7 +86,9 @@ def _empty(stack: Stack, bucket: str) -> None:
 
 
 def _images(stack: Stack) -> list[str]:
-    """Addresses of the images that this stage's functions run."""
+    """Addresses of the images that this stage's functions run; none when another stage may run the same ones."""
+    if _other_stages(stack):
+        return []
     uris = set()
     for name in (value for key, value in stack.outputs.items() if key.startswith("Function")):
         try:
@@ -95,3 +98,9 @@ def _images(stack: Stack) -> list[str]:
             continue
         uris |= {code["ImageUri"]} if code.get("ImageUri") else set()
     return sorted(uris)
+
+
+def _other_stages(stack: Stack) -> list[str]:
+    pages = stack.client("cloudformation").get_paginator("describe_stacks").paginate()
+    names = (found["StackName"] for page in pages for found in page["Stacks"])
+    return [name for name in names if re.fullmatch(r"trefoil-\w+-service", name) and stack.stage not in name.split("-")]
