@@ -67,6 +67,11 @@ def end(pid: int) -> None:
 
 def runs(pid: int, name: str) -> bool:
     """Whether process `pid` is a `name`: after a restart of the machine another may have its number."""
+    try:
+        return name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # no such process, or a system without /proc
+        if Path("/proc/self").exists():
+            return False
     found = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return name in found.stdout
 
