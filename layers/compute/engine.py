@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -82,7 +83,9 @@ def _connect(ray: Any, address: str, workers: int | None) -> None:
                 address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
             )
         else:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Ray Client connection timed out")  # the error raised says so
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, OSError, ValueError, RuntimeError) as exc:
         raise UnavailableError(f"no Ray cluster answers at {address}") from exc
 
