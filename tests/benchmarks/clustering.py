@@ -213,9 +213,9 @@ def real_quality(history: Any, day: Any, seed: int) -> dict[str, float]:
     scaler = RobustScaler().fit(np.column_stack(sample))
     forest = IsolationForest(random_state=seed).fit(scaler.transform(np.column_stack(sample)))
     theirs = -forest.score_samples(scaler.transform(np.column_stack((dist, hours))))
-    # The book labels the day itself, here a sample of it, and has no order: what it flags is what it finds.
-    some = rng.choice(len(dist), SAMPLE, replace=False)
-    book = label(fit(dist[some], hours[some], BOOK), dist, hours).is_anomaly
+    # The book labels the day itself, all of it, and has no order: what it flags is what it finds.
+    whole = BOOK.model_copy(update={"density_rides": len(dist)})
+    book = label(fit(dist, hours, whole), dist, hours).is_anomaly
     return {
         "ours": _recall(ours, injected),
         "forest": _recall(theirs, injected),

@@ -9,6 +9,8 @@ from scipy.spatial import KDTree
 from functions.clustering.domain.parameters import Parameters
 from functions.clustering.domain.scaling import Floats
 
+PAIRS = 1_000_000  # whose distances are in memory at once
+
 
 def neighbours_wanted(rides: int, parameters: Parameters) -> int:
     """min_samples, the ride itself counted: fixed, or a share of this many rides."""
@@ -60,5 +62,9 @@ def _joined(left: NDArray[np.int64], right: NDArray[np.int64], nodes: int) -> ND
 
 
 def _touch(left: Floats, right: Floats, eps: float) -> bool:
-    x, y = (left[:, None, i] - right[None, :, i] for i in range(2))
-    return bool((x * x + y * y <= eps * eps).any())
+    step = max(1, PAIRS // len(left))
+    for start in range(0, len(right), step):
+        x, y = (left[:, None, i] - right[None, start : start + step, i] for i in range(2))
+        if (x * x + y * y <= eps * eps).any():
+            return True
+    return False

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN
 from sklearn.preprocessing import StandardScaler
 
+from functions.clustering.domain import density
 from functions.clustering.domain.density import cluster_numbers
 from functions.clustering.domain.labelling import label
 from functions.clustering.domain.model import fit
@@ -54,8 +55,12 @@ def test_the_book_equals_scikit_learn_on_thousands_of_rides_in_many_clusters(see
     check_against_sklearn(*drawn.T)
 
 
+@pytest.mark.parametrize("pairs", [1_000, 1_000_000])
 @pytest.mark.parametrize("gap", [0.999, 1.001])
-def test_two_clusters_are_one_when_a_pair_of_core_points_is_within_eps(gap: float) -> None:
+def test_two_clusters_are_one_when_a_pair_of_core_points_is_within_eps(
+    gap: float, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(density, "PAIRS", pairs)
     block = np.random.default_rng(0).random((200, 2))
     left = block * (3, 5)
     right = left + np.array([np.ptp(left[:, 0]) + gap, 0.0])
