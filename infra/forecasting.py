@@ -85,7 +85,7 @@ class Forecasting(Leaf):
             client=self.client,
             rate=deploy.api_rate,
             burst=deploy.api_burst,
-            log_retention=deploy.log_retention,
+            log_retention=stage.log_retention,
         )
 
     def _on_arrival(self, ingest: ImageFunction) -> None:

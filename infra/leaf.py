@@ -6,6 +6,7 @@ from typing import Any
 from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -26,6 +27,11 @@ class Stage:
     data: DataStack
     deploy: DeploySettings
     undelivered: sqs.IQueue
+
+    @property
+    def log_retention(self) -> logs.RetentionDays:
+        """How long every log group keeps its events."""
+        return logs.RetentionDays[self.deploy.log_retention]
 
     def common(self) -> dict[str, Any]:
         """Run-time settings that every leaf has."""
@@ -73,7 +79,7 @@ class Leaf(Construct):
             packaging=deploy.packaging,
             architecture=deploy.architecture,
             snap_start=snap_start,
-            log_retention=deploy.log_retention,
+            log_retention=self.stage.log_retention,
         )
         self.functions[entry] = made
         return made
@@ -89,7 +95,7 @@ class Leaf(Construct):
             lake=self.stage.data.lake,
             plans=f"plans/{self.name}",
             concurrency=self.stage.deploy.map_concurrency,
-            log_retention=self.stage.deploy.log_retention,
+            log_retention=self.stage.log_retention,
         ).machine
 
     def keep_failures(self, function: ImageFunction) -> None:

@@ -2,16 +2,18 @@
 
 import json
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from aws_cdk.assertions import Match, Template
+from aws_cdk.aws_logs import RetentionDays
 
 from functions.clustering.contracts import LABEL_SCHEMA, DayManifest
 from infra.app import build
-from infra.settings import DeploySettings
+from infra.settings import DeploySettings, Retention
 from infra.warehouse import DAY_COLUMNS, RUN_COLUMNS
 from layers.runtime.observability import metrics
 from tests.conftest import ROOT
@@ -137,6 +139,18 @@ def test_every_log_group_has_a_retention(service: Template) -> None:
     groups = resources(service, "AWS::Logs::LogGroup").values()
     assert groups
     assert all(group["Properties"]["RetentionInDays"] == 30 for group in groups)
+
+
+def test_every_retention_of_the_settings_is_one_of_cdk() -> None:
+    assert set(get_args(Retention)) == {member.name for member in RetentionDays}
+    _, service = templates(log_retention="ONE_WEEK")
+    groups = resources(service, "AWS::Logs::LogGroup").values()
+    assert all(group["Properties"]["RetentionInDays"] == 7 for group in groups)
+
+
+def test_settings_are_read_without_starting_node() -> None:
+    code = "import sys, infra.settings, cli.main; sys.exit('jsii' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_each_function_has_a_role_of_its_own(service: Template) -> None:
