@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.console import Json, progress, say
-from cli.output import replaced_directory
+from cli.output import readable, replaced_directory
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
 
@@ -63,8 +63,7 @@ def anomalies(
     started = time.perf_counter()
     history = history or []
     for path in (*files, *history):
-        if not path.is_file():
-            raise InputError("is not a file" if path.exists() else "does not exist", file=str(path))
+        readable(path)
     if params is Params.BOOK and history:
         raise InputError("the book's method takes no history", field="--history")
     job = FileJob(files, history, preset.value if preset else None, params.value)

@@ -64,6 +64,8 @@ def write_table(table: "pa.Table", path: Path) -> None:
 
 def readable(path: Path) -> None:
     """Raises InputError unless `path` is a file that can be read."""
+    if not path.is_file():
+        raise InputError("is not a file" if path.exists() else "does not exist", file=str(path))
     try:
         path.open("rb").close()
     except OSError as exc:

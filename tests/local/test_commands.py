@@ -43,7 +43,7 @@ def test_a_foreign_file_is_a_failed_run_and_the_users_mistake(tmp_path: Path) ->
     body, status = operate.ingest([file])
     assert status == 2
     assert body["files"][0]["outcome"] == "failed"
-    with pytest.raises(InputError, match="directory"):
+    with pytest.raises(InputError, match="is not a file"):
         operate.ingest([tmp_path])
 
 

@@ -7,7 +7,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from cli.output import replaced_directory, write_table
+from cli.output import readable, replaced_directory, write_table
 from layers.runtime.errors import InputError
 
 
@@ -71,3 +71,18 @@ def test_a_table_that_cannot_be_written_is_the_users_mistake(tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         write_table(pa.table({"a": [1]}), tmp_path / "file" / "x.csv")
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "rides.csv"
+    for path, reason in ((file, "does not exist"), (tmp_path, "is not a file")):
+        with pytest.raises(InputError, match=reason):
+            readable(path)
+    file.write_text("")
+    readable(file)
+    monkeypatch.setattr(Path, "open", deny)
+    with pytest.raises(InputError, match=r"rides\.csv: cannot be read: Permission denied"):
+        readable(file)
