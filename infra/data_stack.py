@@ -62,13 +62,14 @@ class DataStack(Stack):
         return bucket
 
     def _expire_superseded(self, superseded_days: int, scored_days: int) -> None:
-        """By tag only, never by age: what a day's manifest still names is never tagged."""
+        """Runs by tag only, never by age: what a day's manifest names is never tagged. Query results can be had again."""
         for bucket in (self.lake, self.models):
             bucket.add_lifecycle_rule(
                 id="superseded", tag_filters=SUPERSEDED, expiration=Duration.days(superseded_days)
             )
             bucket.add_lifecycle_rule(id="parts", abort_incomplete_multipart_upload_after=Duration.days(1))
         self.lake.add_lifecycle_rule(id="scored", prefix="scored/", expiration=Duration.days(scored_days))
+        self.lake.add_lifecycle_rule(id="queries", prefix="queries/", expiration=Duration.days(7))
         self.models.add_lifecycle_rule(id="old", noncurrent_version_expiration=Duration.days(superseded_days))
 
     def _table(
