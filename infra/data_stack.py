@@ -62,7 +62,7 @@ class DataStack(Stack):
         return bucket
 
     def _expire_superseded(self, superseded_days: int, scored_days: int) -> None:
-        """Runs by tag only, never by age: what a day's manifest names is never tagged. Query results can be had again."""
+        """Runs by tag only, never by age: what a manifest names is never tagged. Query results can be had again."""
         for bucket in (self.lake, self.models):
             bucket.add_lifecycle_rule(
                 id="superseded", tag_filters=SUPERSEDED, expiration=Duration.days(superseded_days)
