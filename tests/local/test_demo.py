@@ -16,15 +16,20 @@ from tests.conftest import ROOT
 
 
 def command(home: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cli", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"TREFOIL_HOME": str(home)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # A shell's background job ignores Ctrl-C, and its children would too.
+    standing = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=ROOT,
+            env=os.environ | {"TREFOIL_HOME": str(home)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, standing)
 
 
 def left_behind(home: Path) -> list[int]:
@@ -62,9 +67,17 @@ def test_the_demo_runs_all_three_leaves_and_takes_everything_down(tmp_path: Path
     assert left_behind(home) == []
 
 
-@pytest.mark.parametrize("verb", [("demo", "--once"), ("up",)])
-@pytest.mark.parametrize("moment", ["cloud.json", "cdk.log", "cdk.out/manifest.json"])
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("verb", "moment", "sign"),
+    [
+        (("demo", "--once"), "cloud.json", signal.SIGTERM),
+        (("demo", "--once"), "cdk.log", signal.SIGINT),
+        (("demo", "--once"), "cdk.out/manifest.json", signal.SIGTERM),
+        (("up",), "cloud.json", signal.SIGINT),
+        (("up",), "cdk.log", signal.SIGTERM),
+        (("up",), "cdk.out/manifest.json", signal.SIGINT),
+    ],
+)
 def test_an_interrupt_at_any_moment_leaves_nothing_behind(
     verb: tuple[str, ...], moment: str, sign: signal.Signals, tmp_path: Path
 ) -> None:
