@@ -37,7 +37,7 @@ def rows(quick: bool) -> Iterator[Row]:
     yield from _files(large)
     yield from _against_dbscan(1 if quick else 3)
     yield from _function()
-    yield from _simulated([4_000, 40_000, 400_000], 4) if quick else _simulated([4_000, 40_000, 400_000, 4_000_000], 10)
+    yield from _simulated([4_000, 400_000], 3) if quick else _simulated([4_000, 40_000, 400_000, 4_000_000], 10)
     if HISTORY.exists() and DAY.exists():
         yield from _real(2 if quick else 5)
     else:

@@ -35,11 +35,11 @@ def rows(quick: bool) -> Iterator[Row]:
     with cloud() as environment:
         yield from answers(environment, quick=quick)
     yield from speed(quick=quick)
-    yield from quality("simulated", simulated(30 if quick else 200, seed=11), quick=quick)
+    yield from quality("simulated", simulated(20 if quick else 200, seed=11), quick=quick)
     if REAL.exists():
         with REAL.open("rb") as source:
             nn5 = tables.read(source, REAL.name).series
-        yield from quality("NN5", nn5[::4] if quick else nn5, quick=quick)
+        yield from quality("NN5", nn5[::6] if quick else nn5, quick=quick)
 
 
 def simulated(stores: int, *, seed: int) -> list[Series]:
@@ -128,7 +128,7 @@ def train_all(stores: int) -> dict[str, Any]:
 def speed(*, quick: bool) -> Iterator[Row]:
     """Training on one core."""
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    stores = 40 if quick else 1000
+    stores = 20 if quick else 1000
     got = measured(train_all, stores).value
     yield row("training, folds and gate included", [got["rate"]], "series/s", ">= 1.5", lambda v, _: v >= 1.5)
     yield _figure(f"memory grown while training {stores:,} series", got["grown"], "MB", 20)
