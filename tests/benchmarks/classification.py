@@ -49,7 +49,7 @@ def rows(quick: bool) -> Iterator[Row]:
         yield from file_of(200_000 if quick else 1_000_000, directory, Path(folder))
     if REAL.exists():
         yield from quality(splits=8 if quick else 20, iterations=1 if quick else 8)
-    yield from recovery(waves=2 if quick else 4, iterations=2 if quick else 8)
+    yield from recovery(waves=3 if quick else 4, iterations=2 if quick else 8)
 
 
 def learn(table: Any, parameters: Parameters) -> Package:
