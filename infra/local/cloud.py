@@ -109,7 +109,7 @@ def running(say: Say, *, packaging: Packaging = "source", home: Path = HOME, dep
         try:
             yield up(say, packaging=packaging, home=home, deploy=deploy)
         finally:
-            for sign in (signal.SIGINT, signal.SIGTERM):  # a second one must not leave half of it behind
+            for sign in processes.INTERRUPTS:  # a second one must not leave half of it behind
                 signal.signal(sign, signal.SIG_IGN)
             down(home)
 

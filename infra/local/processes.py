@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
 # What this process started itself, and so must wait for when it ends.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -19,8 +21,14 @@ def interruptible() -> Iterator[None]:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    standing = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGTERM, stop)
+    with _handlers_put_back():
+        signal.signal(signal.SIGTERM, stop)
+        yield
+
+
+@contextmanager
+def _handlers_put_back() -> Iterator[None]:
+    standing = {sign: signal.getsignal(sign) for sign in INTERRUPTS}
     try:
         yield
     finally:
@@ -31,10 +39,9 @@ def interruptible() -> Iterator[None]:
 def spawn(arguments: list[str], env: Mapping[str, str], *, cwd: Path, log: Path) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own. An interrupt meanwhile waits until the process can be ended again."""
     interrupts: list[int] = []
-    standing = {sign: signal.getsignal(sign) for sign in (signal.SIGINT, signal.SIGTERM)}
-    for sign in standing:
-        signal.signal(sign, lambda number, _: interrupts.append(number))
-    with log.open("a") as out:
+    with _handlers_put_back(), log.open("a") as out:
+        for sign in INTERRUPTS:
+            signal.signal(sign, lambda number, _: interrupts.append(number))
         process = subprocess.Popen(
             arguments,
             env=dict(env),
@@ -44,9 +51,7 @@ def spawn(arguments: list[str], env: Mapping[str, str], *, cwd: Path, log: Path)
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    _children[process.pid] = process
-    for sign, handler in standing.items():
-        signal.signal(sign, handler)
+        _children[process.pid] = process
     if interrupts:
         end(process.pid)
         raise KeyboardInterrupt
