@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import OUR_FAILURE, Json, err, say, table
+from cli.console import OUR_FAILURE, Json, err, numbers, say, table
 from cli.stack import Profile, Stack, Stage, connect, local_stack
 from infra.local import cloud as local
 from layers.runtime.errors import InputError
@@ -141,8 +141,7 @@ def key_of(run: Run) -> str:
 
 def counts_of(run: Run) -> str:
     """The numbers of a run, in a line."""
-    numbers = {k: v for k, v in run.counts.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    return ", ".join(f"{name} {value:,}" for name, value in numbers.items())
+    return ", ".join(f"{name} {value:,}" for name, value in numbers(run.counts))
 
 
 def _run_cells(run: Run | None) -> tuple[str, str, str, str, str]:

@@ -42,6 +42,11 @@ def wants_json() -> bool:
     return "--json" in sys.argv[1:]
 
 
+def numbers(values: dict[str, Any]) -> list[tuple[str, int | float]]:
+    """The entries that a line of text can show."""
+    return [(k, v) for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)]
+
+
 def progress() -> Progress:
     """A progress bar on stderr, shown on a terminal only."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

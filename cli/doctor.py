@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.table import Table
 
-from cli.console import OUR_FAILURE, Json, say
+from cli.console import OUR_FAILURE, Json, say, table
 from cli.stack import Profile, Stack, Stage, connect
 from infra.local import images
 from infra.local.cloud import ROOT
@@ -33,10 +32,10 @@ class Finding:
 def doctor(stage: Stage = "dev", profile: Profile = None, json_output: Json = False) -> tuple[dict[str, Any], int]:
     """Check this machine, the account and the deployed stack; exit 1 when something would fail."""
     findings = [*_machine(), *_account(stage, profile)]
-    table = Table("", "check", "found", "what to do")
+    shown = table("", "check", "found", "what to do")
     for one in findings:
-        table.add_row("ok" if one.ok else "NO", one.check, one.found, "" if one.ok else one.fix)
-    say(table)
+        shown.add_row("ok" if one.ok else "NO", one.check, one.found, "" if one.ok else one.fix)
+    say(shown)
     healthy = all(one.ok for one in findings)
     return {"healthy": healthy, "findings": [asdict(one) for one in findings]}, 0 if healthy else OUR_FAILURE
 

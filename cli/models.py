@@ -4,9 +4,8 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from cli.console import Json, say
+from cli.console import Json, numbers, say, table
 from cli.stack import Profile, Stage, connect
 from layers.runtime.errors import InputError, NotFoundError
 from layers.storage.registry import Manifest, ModelRegistry
@@ -30,10 +29,15 @@ Version = Annotated[str, typer.Argument(help="as `trefoil models list` shows it"
 def list_(leaf: LeafName, stage: Stage = "dev", profile: Profile = None, json_output: Json = False) -> dict[str, Any]:
     """List versions, newest first."""
     rows = connect(stage, profile).registry.versions(leaf.value)
-    table = Table("version", "status", "created", "metrics")
+    shown = table("version", "status", "created", "metrics")
     for row in rows:
-        table.add_row(row["version"], row["status"], row["created_at"][:16], _short(row["metrics"]))
-    say(table)
+        shown.add_row(
+            row["version"],
+            row["status"],
+            row["created_at"][:16],
+            ", ".join(f"{name} {value:.3g}" for name, value in numbers(row["metrics"])),
+        )
+    say(shown)
     return {"leaf": leaf.value, "versions": rows}
 
 
@@ -94,8 +98,3 @@ def _known(registry: ModelRegistry, leaf: Leaf, version: str) -> Manifest:
         raise InputError(
             f"{leaf.value} has no version {version}; `trefoil models list {leaf.value}` shows them"
         ) from exc
-
-
-def _short(metrics: dict[str, Any]) -> str:
-    numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    return ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())

@@ -47,8 +47,7 @@ def ingest(
             stack.lake.upload(file, key)
             done.append(_ingested(stack, key))
     for run in done:
-        counts = ", ".join(f"{name} {value}" for name, value in run.counts.items())
-        say(f"{run.key}: {run.outcome} {counts} {run.detail}".rstrip())
+        say(f"{run.key}: {run.outcome} {counts_of(run)} {run.detail}".rstrip())
     failed = any(run.outcome == "failed" for run in done)
     return {"files": [run.model_dump(mode="json") for run in done]}, USER_INPUT if failed else DONE
 
