@@ -3,9 +3,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
+QUICKLY := $(if $(QUICK),TREFOIL_QUICK=1)
+LOOPBACK := --allow-hosts=127.0.0.1,::1,localhost --allow-unix-socket
 VENDOR := functions/forecasting/dashboard/vendor
 
-.PHONY: help setup demo test check containers browser bench clean
+.PHONY: help setup demo test check containers browser faults load iam bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s%s\n", $$1, $$2}'
@@ -16,7 +18,7 @@ demo: setup ## Run all three leaves end to end on the local cloud; ONCE=1 ends b
 	@$(RUN) trefoil demo $(if $(ONCE),--once)
 
 test: setup ## Everything that needs neither Docker nor a browser.
-	$(RUN) pytest --allow-hosts=127.0.0.1,::1,localhost --allow-unix-socket tests/architecture tests/unit tests/infrastructure tests/local
+	$(RUN) pytest $(LOOPBACK) tests/architecture tests/unit tests/infrastructure tests/local
 
 check: setup ## Format, lint, types and import contracts.
 	$(RUN) ruff format --check
@@ -29,6 +31,15 @@ containers: setup ## Build every image and run the same flow in containers; need
 
 browser: setup ## The dashboard in a real Chromium.
 	$(RUN) pytest tests/browser
+
+faults: setup ## What is lost or doubled when AWS fails: errors, resets, kills, duplicates; QUICK=1 is bounded.
+	$(QUICKLY) $(RUN) pytest $(LOOPBACK) tests/faults
+
+load: setup ## The queue, the API and a day of rides under more than they take; QUICK=1 is bounded.
+	$(QUICKLY) $(RUN) pytest $(LOOPBACK) tests/load
+
+iam: setup ## Every flow with the roles it has, enforced, over TLS; needs Docker.
+	$(RUN) pytest tests/iam
 
 bench: setup ## Speed, memory and quality beside peers; QUICK=1 in two minutes.
 	$(RUN) python -m tests.benchmarks $(if $(QUICK),--quick)

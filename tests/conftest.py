@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import tally as tallies
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # jsii and npx must be the environment's own, also when pytest is started without activating it.
@@ -32,3 +34,14 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real input here: set TREFOIL_REAL_DATA to a folder that has it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tally(pytestconfig: pytest.Config) -> tallies.Tally:
+    """The table that this session prints at its end."""
+    return tallies.of(pytestconfig)
+
+
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    """Print and keep the table of a suite that filled one."""
+    tallies.finish(config, Path(config.args[0]).name)
