@@ -1,9 +1,10 @@
-"""Rides labelled on a Ray cluster of several nodes on this machine, one of which is killed in the middle."""
+"""Rides labelled and sales forecast on a Ray cluster of several nodes on this machine."""
 
 import socket
 import time
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from functions.clustering.contracts import PartReport, Source
 from functions.clustering.domain.model import fit
 from functions.clustering.domain.parameters import Parameters
 from functions.clustering.file_service import TABLES, Part, label_part
+from functions.forecasting.files import Task, forecast_one
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError, UnavailableError
+from tests.unit.forecasting.house import made
 
 ray_cluster = pytest.importorskip("ray.cluster_utils", reason="Ray is an optional group: uv sync --group ray")
 pytestmark = [
@@ -111,3 +114,13 @@ def test_a_killed_nodes_work_is_done_by_the_others_and_equals_the_local_engines(
     broken = Part(-1, [Source(key="rides.csv", size=0)], None, {}, "v1", "", "")
     with pytest.raises(InputError, match=r"^rides.csv: is broken$"):
         list(run_tasks(slow_label, [broken], engine=nodes.address))
+
+
+def test_series_forecast_on_the_cluster_equal_those_forecast_here(nodes: Nodes) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    tasks = [Task(made(120, name=name, seed=seed), 14, 0.95, 21, now) for seed, name in enumerate(("a", "b", "c"))]
+    found = dict(run_tasks(forecast_one, tasks, engine=nodes.address))
+    for i, task in enumerate(tasks):
+        here = forecast_one(task)
+        assert found[i].trained == here.trained
+        assert found[i].forecast.yhat.tolist() == here.forecast.yhat.tolist()
