@@ -57,6 +57,7 @@ class FitAnswer(Frozen):
     run_id: str
     plan_bucket: str
     plan_key: str
+    gb_seconds: float = Field(0.0, description="spent by `fit`")
     error: dict[str, Any] | None = None
 
 
@@ -91,7 +92,6 @@ class FitReport(Frozen):
     sampled_from: Literal["window", "day"]
     files: int
     parts: int
-    gb_seconds: float = 0.0
 
 
 class PartReport(Frozen):

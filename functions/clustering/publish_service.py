@@ -151,7 +151,7 @@ class PublishService:
         logger(LEAF).error("run failed", dt=str(answer.dt), run_id=answer.run_id, cause=cause)
         if run.outcome == "running":
             self._tag(answer, lambda run_id, _: run_id == answer.run_id)
-            self.ledger.finish(run, "failed", detail=cause)
+            self.ledger.finish(run, "failed", gb_seconds=answer.gb_seconds, detail=cause)
         return {"status": "failed", "dt": str(answer.dt), "run_id": answer.run_id}
 
     def _finish(self, answer: FitAnswer, run: Run, fit: FitReport, parts: list[PartReport]) -> dict[str, Any]:
@@ -162,8 +162,8 @@ class PublishService:
             "files": fit.files,
         }
         if run.outcome == "running":
-            spent = fit.gb_seconds + sum(part.gb_seconds for part in parts)
-            self.ledger.finish(run, "done", counts=counts, gb_seconds=round(spent, 3))
+            spent = answer.gb_seconds + sum(part.gb_seconds for part in parts)
+            self.ledger.finish(run, "done", counts=counts, gb_seconds=spent)
             for name in ("rides", "anomalies", "rejected"):
                 metrics(LEAF).add_metric(name=name.capitalize(), unit="Count", value=counts[name])
         logger(LEAF).info("day published", dt=str(answer.dt), run_id=answer.run_id, counts=counts)

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,7 +86,6 @@ class FitService:
             raise
 
     def _plan(self, day: date, run: Run, objects: list[ObjectInfo]) -> FitAnswer:
-        started = time.perf_counter()
         sample, sampled_from = self._sample(day, objects)
         try:
             model = models.fit(*sample.rides(), self._parameters())
@@ -116,7 +114,6 @@ class FitService:
             sampled_from=sampled_from,
             files=len(objects),
             parts=len(items),
-            gb_seconds=(time.perf_counter() - started) * self.settings.memory_mb / 1024,
         )
         self.lake.put(paths.fit, report.model_dump_json().encode())
         self.lake.put(paths.plan, json.dumps([item.model_dump(mode="json") for item in items]).encode())
@@ -175,8 +172,10 @@ class FitService:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _answer(self, status: Any, day: date, run: Run) -> FitAnswer:
-        key = Paths(day, run.run_id).plan
-        return FitAnswer(status=status, dt=day, run_id=run.run_id, plan_bucket=self.lake.bucket, plan_key=key)
+        key, spent = Paths(day, run.run_id).plan, self.ledger.spent()
+        return FitAnswer(
+            status=status, dt=day, run_id=run.run_id, plan_bucket=self.lake.bucket, plan_key=key, gb_seconds=spent
+        )
 
 
 def ride_objects(lake: Lake, day: date) -> list[ObjectInfo]:

@@ -229,6 +229,7 @@ class Planned(BaseModel):
     run_id: str
     plan_bucket: str
     plan_key: str
+    gb_seconds: float = 0.0
     error: dict[str, Any] | None = None
 
 

@@ -14,7 +14,7 @@ from functions.forecasting.domain.identity import content_hash
 from functions.forecasting.domain.model import Trained
 from functions.forecasting.domain.series import Series, load
 from functions.forecasting.store import INDEX, LEAF, dump_index, parse_index, parse_trained
-from layers.runtime.errors import ConflictError, NotFoundError, TrefoilError, UnavailableError
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, TrefoilError, UnavailableError
 from layers.storage.ledger import Run, RunLedger
 from layers.storage.registry import ModelRegistry, StoredFile
 
@@ -79,10 +79,11 @@ class TrainingService:
             return self._planned("skipped", run.run_id)
         body = json.dumps([shard.model_dump() for shard in shards]).encode()
         self._lake.put(_plan_key(run.run_id), body)
-        return self._planned("planned", run.run_id)
+        return self._planned("planned", run.run_id, self._ledger.spent())
 
-    def _planned(self, status: Literal["planned", "skipped", "empty"], run_id: str) -> Planned:
-        return Planned(status=status, run_id=run_id, plan_bucket=self._bucket, plan_key=_plan_key(run_id))
+    def _planned(self, status: Literal["planned", "skipped", "empty"], run_id: str, spent: float = 0.0) -> Planned:
+        key = _plan_key(run_id)
+        return Planned(status=status, run_id=run_id, plan_bucket=self._bucket, plan_key=key, gb_seconds=spent)
 
     def _ours(self, run: Run, event: PlanEvent) -> bool:
         """Whether the run under way was planned by this very execution, whose first answer was lost."""
@@ -98,7 +99,10 @@ class TrainingService:
         champion = self._registry.champion(LEAF)
         if champion is None:
             return {}
-        return parse_index(self._models.get(f"{LEAF}/{champion.version}/{INDEX}"))
+        try:
+            return parse_index(self._models.get(f"{LEAF}/{champion.version}/{INDEX}"))
+        except (NotFoundError, CorruptError):  # every series is trained again, and the index written anew
+            return {}
 
     def train(self, shard: Shard) -> dict[str, Any]:
         """Train a shard, passing over series that an earlier try of it has done; a failed series is counted."""
@@ -137,7 +141,8 @@ class TrainingService:
         if run is None or run.run_id != planned.run_id or run.outcome == "done":
             return {"status": "skipped", "run_id": planned.run_id}
         if planned.error is not None:
-            self._ledger.finish(run, "failed", detail=str(planned.error.get("Error", "failed")))
+            why = str(planned.error.get("Error", "failed"))
+            self._ledger.finish(run, "failed", gb_seconds=planned.gb_seconds, detail=why)
             return {"status": "failed", "run_id": planned.run_id}
         results = [self._result(planned.run_id, shard.number) for shard in shards]
         trained = {name: entry for result in results for name, entry in result.entries.items()}
@@ -150,7 +155,7 @@ class TrainingService:
             run,
             "done",
             counts=counts,
-            gb_seconds=sum(result.gb_seconds for result in results),
+            gb_seconds=planned.gb_seconds + sum(result.gb_seconds for result in results),
             detail=next((f"{name}: {why}" for name, why in failed.items()), ""),
         )
         return {"status": "published", "run_id": planned.run_id, "version": version, **counts}

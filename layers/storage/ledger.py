@@ -1,5 +1,6 @@
 """The run ledger: one row per job and key, which makes a repeated trigger harmless."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from pydantic import BaseModel, Field
 
 from layers.runtime.errors import ConflictError
+from layers.runtime.settings import Settings
 from layers.storage.registry import now
 from layers.storage.tables import Item
 
@@ -52,8 +54,10 @@ class Claim:
 class RunLedger:
     """Claims, finishes and lists runs."""
 
-    def __init__(self, table: Table, clock: Callable[[], datetime] = now) -> None:
-        self._table, self._clock = table, clock
+    def __init__(self, table: Table, clock: Callable[[], datetime] = now, memory_mb: int | None = None) -> None:
+        """`memory_mb` is that of this function, 0 outside of one."""
+        self._table, self._clock, self._since = table, clock, time.monotonic()
+        self._memory_gb = (Settings().memory_mb if memory_mb is None else memory_mb) / 1024
 
     def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta, owner: str = "") -> Claim:
         """Start a run unless one with this fingerprint is done, or any is under way within its lease.
@@ -80,7 +84,8 @@ class RunLedger:
             else Attr("run_id").not_exists()
         )
         try:
-            self._write(run, condition)
+            # The SDK sends a write again whose answer was lost: then this very run stands there already.
+            self._write(run, condition | Attr("run_id").eq(run.run_id))
         except ConflictError:
             winner = self.get(job, key)
             if winner is None:
@@ -102,21 +107,29 @@ class RunLedger:
         gb_seconds: float = 0.0,
         detail: str = "",
     ) -> Run:
-        """Record how `run` ended; doing it twice is harmless. Raises ConflictError when another run took over."""
+        """Record how `run` ended, and what it cost: `gb_seconds` of earlier calls and what this one has spent.
+
+        Doing it twice is harmless. Raises ConflictError when another run took over.
+        """
         ended = run.model_copy(
             update={
                 "outcome": outcome,
                 "finished_at": self._clock(),
                 "counts": dict(counts or {}),
-                "gb_seconds": gb_seconds,
+                "gb_seconds": round(gb_seconds + self.spent(), 3),
                 "detail": detail,
             }
         )
         self._write(ended, Attr("run_id").eq(run.run_id))
         return ended
 
+    def spent(self) -> float:
+        """GB-seconds since a run was last claimed or read, which is how a call begins."""
+        return (time.monotonic() - self._since) * self._memory_gb
+
     def get(self, job: str, key: str) -> Run | None:
         """The standing run of this key, or None."""
+        self._since = time.monotonic()
         row = self._table.get({"job": job, "key": key})
         return Run.model_validate(row) if row else None
 
