@@ -6,6 +6,8 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import sys
 import time
 import urllib.request
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import boto3
+import botocore.session
 from pydantic import BaseModel
 
 from infra.local import images, processes
@@ -35,13 +38,16 @@ class Cloud(BaseModel):
     endpoint: str
     pid: int
     packaging: Packaging
+    authority: str = ""  # certificate file of an emulator that enforces IAM, which needs TLS; else it speaks plain HTTP
     stage: str = "local"
     username: str = ""
     password: str = ""
 
     def session(self) -> Any:
         """A session whose keys mean nothing on AWS."""
-        return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+        core = botocore.session.Session()
+        core.set_config_variable("ca_bundle", self.authority or None)
+        return boto3.Session("test", "test", region_name=REGION, botocore_session=core)
 
     def client(self, service: str) -> Any:
         """A boto3 client of this cloud."""
@@ -50,7 +56,8 @@ class Cloud(BaseModel):
     def alive(self) -> bool:
         """Whether the emulator answers."""
         try:
-            with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=2) as answer:
+            trust = ssl.create_default_context(cafile=self.authority) if self.authority else None
+            with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=2, context=trust) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -65,8 +72,14 @@ def find(home: Path = HOME) -> Cloud | None:
     return cloud if cloud.alive() else None
 
 
-def up(say: Say, *, packaging: Packaging = "source", home: Path = HOME, deploy: bool = True) -> Cloud:
-    """Start the emulator and deploy the stacks to it; what fails half-way is taken down again."""
+def up(
+    say: Say, *, packaging: Packaging = "source", home: Path = HOME, deploy: bool = True, enforce: bool = False
+) -> Cloud:
+    """Start the emulator and deploy the stacks to it; what fails half-way is taken down again.
+
+    With `enforce` it refuses what a role may not do, as AWS does: for image functions only, since source functions run
+    as the account there.
+    """
     if find(home):
         raise ConflictError("the local cloud runs already; `trefoil down` stops it")
     down(home)
@@ -74,7 +87,7 @@ def up(say: Say, *, packaging: Packaging = "source", home: Path = HOME, deploy: 
     with processes.interruptible():
         try:
             say("starting the emulator")
-            cloud = _start(packaging, home)
+            cloud = _start(packaging, home, enforce)
             if deploy:
                 say("deploying the stacks with cdk deploy --all")
                 _deploy(cloud, home)
@@ -102,12 +115,14 @@ def down(home: Path = HOME) -> bool:
 
 
 @contextmanager
-def running(say: Say, *, packaging: Packaging = "source", home: Path = HOME, deploy: bool = True) -> Iterator[Cloud]:
+def running(
+    say: Say, *, packaging: Packaging = "source", home: Path = HOME, deploy: bool = True, enforce: bool = False
+) -> Iterator[Cloud]:
     """A local cloud for the length of a block; gone afterwards, whatever happened in it, SIGTERM included."""
 
     with processes.interruptible():
         try:
-            yield up(say, packaging=packaging, home=home, deploy=deploy)
+            yield up(say, packaging=packaging, home=home, deploy=deploy, enforce=enforce)
         finally:
             for sign in processes.INTERRUPTS:  # a second one must not leave half of it behind
                 signal.signal(sign, signal.SIG_IGN)
@@ -139,17 +154,20 @@ def environment(endpoint: str, packaging: Packaging = "source") -> dict[str, str
     }
 
 
-def _start(packaging: Packaging, home: Path) -> Cloud:
+def _start(packaging: Packaging, home: Path, enforce: bool) -> Cloud:
     network = images.network_environment(_network(home)) if packaging == "image" else {}
     host = network.get("BIND_HOST", "127.0.0.1")
     port = _free_port(host)
-    endpoint = f"http://{host}:{port}"
+    if enforce:
+        network |= _enforcement(host, home, network)
+    authority = network.get("MINISTACK_SSL_CERT", "")
+    endpoint = f"http{'s' if enforce else ''}://{host}:{port}"
     variables = environment(endpoint) | _emulator_environment(host, port, home) | network
     pid = 0
     try:
         process = processes.spawn([sys.executable, "-m", "ministack"], variables, cwd=home, log=home / "emulator.log")
         pid = process.pid
-        cloud = Cloud(endpoint=endpoint, pid=pid, packaging=packaging)
+        cloud = Cloud(endpoint=endpoint, pid=pid, packaging=packaging, authority=authority)
         _save(cloud, home)
         for _ in range(300):
             if cloud.alive():
@@ -187,13 +205,40 @@ def _emulator_environment(host: str, port: int, home: Path) -> dict[str, str]:
     }
 
 
+def _enforcement(host: str, home: Path, network: Mapping[str, str]) -> dict[str, str]:
+    """IAM enforced, over TLS, without which the policies of buckets and queues refuse every call.
+
+    Where it runs in a container itself, the emulator copies its certificate into those of the functions, so these are
+    not read-only; and it lets root alone read the bundle that it makes.
+    """
+    key, certificate = str(home / "server.key"), str(home / "server.crt")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=trefoil"]
+    command += ["-addext", f"subjectAltName=IP:{host}", "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, capture_output=True)
+    flags = network["LAMBDA_DOCKER_FLAGS"].replace("--read-only ", "")
+    return {
+        "AUTH": "true",
+        "USE_SSL": "1",
+        "MINISTACK_SSL_CERT": certificate,
+        "MINISTACK_SSL_KEY": key,
+        "LAMBDA_DOCKER_FLAGS": f"{flags} --env AWS_CA_BUNDLE=/var/ministack/ministack-ca.pem",
+    }
+
+
 def _deploy(cloud: Cloud, home: Path) -> None:
     assembly = home / "cdk.out"
     env = environment(cloud.endpoint, cloud.packaging)
+    if cloud.authority:
+        env["AWS_CA_BUNDLE"] = cloud.authority
     _cdk(["synth", "--quiet", "--output", str(assembly)], env, home)
     if cloud.packaging == "image":
         images.build_images(assembly)
     _cdk(["bootstrap", "--app", str(assembly), f"aws://{images.ACCOUNT}/{REGION}"], env, home)
+    if cloud.authority:
+        # The emulator does not tell that the repository which CDK asks for is the one that this role is for.
+        publisher = f"cdk-hnb659fds-image-publishing-role-{images.ACCOUNT}-{REGION}"
+        everything = "arn:aws:iam::aws:policy/AdministratorAccess"
+        cloud.client("iam").attach_role_policy(RoleName=publisher, PolicyArn=everything)
     parameters = ["--parameters", f"trefoil-{cloud.stage}-service:SavedQuery=no"]
     _cdk(["deploy", "--all", "--app", str(assembly), "--require-approval", "never", *parameters], env, home)
     _save_query(cloud, assembly)
