@@ -109,6 +109,14 @@ class InMemoryTable:
             raise ConflictError("the item was changed by somebody else")
 
 
+class SentTwice(InMemoryTable):
+    """A table whose answers are lost: the SDK sends every write a second time."""
+
+    def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
+        super().put(item, condition=condition)
+        super().put(item, condition=condition)
+
+
 def holds(condition: ConditionBase, item: Mapping[str, Any]) -> bool:
     """Evaluate a boto3 condition tree on an item, as DynamoDB would."""
     expression = condition.get_expression()

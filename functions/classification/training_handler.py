@@ -32,4 +32,5 @@ def build_training() -> TrainingService:
 def train(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """`{"scheduled_at": ...}` from the weekly schedule, or `{"reason": ...}` from the watch or a person."""
     reason = str(event.get("reason") or "schedule")
-    return build_training().train(reason, context.get_remaining_time_in_millis() / 1000)
+    remaining = context.get_remaining_time_in_millis() / 1000
+    return build_training().train(reason, remaining, owner=context.aws_request_id)

@@ -19,7 +19,7 @@ from functions.classification.domain.training import Parameters
 from functions.classification.domain.verdict import Verdict, judge
 from functions.classification.outcomes import Joined
 from functions.classification.settings import ClassificationSettings
-from layers.runtime.errors import ConflictError, InputError, NotFoundError, TrefoilError
+from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, TrefoilError
 from layers.runtime.observability import logger
 from layers.storage.ledger import Claim, Outcome, Run
 from layers.storage.objects import ObjectInfo
@@ -60,7 +60,7 @@ class Registry(Protocol):
 class Ledger(Protocol):
     """The run ledger."""
 
-    def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta) -> Claim: ...
+    def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta, owner: str = "") -> Claim: ...
     def finish(
         self, run: Run, outcome: Outcome, *, counts: Mapping[str, Any] | None = None, detail: str = ""
     ) -> Run: ...
@@ -80,12 +80,16 @@ class TrainingService:
         self._lake, self._registry, self._ledger = lake, registry, ledger
         self._settings, self._clock = settings, clock
 
-    def train(self, reason: str, remaining: float) -> dict[str, Any]:
-        """Train, publish, judge and maybe promote. `remaining`: seconds that this call may take."""
+    def train(self, reason: str, remaining: float, owner: str = "") -> dict[str, Any]:
+        """Train, publish, judge and maybe promote. `remaining`: seconds that this call may take.
+
+        `owner` is the same when Lambda repeats a call that died: it takes over what it left running.
+        """
         started = time.monotonic()
         joined = outcomes.join(self._lake, outcomes.days_until(self._clock().date(), self._settings.outcome_days))
         fingerprint = self._fingerprint(joined)
-        claim = self._ledger.claim(JOB, fingerprint, fingerprint=fingerprint, lease=timedelta(seconds=remaining))
+        lease = timedelta(seconds=remaining)
+        claim = self._ledger.claim(JOB, fingerprint, fingerprint=fingerprint, lease=lease, owner=owner)
         if not claim.granted:
             return {"status": "skipped", "run_id": claim.run.run_id, **claim.run.counts}
         try:
@@ -110,7 +114,8 @@ class TrainingService:
 
     def _train(self, reason: str, joined: list[Joined], data_hash: str, budget: float) -> dict[str, Any]:
         rows, target, refused = self._rows(joined)
-        champion = self._champion()
+        standing = self._registry.champion(LEAF)
+        champion = self._model(standing.version) if standing else None
         parameters = Parameters(
             iterations=self._settings.iterations,
             seed=self._settings.seed,
@@ -123,7 +128,8 @@ class TrainingService:
         self._publish(package, data_hash)
         verdict = judge(package.trained, champion, seed=parameters.seed)
         if verdict.promote:
-            verdict = self._promote(package.version, champion, f"{reason}: {verdict.reason}")
+            expected = standing.version if standing else None
+            verdict = self._promote(package.version, expected, f"{reason}: {verdict.reason}")
         log.info("candidate judged", version=package.version, promoted=verdict.promote, reason=verdict.reason)
         return {
             "version": package.version,
@@ -151,12 +157,14 @@ class TrainingService:
         )
         return _with_outcomes(rows, target, joined), target, refused
 
-    def _champion(self) -> Model | None:
-        standing = self._registry.champion(LEAF)
-        if standing is None:
+    def _model(self, version: str) -> Model | None:
+        """None when it is damaged: nobody can be answered by it, so a candidate need not beat it."""
+        try:
+            manifest = self._registry.manifest(LEAF, version)
+            return bundle.load(manifest, lambda name: self._registry.read(manifest, name))
+        except (CorruptError, NotFoundError):
+            log.exception("champion cannot be read", version=version)
             return None
-        manifest = self._registry.manifest(LEAF, standing.version)
-        return bundle.load(manifest, lambda name: self._registry.read(manifest, name))
 
     def _publish(self, package: learning.Package, data_hash: str) -> None:
         try:
@@ -175,9 +183,9 @@ class TrainingService:
             details=package.trained.model.specification.model_dump(mode="json"),
         )
 
-    def _promote(self, version: str, champion: Model | None, reason: str) -> Verdict:
+    def _promote(self, version: str, expected: str | None, reason: str) -> Verdict:
         try:
-            self._registry.promote(LEAF, version, expected=champion.version if champion else None, reason=reason)
+            self._registry.promote(LEAF, version, expected=expected, reason=reason)
         except ConflictError:
             return Verdict(promote=False, reason="another promotion came first")
         return Verdict(promote=True, reason=reason)

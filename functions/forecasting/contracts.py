@@ -234,7 +234,7 @@ class Planned(BaseModel):
 
 
 class Shard(BaseModel):
-    """One element of the plan: series to train for a version; `execution` is the one that planned it."""
+    """One element of the plan: series to train for a version."""
 
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
@@ -243,7 +243,6 @@ class Shard(BaseModel):
     data_hash: str
     number: int
     series: dict[str, str] = Field(description="series id -> hash of its history when planned")
-    execution: str = ""
 
 
 class ModelEntry(BaseModel):

@@ -96,7 +96,8 @@ def ingest(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """An object arrived in `sales/`, or a person names keys."""
     from functions.forecasting.ingestion import requested
 
-    done = [build_ingestion().ingest(key, etag=etag, arrived=at) for key, etag, at in requested(event)]
+    owner = str(event.get("id", ""))
+    done = [build_ingestion().ingest(key, etag=etag, arrived=at, owner=owner) for key, etag, at in requested(event)]
     for one in done:
         log.info("file ingested", extra={"status": one.status, "series": one.series, "rejected": one.rejected})
     return {"files": [vars(one) for one in done]}

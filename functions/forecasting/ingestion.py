@@ -49,10 +49,13 @@ class IngestService:
     def __init__(self, lake: Lake, catalog: Catalog, ledger: RunLedger, clock: Callable[[], datetime]) -> None:
         self._lake, self._catalog, self._ledger, self._clock = lake, catalog, ledger, clock
 
-    def ingest(self, key: str, *, etag: str = "", arrived: datetime | None = None) -> Ingested:
-        """Read one file. One that cannot be read is recorded as failed; trouble with storage raises."""
+    def ingest(self, key: str, *, etag: str = "", arrived: datetime | None = None, owner: str = "") -> Ingested:
+        """Read one file. One that cannot be read is recorded as failed; trouble with storage raises.
+
+        `owner` names the event: delivered again after a failure, it takes over what it left running.
+        """
         moment = arrived or self._clock()
-        claim = self._ledger.claim(JOB, key, fingerprint=etag or moment.isoformat(), lease=LEASE)
+        claim = self._ledger.claim(JOB, key, fingerprint=etag or moment.isoformat(), lease=LEASE, owner=owner)
         if not claim.granted:
             return Ingested(key, "skipped", detail=f"run {claim.run.run_id} is {claim.run.outcome}")
         try:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 import time
+import uuid
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -195,9 +196,11 @@ class Answers:
         """Whether the caller may make this item: nobody has it, or who had it did not finish within the lease."""
         now = int(self._clock())
         row = {"series_id": series_id, "item": item, "lease_until": now + lease, "expires_at": now + self._keep}
+        row["claimed_by"] = uuid.uuid4().hex
         lapsed = Attr("lease_until").lt(now) | Attr("expires_at").lt(now)
+        mine = Attr("claimed_by").eq(row["claimed_by"])  # sent again by the SDK because the answer was lost
         try:
-            self._table.put(row, condition=Attr("item").not_exists() | lapsed)
+            self._table.put(row, condition=Attr("item").not_exists() | lapsed | mine)
         except ConflictError:
             return False
         return True

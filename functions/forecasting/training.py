@@ -56,10 +56,10 @@ class TrainingService:
         if not rows:
             return self._planned("empty", "")
         forced = f"forced {event.execution or event.scheduled_at or time.time()}" if event.force else "changed"
-        claim = self._ledger.claim(JOB, data_hash, fingerprint=forced, lease=LEASE)
+        claim = self._ledger.claim(JOB, data_hash, fingerprint=forced, lease=LEASE, owner=event.execution)
         run = claim.run
         if not claim.granted:
-            return self._planned("planned" if self._ours(run, event) else "skipped", run.run_id)
+            return self._planned("skipped", run.run_id)
         entries = {} if event.force else self._standing()
         changed = {name: row.history for name, row in rows.items() if _stale(entries.get(name), row)}
         version = run.run_id if event.force else data_hash
@@ -70,7 +70,6 @@ class TrainingService:
                 data_hash=data_hash,
                 number=i,
                 series=part,
-                execution=event.execution,
             )
             for i, part in enumerate(_parts(changed, self._shard_series))
         ]
@@ -84,16 +83,6 @@ class TrainingService:
     def _planned(self, status: Literal["planned", "skipped", "empty"], run_id: str, spent: float = 0.0) -> Planned:
         key = _plan_key(run_id)
         return Planned(status=status, run_id=run_id, plan_bucket=self._bucket, plan_key=key, gb_seconds=spent)
-
-    def _ours(self, run: Run, event: PlanEvent) -> bool:
-        """Whether the run under way was planned by this very execution, whose first answer was lost."""
-        if run.outcome != "running" or not event.execution:
-            return False
-        try:
-            shards = json.loads(self._lake.get(_plan_key(run.run_id)))
-        except NotFoundError:
-            return False
-        return bool(shards) and shards[0]["execution"] == event.execution
 
     def _standing(self) -> dict[str, ModelEntry]:
         champion = self._registry.champion(LEAF)

@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from layers.runtime.errors import ConflictError, NotFoundError, UnavailableError
@@ -49,5 +49,5 @@ def translated(what: str) -> Iterator[None]:
         if code in SLOW_DOWN or status >= 500:
             raise UnavailableError(f"{what} is not available: {code}") from exc
         raise
-    except (BotoConnectionError, HTTPClientError) as exc:
+    except (BotoConnectionError, HTTPClientError, IncompleteReadError) as exc:
         raise UnavailableError(f"{what} could not be reached") from exc

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from botocore.exceptions import HTTPClientError, IncompleteReadError
+
 from layers.storage.aws import translated
 
 
@@ -31,9 +33,18 @@ class S3Objects:
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         """Whole body and its etag, for a later `put(if_match=...)`. Raises NotFoundError."""
+        return self._read(key)
+
+    def _read(self, key: str, tries: int = 3, **arguments: str) -> tuple[bytes, str]:
+        """The SDK repeats a call but not the reading of its body, whose connection may break as well."""
         with translated(key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key)
-            return answer["Body"].read(), answer["ETag"].strip('"')
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, **arguments)
+            try:
+                return answer["Body"].read(), answer["ETag"].strip('"')
+            except (HTTPClientError, IncompleteReadError):
+                if tries == 1:
+                    raise
+        return self._read(key, tries - 1, **arguments)
 
     def put(
         self,
@@ -77,9 +88,7 @@ class S3Objects:
 
     def range(self, key: str, start: int, end: int) -> bytes:
         """Bytes `start` to `end`, the end left out."""
-        with translated(key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{end - 1}")
-            return cast(bytes, answer["Body"].read())
+        return self._read(key, Range=f"bytes={start}-{end - 1}")[0]
 
     def tag(self, key: str, **tags: str) -> None:
         """Set the object's tags; lifecycle rules delete by tag."""

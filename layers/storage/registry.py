@@ -47,6 +47,7 @@ class Manifest(BaseModel):
 
     leaf: str
     version: str
+    format: Literal[1] = Field(1, description="of this manifest; one of another is refused, not guessed at")
     created_at: datetime
     files: dict[str, StoredFile]
     data_hash: str = Field(description="hash of the training data")
@@ -88,7 +89,8 @@ class ModelRegistry:
     ) -> Manifest:
         """Write the files, then the manifest, then the row as candidate; the same version twice is harmless.
 
-        Raises ConflictError when the version exists with other files.
+        What a dead attempt left, or what cannot be read, is replaced. Raises ConflictError when the version exists
+        with other files.
         """
         stored = {
             name: body if isinstance(body, StoredFile) else self._store(leaf, version, name, body)
@@ -104,13 +106,17 @@ class ModelRegistry:
             libraries=dict(libraries or {}),
             details=dict(details or {}),
         )
+        body = manifest.model_dump_json().encode()
         try:
-            self._objects.put(manifest_key(leaf, version), manifest.model_dump_json().encode(), if_absent=True)
+            self._objects.put(manifest_key(leaf, version), body, if_absent=True)
         except ConflictError:
-            standing = self.manifest(leaf, version)
-            if standing.files != manifest.files:
+            standing = self._standing(leaf, version)
+            if standing and standing.files != manifest.files:
                 raise
-            manifest = standing
+            if standing:
+                manifest = standing
+            else:
+                self._objects.put(manifest_key(leaf, version), body)
         row = {
             "leaf": leaf,
             "version": version,
@@ -129,8 +135,17 @@ class ModelRegistry:
             self._objects.put(stored.key, body, if_absent=True)
         except ConflictError:
             if hashlib.sha256(self._objects.get(stored.key)).hexdigest() != stored.sha256:
-                raise
+                standing = self._standing(leaf, version)
+                if standing and standing.files.get(name) != stored:
+                    raise
+                self._objects.put(stored.key, body)
         return stored
+
+    def _standing(self, leaf: str, version: str) -> Manifest | None:
+        try:
+            return self.manifest(leaf, version)
+        except (NotFoundError, CorruptError):
+            return None
 
     def manifest(self, leaf: str, version: str) -> Manifest:
         """Raises NotFoundError for an unknown version, CorruptError for an unreadable manifest."""
@@ -174,7 +189,8 @@ class ModelRegistry:
             "points_to": version,
         }
         condition = Attr("points_to").not_exists() if expected is None else Attr("points_to").eq(expected)
-        self._table.put(pointer, condition=condition)
+        # The SDK sends a write again whose answer was lost: then the pointer names this version already.
+        self._table.put(pointer, condition=condition | Attr("points_to").eq(version))
         self._table.put(row | {"status": "champion"})
         if expected and (old := self._table.get({"leaf": leaf, "version": expected})):
             self._table.put(old | {"status": "retired"})

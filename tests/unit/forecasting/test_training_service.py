@@ -110,8 +110,19 @@ def test_publishing_twice_is_harmless(house):
     assert service.publish(planned)["status"] == "skipped"
 
 
-def test_a_plan_whose_answer_was_lost_is_given_again_to_the_same_execution(house):
+def test_a_plan_whose_answer_was_lost_is_made_again_for_the_same_execution(house):
     service = house.training()
-    first = service.plan(PlanEvent(execution="e1"))
-    assert service.plan(PlanEvent(execution="e1")) == first
+    assert service.plan(PlanEvent(execution="e1")).status == "planned"
     assert service.plan(PlanEvent(execution="e2")).status == "skipped"
+    assert service.plan(PlanEvent(execution="e1")).status == "planned"
+
+
+def test_a_damaged_or_missing_index_of_the_champion_is_made_anew_from_all_series(house):
+    house.train()
+    champion = house.registry.champion("forecasting")
+    for body in (b"{", None):
+        house.models.delete(f"forecasting/{champion.version}/index.json")
+        if body:
+            house.models.put(f"forecasting/{champion.version}/index.json", body)
+        assert house.train(force=True, execution=str(body))["status"] == "published"
+        champion = house.registry.champion("forecasting")

@@ -4,7 +4,7 @@ import pytest
 
 from layers.runtime.errors import ConflictError
 from layers.storage.ledger import RunLedger
-from tests.fakes import InMemoryTable
+from tests.fakes import InMemoryTable, SentTwice
 
 LEASE = timedelta(minutes=10)
 
@@ -54,6 +54,16 @@ def test_a_run_left_running_is_taken_over_after_its_lease(ledger: RunLedger, clo
     assert taken.granted
     with pytest.raises(ConflictError):
         ledger.finish(dead, "done")
+
+
+def test_an_owner_takes_over_at_once_what_it_left_running(ledger: RunLedger) -> None:
+    ledger.claim("job", "day", fingerprint="f", lease=LEASE, owner="event")
+    assert not ledger.claim("job", "day", fingerprint="f", lease=LEASE, owner="another").granted
+    assert ledger.claim("job", "day", fingerprint="f", lease=LEASE, owner="event").granted
+
+
+def test_a_claim_that_is_sent_twice_because_its_answer_was_lost_is_granted() -> None:
+    assert RunLedger(SentTwice("job", "key")).claim("job", "day", fingerprint="f", lease=LEASE).granted
 
 
 def test_finishing_twice_is_harmless(ledger: RunLedger) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
 from layers.storage.registry import ModelRegistry, StoredFile, content_version
-from tests.fakes import InMemoryObjects, InMemoryTable
+from tests.fakes import InMemoryObjects, InMemoryTable, SentTwice
 
 FILES = {"model": b"weights"}
 
@@ -94,6 +94,44 @@ def test_promoting_the_champion_again_is_harmless(registry: ModelRegistry) -> No
     registry.publish("leaf", "v1", FILES, data_hash="d")
     first = registry.promote("leaf", "v1", expected=None, reason="first")
     assert registry.promote("leaf", "v1", expected=None, reason="again") == first
+
+
+def test_a_promotion_that_is_sent_twice_because_its_answer_was_lost_is_no_conflict(objects: InMemoryObjects) -> None:
+    registry = ModelRegistry(objects, SentTwice("leaf", "version"))
+    registry.publish("leaf", "v1", FILES, data_hash="d")
+    assert registry.promote("leaf", "v1", expected=None, reason="first").version == "v1"
+
+
+@pytest.mark.parametrize(
+    ("key", "damaged"),
+    [
+        ("leaf/v1/model", b"tampered"),
+        ("leaf/v1/manifest.json", b"{"),
+        ("leaf/v1/manifest.json", b'{"format": 2}'),
+    ],
+)
+def test_publishing_again_mends_what_is_damaged(
+    registry: ModelRegistry, objects: InMemoryObjects, key: str, damaged: bytes
+) -> None:
+    registry.publish("leaf", "v1", FILES, data_hash="d")
+    objects.bodies[key] = damaged
+    registry.publish("leaf", "v1", FILES, data_hash="d")
+    assert registry.read(registry.manifest("leaf", "v1"), "model") == b"weights"
+
+
+def test_a_file_that_a_dead_attempt_left_is_replaced(registry: ModelRegistry, objects: InMemoryObjects) -> None:
+    objects.put("leaf/v1/report", b"of another attempt")
+    registry.publish("leaf", "v1", {"report": b"ours"}, data_hash="d")
+    assert registry.read(registry.manifest("leaf", "v1"), "report") == b"ours"
+
+
+def test_a_manifest_of_another_format_is_refused(registry: ModelRegistry, objects: InMemoryObjects) -> None:
+    registry.publish("leaf", "v1", FILES, data_hash="d")
+    body = objects.bodies["leaf/v1/manifest.json"]
+    assert b'"format":1' in body
+    objects.bodies["leaf/v1/manifest.json"] = body.replace(b'"format":1', b'"format":2')
+    with pytest.raises(CorruptError, match="manifest"):
+        registry.manifest("leaf", "v1")
 
 
 def test_the_status_of_a_promotion_that_died_half_way_is_mended(objects: InMemoryObjects) -> None:
