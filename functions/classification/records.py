@@ -1,7 +1,6 @@
 """Tables from CSV (any of the usual delimiters, gzip or not) and Parquet, as columns of raw values."""
 
 import csv
-import gzip
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,9 +8,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from layers.runtime.errors import InputError
+from layers.runtime.files import Limits, Text, reading
 
 DELIMITERS = ",;\t|"
 CHUNK = 20_000
+HEADER = 1 << 20
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Reader:
     chunks: Iterator[Chunk]
 
 
-def open_table(stream: BinaryIO, name: str, *, size: int = CHUNK) -> Reader:
+def open_table(stream: BinaryIO, name: str, *, size: int = CHUNK, limits: Limits | None = None) -> Reader:
     """Read `stream` in chunks of `size` rows; its first bytes tell the kind. Raises InputError that names the file."""
     magic = stream.read(4)
     stream.seek(0)
@@ -42,17 +43,20 @@ def open_table(stream: BinaryIO, name: str, *, size: int = CHUNK) -> Reader:
         raise InputError("the file is empty", file=name)
     if magic == b"PAR1":
         return _open_parquet(stream, name, size)
-    plain = gzip.GzipFile(fileobj=stream) if magic[:2] == b"\x1f\x8b" else stream
-    return _open_csv(io.TextIOWrapper(plain, encoding="utf-8-sig", newline=""), name, size)
+    lines = io.TextIOWrapper(io.BufferedReader(Text(stream, name, limits)), encoding="utf-8-sig", newline="")
+    return _open_csv(lines, name, size)
 
 
-def read_all(stream: BinaryIO, name: str) -> tuple[dict[str, list[Any]], int]:
-    """Every row of well-formed field count, and how many were not."""
-    reader = open_table(stream, name)
+def read_all(stream: BinaryIO, name: str, limits: Limits | None = None) -> tuple[dict[str, list[Any]], int]:
+    """Every row of well-formed field count, and how many were not. Raises LimitError past `limits`."""
+    reader = open_table(stream, name, limits=limits)
     columns: dict[str, list[Any]] = {column: [] for column in reader.header}
-    ragged = 0
+    rows = ragged = 0
     for chunk in reader.chunks:
+        rows += chunk.rows
         ragged += len(chunk.ragged)
+        if limits:
+            limits.check(name, cells=rows * len(columns))
         for column, values in chunk.columns.items():
             columns[column].extend(value for i, value in enumerate(values) if i not in chunk.ragged)
     return columns, ragged
@@ -68,14 +72,12 @@ def read_file(path: Path) -> tuple[dict[str, list[Any]], int]:
 
 
 def _open_csv(lines: io.TextIOWrapper, name: str, size: int) -> Reader:
-    try:
-        first = lines.readline()
-    except (UnicodeDecodeError, OSError, EOFError) as exc:
-        raise InputError("is not a CSV or Parquet file in UTF-8", file=name) from exc
+    first = lines.readline(HEADER)
     if "\x00" in first:
         raise InputError("is not a CSV or Parquet file in UTF-8", file=name)
     delimiter = max(DELIMITERS, key=_outside_quotes(first).count)
-    header = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
+    with reading(name, "CSV"):
+        header = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
     if not any(header):
         raise InputError("has no header", file=name)
     if len(set(header)) < len(header):
@@ -103,7 +105,7 @@ def _csv_chunks(lines: io.TextIOWrapper, delimiter: str, header: list[str], name
             if len(batch) == size:
                 yield _chunk(header, batch, ragged)
                 done, batch, ragged = done + size, [], set()
-    except (csv.Error, UnicodeDecodeError, OSError, EOFError) as exc:
+    except csv.Error as exc:
         raise InputError(f"cannot be read further: {exc}", file=name, row=done + len(batch)) from exc
     finally:
         lines.close()
@@ -120,16 +122,13 @@ def _open_parquet(stream: BinaryIO, name: str, size: int) -> Reader:
     import pyarrow
     import pyarrow.parquet
 
-    try:
+    with reading(name, "Parquet"):
         table = pyarrow.parquet.ParquetFile(stream)
-    except pyarrow.ArrowException as exc:
-        raise InputError("is not a readable Parquet file", file=name) from exc
 
     def chunks() -> Iterator[Chunk]:
-        try:
+        with reading(name, "Parquet"):
             for batch in table.iter_batches(batch_size=size):
-                yield Chunk(batch.to_pydict(), batch.num_rows, arrow=pyarrow.Table.from_batches([batch]))
-        except (pyarrow.ArrowException, OSError) as exc:
-            raise InputError("cannot be read further", file=name) from exc
+                columns = batch.to_pydict()
+                yield Chunk(columns, batch.num_rows, arrow=pyarrow.Table.from_batches([batch]))
 
     return Reader(list(table.schema_arrow.names), None, chunks())

@@ -1,11 +1,11 @@
 """Rides from Parquet and CSV files, a chunk at a time."""
 
 import csv
-import gzip
+import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from functions.clustering.domain.columns import Columns, Preset, texts
 from functions.clustering.domain.scaling import Floats
 from layers.runtime.errors import InputError
+from layers.runtime.files import Text, reading
 
 ROWS = 100_000
 BLOCK = 4 << 20
@@ -79,12 +80,14 @@ class RideFile:
             yield Rides(np.array(bad), none, nothing, nothing, malformed=True, integer_ids=True)
 
     def ids(self) -> Iterator[pa.Array]:
-        """The ride ids alone; nothing when the file has none of its own."""
+        """The ride ids alone, null for malformed rows, which come last; nothing when the file has none of its own."""
         with self._errors():
             if self.is_csv:
-                columns, batches = self._csv([])
+                bad = list[int]()
+                columns, batches = self._csv(bad)
                 if columns.ride_id is not None:
                     yield from (texts(batch.column(columns.ride_id)) for batch in batches)
+                    yield pa.nulls(len(bad), pa.string())
                 return
             columns, batches = self._parquet(ids_only=True)
             if columns.ride_id is not None:
@@ -97,6 +100,10 @@ class RideFile:
             groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
         return [(g.num_rows, sum(g.column(c).total_compressed_size for c in range(g.num_columns))) for g in groups]
 
+    def footer_rows(self) -> int:
+        """Rows of Parquet, or of the row groups named, as the footer says."""
+        return sum(rows for rows, _ in self.row_groups_of()[slice(*(self.row_groups or (None,)))])
+
     def _parquet(self, *, ids_only: bool = False) -> tuple[Columns, Iterator[Any]]:
         parquet = pq.ParquetFile(self.file, pre_buffer=False)
         columns = Columns.find(parquet.schema_arrow.names, self.name, self.preset)
@@ -105,18 +112,15 @@ class RideFile:
         return columns, parquet.iter_batches(ROWS, row_groups=groups, columns=wanted, use_threads=False)
 
     def _csv(self, bad: list[int]) -> tuple[Columns, Iterator[Any]]:
-        self.file.seek(0)
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=self.file)) if self.name.endswith(".gz") else self.file
-        names, delimiter = _header(stream, self.name)
+        names, delimiter = _header(self._text(), self.name)
         columns = Columns.find(names, self.name, self.preset)
-        stream.seek(0)
 
         def skip(row: Any) -> str:
             bad.append(row.number - 2)  # counts lines from 1, the header's included
             return "skip"
 
         return columns, pyarrow.csv.open_csv(
-            stream,
+            self._text(),
             pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK),
             pyarrow.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip),
             pyarrow.csv.ConvertOptions(
@@ -136,16 +140,15 @@ class RideFile:
             return ids, pa.types.is_integer(column.type)
         return ids, pc.all(pc.match_substring_regex(ids, r"^(0|-?[1-9]\d{0,17})$")).as_py() is not False
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as exc:
-            kind = "CSV" if self.is_csv else "Parquet"
-            raise InputError(f"cannot be read as {kind}: {str(exc).splitlines()[0][:200]}", file=self.name) from exc
+    def _text(self) -> io.BufferedReader:
+        self.file.seek(0)
+        return io.BufferedReader(Text(self.file, self.name), BLOCK)
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return reading(self.name, "CSV" if self.is_csv else "Parquet")
 
 
-def _header(stream: BinaryIO, name: str) -> tuple[list[str], str]:
+def _header(stream: io.BufferedReader, name: str) -> tuple[list[str], str]:
     line = stream.readline(1 << 20).decode("utf-8-sig").rstrip("\r\n")
     if not line:
         raise InputError("is empty", file=name)

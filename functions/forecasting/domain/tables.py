@@ -1,5 +1,6 @@
 """Sales files: CSV (also gzipped) or Parquet in, series and rejected rows out."""
 
+import io
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
@@ -9,6 +10,7 @@ import numpy as np
 from functions.forecasting.domain import columns
 from functions.forecasting.domain.series import MAX_DAYS, Series
 from layers.runtime.errors import InputError
+from layers.runtime.files import Limits, Text, reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,19 +48,23 @@ class Parsed:
     rows: int = 0
 
 
-def read(source: BinaryIO, name: str, *, preset: Preset = "auto", stamp: int = 0) -> Parsed:
+def read(
+    source: BinaryIO, name: str, *, preset: Preset = "auto", stamp: int = 0, limits: Limits | None = None
+) -> Parsed:
     """Parse a file called `name`; `stamp` is when it arrived, in seconds since 1970.
 
-    Raises InputError when it cannot be read at all, has no row, or lacks a needed column.
+    Raises InputError when it cannot be read at all, has no row, or lacks a needed column; LimitError past `limits`.
     """
-    table, numbers, broken = _open(source, name)
-    frame = _renamed(table, name, preset)
-    parsed = Parsed(rows=len(numbers) + len(broken))
-    parsed.rejected += [Rejection(row, "", "has another number of columns than the header") for row in broken]
-    if not len(frame):
-        raise InputError("has no data row", file=name)
-    ids, days, y, opened, bad = columns.required(frame, name)
-    regressors, parsed.ignored = columns.regressors(frame)
+    is_parquet = PurePath(name).suffix.lower() in {".parquet", ".pq"}
+    with reading(name, "Parquet" if is_parquet else "CSV"):
+        table, numbers, broken = (_parquet if is_parquet else _csv)(source, name, limits or Limits())
+        frame = _renamed(table, name, preset)
+        parsed = Parsed(rows=len(numbers) + len(broken))
+        parsed.rejected += [Rejection(row, "", "has another number of columns than the header") for row in broken]
+        if not len(frame):
+            raise InputError("has no data row", file=name)
+        ids, days, y, opened, bad = columns.required(frame, name)
+        regressors, parsed.ignored = columns.regressors(frame)
     for position, reason in bad.items():
         parsed.rejected.append(Rejection(int(numbers[position]), str(ids[position]), reason))
     good = np.ones(len(frame), bool)
@@ -106,41 +112,43 @@ def _one(series_id: str, days: np.ndarray, known: dict[str, np.ndarray], stamp: 
     return Series(series_id, days[0], y, opened, kept, stamps)
 
 
-def _open(source: BinaryIO, name: str) -> tuple["pa.Table", np.ndarray, list[int]]:
-    """The table with every CSV value as text, the number of each row in the file, and rows of a wrong width."""
-    import pyarrow as pa
-    import pyarrow.csv as csv
+def _parquet(source: BinaryIO, name: str, limits: Limits) -> tuple["pa.Table", np.ndarray, list[int]]:
     import pyarrow.parquet as parquet
 
-    try:
-        if PurePath(name).suffix.lower() in {".parquet", ".pq"}:
-            table = parquet.read_table(pa.PythonFile(source, mode="r"))
-            return table, np.arange(table.num_rows), []
-        stream = pa.PythonFile(source, mode="r")
-        body = pa.CompressedInputStream(stream, "gzip").read() if name.lower().endswith(".gz") else stream.read()
-        body = body.removeprefix(b"\xef\xbb\xbf")
-        if not body.strip():
-            raise InputError("is empty", file=name)
-        broken: list[int] = []
+    file = parquet.ParquetFile(source)
+    footer = file.metadata
+    size = sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
+    limits.check(name, size=size, cells=footer.num_rows * footer.num_columns)
+    table = file.read(use_threads=False)
+    return table, np.arange(table.num_rows), []
 
-        def skip(row: Any) -> str:
-            broken.append(int(row.number) - 2)
-            return "skip"
 
-        header = body.split(b"\n", 1)[0]
-        delimiter = max((",", ";", "\t", "|"), key=lambda d: header.count(d.encode()))
-        names = csv.open_csv(
-            pa.BufferReader(header + b"\n"), parse_options=csv.ParseOptions(delimiter=delimiter)
-        ).schema.names
-        table = csv.read_csv(
-            pa.BufferReader(body),
-            read_options=csv.ReadOptions(use_threads=False),
-            parse_options=csv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip),
-            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-        )
-    except (pa.ArrowInvalid, OSError, EOFError, UnicodeDecodeError) as exc:
-        first = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        raise InputError(f"cannot be read: {first}", file=name) from exc
+def _csv(source: BinaryIO, name: str, limits: Limits) -> tuple["pa.Table", np.ndarray, list[int]]:
+    """The table with every value as text, the number of each row in the file, and rows of a wrong width."""
+    import pyarrow as pa
+    import pyarrow.csv as csv
+
+    body = io.BufferedReader(Text(source, name, limits), 1 << 20).read().removeprefix(b"\xef\xbb\xbf")
+    if not body.strip():
+        raise InputError("is empty", file=name)
+    broken: list[int] = []
+
+    def skip(row: Any) -> str:
+        broken.append(int(row.number) - 2)
+        return "skip"
+
+    header = body.split(b"\n", 1)[0]
+    delimiter = max((",", ";", "\t", "|"), key=lambda d: header.count(d.encode()))
+    names = csv.open_csv(
+        pa.BufferReader(header + b"\n"), parse_options=csv.ParseOptions(delimiter=delimiter)
+    ).schema.names
+    limits.check(name, cells=len(names) * body.count(b"\n"))
+    table = csv.read_csv(
+        pa.BufferReader(body),
+        read_options=csv.ReadOptions(use_threads=False),
+        parse_options=csv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip),
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+    )
     if delimiter == ";":
         table = _with_points(table)
     total = table.num_rows + len(broken)

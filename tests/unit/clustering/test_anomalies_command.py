@@ -157,7 +157,7 @@ def test_of_an_id_that_comes_twice_the_first_valid_ride_is_kept(command: Command
         (
             "cut.csv.gz",
             gzip.compress(b"ride_id,ride_dist,ride_time\na,1,1\n" * 50)[:30],
-            "cut.csv.gz: cannot be read as CSV",
+            "cut.csv.gz: cannot be read as gzip",
         ),
     ],
 )

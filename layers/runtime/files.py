@@ -1,0 +1,79 @@
+"""Files of other people: what every reader does before it reads, and how what goes wrong is told."""
+
+import codecs
+import csv
+import gzip
+import io
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+from layers.runtime.errors import InputError, LimitError
+
+PLAIN = (EOFError, OSError, csv.Error, zlib.error)
+VALUES = (ArithmeticError, LookupError, MemoryError, NotImplementedError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is read into memory at most: MB of an unpacked file, rows times columns of a table. By default anything."""
+
+    mb: float = math.inf
+    cells: float = math.inf
+
+    def check(self, name: str, *, size: int = 0, cells: int = 0) -> None:
+        """Raises LimitError that names the file, its size and the setting."""
+        if size > self.mb * 1_000_000:
+            raise LimitError(f"is over {self.mb:,.0f} MB when unpacked, the limit TREFOIL_OBJECT_MB", file=name)
+        if cells > self.cells:
+            raise LimitError(f"holds {cells:,} cells, the limit TREFOIL_TABLE_CELLS is {self.cells:,.0f}", file=name)
+
+
+@contextmanager
+def reading(name: str, kind: str) -> Iterator[None]:
+    """Any failure to read becomes an InputError that names the file and says why, but shows no cell of it."""
+    try:
+        yield
+    except Exception as exc:
+        told = isinstance(exc, PLAIN) or type(exc).__module__ == "pyarrow.lib"
+        if not told and not isinstance(exc, VALUES):
+            raise
+        why = (str(exc).splitlines() or [type(exc).__name__])[0][:200] if told else "a value is out of range"
+        raise InputError(f"cannot be read as {kind}: {why}", file=name) from exc
+
+
+class Text(io.RawIOBase):
+    """The bytes of a UTF-8 text, unpacked when they are gzip, from where `stream` stands.
+
+    Reading raises InputError for bytes that are not UTF-8 or no whole gzip file, LimitError past `limits`.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str, limits: Limits | None = None) -> None:
+        start = stream.read(2)
+        stream.seek(-len(start), io.SEEK_CUR)
+        self._plain = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if start == b"\x1f\x8b" else stream
+        self._name, self._limits, self._size, self._line = name, limits or Limits(), 0, 1
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with checked bytes."""
+        with reading(self._name, "gzip"):
+            chunk = self._plain.read(len(buffer))
+        self._size += len(chunk)
+        self._limits.check(self._name, size=self._size)
+        try:
+            if not chunk.isascii() or self._decoder.getstate()[0] or not chunk:
+                self._decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as exc:
+            line = self._line + exc.object[: exc.start].count(b"\n")
+            raise InputError(f"cannot be read as CSV: line {line} is not in UTF-8", file=self._name) from exc
+        self._line += chunk.count(b"\n")
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
