@@ -53,12 +53,12 @@ class Classification(Leaf):
 
         for function in (train, score, watch):
             allow_objects(function.role, data.models, "classification/", "read")
-            allow_items(function.role, data.registry, "GetItem")
+            allow_items(function.role, data.registry, "GetItem", leaf=self.name)
         for prefix in ("customers/", "outcomes/", "scored/"):
             allow_objects(train.role, data.lake, prefix, "read")
         allow_objects(train.role, data.models, "classification/", "write")
-        allow_items(train.role, data.registry, "PutItem")
-        allow_items(train.role, data.runs, "GetItem", "PutItem")
+        allow_items(train.role, data.registry, "PutItem", leaf=self.name)
+        allow_items(train.role, data.runs, "GetItem", "PutItem", leaf=self.name)
 
         allow_items(score.role, data.classifications, "PutItem")
         allow_items(score.role, data.profiles, "UpdateItem")
@@ -70,7 +70,7 @@ class Classification(Leaf):
             allow_objects(watch.role, data.lake, prefix, "read")
         allow_objects(watch.role, data.lake, "scored/reports/", "write")
         allow_items(watch.role, data.profiles, "GetItem")
-        allow_items(watch.role, data.runs, "GetItem", "PutItem")
+        allow_items(watch.role, data.runs, "GetItem", "PutItem", leaf=self.name)
         watch.role.add_to_policy(
             iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[train.function.function_arn])
         )

@@ -24,8 +24,8 @@ class Clustering(Leaf):
         allow_objects(fit.role, lake, "rides/", "read")
         allow_objects(fit.role, lake, "plans/clustering/", "write")
         allow_objects(fit.role, models, "clustering/", "read", "write")
-        allow_items(fit.role, stage.data.registry, "PutItem")
-        allow_items(fit.role, stage.data.runs, "GetItem", "PutItem")
+        allow_items(fit.role, stage.data.registry, "PutItem", leaf=self.name)
+        allow_items(fit.role, stage.data.runs, "GetItem", "PutItem", leaf=self.name)
 
         allow_objects(label.role, lake, "rides/", "read")
         allow_objects(label.role, lake, "anomalies/runs/", "write")
@@ -36,7 +36,7 @@ class Clustering(Leaf):
         allow_objects(publish.role, lake, "anomalies/runs/", "tag")
         allow_objects(publish.role, lake, "anomalies/reports/", "write", "tag")
         allow_objects(publish.role, lake, "anomalies/days/", "read", "write")
-        allow_items(publish.role, stage.data.runs, "GetItem", "PutItem")
+        allow_items(publish.role, stage.data.runs, "GetItem", "PutItem", leaf=self.name)
 
         self.machine = self.map_over_plan(fit, label, publish)
         self.every("Daily", deploy.clustering_schedule, self.machine)

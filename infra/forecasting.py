@@ -66,11 +66,11 @@ class Forecasting(Leaf):
             allow_objects(function.role, data.models, "forecasting/", "read", "write")
         for function in (plan, api):
             allow_objects(function.role, data.models, "forecasting/", "read")
-        allow_items(publish.role, data.registry, "GetItem", "PutItem")
-        allow_items(plan.role, data.registry, "GetItem")
+        allow_items(publish.role, data.registry, "GetItem", "PutItem", leaf=self.name)
+        allow_items(plan.role, data.registry, "GetItem", leaf=self.name)
         for function in (ingest, plan, publish):
-            allow_items(function.role, data.runs, "GetItem", "PutItem")
-        allow_items(api.role, data.registry, "GetItem")
+            allow_items(function.role, data.runs, "GetItem", "PutItem", leaf=self.name)
+        allow_items(api.role, data.registry, "GetItem", leaf=self.name)
         allow_items(api.role, data.forecasts, "GetItem", "PutItem", "DeleteItem")
 
         self.keep_failures(ingest)

@@ -45,10 +45,15 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, prefix: str, *verbs: str) 
         acknowledge_wildcard(role, f"Resource::{exported}/{pattern}", f"{' and '.join(verbs)} under {prefix} only")
 
 
-def allow_items(role: iam.Role, table: dynamodb.ITableV2, *actions: str) -> None:
-    """Let `role` use `actions` of DynamoDB (`GetItem`, `PutItem`, ...) on `table`."""
+def allow_items(role: iam.Role, table: dynamodb.ITableV2, *actions: str, leaf: str = "") -> None:
+    """Let `role` use `actions` of DynamoDB (`GetItem`, `PutItem`, ...) on `table`, or on the rows of `leaf` there."""
+    own = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{leaf}*"]}}
     role.add_to_policy(
-        iam.PolicyStatement(actions=[f"dynamodb:{action}" for action in actions], resources=[table.table_arn])
+        iam.PolicyStatement(
+            actions=[f"dynamodb:{action}" for action in actions],
+            resources=[table.table_arn],
+            conditions=own if leaf else None,
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""What each function's role may do with the data: what its code calls, and no more."""
+"""What each role may do: what its code, its map or its schedule calls, and no more."""
 
 import json
 import re
@@ -8,16 +8,30 @@ import pytest
 
 from tests.infrastructure.test_stacks import resources, templates
 
-OBJECT_VERBS = {"s3:GetObject": "read", "s3:PutObject": "write", "s3:PutObjectTagging": "tag"}
+VERBS = {
+    "s3:GetObject": "read",
+    "s3:PutObject": "write",
+    "s3:PutObjectTagging": "tag",
+    "sqs:SendMessage": "send",
+    "sqs:ReceiveMessage": "receive",
+    "lambda:InvokeFunction": "invoke",
+    "states:StartExecution": "start",
+}
+# What comes with one of the verbs, on the same resource, and what every function and machine has for its logs.
+COMPANIONS = re.compile(
+    r"s3:ListBucket|s3:AbortMultipartUpload|logs:|xray:|states:(?:Describe|Stop|Redrive)Execution"
+    r"|sqs:(?:GetQueueUrl|GetQueueAttributes|ChangeMessageVisibility|DeleteMessage)$"
+)
+# The state machine, as its map, starts executions of its own.
 MAY = {
     "ClusteringFit": {
         "read lake/rides/*",
         "write lake/plans/clustering/*",
         "read models/clustering/*",
         "write models/clustering/*",
-        "PutItem models",
-        "GetItem runs",
-        "PutItem runs",
+        "PutItem models/clustering*",
+        "GetItem runs/clustering*",
+        "PutItem runs/clustering*",
     },
     "ClusteringLabel": {
         "read lake/rides/*",
@@ -33,8 +47,8 @@ MAY = {
         "tag lake/anomalies/reports/*",
         "read lake/anomalies/days/*",
         "write lake/anomalies/days/*",
-        "GetItem runs",
-        "PutItem runs",
+        "GetItem runs/clustering*",
+        "PutItem runs/clustering*",
     },
     "ForecastingIngest": {
         "read lake/sales/*",
@@ -43,17 +57,18 @@ MAY = {
         "read lake/catalog.json",
         "write lake/catalog.json",
         "write lake/plans/forecasting/rejected/*",
-        "GetItem runs",
-        "PutItem runs",
+        "GetItem runs/forecasting*",
+        "PutItem runs/forecasting*",
+        "send Undelivered",
     },
     "ForecastingPlan": {
         "read lake/catalog.json",
         "read lake/plans/forecasting/*",
         "write lake/plans/forecasting/*",
         "read models/forecasting/*",
-        "GetItem models",
-        "GetItem runs",
-        "PutItem runs",
+        "GetItem models/forecasting*",
+        "GetItem runs/forecasting*",
+        "PutItem runs/forecasting*",
     },
     "ForecastingTrain": {
         "read lake/history/*",
@@ -67,16 +82,16 @@ MAY = {
         "read lake/plans/forecasting/*",
         "read models/forecasting/*",
         "write models/forecasting/*",
-        "GetItem models",
-        "PutItem models",
-        "GetItem runs",
-        "PutItem runs",
+        "GetItem models/forecasting*",
+        "PutItem models/forecasting*",
+        "GetItem runs/forecasting*",
+        "PutItem runs/forecasting*",
     },
     "ForecastingApi": {
         "read lake/catalog.json",
         "read lake/history/*",
         "read models/forecasting/*",
-        "GetItem models",
+        "GetItem models/forecasting*",
         "GetItem forecasts",
         "PutItem forecasts",
         "DeleteItem forecasts",
@@ -84,9 +99,11 @@ MAY = {
     "ClassificationScore": {
         "read models/classification/*",
         "write lake/scored/*",
-        "GetItem models",
+        "GetItem models/classification*",
         "PutItem classifications",
         "UpdateItem profiles",
+        "receive ClassificationEventsQueue",
+        "send ClassificationEventsDeadLetters",
     },
     "ClassificationTrain": {
         "read lake/customers/*",
@@ -94,21 +111,42 @@ MAY = {
         "read lake/scored/*",
         "read models/classification/*",
         "write models/classification/*",
-        "GetItem models",
-        "PutItem models",
-        "GetItem runs",
-        "PutItem runs",
+        "GetItem models/classification*",
+        "PutItem models/classification*",
+        "GetItem runs/classification*",
+        "PutItem runs/classification*",
+        "send Undelivered",
     },
     "ClassificationWatch": {
         "read lake/outcomes/*",
         "read lake/scored/*",
         "write lake/scored/reports/*",
         "read models/classification/*",
-        "GetItem models",
+        "GetItem models/classification*",
         "GetItem profiles",
-        "GetItem runs",
-        "PutItem runs",
+        "GetItem runs/classification*",
+        "PutItem runs/classification*",
+        "invoke ClassificationTrain",
+        "send Undelivered",
     },
+    "ClusteringRun": {
+        "read lake/plans/clustering/*",
+        "invoke ClusteringFit",
+        "invoke ClusteringLabel",
+        "invoke ClusteringPublish",
+        "start ClusteringRunMachine",
+    },
+    "ForecastingRun": {
+        "read lake/plans/forecasting/*",
+        "invoke ForecastingPlan",
+        "invoke ForecastingTrain",
+        "invoke ForecastingPublish",
+        "start ForecastingRunMachine",
+    },
+    "ClusteringDaily": {"start ClusteringRunMachine", "send Undelivered"},
+    "ForecastingWeekly": {"start ForecastingRunMachine", "send Undelivered"},
+    "ClassificationHourly": {"invoke ClassificationWatch", "send Undelivered"},
+    "ClassificationWeekly": {"invoke ClassificationTrain", "send Undelivered"},
 }
 
 
@@ -116,23 +154,44 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def sentences(function: str) -> set[str]:
-    """Statements of the role of `function` on buckets and tables; listing a bucket comes with reading from it."""
+def named(resource: Any) -> str:
+    """The bucket, table (both in lower case, then what of it), queue, function or machine of a statement."""
+    text = json.dumps(resource)
+    found = re.search(r'(?:FnGetAtt|GetAtt": \["|"Ref": ")([A-Za-z]+?)(Bucket|Table|Function|)[0-9A-F]{8}', text)
+    assert found, text
+    path = re.search(r', "(/[^"]*)"', text)
+    name = found[1].lower() if found[2] in ("Bucket", "Table") else found[1]
+    return name + (path[1] if path else "")
+
+
+def sentences(role: str) -> set[str]:
+    """Statements of the role."""
     said = set()
-    for name, policy in resources(templates()[1], "AWS::IAM::Policy").items():
-        if not name.startswith(f"{function}Role"):
+    for policy in resources(templates()[1], "AWS::IAM::Policy").values():
+        (owner,) = policy["Properties"]["Roles"]
+        if not re.fullmatch(rf"{role}Role[0-9A-F]{{8}}", owner["Ref"]):
             continue
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
-            resource = json.dumps(statement["Resource"])
-            if found := re.search(r'FnGetAtt(\w+?)(?:Bucket|Table)\w+"\}(?:, "/([^"]*)")?', resource):
-                owner, path = found[1].lower(), f"/{found[2]}" if found[2] else ""
-                said |= {f"{OBJECT_VERBS.get(action, action)} {owner}{path}" for action in listed(statement["Action"])}
-    return {s.removeprefix("dynamodb:") for s in said if not s.startswith(("s3:ListBucket", "s3:AbortMultipartUpload"))}
+            assert statement["Effect"] == "Allow"
+            actions = [action for action in listed(statement["Action"]) if not COMPANIONS.match(action)]
+            rows = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
+            of = "".join(f"/{row}" for row in rows)
+            said |= {
+                f"{VERBS.get(action, action)} {named(resource)}{of}".removeprefix("dynamodb:")
+                for action in actions
+                for resource in listed(statement["Resource"])
+            }
+    return said
 
 
-@pytest.mark.parametrize("function", MAY)
-def test_a_role_may_do_what_the_code_calls_and_no_more(function: str) -> None:
-    assert sentences(function) == MAY[function]
+def test_every_role_has_its_sentences() -> None:
+    roles = [role for template in templates() for role in resources(template, "AWS::IAM::Role")]
+    assert sorted(re.sub(r"Role[0-9A-F]{8}$", "", role) for role in roles) == sorted(MAY)
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_a_role_may_do_what_is_called_and_no_more(role: str) -> None:
+    assert sentences(role) == MAY[role]
 
 
 def test_alarms_may_publish_to_their_topic_and_plain_http_may_not() -> None:
