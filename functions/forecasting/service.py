@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from functions.forecasting.catalog import Catalog, Model, Row
 from functions.forecasting.contracts import MAX_FITS, BatchItem, ModelEntry, Question
-from functions.forecasting.store import Answers, Histories, History, Models, Recent, parse_trained
+from functions.forecasting.store import LEAF, Answers, Histories, History, Models, Recent, parse_trained
 from layers.runtime.errors import InputError, TrefoilError, UnavailableError
+from layers.runtime.observability import logger
 
 if TYPE_CHECKING:
     from functions.forecasting.domain.model import Trained
@@ -150,6 +151,7 @@ class ForecastService:
             self._answers.release(history.series_id, item)
             raise
         self._answers.put(history.series_id, item, body)
+        logger(LEAF).info("series fitted on the spot", series_id=history.series_id)
         return body
 
     def batch(self, items: Sequence[BatchItem]) -> list[tuple[str, Answered | TrefoilError]]:

@@ -1,15 +1,82 @@
 """One local cloud for the whole suite. Its functions run in processes of their own, one for each call at once, as on AWS."""
 
+import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cli.demo import _catalog, _put_parquet, _until
+from cli.execution import finished, start
 from cli.stack import Stack
+from functions.forecasting.simulate import table
 from tests.load.container import Container
 from tests.local.conftest import stack
 
 __all__ = ["stack"]
+
+STORES, DAYS, FUTURE = 8, 400, 42
+USERS = 50
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call came to."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    seconds: float
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Api:
+    """The HTTP API through its gateway, by a signed-in user; `stores` have a model."""
+
+    stack: Stack
+    token: str
+    stores: list[str]
+
+    def __call__(self, path: str, body: Any = None) -> Answer:
+        began = time.monotonic()
+        status, headers, answer = self.stack.request(path, token=self.token, body=body, timeout=300)
+        return Answer(status, headers, answer, time.monotonic() - began)
+
+    def arrive(self, prefix: str, stores: int, seed: int) -> list[str]:
+        """A file of new stores lands in the lake: their ids, once they are known."""
+        made, _ = table(stores, DAYS, FUTURE, seed)
+        ids = [f"{prefix}-{name}" for name in made["series_id"].to_pylist()]
+        _put_parquet(self.stack, f"sales/{prefix}.parquet", made.set_column(0, "series_id", [ids]))
+        wanted = sorted(set(ids))
+        _until(lambda: set(wanted) <= set(_catalog(self.stack)), f"{prefix} to be ingested")
+        return wanted
+
+
+@pytest.fixture(scope="session")
+def api(stack: Stack) -> Api:
+    """With a weekly training behind it, and as many warm processes as there are users.
+
+    Fifty containers that start on the same two cores take longer than the function may: on AWS each has its own, so here
+    the function gets more time. All that is measured comes after that.
+    """
+    assert stack.cloud is not None
+    api = Api(stack, stack.token(stack.cloud.username, stack.cloud.password), [])
+    api.stores.extend(api.arrive("trained", STORES, 1))
+    finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": "2026-01-05T04:00:00Z"}), 600)
+    lambda_ = stack.client("lambda")
+    lambda_.update_function_configuration(FunctionName=stack.outputs["FunctionForecastingApi"], Timeout=300)
+    with ThreadPoolExecutor(USERS) as pool:
+        paths = [f"/v1/series/{api.stores[i % STORES]}/forecast?horizon={7 + i}" for i in range(USERS)]
+        assert {answer.status for answer in pool.map(api, paths)} == {200}
+    return api
 
 
 @pytest.fixture

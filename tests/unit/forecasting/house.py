@@ -59,6 +59,35 @@ def written(*series: Series) -> bytes:
     return sink.getvalue()
 
 
+def gateway_event(
+    path: str,
+    query: str = "",
+    *,
+    body: Any = None,
+    claims: dict[str, Any] | None = CLAIMS,
+    headers: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """A call as API Gateway hands it over."""
+    method = "GET" if body is None else "POST"
+    context: dict[str, Any] = {
+        "http": {"method": method, "path": path, "sourceIp": "1.1.1.1", "protocol": "HTTP/1.1", "userAgent": "t"},
+        "domainName": "api",
+        "stage": "$default",
+    }
+    if claims is not None:
+        context["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {"host": "api", "content-type": "application/json", **(headers or {})},
+        "requestContext": context,
+        "body": None if body is None else body if isinstance(body, str) else json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
 class House:
     """Buckets, tables, and every service over them."""
 
@@ -137,24 +166,7 @@ class Caller:
         headers: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, str], Any]:
         """Status, headers and body (parsed when it is JSON)."""
-        method = "GET" if body is None else "POST"
-        context: dict[str, Any] = {
-            "http": {"method": method, "path": path, "sourceIp": "1.1.1.1", "protocol": "HTTP/1.1", "userAgent": "t"},
-            "domainName": "api",
-            "stage": "$default",
-        }
-        if claims is not None:
-            context["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
-        event = {
-            "version": "2.0",
-            "routeKey": "$default",
-            "rawPath": path,
-            "rawQueryString": query,
-            "headers": {"host": "api", "content-type": "application/json", **(headers or {})},
-            "requestContext": context,
-            "body": None if body is None else body if isinstance(body, str) else json.dumps(body),
-            "isBase64Encoded": False,
-        }
+        event = gateway_event(path, query, body=body, claims=claims, headers=headers)
         answer = self.handler(event, None)  # type: ignore[arg-type]
         text = answer["body"]
         parsed = json.loads(text) if text and "json" in answer["headers"].get("content-type", "") else text

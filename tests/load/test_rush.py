@@ -1,0 +1,104 @@
+"""Fifty callers at once ask for a series that has no model: it is fitted once, and everybody is answered."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from cli.stack import Stack
+from tests.load.conftest import USERS, Api
+from tests.load.container import Container
+from tests.tally import QUICK, Tally
+from tests.unit.forecasting.house import gateway_event
+
+TITLE = "A rush on a series without a model"
+PROCESSES = 6
+RUSHES = 4 if QUICK else 25
+
+
+def fits_logged(stack: Stack, series_id: str) -> int:
+    """How often the API's containers said that they fitted the series."""
+    name = stack.outputs["FunctionForecastingApi"]
+    config = stack.client("lambda").get_function_configuration(FunctionName=name)
+    pages = stack.client("logs").get_paginator("filter_log_events")
+    lines = [
+        e["message"]
+        for page in pages.paginate(logGroupName=config["LoggingConfig"]["LogGroup"])
+        for e in page["events"]
+    ]
+    return sum("series fitted on the spot" in line and series_id in line for line in lines)
+
+
+def persistent(api: Api, path: str) -> tuple[Any, int]:
+    """The answer and how often it took a 503, each of which must say when to come again."""
+    for refused in range(20):
+        answer = api(path)
+        if answer.status == 200:
+            return answer.json, refused
+        assert answer.status == 503, answer
+        assert answer.headers["content-type"] == "application/problem+json", answer
+        time.sleep(int(answer.headers["retry-after"]))
+    raise AssertionError(f"{path} was never answered")
+
+
+def test_fifty_at_once_through_the_gateway_cause_one_fit(stack: Stack, api: Api, tally: Tally) -> None:
+    (series_id,) = api.arrive("rush", 1, 2)
+    gate, began = threading.Barrier(USERS), 0.0
+
+    def ask(_: int) -> tuple[Any, int]:
+        gate.wait()
+        return persistent(api, f"/v1/series/{series_id}/forecast")
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(USERS) as pool:
+        answers = list(pool.map(ask, range(USERS)))
+    seconds = time.monotonic() - began
+    # Who fits answers from the very model that it made, so two fits would show as two moments of training.
+    moments = {answer["model"]["trained_at"] for answer, _ in answers}
+    tally.add(
+        TITLE,
+        what="through the gateway",
+        callers=USERS,
+        rushes=1,
+        answered=len(answers),
+        fits=len(moments),
+        refused_503=sum(refused for _, refused in answers),
+        errors=0,
+        slowest_s=f"{seconds:.1f}",
+    )
+    assert len(moments) == fits_logged(stack, series_id) == 1
+    assert all(len(answer["points"]) == 42 for answer, _ in answers)
+
+
+def test_processes_released_together_fit_each_series_once(
+    api: Api, container: Callable[[str], Container], tally: Tally
+) -> None:
+    """Warm containers get the same call at the same moment, series after series: a harder race than any gateway makes."""
+    processes = [container("FunctionForecastingApi") for _ in range(PROCESSES)]
+    for process in processes:
+        assert process(gateway_event(f"/v1/series/{api.stores[0]}/forecast"))["statusCode"] == 200
+    slowest, moments = 0.0, dict[str, set[str]]()
+    for series_id in api.arrive("race", RUSHES, 3):
+        began = time.monotonic()
+        for process in processes:
+            process.give(gateway_event(f"/v1/series/{series_id}/forecast"))
+        answers = [process.take() for process in processes]
+        slowest = max(slowest, time.monotonic() - began)
+        assert {answer["statusCode"] for answer in answers} == {200}
+        moments[series_id] = {json.loads(answer["body"])["model"]["trained_at"] for answer in answers}
+    logged = [line["series_id"] for process in processes for line in process.logged("series fitted on the spot")]
+    tally.add(
+        TITLE,
+        what=f"{PROCESSES} warm processes",
+        callers=PROCESSES,
+        rushes=RUSHES,
+        answered=PROCESSES * RUSHES,
+        fits=len(logged),
+        refused_503=0,
+        errors=0,
+        slowest_s=f"{slowest:.1f}",
+    )
+    assert sorted(logged) == sorted(moments)
+    assert all(len(times) == 1 for times in moments.values())
