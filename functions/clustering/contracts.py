@@ -101,6 +101,9 @@ class PartReport(Frozen):
     rides: int = 0
     anomalies: int = 0
     rejected: int = 0
+    found: int = Field(0, description="rows of the input, counted apart; of what cannot be read, those that came out")
+    written: int = Field(0, description="rows of the output, labelled and rejected, by its footers")
+    files: int = Field(0, description="objects that begin in this part")
     integer_ids: bool = False
     seconds: float = 0.0
     gb_seconds: float = 0.0

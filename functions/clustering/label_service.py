@@ -43,19 +43,26 @@ class LabelService:
             pq.write_table(bad, buffer)
             self.lake.put(paths.rejected(item.part), buffer.getvalue())
         seconds = time.perf_counter() - started
-        gb_seconds = seconds * self.settings.memory_mb / 1024
-        report = labeller.report(item.part, seconds=seconds, gb_seconds=gb_seconds)
+        counted = {
+            "written": pq.read_metadata(rows).num_rows + (bad.num_rows if bad is not None else 0),
+            "files": sum(not (source.row_groups and source.row_groups[0]) for source in item.sources),
+            "seconds": seconds,
+            "gb_seconds": seconds * self.settings.memory_mb / 1024,
+        }
+        report = labeller.report(item.part).model_copy(update=counted)
         self.lake.put(paths.counted(item.part), report.model_dump_json().encode())
         return report
 
     def _label(self, labeller: Labeller, source: Source, writer: Any, rejected: list[pa.Table]) -> None:
+        before = labeller.rides + labeller.rejected
         try:
-            with opened(self.lake, source) as file:
+            with opened(self.lake, source, self.settings.limits) as file:
                 for rows, bad in labeller.label(file):
                     writer.write_table(rows)
                     rejected.append(bad)
         except InputError as exc:  # one unreadable object is a rejected row, and the others go on
             labeller.rejected += 1
+            labeller.found += labeller.rides + labeller.rejected - before
             rejected.append(rejected_rows(source.key, [None], [str(exc).removeprefix(f"{source.key}: ")]))
 
     def _model(self, name: str) -> Model:

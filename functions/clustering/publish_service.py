@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from functions.clustering.contracts import REJECTED_SCHEMA, DayManifest, FitAnswer, FitReport, PartReport, Paths
 from functions.clustering.domain.picture import draw
-from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnreconciledError
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Run, RunLedger
 from layers.storage.objects import ObjectInfo
@@ -79,14 +79,16 @@ class PublishService:
             return None, etag
 
     def _reports(self, paths: Paths) -> tuple[FitReport, list[PartReport]]:
-        """What `fit` and every `label` call left. Raises CorruptError when one of them is missing or unreadable."""
+        """What `fit` and every `label` call left. Raises CorruptError when one is missing or the counts differ."""
         try:
             fit = FitReport.model_validate_json(self.lake.get_tagged(paths.fit)[0])
             with ThreadPoolExecutor(READERS) as pool:
                 bodies = pool.map(lambda part: self.lake.get_tagged(paths.counted(part))[0], range(fit.parts))
-                return fit, [PartReport.model_validate_json(body) for body in bodies]
+                parts = [PartReport.model_validate_json(body) for body in bodies]
         except (NotFoundError, ValidationError) as exc:
             raise CorruptError("a part of the run left no report") from exc
+        reconcile(fit, parts)
+        return fit, parts
 
     def _manifest(self, answer: FitAnswer, fit: FitReport, parts: list[PartReport]) -> DayManifest:
         return DayManifest(
@@ -168,3 +170,13 @@ class PublishService:
                 metrics(LEAF).add_metric(name=name.capitalize(), unit="Count", value=counts[name])
         logger(LEAF).info("day published", dt=str(answer.dt), run_id=answer.run_id, counts=counts)
         return {"status": "published", "dt": str(answer.dt), "run_id": answer.run_id, **counts}
+
+
+def reconcile(fit: FitReport, parts: list[PartReport]) -> None:
+    """Raise UnreconciledError unless every ride of every object came out once, labelled or rejected."""
+    found, written = sum(part.found for part in parts), sum(part.written for part in parts)
+    counted = sum(part.rides + part.rejected for part in parts)
+    files = sum(part.files for part in parts)
+    if not found == written == counted or files != fit.files:
+        said = f"{found} rides in {files} of {fit.files} objects, {counted} labelled or rejected, {written} written"
+        raise UnreconciledError(said)

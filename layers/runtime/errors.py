@@ -44,6 +44,10 @@ class CorruptError(TrefoilError):
     """Stored bytes are not what their manifest promises."""
 
 
+class UnreconciledError(CorruptError):
+    """Two counts of the same things differ."""
+
+
 class ForbiddenError(TrefoilError):
     """The caller has no valid claims."""
 

@@ -17,16 +17,20 @@ from functions.clustering.domain.reasons import reasons
 from functions.clustering.domain.sample import Reservoir
 from functions.clustering.domain.scaling import Floats
 from functions.clustering.domain.validity import REPEATED, Repeats, rejections
+from layers.runtime.files import Limits
 
 ORDINARY_PLOTTED, ANOMALOUS_PLOTTED = 1_500, 500
 
 
 class Labeller:
-    """Labels files with one model and counts. `version` and `run_id` are written into every row."""
+    """Labels files with one model and counts. `version` and `run_id` are written into every row.
+
+    `found` counts the rows of each file apart from the rest: by its footer, of CSV by the pass that looks at ids.
+    """
 
     def __init__(self, model: Model, version: str, run_id: str) -> None:
         self._model, self._version, self._run_id = model, version, run_id
-        self.rides = self.anomalies = self.rejected = 0
+        self.rides = self.anomalies = self.rejected = self.found = 0
         self._clusters: Counter[int] = Counter()
         self._integer_ids = True
         self._ordinary, self._anomalous = Reservoir(ORDINARY_PLOTTED, seed=0), Reservoir(ANOMALOUS_PLOTTED, seed=1)
@@ -46,17 +50,17 @@ class Labeller:
             rejected = rejected_rows(source.name, rides.rows[~accepted], why[~accepted])
             self.rejected += rejected.num_rows
             yield self._labelled(rides, accepted), rejected
+        self.found += repeats.rows if source.is_csv else source.footer_rows()
 
-    def report(self, part: int, *, seconds: float = 0.0, gb_seconds: float = 0.0) -> PartReport:
+    def report(self, part: int) -> PartReport:
         """What was counted, with an even sample of at most 1,500 ordinary and 500 anomalous rides."""
         return PartReport(
             part=part,
             rides=self.rides,
             anomalies=self.anomalies,
             rejected=self.rejected,
+            found=self.found,
             integer_ids=self._integer_ids,
-            seconds=seconds,
-            gb_seconds=gb_seconds,
             labels=dict(self._clusters),
             points=[
                 (float(f"{km:.4g}"), float(f"{hours:.4g}"), anomalous)
@@ -94,7 +98,7 @@ def repeats_in(source: RideFile) -> Repeats:
     """What finds repeated ids in `source`, told of the row groups before the ones it names."""
     if source.row_groups is None or source.row_groups[0] == 0:
         return Repeats(source.ids())
-    before = replace(source, row_groups=(0, source.row_groups[0]), first_row=0)
+    before = replace(source, row_groups=(0, source.row_groups[0]), first_row=0, limits=Limits())
     repeats = Repeats(source.ids(), before.ids())
     if repeats:
         for rides in before.rides():

@@ -44,8 +44,9 @@ class Repeats:
     """Finds ids that come again in one file, in 8 bytes a row: ids are compared only where their hashes are equal."""
 
     def __init__(self, ids: Iterable[pa.Array], before: Iterable[pa.Array] = ()) -> None:
-        """`ids` of the rows at hand, and of the rows of the same file before them."""
+        """`ids` of the rows at hand, which are counted, and of the rows of the same file before them."""
         hashes = [_hashes(chunk) for chunk in ids]
+        self.rows = sum(map(len, hashes))
         every = np.sort(np.concatenate(hashes)) if hashes else np.empty(0, np.uint64)
         twice = [every[1:][every[1:] == every[:-1]]]
         # Most ids of the rows before are none of ours: a look into a small table of leading bits tells.
