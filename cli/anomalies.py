@@ -80,7 +80,7 @@ def anomalies(
 
 def _run(job: "FileJob", engine: str, out: Path) -> dict[str, Any]:
     from functions.clustering.file_service import join, label_part, picture, summarise
-    from layers.storage.registry import content_version
+    from layers.storage.manifest import content_version
 
     model, sampled_from = job.learn()
     version = content_version(model.dump())

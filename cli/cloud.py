@@ -1,12 +1,11 @@
-"""`trefoil up|down|status|logs`: the local cloud, and a look at any deployed stack."""
+"""`trefoil up|down|logs`: the local cloud, and a look at any deployed stack."""
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from cli.console import OUR_FAILURE, Json, err, numbers, say, table
+from cli.console import Json, err, numbers, say
 from cli.stack import Profile, Stack, Stage, connect, local_stack
 from infra.local import cloud as local
 from layers.runtime.errors import InputError
@@ -20,8 +19,6 @@ JOBS = (
     "classification-outcomes",
     "classification-retrain",
 )
-LEAVES = ("forecasting", "classification")
-QUEUES = ("ClassificationQueue", "ClassificationDeadLetters", "Undelivered")
 
 Images = Annotated[bool, typer.Option("--images", help="Run container images as AWS does; needs Docker.")]
 
@@ -40,37 +37,6 @@ def down(json_output: Json = False) -> dict[str, Any]:
     stopped = local.down()
     say("stopped" if stopped else "no local cloud was running")
     return {"stopped": stopped}
-
-
-def status(stage: Stage = "dev", profile: Profile = None, json_output: Json = False) -> tuple[dict[str, Any], int]:
-    """Show the last run of each job, champions, queues and alarms; exit 1 when something needs attention."""
-    stack = connect(stage, profile)
-    runs = {job: last_run(stack, job) for job in JOBS}
-    champions = {leaf: stack.registry.champion(leaf) for leaf in LEAVES}
-    queues = {name: queue_depth(stack, name) for name in QUEUES}
-    alarms = ringing(stack)
-    wrong = [f"{job}: {run.detail or 'failed'}" for job, run in runs.items() if run and run.outcome == "failed"]
-    wrong += [f"{queues[name]} messages in {name}" for name in QUEUES[1:] if queues[name]]
-    wrong += [f"alarm {name}" for name in alarms]
-    shown = table("what", "state", "when", "counts", "s", "GB-s")
-    for job, run in runs.items():
-        shown.add_row(job, *_run_cells(run))
-    for leaf, champion in champions.items():
-        since = f"{champion.since:%Y-%m-%d %H:%M}" if champion else ""
-        shown.add_row(f"{leaf} champion", champion.version if champion else "none yet", since, "", "", "")
-    for name, depth in queues.items():
-        shown.add_row(name, f"{depth} messages", "", "", "", "")
-    say(shown)
-    say("\n".join(f"attention: {text}" for text in wrong) or "healthy")
-    body = {
-        "healthy": not wrong,
-        "attention": wrong,
-        "runs": {job: run.model_dump(mode="json") if run else None for job, run in runs.items()},
-        "champions": {leaf: c.model_dump(mode="json") if c else None for leaf, c in champions.items()},
-        "queues": queues,
-        "alarms": alarms,
-    }
-    return body, OUR_FAILURE if wrong else 0
 
 
 def logs(
@@ -115,23 +81,11 @@ def say_endpoints(found: dict[str, Any]) -> None:
         say(f"{name:<14}{value}")
 
 
-def last_run(stack: Stack, job: str) -> Run | None:
-    """The run of a job that started last."""
-    return max(stack.ledger.history(job), key=lambda run: run.started_at, default=None)
-
-
 def queue_depth(stack: Stack, name: str) -> int:
     """Messages that wait in a queue or are being worked on."""
     wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[name], AttributeNames=wanted)
     return sum(int(answer["Attributes"][attribute]) for attribute in wanted)
-
-
-def ringing(stack: Stack) -> list[str]:
-    """Names of this stage's alarms that are in alarm."""
-    pages = stack.client("cloudwatch").get_paginator("describe_alarms").paginate(StateValue="ALARM")
-    names = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
-    return [name for name in names if name.startswith(f"trefoil-{stack.stage}-")]
 
 
 def key_of(run: Run) -> str:
@@ -142,15 +96,6 @@ def key_of(run: Run) -> str:
 def counts_of(run: Run) -> str:
     """The numbers of a run, in a line."""
     return ", ".join(f"{name} {value:,}" for name, value in numbers(run.counts))
-
-
-def _run_cells(run: Run | None) -> tuple[str, str, str, str, str]:
-    if run is None:
-        return "never ran", "", "", "", ""
-    ended = run.finished_at or datetime.now(UTC)
-    seconds = f"{(ended - run.started_at).total_seconds():.1f}"
-    state, started = f"{run.outcome} {key_of(run)}", f"{run.started_at:%Y-%m-%d %H:%M}"
-    return state, started, counts_of(run), seconds, f"{run.gb_seconds:.1f}"
 
 
 def _short(key: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -70,6 +72,8 @@ def run(app: Callable[..., Any]) -> int:
         return _fail(str(exc), USER_INPUT)
     except TrefoilError as exc:
         return _fail(str(exc), OUR_FAILURE)
+    except (BotoCoreError, Boto3Error, ClientError) as exc:
+        return _fail(_told_by_aws(exc), OUR_FAILURE)
     except Exception as exc:  # noqa: BLE001 - a fault of ours: what a bug report needs, and still one JSON object
         err.print(traceback.format_exc(), style="dim", markup=False, soft_wrap=True)
         return _fail(f"{type(exc).__name__}: {exc}", OUR_FAILURE)
@@ -79,6 +83,17 @@ def run(app: Callable[..., Any]) -> int:
     if wants_json() and isinstance(body, dict):
         print(json.dumps(_finite(body), default=str))
     return status if isinstance(status, int) else DONE
+
+
+def _told_by_aws(exc: Exception) -> str:
+    if not isinstance(exc, ClientError):
+        return f"AWS cannot be used: {exc}"
+    error, hint = exc.response.get("Error", {}), ""
+    if "Expired" in error.get("Code", ""):
+        hint = "; sign in again"
+    elif "Denied" in error.get("Code", "") or "Unauthorized" in error.get("Code", ""):
+        hint = "; the profile lacks this permission"
+    return f"AWS answered {error.get('Code')} to {exc.operation_name}: {error.get('Message')}{hint}"
 
 
 def _fail(message: str, status: int) -> int:

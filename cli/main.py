@@ -10,7 +10,9 @@ from cli.demo import demo
 from cli.destroy import destroy
 from cli.doctor import doctor
 from cli.forecast import forecast
+from cli.ingest import ingest
 from cli.simulate import simulate
+from cli.status import status
 
 app = typer.Typer(
     help="Three machine-learning services on one stem: anomalies, forecasts, classification.",
@@ -28,14 +30,14 @@ def _root() -> None:
 app.command()(demo)
 app.command()(cloud.up)
 app.command()(cloud.down)
-app.command()(cloud.status)
+app.command()(status)
 app.command()(cloud.logs)
 app.command(cls=ManyFiles)(anomalies)
 app.command()(forecast)
 app.command()(simulate)
 app.command()(doctor)
 app.command()(destroy)
-app.command()(operate.ingest)
+app.command()(ingest)
 app.command()(operate.train)
 app.command()(operate.runs)
 app.add_typer(backfill.app, name="backfill")

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import Json, numbers, say, table
-from cli.stack import Profile, Stage, connect
+from cli.stack import Profile, Stack, Stage, connect
 from layers.runtime.errors import InputError, NotFoundError
-from layers.storage.registry import Manifest, ModelRegistry
+from layers.storage import upkeep
+from layers.storage.manifest import Manifest, code_hash
+from layers.storage.registry import Champion
 
 app = typer.Typer(help="Versions of each leaf's model, and which of them answers.", no_args_is_help=True)
 
@@ -22,7 +24,7 @@ class Leaf(StrEnum):
 
 
 LeafName = Annotated[Leaf, typer.Argument(help="clustering, forecasting or classification")]
-Version = Annotated[str, typer.Argument(help="as `trefoil models list` shows it")]
+Version = Annotated[str, typer.Argument(help="as `trefoil models list` shows it, or newest")]
 
 
 @app.command("list")
@@ -45,19 +47,19 @@ def list_(leaf: LeafName, stage: Stage = "dev", profile: Profile = None, json_ou
 def show(
     leaf: LeafName, version: Version, stage: Stage = "dev", profile: Profile = None, json_output: Json = False
 ) -> dict[str, Any]:
-    """Show a version's manifest, after its files were checked against their hashes."""
-    registry = connect(stage, profile).registry
-    manifest = _known(registry, leaf, version)
-    for name in manifest.files:
-        registry.read(manifest, name)
-    champion = registry.champion(leaf.value)
-    body = manifest.model_dump(mode="json")
-    body["champion"] = champion.model_dump(mode="json") if champion and champion.version == version else None
-    for name in ("leaf", "version", "created_at", "data_hash", "metrics", "libraries"):
+    """Show where a version comes from and how good it was, after its files were checked against their hashes."""
+    stack = connect(stage, profile)
+    manifest = _checked(stack, leaf, version)
+    row = next((row for row in stack.registry.versions(leaf.value) if row["version"] == manifest.version), {})
+    body = manifest.model_dump(mode="json") | {name: row.get(name, "") for name in ("status", "reason")}
+    body["as_here"] = manifest.code == code_hash(leaf.value)
+    for name in ("leaf", "version", "status", "created_at", "data_hash", "libraries"):
         say(f"{name:<12}{body[name]}")
+    say(f"{'code':<12}{manifest.code}, {'as in this checkout' if body['as_here'] else 'another than in this checkout'}")
+    say(f"{'promoted':<12}{body['reason'] or 'never'}")
+    for name, value in numbers(manifest.metrics):
+        say(f"  {name:<24}{value:.4g}")
     say(f"{'files':<12}{len(manifest.files)}, all as their hashes say")
-    if champion and champion.version == version:
-        say(f"{'champion':<12}since {champion.since:%Y-%m-%d %H:%M}: {champion.reason}")
     return body
 
 
@@ -65,13 +67,10 @@ def show(
 def promote(
     leaf: LeafName, version: Version, stage: Stage = "dev", profile: Profile = None, json_output: Json = False
 ) -> dict[str, Any]:
-    """Make a version the champion, whatever its figures say."""
-    registry = connect(stage, profile).registry
-    _known(registry, leaf, version)
-    standing = registry.champion(leaf.value)
-    made = registry.promote(
-        leaf.value, version, expected=standing.version if standing else None, reason="promoted by hand"
-    )
+    """Make a version the champion, whatever its figures say, after its files were checked against their hashes."""
+    stack = connect(stage, profile)
+    standing = _champion(stack, leaf)
+    made = _promoted(stack, leaf, version, standing.version if standing else None, "promoted by hand")
     say(f"{leaf.value}: {made.version} answers now")
     return made.model_dump(mode="json")
 
@@ -80,21 +79,52 @@ def promote(
 def rollback(
     leaf: LeafName, stage: Stage = "dev", profile: Profile = None, json_output: Json = False
 ) -> dict[str, Any]:
-    """Make the version before the champion answer again."""
-    registry = connect(stage, profile).registry
-    standing = registry.champion(leaf.value)
+    """Make the version before the champion answer again, after its files were checked against their hashes."""
+    stack = connect(stage, profile)
+    standing = _champion(stack, leaf)
     if standing is None or standing.previous is None:
         raise InputError(f"{leaf.value} has no earlier champion")
-    reason = f"rolled back from {standing.version}"
-    made = registry.promote(leaf.value, standing.previous, expected=standing.version, reason=reason)
+    made = _promoted(stack, leaf, standing.previous, standing.version, f"rolled back from {standing.version}")
     say(f"{leaf.value}: {made.version} answers again")
     return made.model_dump(mode="json")
 
 
-def _known(registry: ModelRegistry, leaf: Leaf, version: str) -> Manifest:
+@app.command()
+def prune(
+    leaf: LeafName,
+    keep: Annotated[int, typer.Option(min=0, help="newest versions kept beside the champion and the one before")] = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="name them and remove nothing")] = False,
+    stage: Stage = "dev",
+    profile: Profile = None,
+    json_output: Json = False,
+) -> dict[str, Any]:
+    """Remove old versions, never the champion nor the one before it. The bucket keeps what was removed for a while."""
+    stack = connect(stage, profile)
+    if dry_run:
+        found = upkeep.superfluous(stack.registry, leaf.value, keep)
+    else:
+        found = upkeep.prune(stack.registry, stack.models, stack.table("Models"), leaf.value, keep)
+    say("\n".join(found) or "nothing to remove")
+    return {"leaf": leaf.value, "versions": found, "removed": not dry_run}
+
+
+def _champion(stack: Stack, leaf: Leaf) -> Champion | None:
+    if leaf is Leaf.CLUSTERING:
+        raise InputError("clustering has no champion: each run fits a model of its own, and its day names it")
+    return stack.registry.champion(leaf.value)
+
+
+def _promoted(stack: Stack, leaf: Leaf, version: str, expected: str | None, reason: str) -> Champion:
+    version = _checked(stack, leaf, version).version
+    return stack.registry.promote(leaf.value, version, expected=expected, reason=reason)
+
+
+def _checked(stack: Stack, leaf: Leaf, version: str) -> Manifest:
+    if version == "newest":
+        version = next((row["version"] for row in stack.registry.versions(leaf.value)), version)
     try:
-        return registry.manifest(leaf.value, version)
+        return upkeep.verified(stack.registry, leaf.value, version)
     except NotFoundError as exc:
         raise InputError(
-            f"{leaf.value} has no version {version}; `trefoil models list {leaf.value}` shows them"
+            f"{leaf.value} {version}: {exc}; `trefoil models list {leaf.value}` shows what there is"
         ) from exc

@@ -1,22 +1,15 @@
-"""`trefoil ingest|train|runs|redrive`: what a person does to a deployed stack."""
+"""`trefoil train|runs|redrive`: what a person does to a deployed stack."""
 
-import time
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.cloud import JOBS, counts_of, key_of
-from cli.console import DONE, USER_INPUT, Json, progress, say, table
+from cli.console import Json, say, table
 from cli.execution import finished, start
-from cli.output import readable
 from cli.stack import Profile, Stack, Stage, connect
-from layers.runtime.errors import InputError, UnavailableError
-from layers.storage.ledger import Run
-
-INGEST = "forecasting-ingest"
-PATIENCE = 960
+from layers.runtime.errors import InputError
 
 redrive_app = typer.Typer(help="Send dead letters to their queue again.", no_args_is_help=True)
 
@@ -26,42 +19,6 @@ class Trained(StrEnum):
 
     FORECASTING = "forecasting"
     CLASSIFICATION = "classification"
-
-
-def ingest(
-    files: Annotated[list[Path], typer.Argument(help="sales files, .csv, .csv.gz or .parquet")],
-    stage: Stage = "dev",
-    profile: Profile = None,
-    json_output: Json = False,
-) -> tuple[dict[str, Any], int]:
-    """Put sales files into the lake and wait until they are histories."""
-    for file in files:
-        readable(file)
-    stack = connect(stage, profile)
-    keys = [f"sales/{file.name}" for file in files]
-    if len(set(keys)) < len(keys):
-        raise InputError("two files have the same name; they would replace each other", file=files[0].name)
-    done = []
-    with progress() as bar:
-        for file, key in bar.track(list(zip(files, keys, strict=True)), description="ingesting"):
-            stack.lake.upload(file, key)
-            done.append(_ingested(stack, key))
-    for run in done:
-        say(f"{run.key}: {run.outcome} {counts_of(run)} {run.detail}".rstrip())
-    failed = any(run.outcome == "failed" for run in done)
-    return {"files": [run.model_dump(mode="json") for run in done]}, USER_INPUT if failed else DONE
-
-
-def _ingested(stack: Stack, key: str) -> Run:
-    """The run that the arrival of the object started, once it has ended."""
-    etag = next(info.etag for info in stack.lake.list(key) if info.key == key)
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        run = stack.ledger.get(INGEST, key)
-        if run and run.fingerprint == etag and run.outcome != "running":
-            return run
-        time.sleep(0.3)
-    raise UnavailableError(f"{key} was not ingested within {PATIENCE} s; see `trefoil logs forecasting-ingest`")
 
 
 def train(

@@ -49,8 +49,7 @@ def write_table(table: "pa.Table", path: Path) -> None:
     import pyarrow.parquet
 
     checked_suffix(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writable(path):
         if path.suffix == ".parquet":
             pyarrow.parquet.write_table(table, path)
         elif path.suffix == ".csv":
@@ -58,6 +57,14 @@ def write_table(table: "pa.Table", path: Path) -> None:
         else:
             with pa.CompressedOutputStream(str(path), "gzip") as stream:
                 pyarrow.csv.write_csv(table, stream)
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """For the writing of `path`, whose directory is made. Raises InputError when it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as exc:
         raise InputError(f"cannot be written: {exc.strerror or exc}", file=str(path)) from exc
 
@@ -72,10 +79,11 @@ def readable(path: Path) -> None:
         raise InputError(f"cannot be read: {exc.strerror}", file=str(path)) from exc
 
 
-def checked_suffix(path: Path) -> Path:
-    """`path`, if its name ends as a table's. Raises InputError."""
-    if not path.name.endswith(TABLE_SUFFIXES):
-        raise InputError(f"the name must end in {', '.join(TABLE_SUFFIXES)}", file=str(path))
+def checked_suffix(path: Path, *suffixes: str) -> Path:
+    """`path`, if its name ends as a table's, or in one of `suffixes`. Raises InputError."""
+    allowed = suffixes or TABLE_SUFFIXES
+    if not path.name.endswith(allowed):
+        raise InputError(f"the name must end in {', '.join(allowed)}", file=str(path))
     return path
 
 

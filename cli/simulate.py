@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import Json, say
-from cli.output import checked_suffix, write_table
+from cli.output import checked_suffix, writable, write_table
 
 
 class Kind(StrEnum):
@@ -17,23 +17,34 @@ class Kind(StrEnum):
     RIDES = "rides"
     SALES = "sales"
     CUSTOMERS = "customers"
+    EVENTS = "events"
 
 
-LEAF = {Kind.RIDES: "clustering", Kind.SALES: "forecasting", Kind.CUSTOMERS: "classification"}
-ROWS = {Kind.RIDES: 4_000, Kind.SALES: 40_000, Kind.CUSTOMERS: 4_000}
+LEAF = {
+    Kind.RIDES: "clustering",
+    Kind.SALES: "forecasting",
+    Kind.CUSTOMERS: "classification",
+    Kind.EVENTS: "classification",
+}
+ROWS = {Kind.RIDES: 4_000, Kind.SALES: 40_000, Kind.CUSTOMERS: 4_000, Kind.EVENTS: 1_000}
 
 
 def simulate(
-    kind: Annotated[Kind, typer.Argument(help="rides, sales or customers")],
-    out: Annotated[Path, typer.Option(help="file to write: .parquet, .csv or .csv.gz")],
+    kind: Annotated[Kind, typer.Argument(help="rides, sales, customers, or events: the queue's messages")],
+    out: Annotated[Path, typer.Option(help="file to write: .parquet, .csv or .csv.gz; .jsonl for events")],
     rows: Annotated[int | None, typer.Option(min=1, help="about how many rows")] = None,
     seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same rows")] = 0,
     json_output: Json = False,
 ) -> dict[str, Any]:
-    """Write sample data: taxi rides, sales of many stores, or bank customers."""
-    checked_suffix(out)
+    """Write sample data: taxi rides, sales of many stores, bank customers, or messages about such customers."""
+    checked_suffix(out, *([".jsonl"] if kind is Kind.EVENTS else []))
     leaf = import_module(f"functions.{LEAF[kind]}.simulate")
-    table = getattr(leaf, kind.value)(rows or ROWS[kind], seed)
-    write_table(table, out)
-    say(f"{table.num_rows:,} rows of {kind.value} in {out}")
+    made = Kind.CUSTOMERS if kind is Kind.EVENTS else kind
+    table = getattr(leaf, made.value)(rows or ROWS[kind], seed)
+    if kind is Kind.EVENTS:
+        with writable(out):
+            out.write_text("".join(f"{body}\n" for body in leaf.events(table, seed=seed)))
+    else:
+        write_table(table, out)
+    say(f"{table.num_rows:,} {'rows of ' if made is kind else ''}{kind.value} in {out}")
     return {"kind": kind.value, "rows": table.num_rows, "columns": table.column_names, "seed": seed, "out": str(out)}

@@ -50,13 +50,17 @@ class Stack:
     def lake(self) -> S3Objects:
         return S3Objects(self.outputs["LakeBucket"], self.client("s3"))
 
+    @property
+    def models(self) -> S3Objects:
+        return S3Objects(self.outputs["ModelsBucket"], self.client("s3"))
+
     def table(self, name: str) -> DynamoTable:
         """`Models`, `Runs`, `Forecasts`, `Classifications` or `Profiles`."""
         return DynamoTable(self.outputs[f"{name}Table"], self.client("dynamodb"))
 
     @property
     def registry(self) -> ModelRegistry:
-        return ModelRegistry(S3Objects(self.outputs["ModelsBucket"], self.client("s3")), self.table("Models"))
+        return ModelRegistry(self.models, self.table("Models"))
 
     @property
     def ledger(self) -> RunLedger:

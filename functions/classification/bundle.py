@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from functions.classification.contracts import LEAF, MODEL_FILE, Specification
 from functions.classification.domain.scoring import Model
 from layers.runtime.errors import CorruptError, InputError, NotFoundError
-from layers.storage.registry import Manifest, StoredFile, content_version
+from layers.storage.manifest import Manifest, StoredFile, code_hash, content_version
 
 MANIFEST_FILE = "manifest.json"
 
@@ -50,6 +50,7 @@ def write_directory(
         created_at=created_at,
         files=stored,
         data_hash=data_hash,
+        code=code_hash(LEAF),
         metrics=metrics,
         libraries=libraries,
         details=specification.model_dump(mode="json"),

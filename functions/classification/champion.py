@@ -9,7 +9,8 @@ from functions.classification.contracts import LEAF
 from functions.classification.domain.scoring import Model
 from layers.runtime.errors import NotFoundError, TrefoilError
 from layers.runtime.observability import logger
-from layers.storage.registry import Champion, Manifest
+from layers.storage.manifest import Manifest
+from layers.storage.registry import Champion
 
 log = logger("classification")
 

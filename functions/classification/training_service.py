@@ -23,7 +23,8 @@ from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFo
 from layers.runtime.observability import logger
 from layers.storage.ledger import Claim, Outcome, Run
 from layers.storage.objects import ObjectInfo
-from layers.storage.registry import Champion, Manifest
+from layers.storage.manifest import Manifest
+from layers.storage.registry import Champion
 
 log = logger("classification")
 

@@ -15,7 +15,8 @@ from functions.classification.settings import ClassificationSettings
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Claim, Outcome, Run
 from layers.storage.objects import ObjectInfo
-from layers.storage.registry import Champion, Manifest
+from layers.storage.manifest import Manifest
+from layers.storage.registry import Champion
 
 log = logger("classification")
 

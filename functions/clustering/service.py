@@ -31,7 +31,8 @@ from layers.runtime.errors import InputError
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Run, RunLedger
 from layers.storage.objects import ObjectInfo
-from layers.storage.registry import ModelRegistry, content_version
+from layers.storage.manifest import content_version
+from layers.storage.registry import ModelRegistry
 
 LEAF = "clustering"
 DAY = timedelta(days=1)

@@ -16,7 +16,8 @@ from functions.forecasting.domain.series import Series, load
 from functions.forecasting.store import INDEX, LEAF, dump_index, parse_index, parse_trained
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, TrefoilError, UnavailableError
 from layers.storage.ledger import Run, RunLedger
-from layers.storage.registry import ModelRegistry, StoredFile
+from layers.storage.manifest import StoredFile
+from layers.storage.registry import ModelRegistry
 
 JOB: Final = "forecasting"
 LEASE: Final = timedelta(hours=6)

@@ -1,16 +1,16 @@
 """Immutable model versions in S3, and which of them answers, in DynamoDB."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
+from layers.storage.manifest import Manifest, StoredFile, code_hash, manifest_key
 from layers.storage.tables import Item
 
 CHAMPION = "#champion"
@@ -30,30 +30,6 @@ class Table(Protocol):
     def get(self, key: Mapping[str, Any]) -> Item | None: ...
     def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None: ...
     def query(self, key: ConditionBase, *, newest_first: bool = False) -> Iterator[Item]: ...
-
-
-class StoredFile(BaseModel):
-    """A file of a version; `key` may lie under an older version that already held the same bytes."""
-
-    key: str
-    sha256: str
-    bytes: int
-
-
-class Manifest(BaseModel):
-    """What a version is made of and where it came from."""
-
-    model_config = ConfigDict(frozen=True)
-
-    leaf: str
-    version: str
-    format: Literal[1] = Field(1, description="of this manifest; one of another is refused, not guessed at")
-    created_at: datetime
-    files: dict[str, StoredFile]
-    data_hash: str = Field(description="hash of the training data")
-    metrics: dict[str, Any] = Field(default_factory=dict)
-    libraries: dict[str, str] = Field(default_factory=dict, description="versions the files were made with")
-    details: dict[str, Any] = Field(default_factory=dict, description="what the leaf needs to read its own files")
 
 
 class Champion(BaseModel):
@@ -102,6 +78,7 @@ class ModelRegistry:
             created_at=self._clock(),
             files=stored,
             data_hash=data_hash,
+            code=code_hash(leaf),
             metrics=dict(metrics or {}),
             libraries=dict(libraries or {}),
             details=dict(details or {}),
@@ -191,7 +168,7 @@ class ModelRegistry:
         condition = Attr("points_to").not_exists() if expected is None else Attr("points_to").eq(expected)
         # The SDK sends a write again whose answer was lost: then the pointer names this version already.
         self._table.put(pointer, condition=condition | Attr("points_to").eq(version))
-        self._table.put(row | {"status": "champion"})
+        self._table.put(row | {"status": "champion", "reason": reason})
         if expected and (old := self._table.get({"leaf": leaf, "version": expected})):
             self._table.put(old | {"status": "retired"})
         return champion
@@ -206,14 +183,3 @@ class ModelRegistry:
             elif row["status"] == "champion":
                 row["status"] = "retired"
         return sorted(rows.values(), key=lambda row: str(row["created_at"]), reverse=True)
-
-
-def manifest_key(leaf: str, version: str) -> str:
-    """Where a version's manifest lies in the models bucket."""
-    return f"{leaf}/{version}/manifest.json"
-
-
-def content_version(files: Mapping[str, bytes]) -> str:
-    """A version name that depends on nothing but the files: 16 hex digits."""
-    digests = {name: hashlib.sha256(body).hexdigest() for name, body in files.items()}
-    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """The commands know every job of the ledger by the name that its leaf writes."""
 
 from cli.cloud import JOBS
-from cli.operate import INGEST
+from cli.ingest import INGEST
 from functions.classification import training_service, watch_service
 from functions.clustering import service as clustering
 from functions.forecasting import ingestion, training

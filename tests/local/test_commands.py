@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from cli import cloud, models, operate
+from cli import cloud, ingest, models, operate, status
 from cli.models import Leaf
 from cli.operate import Trained
 from cli.stack import Stack
-from layers.runtime.errors import ConflictError, InputError
+from layers.runtime.errors import InputError
 
 
 @pytest.fixture(autouse=True)
 def connected(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cloud, models, operate):
+    for module in (cloud, ingest, models, operate, status):
         monkeypatch.setattr(module, "connect", lambda *_: stack)
 
 
@@ -28,10 +28,10 @@ def sales_file(folder: Path, name: str, *, days: int = 30) -> Path:
 
 def test_a_file_is_ingested_by_its_arrival_and_the_ledger_tells(stack: Stack, tmp_path: Path) -> None:
     file = sales_file(tmp_path, "commanded")
-    body, status = operate.ingest([file])
-    assert status == 0
+    body, code = ingest.ingest([file])
+    assert code == 0
     assert body["files"][0]["outcome"] == "done"
-    again, _ = operate.ingest([file])
+    again, _ = ingest.ingest([file])
     assert again["files"][0]["run_id"] == body["files"][0]["run_id"]
     told = operate.runs("forecasting-ingest")["runs"]
     assert body["files"][0]["run_id"] in {run["run_id"] for run in told}
@@ -40,39 +40,25 @@ def test_a_file_is_ingested_by_its_arrival_and_the_ledger_tells(stack: Stack, tm
 def test_a_foreign_file_is_a_failed_run_and_the_users_mistake(tmp_path: Path) -> None:
     file = tmp_path / "foreign.parquet"
     file.write_bytes(b"PK\x03\x04 not a table")
-    body, status = operate.ingest([file])
-    assert status == 2
+    body, code = ingest.ingest([file])
+    assert code == 2
     assert body["files"][0]["outcome"] == "failed"
     with pytest.raises(InputError, match="is not a file"):
-        operate.ingest([tmp_path])
+        ingest.ingest([tmp_path])
 
 
 def test_training_is_started_by_hand_and_its_version_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    operate.ingest([sales_file(tmp_path, "trained")])
+    ingest.ingest([sales_file(tmp_path, "trained")])
     done = operate.train(Trained.FORECASTING)
     assert (done["leaf"], done["status"]) == ("forecasting", "published")
     rows = models.list_(Leaf.FORECASTING)["versions"]
     assert rows[0]["status"] == "champion"
     shown = models.show(Leaf.FORECASTING, rows[0]["version"])
-    assert shown["champion"]["version"] == rows[0]["version"]
+    assert (shown["status"], shown["as_here"]) == ("champion", True)
+    assert models.prune(Leaf.FORECASTING, keep=0)["versions"] == []
     assert rows[0]["version"] in capsys.readouterr().out
-
-
-def test_a_forced_version_is_rolled_back(stack: Stack) -> None:
-    for version in ("one", "two"):
-        stack.registry.publish("clustering", version, {"m": version.encode()}, data_hash=version)
-        models.promote(Leaf.CLUSTERING, version)
-    assert models.rollback(Leaf.CLUSTERING)["version"] == "one"
-    assert {r["version"]: r["status"] for r in models.list_(Leaf.CLUSTERING)["versions"]}["two"] == "retired"
-    with pytest.raises(InputError, match="three"):
-        models.promote(Leaf.CLUSTERING, "three")
-
-
-def test_there_is_nothing_to_roll_back_to_at_first() -> None:
-    with pytest.raises((InputError, ConflictError), match="no earlier champion"):
-        models.rollback(Leaf.CLASSIFICATION)
 
 
 def letters(stack: Stack, *bodies: dict[str, Any]) -> None:
@@ -86,8 +72,8 @@ def letters(stack: Stack, *bodies: dict[str, Any]) -> None:
 
 def test_dead_letters_make_the_status_unhealthy_until_they_are_gone(stack: Stack) -> None:
     letters(stack, {"a": 1}, {"a": 2})
-    body, status = cloud.status()
-    assert status == 1
+    body, code = status.status()
+    assert code == 1
     assert any("ClassificationDeadLetters" in line for line in body["attention"])
     answer = operate.classification(reason="not JSON", dry_run=True)
     assert (answer["reasons"], answer["sent"]) == ({"not JSON": 2}, 0)

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
-from layers.storage.registry import ModelRegistry, StoredFile, content_version
+from layers.storage.manifest import StoredFile, content_version
+from layers.storage.registry import ModelRegistry
 from tests.fakes import InMemoryObjects, InMemoryTable, SentTwice
 
 FILES = {"model": b"weights"}

@@ -1,0 +1,81 @@
+"""`trefoil ingest`: bring files into a deployed stack."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.cloud import counts_of
+from cli.console import DONE, USER_INPUT, Json, progress, say
+from cli.output import readable
+from cli.stack import Profile, Stack, Stage, connect
+from layers.runtime.errors import InputError, UnavailableError
+from layers.storage.ledger import Run
+
+INGEST = "forecasting-ingest"
+PATIENCE = 960
+SENDERS = 8
+
+
+class What(StrEnum):
+    """What a file holds, and so where it goes: prefixes of the lake, or the queue."""
+
+    SALES = "sales"
+    CUSTOMERS = "customers"
+    EVENTS = "events"
+
+
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="tables, .csv, .csv.gz or .parquet; events as lines of JSON")],
+    what: Annotated[What, typer.Option("--as", help="what the files hold")] = What.SALES,
+    stage: Stage = "dev",
+    profile: Profile = None,
+    json_output: Json = False,
+) -> tuple[dict[str, Any], int]:
+    """Bring in sales and wait until they are histories, customers to learn from, or events, which go to the queue."""
+    for file in files:
+        readable(file)
+    stack = connect(stage, profile)
+    if what is What.EVENTS:
+        return {"sent": sum(_sent(stack, file) for file in files)}, DONE
+    keys = [f"{what.value}/{file.name}" for file in files]
+    if len(set(keys)) < len(keys):
+        raise InputError("two files have the same name; they would replace each other", file=files[0].name)
+    done = []
+    with progress() as bar:
+        for file, key in bar.track(list(zip(files, keys, strict=True)), description="ingesting"):
+            stack.lake.upload(file, key)
+            if what is What.SALES:
+                done.append(_ingested(stack, key))
+    if what is What.CUSTOMERS:
+        say("\n".join(f"{key}: learned from at the next training" for key in keys))
+        return {"files": keys}, DONE
+    for run in done:
+        say(f"{run.key}: {run.outcome} {counts_of(run)} {run.detail}".rstrip())
+    failed = any(run.outcome == "failed" for run in done)
+    return {"files": [run.model_dump(mode="json") for run in done]}, USER_INPUT if failed else DONE
+
+
+def _ingested(stack: Stack, key: str) -> Run:
+    """The run that the arrival of the object started, once it has ended."""
+    etag = next(info.etag for info in stack.lake.list(key) if info.key == key)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        run = stack.ledger.get(INGEST, key)
+        if run and run.fingerprint == etag and run.outcome != "running":
+            return run
+        time.sleep(0.3)
+    raise UnavailableError(f"{key} was not ingested within {PATIENCE} s; see `trefoil logs forecasting-ingest`")
+
+
+def _sent(stack: Stack, file: Path) -> int:
+    """Send each line as a message; when that fails in between, sending all of them again is harmless."""
+    bodies = [line for line in file.read_text().splitlines() if line.strip()]
+    sqs, queue = stack.client("sqs"), stack.outputs["ClassificationQueue"]
+    with ThreadPoolExecutor(SENDERS) as pool:
+        list(pool.map(lambda body: sqs.send_message(QueueUrl=queue, MessageBody=body), bodies))
+    say(f"{file}: {len(bodies)} messages sent")
+    return len(bodies)

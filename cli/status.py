@@ -1,0 +1,145 @@
+"""`trefoil status`: on one screen, whether the last runs are good, which models answer, and what waits."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cli.cloud import JOBS, counts_of, key_of, queue_depth
+from cli.console import OUR_FAILURE, Json, numbers, say, table
+from cli.stack import Profile, Stack, Stage, connect
+from layers.runtime.errors import CorruptError, NotFoundError
+from layers.storage.ledger import Run
+from layers.storage.registry import Champion
+
+LEAVES = ("forecasting", "classification")
+QUEUES = ("ClassificationQueue", "ClassificationDeadLetters", "Undelivered")
+HINTS = {
+    "ClassificationDeadLetters": "`trefoil redrive classification --dry-run` counts them by reason",
+    "Undelivered": "a trigger failed after its retries; the message says which",
+}
+DAILY = timedelta(hours=25)
+
+
+def status(stage: Stage = "dev", profile: Profile = None, json_output: Json = False) -> tuple[dict[str, Any], int]:
+    """Show the last run of each job, champions, queues and alarms; exit 1 when something needs attention."""
+    stack, now = connect(stage, profile), datetime.now(UTC)
+    history = {job: sorted(stack.ledger.history(job), key=lambda run: run.started_at) for job in JOBS}
+    last = {job: runs[-1] if runs else None for job, runs in history.items()}
+    champions = {leaf: stack.registry.champion(leaf) for leaf in LEAVES}
+    models = [_champion(stack, leaf, champion) for leaf, champion in champions.items()]
+    models.append(_last_model(stack, [run for run in history["clustering"] if run.outcome == "done"]))
+    queues = {name: queue_depth(stack, name) for name in QUEUES}
+    alarms = ringing(stack)
+    stuck = [run for runs in history.values() for run in runs if run.outcome == "running" and run.lease_until < now]
+    wrong = [
+        *_of_runs(last, stuck, now),
+        *(f"{model['leaf']}: {model['problem']}" for model in models if model["problem"]),
+        *_of_queues(queues, answers=champions["classification"] is not None),
+        *(f"alarm {name}: the README's runbook says what to do" for name in alarms),
+    ]
+    _show_runs(last, now)
+    _show_models(models, now)
+    say("   ".join(f"{name} {depth}" for name, depth in queues.items()) + f"   alarms {', '.join(alarms) or 'none'}")
+    say("\n".join(f"attention: {text}" for text in wrong) or "healthy")
+    return {
+        "healthy": not wrong,
+        "attention": wrong,
+        "runs": {job: run.model_dump(mode="json") if run else None for job, run in last.items()},
+        "champions": {leaf: c.model_dump(mode="json") if c else None for leaf, c in champions.items()},
+        "models": models,
+        "queues": queues,
+        "alarms": alarms,
+    }, OUR_FAILURE if wrong else 0
+
+
+def _of_runs(last: dict[str, Run | None], stuck: list[Run], now: datetime) -> list[str]:
+    """What is wrong about runs. One that never ran is none of it: there may have been nothing to do yet."""
+    wrong = [f"{job} {key_of(r)}: {r.detail or 'failed'}" for job, r in last.items() if r and r.outcome == "failed"]
+    wrong += [
+        f"{run.job} {key_of(run)}: left running since {run.started_at:%Y-%m-%d %H:%M}, past its lease; start it again"
+        for run in stuck
+    ]
+    nightly = last["clustering"]
+    if nightly and now - nightly.started_at > DAILY:
+        wrong.append(f"clustering: its schedule is daily, and the last run started {_age(nightly.started_at, now)} ago")
+    return wrong
+
+
+def _of_queues(queues: dict[str, int], *, answers: bool) -> list[str]:
+    wrong = [f"{queues[name]} messages in {name}: {hint}" for name, hint in HINTS.items() if queues[name]]
+    if queues["ClassificationQueue"] and not answers:
+        wrong.append("messages wait and no model answers: `trefoil train classification` makes the first")
+    return wrong
+
+
+def _champion(stack: Stack, leaf: str, champion: Champion | None) -> dict[str, Any]:
+    """A leaf's champion and its figures on the holdout; a leaf that was never trained has none, which is no fault."""
+    found = _model(stack, leaf, champion.version, champion.since) if champion else _model(stack, leaf, None, None)
+    if champion and leaf == "classification":
+        found["figures"] |= _drift(stack, champion.version)
+    return found
+
+
+def _last_model(stack: Stack, done: list[Run]) -> dict[str, Any]:
+    """Clustering has no champion: each run fits a model and its day's manifest names it."""
+    if not done:
+        return _model(stack, "clustering", None, None)
+    try:
+        body = stack.lake.get(f"anomalies/days/dt={done[-1].key}/manifest.json")
+    except NotFoundError:
+        return _model(stack, "clustering", None, None) | {"problem": f"the manifest of {done[-1].key} is gone"}
+    return _model(stack, "clustering", json.loads(body)["model_version"], done[-1].started_at)
+
+
+def _model(stack: Stack, leaf: str, version: str | None, since: datetime | None) -> dict[str, Any]:
+    figures, problem = {}, ""
+    if version:
+        try:
+            figures = dict(numbers(stack.registry.manifest(leaf, version).metrics))
+        except (NotFoundError, CorruptError) as exc:
+            problem = str(exc)
+    return {"leaf": leaf, "version": version, "since": since, "figures": figures, "problem": problem}
+
+
+def _drift(stack: Stack, version: str) -> dict[str, float]:
+    """The largest stability index of the watch's last report, if it was about this version."""
+    try:
+        report = json.loads(stack.lake.get("scored/reports/watch.json"))
+    except NotFoundError:
+        return {}
+    return {"drift": max(report["drift"].values())} if report["version"] == version and report["events"] else {}
+
+
+def ringing(stack: Stack) -> list[str]:
+    """Names of this stage's alarms that are in alarm."""
+    pages = stack.client("cloudwatch").get_paginator("describe_alarms").paginate(StateValue="ALARM")
+    names = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
+    return [name for name in names if name.startswith(f"trefoil-{stack.stage}-")]
+
+
+def _show_runs(last: dict[str, Run | None], now: datetime) -> None:
+    shown = table("last run of", "ago", "outcome", "s", "GB-s", "what")
+    for job, run in last.items():
+        if run is None:
+            shown.add_row(job, "", "never", "", "", "")
+            continue
+        seconds = f"{((run.finished_at or now) - run.started_at).total_seconds():.1f}"
+        what = f"{key_of(run)}: {counts_of(run)}"
+        shown.add_row(job, _age(run.started_at, now), run.outcome, seconds, f"{run.gb_seconds:.1f}", what)
+    say(shown)
+
+
+def _show_models(models: list[dict[str, Any]], now: datetime) -> None:
+    shown = table("model of", "since", "version", "figures")
+    for model in models:
+        since = _age(model["since"], now) if model["since"] else ""
+        figures = ", ".join(f"{name} {value:.3g}" for name, value in model["figures"].items())
+        shown.add_row(model["leaf"], since, model["version"] or "none yet", figures)
+    say(shown)
+
+
+def _age(since: datetime, now: datetime) -> str:
+    minutes = int((now - since).total_seconds() // 60)
+    if minutes < 120:
+        return f"{max(minutes, 0)} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} days"
