@@ -1,0 +1,72 @@
+"""One local cloud for the suite, whose functions reach it through a proxy that can break things."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from cli.stack import Stack, local_stack
+from infra.local import cloud as local
+from tests.conftest import ROOT
+from tests.faults import proxy
+from tests.faults.leaves import Events, Rides, Sales
+
+HURRY = Path(__file__).with_name("hurry")
+# Small enough to be trained in a second, and a queue that gives failed messages again in seconds.
+SETTINGS = {"TREFOIL_ITERATIONS": "1", "TREFOIL_TREES": "10", "TREFOIL_HOLDOUT_DAYS": "14"}
+VISIBILITY = "4"
+
+_numbers = count(1)
+
+
+@dataclass
+class Site:
+    """The stack, the proxy that its functions talk through, and the note of what the SDK gave up on."""
+
+    stack: Stack
+    proxy: proxy.Proxy
+    noted: Path
+    token: str
+
+    def reached(self) -> int:
+        """How many errors the SDK has handed to the code so far."""
+        return len(self.noted.read_text().splitlines())
+
+    def leaves(self) -> tuple[Rides, Sales, Events]:
+        """New input for each leaf."""
+        n = next(_numbers)
+        day = date(2020, 1, 15) + timedelta(days=30 * n)  # beyond the window of every other day
+        return Rides(self.stack, day), Sales(self.stack, f"shop{n:03}", self.token), Events(self.stack, f"u{n:03}", n)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Functions go through the proxy; the test's own clients go to the local cloud directly."""
+    os.environ["SFN_WAIT_SCALE"] = "0.05"  # the state machine's pauses between tries
+    home = tmp_path_factory.mktemp("cloud") / "home"
+    with local.running(lambda _: None, home=home) as cloud, proxy.running(cloud.endpoint, home) as between:
+        stack = local_stack(cloud)
+        noted = home / "noted.jsonl"
+        noted.touch()
+        through = {"AWS_ENDPOINT_URL": between.endpoint, "PYTHONPATH": f"{HURRY}{os.pathsep}{ROOT}"}
+        configure(stack, SETTINGS | through | {"FAULTS_LOG": str(noted)})
+        stack.client("sqs").set_queue_attributes(
+            QueueUrl=stack.outputs["ClassificationQueue"], Attributes={"VisibilityTimeout": VISIBILITY}
+        )
+        site = Site(stack, between, noted, stack.token(cloud.username, cloud.password))
+        for leaf in site.leaves():
+            leaf.trigger()
+        yield site
+
+
+def configure(stack: Stack, variables: dict[str, str]) -> None:
+    """Set environment variables of every function."""
+    client = stack.client("lambda")
+    for output, name in stack.outputs.items():
+        if output.startswith("Function"):
+            standing = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+            client.update_function_configuration(FunctionName=name, Environment={"Variables": standing | variables})

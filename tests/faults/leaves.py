@@ -1,0 +1,269 @@
+"""What each leaf is given, how it is triggered, and what came out of it against what went in."""
+
+import gzip
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cli.execution import finished, start
+from cli.stack import Stack
+from functions.classification import bundle
+from functions.classification.simulate import customers, events
+from functions.clustering import simulate
+from functions.clustering.contracts import DayManifest, Paths
+from functions.forecasting.catalog import history_key
+from functions.forecasting.domain.series import load
+from functions.forecasting.store import parse_index, parse_trained
+from layers.runtime.errors import ConflictError
+from layers.storage.ledger import Run
+from layers.storage.tables import DynamoTable
+from tests.unit.forecasting.house import made, written
+
+PATIENCE = 180.0
+DELIVERED = 10.0
+BAD = b"ride_id,ride_dist,ride_time\nok-1,3,0.1\nok-2,5,0.2\nzero,0,1\nnegative,3,-1\n"
+POISON = ("not json", '{"event_id": "e", "user_id": "u", "observed_at": "yesterday", "features": {}}')
+
+
+@dataclass(frozen=True)
+class Count:
+    """Of what went in: how much is nowhere, and how much is there more than once."""
+
+    lost: int
+    doubled: int
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.lost + other.lost, self.doubled + other.doubled)
+
+
+NOTHING = Count(0, 0)
+
+
+def compared(wanted: Counter[Any], found: Counter[Any]) -> Count:
+    """Of two multisets: what is missing from `found`, and what is in it too often."""
+    return Count((wanted - found).total(), (found - wanted).total())
+
+
+def until(found: Callable[[], Any], what: str) -> Any:
+    """Poll until `found` gives something true."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if answer := found():
+            return answer
+        time.sleep(0.2)
+    raise AssertionError(f"waited {PATIENCE:.0f} s for {what}")
+
+
+def parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+class Rides:
+    """A day of rides: two objects, two of whose rows are no rides."""
+
+    def __init__(self, stack: Stack, day: date, rows: int = 1_100) -> None:
+        self.stack, self.day = stack, day
+        self.ids = [f"{day}-{i}" for i in range(rows)] + ["ok-1", "ok-2"]
+        table = simulate.rides(rows, day.toordinal()).set_column(0, "ride_id", pa.array(self.ids[:rows]))
+        self.inputs = {f"rides/dt={day}/a.parquet": parquet(table), f"rides/dt={day}/b.csv": BAD}
+        for key, body in self.inputs.items():
+            stack.lake.put(key, body)
+
+    def trigger(self) -> None:
+        """The state machine, to its end."""
+        finished(self.stack, start(self.stack, "ClusteringStateMachine", {"dt": str(self.day)}), PATIENCE)
+
+    def late(self, rows: int = 5) -> None:
+        """Another object of the day."""
+        ids = [f"{self.day}-late-{i}" for i in range(rows)]
+        self.ids += ids
+        lines = "\n".join(f"{ride_id},3,0.1" for ride_id in ids)
+        self.stack.lake.put(f"rides/dt={self.day}/late.csv", f"ride_id,ride_dist,ride_time\n{lines}\n".encode())
+
+    def truth(self) -> DayManifest | None:
+        keys = [info.key for info in self.stack.lake.list(Paths(self.day).manifest)]
+        return DayManifest.model_validate_json(self.stack.lake.get(keys[0])) if keys else None
+
+    def check(self) -> Count:
+        """As the saved query sees the day; every row of input is one row of output or a rejection."""
+        manifest = self.truth()
+        assert manifest is not None
+        prefix = f"anomalies/runs/dt={self.day}/run={manifest.run_id}/"
+        tables = [pq.read_table(io.BytesIO(self.stack.lake.get(info.key))) for info in self.stack.lake.list(prefix)]
+        rows = pa.concat_tables(tables)
+        assert manifest.rides == rows.num_rows, "half of a day is visible"
+        count = compared(Counter(self.ids), Counter(rows["ride_id"].to_pylist()))
+        return count + Count(max(2 - manifest.rejected, 0), max(manifest.rejected - 2, 0))
+
+
+class Sales:
+    """A file of two new series: it arrives, one is asked for before training, both after it."""
+
+    def __init__(self, stack: Stack, name: str, token: str, days: int = 120) -> None:
+        self.stack, self.key, self._token = stack, f"sales/{name}.csv", token
+        self.series = [made(days, seed=i, name=f"{name}-{i}") for i in range(2)]
+
+    def trigger(self) -> None:
+        """The file's arrival, a fit on the spot, the weekly state machine, an answer of its model."""
+        etag = self.stack.lake.put(self.key, written(*self.series))
+        self._ingested(etag)
+        self.ask(self.series[0].series_id)
+        self.train()
+        for one in self.series:
+            self.ask(one.series_id)
+
+    def _ingested(self, etag: str) -> None:
+        """Lambda repeats an asynchronous call that failed; the emulator's EventBridge calls only once."""
+        run, end = None, time.monotonic() + DELIVERED
+        while time.monotonic() < end:
+            run = self.stack.ledger.get("forecasting-ingest", self.key)
+            if run and run.outcome in ("done", "failed"):
+                return
+            time.sleep(0.2)
+        self.stack.invoke("FunctionForecastingIngest", arrival(self.key, etag, run.owner if run else "lost"))
+
+    def train(self) -> None:
+        finished(self.stack, start(self.stack, "ForecastingStateMachine", {}), PATIENCE)
+
+    def ask(self, series_id: str) -> None:
+        """A forecast through the gateway. Raises when it is none."""
+        status, _, body = self.stack.request(f"/v1/series/{series_id}/forecast?horizon=28", token=self._token)
+        assert status == 200, (status, body[:300])
+        assert len(json.loads(body)["points"]) == 28
+
+    def check(self) -> Count:
+        """Every day that was sold is in the history once, and the champion has a whole model of every series."""
+        count = NOTHING
+        for one in self.series:
+            stored = load(self.stack.lake.get(history_key(one.series_id)))
+            wanted = Counter(zip(one.days.tolist(), one.y.tolist(), strict=True))
+            count += compared(wanted, Counter(zip(stored.days.tolist(), stored.y.tolist(), strict=True)))
+        champion = self.stack.registry.champion("forecasting")
+        assert champion is not None
+        manifest = self.stack.registry.manifest("forecasting", champion.version)
+        index = parse_index(self.stack.registry.read(manifest, "index.json"))
+        for one in self.series:
+            entry = index[one.series_id]
+            parse_trained(self.stack.registry.read(manifest, f"models/{one.series_id}.json"))
+            assert entry.sha256 == manifest.files[f"models/{one.series_id}.json"].sha256
+        return count
+
+
+def arrival(key: str, etag: str, event_id: str) -> dict[str, Any]:
+    """The event of an object's arrival, as EventBridge sends it."""
+    return {"id": event_id, "time": datetime.now(UTC).isoformat(), "detail": {"object": {"key": key, "etag": etag}}}
+
+
+class Events:
+    """Messages of twelve users, each with several events, two of all poison; a training and a watch beside them."""
+
+    def __init__(self, stack: Stack, name: str, seed: int, users: int = 12) -> None:
+        self.stack, self.name, self._seed = stack, name, seed
+        bodies = events(customers(3 * users, seed), seed=seed, users=users)
+        self.good = [body.replace('"user-', f'"{name}-') for body in bodies]
+        self.poison = [f"{text} {name}" for text in POISON]
+
+    def trigger(self) -> None:
+        """Send; train on new rows and watch meanwhile; wait until the queue is empty."""
+        self.send([*self.good, *self.poison])
+        self.train()
+        self.stack.invoke("FunctionClassificationWatch", {})
+        self.drained()
+
+    def send(self, bodies: list[str]) -> None:
+        for first in range(0, len(bodies), 10):
+            entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
+            self.stack.client("sqs").send_message_batch(
+                QueueUrl=self.stack.outputs["ClassificationQueue"], Entries=entries
+            )
+
+    def train(self) -> None:
+        key = "customers/faults.parquet"
+        self.stack.lake.put(key, parquet(customers(400, self._seed)))
+        self.stack.invoke("FunctionClassificationTrain", {"reason": "test"})
+
+    def drained(self) -> None:
+        until(lambda: depth(self.stack, "ClassificationQueue") == 0, "the queue to be empty")
+
+    def check(self) -> Count:
+        """Every user's newest event stands, every poison is a dead letter, and nothing else is."""
+        newest: dict[str, str] = {}
+        for event in sorted(map(json.loads, self.good), key=lambda event: (event["observed_at"], event["event_id"])):
+            newest[event["user_id"]] = event["event_id"]
+        dead = letters(self.stack, self.name)
+        if gone := [body for body in dead if body not in self.poison]:  # after five tries in an outage: sent again
+            self.send(gone)
+            self.drained()
+        table: DynamoTable = self.stack.table("Classifications")
+        found = {user: item["event_id"] for user in newest if (item := table.get({"user_id": user}))}
+        # A dead letter may come twice with the same message_id; what stands of users may not.
+        count = compared(Counter(newest.items()), Counter(found.items()))
+        self.champion()
+        return count + Count(len(set(self.poison) - set(dead)), 0)
+
+    def champion(self) -> str:
+        """The version that answers, whole."""
+        champion = self.stack.registry.champion("classification")
+        assert champion is not None
+        manifest = self.stack.registry.manifest("classification", champion.version)
+        bundle.load(manifest, lambda name: self.stack.registry.read(manifest, name))
+        return champion.version
+
+    def scored(self) -> Counter[str]:
+        """How often each event of ours is in scored/."""
+        found: Counter[str] = Counter()
+        for info in self.stack.lake.list("scored/dt="):
+            for line in gzip.decompress(self.stack.lake.get(info.key)).splitlines():
+                row = json.loads(line)
+                if row["user_id"].startswith(self.name):
+                    found[row["event_id"]] += 1
+        return found
+
+
+def depth(stack: Stack, queue: str) -> int:
+    """Messages that wait or are being worked on."""
+    wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=wanted)
+    return sum(int(answer["Attributes"][name]) for name in wanted)
+
+
+def letters(stack: Stack, name: str) -> list[str]:
+    """Bodies of the dead letters of `name`, which are taken from their queue."""
+    sqs, url, found = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"], []
+    while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in batch:
+            if name in message["Body"]:
+                found.append(message["Body"])
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return found
+
+
+def expire_leases(stack: Stack) -> list[str]:
+    """Let the time pass after which a run that was left running is taken over; names those runs."""
+    table, left = stack.table("Runs"), []
+    for item in stack.client("dynamodb").scan(TableName=stack.outputs["RunsTable"])["Items"]:
+        if item["outcome"]["S"] == "running":
+            run = Run.model_validate(table.get({"job": item["job"]["S"], "key": item["key"]["S"]}))
+            past = run.model_copy(update={"lease_until": datetime.now(UTC) - timedelta(seconds=1)})
+            try:
+                stack.ledger._write(past, _same(run))
+            except ConflictError:
+                continue
+            left.append(f"{run.job} {run.key}")
+    return left
+
+
+def _same(run: Run) -> Any:
+    from boto3.dynamodb.conditions import Attr
+
+    return Attr("run_id").eq(run.run_id) & Attr("outcome").eq("running")

@@ -1,0 +1,242 @@
+"""A function that dies before each of its side effects, or after its last: the trigger comes again, and all is well.
+
+The points are those that a run without a death makes. To die after the n-th is to die before the next one.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from tests.faults.conftest import Site
+from tests.faults.leaves import NOTHING, Count, Events, Rides, Sales, arrival, parquet
+from tests.faults.victims import Call, Context, Death, live
+from tests.tally import QUICK, Tally
+from tests.unit.forecasting.house import written
+
+CLUSTERING, FORECASTING, CLASSIFICATION = (
+    f"functions.{leaf}" for leaf in ("clustering", "forecasting", "classification")
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call that dies; the calls that follow once its trigger comes again; what then came out."""
+
+    dies: Call
+    again: list[Call]
+    check: Callable[[], Count]
+    context: Context = Context()  # noqa: RUF009 - never changed
+
+
+class Killer:
+    """Victims with the environment of the deployed functions."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self.stack = site, site.stack
+        self.env: dict[str, str] = {}
+        client = site.stack.client("lambda")
+        for output, name in sorted(site.stack.outputs.items()):
+            if output.startswith("Function"):
+                self.env |= client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        self.env |= {
+            "AWS_ENDPOINT_URL": str(site.stack.endpoint),
+            "AWS_REGION": "us-east-1",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
+            "TREFOIL_FIT_LEASE_SECONDS": "1",
+            "TREFOIL_WATCH_EVENTS": "1",
+            "TREFOIL_DRIFT_INDEX": "0.000001",
+        }
+
+    def __call__(self, calls: list[Call], **how: Any) -> dict[str, Any] | None:
+        return live(calls, self.env, **how)
+
+    def answer(self, *calls: Call) -> Any:
+        """The last answer of calls that nobody kills."""
+        lived = self(list(calls))
+        assert lived is not None
+        return lived["answers"][-1]
+
+
+def fit(killer: Killer, rides: Rides, *_: Any) -> Case:
+    call = (f"{CLUSTERING}.handler.fit", {"dt": str(rides.day), "execution": str(rides.day)})
+    return Case(call, [call], rides.check)
+
+
+def planned_day(killer: Killer, rides: Rides) -> tuple[dict[str, Any], list[Call]]:
+    """The day has a truth already, and a later file, whose run is planned."""
+    killer([fit(killer, rides).dies], follow=True)
+    rides.late()
+    answer = killer.answer((f"{CLUSTERING}.handler.fit", {"dt": str(rides.day), "execution": "second"}))
+    items = json.loads(killer.stack.lake.get(answer["plan_key"]))
+    return answer, [(f"{CLUSTERING}.handler.label", item) for item in items]
+
+
+def label(killer: Killer, rides: Rides, *_: Any) -> Case:
+    answer, items = planned_day(killer, rides)
+    return Case(items[0], [*items, (f"{CLUSTERING}.handler.publish", answer)], rides.check)
+
+
+def publish_day(killer: Killer, rides: Rides, *_: Any) -> Case:
+    answer, items = planned_day(killer, rides)
+    killer(items)
+    call = (f"{CLUSTERING}.handler.publish", answer)
+    return Case(call, [call], rides.check)
+
+
+def ingest(killer: Killer, _: Rides, sales: Sales, *__: Any) -> Case:
+    body = written(*sales.series) + b"bad,not a day,1,1,0\n"
+    etag = killer.stack.lake.put(sales.key.replace("sales/", "sales-by-hand/"), body)
+    event = arrival(sales.key.replace("sales/", "sales-by-hand/"), etag, sales.key)
+    call = (f"{FORECASTING}.handler.ingest", event)
+
+    def check() -> Count:
+        killer([(f"{FORECASTING}.handler.plan", {"execution": sales.key})], follow=True)
+        return sales.check()
+
+    return Case(call, [call], check)
+
+
+def arrived(killer: Killer, sales: Sales) -> None:
+    killer(ingest(killer, None, sales).again)  # type: ignore[arg-type]
+
+
+def plan(killer: Killer, _: Rides, sales: Sales, *__: Any) -> Case:
+    arrived(killer, sales)
+    call = (f"{FORECASTING}.handler.plan", {"execution": sales.key})
+    return Case(call, [call], sales.check)
+
+
+def train_series(killer: Killer, _: Rides, sales: Sales, *__: Any) -> Case:
+    arrived(killer, sales)
+    answer = killer.answer((f"{FORECASTING}.handler.plan", {"execution": sales.key}))
+    shards = [
+        (f"{FORECASTING}.handler.train", shard) for shard in json.loads(killer.stack.lake.get(answer["plan_key"]))
+    ]
+    return Case(shards[0], [*shards, (f"{FORECASTING}.handler.publish", answer)], sales.check)
+
+
+def publish_models(killer: Killer, rides: Rides, sales: Sales, *_: Any) -> Case:
+    before = train_series(killer, rides, sales)
+    killer(before.again[:-1])
+    return Case(before.again[-1], before.again[-1:], sales.check)
+
+
+def api(killer: Killer, _: Rides, sales: Sales, *__: Any) -> Case:
+    """A series without a model, asked for."""
+    arrived(killer, sales)
+    event = asked(sales.series[0].series_id)
+    call = (f"{FORECASTING}.handler.api", event)
+
+    def check() -> Count:
+        answer = killer.answer(call)
+        assert answer["statusCode"] == 200, answer
+        missing = 28 - len(json.loads(answer["body"])["points"])
+        killer([(f"{FORECASTING}.handler.plan", {"execution": sales.key})], follow=True)
+        return sales.check() + Count(max(missing, 0), max(-missing, 0))
+
+    return Case(call, [call], check)
+
+
+def asked(series_id: str) -> dict[str, Any]:
+    """As the gateway asks the API for a forecast."""
+    path = f"/v1/series/{series_id}/forecast"
+    return {
+        "version": "2.0",
+        "rawPath": path,
+        "rawQueryString": "horizon=28",
+        "headers": {"host": "api"},
+        "requestContext": {
+            "http": {"method": "GET", "path": path, "sourceIp": "1.1.1.1", "protocol": "HTTP/1.1", "userAgent": "t"},
+            "stage": "$default",
+            "domainName": "api",
+            "authorizer": {"jwt": {"claims": {"sub": "u", "token_use": "access"}, "scopes": None}},
+        },
+        "isBase64Encoded": False,
+    }
+
+
+def score(killer: Killer, _: Rides, __: Sales, events: Events) -> Case:
+    """What the queue delivers, and delivers again when the function dies; good messages and poison."""
+    bodies = [*events.good, *events.poison]
+    records = [{"messageId": f"{events.name}-{i}", "body": body} for i, body in enumerate(bodies)]
+    call = (f"{CLASSIFICATION}.handler.score", {"Records": records})
+    return Case(call, [call], events.check, Context(left_ms=60_000))
+
+
+def train_classifier(killer: Killer, _: Rides, __: Sales, events: Events) -> Case:
+    """Lambda repeats the call with the same request id."""
+    from functions.classification.simulate import customers
+
+    killer.stack.lake.put("customers/faults.parquet", parquet(customers(400, events._seed)))
+    runs = len(list(killer.stack.ledger.history("classification-train")))
+    call = (f"{CLASSIFICATION}.training_handler.train", {"reason": "test"})
+
+    def check() -> Count:
+        events.champion()
+        trained = list(killer.stack.ledger.history("classification-train"))
+        done = sum(run.outcome == "done" for run in trained) - runs
+        return Count(max(1 - done, 0), max(done - 1, 0))
+
+    return Case(call, [call], check, Context(aws_request_id=events.name))
+
+
+def watch(killer: Killer, _: Rides, __: Sales, events: Events) -> Case:
+    """There is drift, so that training is started: once, however often the watch dies."""
+    killer(score(killer, _, __, events).again)
+    for job, key in (("classification-retrain", None), ("classification-outcomes", "latest")):
+        for run in killer.stack.ledger.history(job):
+            if key in (None, run.key):
+                killer.stack.table("Runs").delete({"job": job, "key": run.key})
+    call = (f"{CLASSIFICATION}.handler.watch", {})
+
+    def check() -> Count:
+        from tests.faults.leaves import expire_leases
+
+        expire_leases(killer.stack)
+        report = killer.answer(call)
+        standing = json.loads(killer.stack.lake.get("scored/reports/watch.json"))
+        assert (report["version"], standing["version"]) == (events.champion(), events.champion())
+        started = [run for run in killer.stack.ledger.history("classification-retrain") if run.outcome == "done"]
+        return Count(1 - len(started), 0)
+
+    return Case(call, [call], check)
+
+
+CASES = [
+    fit, label, publish_day, ingest, plan, train_series, publish_models, api, score, train_classifier, watch,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("made", CASES, ids=lambda made: made.__name__)
+def test_a_function_that_dies_at_any_side_effect_loses_and_doubles_nothing(
+    site: Site, tally: Tally, made: Callable[..., Case]
+) -> None:
+    killer = Killer(site)
+    case = made(killer, *site.leaves())
+    lived = killer([case.dies], context=case.context)
+    assert lived is not None
+    points = lived["calls"]
+    assert points
+    deaths = [Death(before=n) for n in range(1, points + 1)] + [Death(after=points)]
+    if not QUICK:
+        deaths += [Death(after=n) for n in range(1, points)]
+    count, killed = NOTHING, 0
+    for death in deaths:
+        case = made(killer, *site.leaves())
+        killed += killer([case.dies], death=replace(death), context=case.context) is None
+        assert killer(case.again, follow=True, context=case.context) is not None
+        count += case.check()
+    tally.add(
+        "Deaths of a function",
+        dies_in=case.dies[0].removeprefix("functions.").replace(".handler", ""),
+        side_effects=points,
+        times=killed,
+        lost=count.lost,
+        doubled=count.doubled,
+        next_run="succeeds",
+    )
+    assert killed == len(deaths)
+    assert (count.lost, count.doubled) == (0, 0)

@@ -1,0 +1,19 @@
+"""Imported once by the process that victims are forked from, with nothing of it connected to anything yet."""
+
+import boto3
+import prophet  # noqa: F401 - so that no child imports it
+
+import functions.classification.handler
+import functions.classification.training_handler
+import functions.classification.training_service
+import functions.classification.watch_service
+import functions.clustering.handler
+import functions.forecasting.documents
+import functions.forecasting.domain.training
+import functions.forecasting.handler
+import functions.forecasting.ingestion
+import functions.forecasting.training  # noqa: F401
+
+boto3.setup_default_session(region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+for service in ("s3", "dynamodb", "sqs", "lambda"):  # their models are read from disk once
+    boto3.client(service)
