@@ -1,0 +1,141 @@
+"""Every flow with the roles it has: each function in its container, with its own role's credentials, over TLS.
+
+The emulator enforces what functions do. State machines, schedules and event rules call their targets there without
+their roles being asked; tests/iam/test_roles.py asks these.
+"""
+
+import io
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from cli.execution import finished, start
+from cli.stack import Stack
+from functions.classification.simulate import customers, events
+from functions.clustering.simulate import rides
+from functions.forecasting.catalog import Catalog
+from functions.forecasting.simulate import sales
+from tests.local.test_classification import POISON, letters, send, stored
+from tests.tally import Tally
+from tests.unit.forecasting.house import gateway_event
+
+PATIENCE = 150
+EVENTS, TOLD = 1_000, 50
+
+
+def until(found: Any, what: str) -> Any:
+    """What `found` gives once it gives anything."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if answer := found():
+            return answer
+        time.sleep(0.3)
+    raise AssertionError(f"waited {PATIENCE} s for {what}")
+
+
+def put(stack: Stack, key: str, table: pa.Table) -> None:
+    sink = io.BytesIO()
+    parquet.write_table(table, sink)
+    stack.lake.put(key, sink.getvalue())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nobody_was_refused(stack: Stack, tally: Tally) -> Any:
+    """No function was refused anything, not even something that it then did without, and nothing was given up."""
+    yield
+    logs, refused = stack.client("logs"), 0
+    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+    for group in groups:
+        found = logs.filter_log_events(logGroupName=group)["events"]
+        refused += sum("not authorized" in event["message"] for event in found)
+    undelivered = stack.client("sqs").receive_message(QueueUrl=stack.outputs["Undelivered"]).get("Messages", [])
+    assert (refused, undelivered) == (0, [])
+
+
+def test_a_schedule_starts_the_machine_that_labels_its_day(stack: Stack, tally: Tally) -> None:
+    for day, seed in (("2026-01-30", 1), ("2026-01-31", 2)):
+        put(stack, f"rides/dt={day}/rides.parquet", rides(3_000, seed))
+    scheduler, machine = stack.client("scheduler"), stack.outputs["ClusteringStateMachine"]
+    (daily,) = (
+        found
+        for found in (scheduler.get_schedule(Name=one["Name"]) for one in scheduler.list_schedules()["Schedules"])
+        if found["Target"]["Arn"] == machine
+    )
+    soon = datetime.now(UTC) + timedelta(seconds=3)
+    # The emulator does not fill in the time of the schedule.
+    target = daily["Target"] | {"Input": json.dumps({"scheduled_at": "2026-02-01T03:00:00Z"})}
+    scheduler.update_schedule(
+        Name=daily["Name"],
+        FlexibleTimeWindow=daily["FlexibleTimeWindow"],
+        ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})",
+        Target=target,
+    )
+    states = stack.client("stepfunctions")
+    execution = until(lambda: states.list_executions(stateMachineArn=machine)["executions"], "the schedule to fire")
+    assert finished(stack, execution[0]["executionArn"], PATIENCE)["status"] == "published"
+    manifest = json.loads(stack.lake.get("anomalies/days/dt=2026-01-31/manifest.json"))
+    assert manifest["rides"] == 3_000
+    tally.add("Flows", flow="rides of a day", trigger="Scheduler", came_out=f"{manifest['anomalies']} abnormal rides")
+
+
+def test_a_file_becomes_forecasts(stack: Stack, tally: Tally) -> None:
+    put(stack, "sales/iam.parquet", sales(3 * 822, 0))
+    series = list(until(lambda: Catalog(stack.lake).rows(), "the file to be ingested"))
+    tally.add("Flows", flow="sales ingestion", trigger="S3 event", came_out=f"{len(series)} stores")
+    trained = finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": "2026-02-02T04:00:00Z"}), 300)
+    assert trained["trained"] == len(series)
+    tally.add("Flows", flow="weekly training", trigger="state machine", came_out=f"{trained['trained']} models")
+
+    asked = {"items": [{"id": "what-if", "series_id": series[0], "horizon": 7}]}
+    for event in (
+        gateway_event("/v1/series"),
+        gateway_event(f"/v1/series/{series[0]}/history"),
+        gateway_event(f"/v1/series/{series[0]}/forecast", "horizon=42"),
+        gateway_event(f"/v1/series/{series[0]}/similar", "k=1"),
+        gateway_event("/v1/forecasts", body=asked),
+    ):
+        answer = stack.invoke("FunctionForecastingApi", event)
+        assert answer["statusCode"] == 200, answer
+        assert b"problem" not in answer["body"].encode()
+        route = f"{event['requestContext']['http']['method']} {event['rawPath'].replace(series[0], '{id}')}"
+        tally.add("Flows", flow=route, trigger="event with claims", came_out=f"{len(answer['body'])} bytes")
+    # An answer is kept in the table by the role that computed it.
+    counted = stack.client("dynamodb").scan(TableName=stack.outputs["ForecastsTable"], Select="COUNT")
+    assert counted["Count"] > 0
+
+
+def test_events_are_classified_watched_and_trained_on_again(stack: Stack, tally: Tally) -> None:
+    put(stack, "customers/iam.parquet", customers(1_500, 0))
+    first = stack.invoke("FunctionClassificationTrain", {"reason": "test"})
+    assert first["promoted"], first
+    tally.add("Flows", flow="training", trigger="call", came_out=f"champion {first['version']}")
+
+    moved, began = customers(EVENTS, 1, moved=1.0), datetime.now(UTC) - timedelta(minutes=30)
+    bodies = events(moved, start=began)
+    send(stack, [*bodies, *POISON])
+    until(lambda: len(stored(stack, "user-")) == EVENTS, "all events to be classified")
+    tally.add("Flows", flow="scoring", trigger="queue", came_out=f"{EVENTS} results")
+    refused = until(lambda: letters(stack), "the poison")
+    assert sorted(body for body, _ in refused) == sorted(POISON)
+    tally.add("Flows", flow="poison", trigger="queue", came_out=f"{len(refused)} dead letters")
+
+    known = [json.loads(body) for body in bodies[:TOLD]]
+    told = [
+        json.dumps({"user_id": one["user_id"], "observed_at": one["observed_at"], "outcome": y})
+        for one, y in zip(known, moved["y"].to_pylist(), strict=False)
+    ]
+    stack.lake.put(f"outcomes/dt={datetime.now(UTC):%Y-%m-%d}/a.jsonl", "\n".join(told).encode())
+    report = stack.invoke("FunctionClassificationWatch", {})
+    assert report["training_started"], report
+    assert sum(week["events"] for week in report["realised"][first["version"]].values()) == TOLD
+    tally.add("Flows", flow="watch", trigger="call", came_out=report["reason"])
+    done = until(
+        lambda: [run for run in stack.ledger.history("classification-train") if run.outcome == "done"][1:],
+        "the training that the watch started",
+    )
+    tally.add("Flows", flow="training", trigger="watch", came_out=f"{len(done) + 1} runs done")
