@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints
 
 LEAF = "classification"
 MODEL_FILE = "model.onnx"
@@ -58,7 +58,7 @@ class Outcome(BaseModel):
 
     user_id: Identifier
     observed_at: Moment
-    outcome: str | bool | int | float
+    outcome: str | bool | int | FiniteFloat
 
 
 class Feature(_Frozen):

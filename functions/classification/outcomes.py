@@ -4,7 +4,7 @@ import gzip
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
@@ -15,7 +15,9 @@ from functions.classification.contracts import Outcome, Specification
 from functions.classification.domain import metrics
 from functions.classification.domain.schema import text
 from functions.classification.messages import utc_text
+from layers.runtime.errors import CorruptError
 from layers.runtime.observability import logger
+from layers.runtime.parsing import MALFORMED
 from layers.storage.objects import ObjectInfo
 
 log = logger("classification")
@@ -42,6 +44,9 @@ class Joined:
     outcome: Any
 
 
+SCORED = {field.name for field in fields(Joined)} - {"outcome"}
+
+
 def days_until(last: date, days: int) -> list[date]:
     """`days` days that end with `last`, oldest first."""
     return [last - timedelta(days=back) for back in reversed(range(days))]
@@ -66,11 +71,21 @@ def join(lake: Lake, days: list[date]) -> list[Joined]:
         if str(day) < first:
             continue
         for info in lake.list(f"scored/dt={day}/"):
-            for row in map(json.loads, gzip.decompress(lake.get(info.key)).splitlines()):
+            for row in _scored(lake, info.key):
                 key = (row["user_id"], row["observed_at"])
                 if key in truths and (key not in found or found[key].event_id < row["event_id"]):
                     found[key] = Joined(**row, outcome=truths[key])
     return sorted(found.values(), key=lambda row: (row.observed_at, row.user_id))
+
+
+def _scored(lake: Lake, key: str) -> list[dict[str, Any]]:
+    try:
+        rows = [json.loads(line) for line in gzip.decompress(lake.get(key)).splitlines()]
+        if not all(row.keys() == SCORED for row in rows):
+            raise ValueError("a line has other fields")
+    except MALFORMED as exc:
+        raise CorruptError(f"{key} does not hold scored events") from exc
+    return rows
 
 
 def _outcomes(lake: Lake, objects: list[ObjectInfo]) -> Iterator[tuple[tuple[str, str], Any]]:

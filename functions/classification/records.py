@@ -49,14 +49,14 @@ def open_table(stream: BinaryIO, name: str, *, size: int = CHUNK, limits: Limits
 
 def read_all(stream: BinaryIO, name: str, limits: Limits | None = None) -> tuple[dict[str, list[Any]], int]:
     """Every row of well-formed field count, and how many were not. Raises LimitError past `limits`."""
+    limits = limits or Limits()
     reader = open_table(stream, name, limits=limits)
     columns: dict[str, list[Any]] = {column: [] for column in reader.header}
     rows = ragged = 0
     for chunk in reader.chunks:
         rows += chunk.rows
         ragged += len(chunk.ragged)
-        if limits:
-            limits.check(name, cells=rows * len(columns))
+        limits.check(name, table_columns=len(columns), table_cells=rows * len(columns))
         for column, values in chunk.columns.items():
             columns[column].extend(value for i, value in enumerate(values) if i not in chunk.ragged)
     return columns, ragged

@@ -20,10 +20,11 @@ from functions.classification.domain.verdict import Verdict, judge
 from functions.classification.outcomes import Joined
 from functions.classification.settings import ClassificationSettings
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, TrefoilError
+from layers.runtime.files import MB
 from layers.runtime.observability import logger
 from layers.storage.ledger import Claim, Outcome, Run
-from layers.storage.objects import ObjectInfo
 from layers.storage.manifest import Manifest
+from layers.storage.objects import ObjectInfo
 from layers.storage.registry import Champion
 
 log = logger("classification")
@@ -144,11 +145,13 @@ class TrainingService:
     def _rows(self, joined: list[Joined]) -> tuple[Labelled, Target, list[str]]:
         """Labelled rows of `customers/` and, after them, of the outcomes."""
         columns: dict[str, list[Any]] = {}
+        settings, limits = self._settings, self._settings.limits
         for info in self._lake.list("customers/"):
+            limits.check(info.key, object_mb=info.size / MB)
             if info.size:
-                found, _ = records.read_all(io.BytesIO(self._lake.get(info.key)), info.key)
-                _append(columns, found)
-        settings = self._settings
+                found, _ = records.read_all(io.BytesIO(self._lake.get(info.key)), info.key, limits)
+                count = _append(columns, found)
+                limits.check("customers/", table_columns=len(columns), table_cells=count * len(columns))
         if settings.target not in columns:
             raise InputError("no file in customers/ has this column", field=settings.target)
         refused = [name for name in settings.leak_columns.split(",") if name in columns]
@@ -192,11 +195,12 @@ class TrainingService:
         return Verdict(promote=True, reason=reason)
 
 
-def _append(columns: dict[str, list[Any]], found: Mapping[str, list[Any]]) -> None:
+def _append(columns: dict[str, list[Any]], found: Mapping[str, list[Any]]) -> int:
     before = len(next(iter(columns.values()), []))
     added = len(next(iter(found.values()), []))
     for name in {**columns, **found}:
         columns.setdefault(name, [None] * before).extend(found.get(name, [None] * added))
+    return before + added
 
 
 def _time(value: Any) -> datetime | None:

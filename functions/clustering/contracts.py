@@ -1,7 +1,7 @@
 """What goes in and out of the clustering leaf: events, the plan, the day's manifest, and the columns of its tables."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -27,6 +27,10 @@ LABEL_SCHEMA = pa.schema(
 REJECTED_SCHEMA = pa.schema([("file", pa.string()), ("row", pa.int64()), ("reason", pa.string())])
 
 
+# Beyond these, the days of the window and of another zone are none that a calendar knows.
+FIRST, LAST = datetime(1970, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+
+
 class Frozen(BaseModel):
     """Base of every message here."""
 
@@ -36,8 +40,8 @@ class Frozen(BaseModel):
 class DayRequest(Frozen):
     """What starts a run: a day, or the time of the schedule, whose day before is meant."""
 
-    dt: date | None = None
-    scheduled_at: AwareDatetime | None = None
+    dt: Annotated[date, Field(ge=date(1970, 1, 1))] | None = None
+    scheduled_at: Annotated[AwareDatetime, Field(ge=FIRST, le=LAST)] | None = None
     execution: str = Field("", description="name of the execution, the same when a call of it is retried")
 
     def day(self, timezone: str) -> date:

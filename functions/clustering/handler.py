@@ -9,6 +9,7 @@ from functions.clustering.publish_service import PublishService
 from functions.clustering.service import FitService
 from functions.clustering.settings import ClusteringSettings
 from layers.runtime.observability import logger, metrics
+from layers.runtime.parsing import parsed
 from layers.storage.aws import client
 from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
@@ -56,13 +57,13 @@ def _ledger(settings: ClusteringSettings) -> RunLedger:
 @log.inject_lambda_context
 def fit(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """`{"dt"}` or `{"scheduled_at"}`: claim the day, learn, plan."""
-    return build_fit().fit(DayRequest.model_validate(event)).model_dump(mode="json", exclude={"error"})
+    return build_fit().fit(parsed(DayRequest, event)).model_dump(mode="json", exclude={"error"})
 
 
 @log.inject_lambda_context
 def label(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """One element of the plan: label its rides."""
-    report = build_label().label(PlanItem.model_validate(event))
+    report = build_label().label(parsed(PlanItem, event))
     return report.model_dump(mode="json", include={"part", "rides", "anomalies", "rejected"})
 
 
@@ -70,4 +71,4 @@ def label(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG00
 @log.inject_lambda_context
 def publish(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """What `fit` answered, with `error` when the run failed: make the run the day's truth, or record its failure."""
-    return build_publish().publish(FitAnswer.model_validate(event))
+    return build_publish().publish(parsed(FitAnswer, event))

@@ -28,10 +28,11 @@ from functions.clustering.domain.sample import Reservoir
 from functions.clustering.domain.tables import usable
 from functions.clustering.settings import ClusteringSettings
 from layers.runtime.errors import InputError
+from layers.runtime.files import Limits
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Run, RunLedger
-from layers.storage.objects import ObjectInfo
 from layers.storage.manifest import content_version
+from layers.storage.objects import ObjectInfo
 from layers.storage.registry import ModelRegistry
 
 LEAF = "clustering"
@@ -133,7 +134,7 @@ class FitService:
         sample = Reservoir(self.settings.sample_rides, seed=day.toordinal())
         for info in objects:
             try:
-                with opened(self.lake, Source(key=info.key, size=info.size)) as file:
+                with opened(self.lake, Source(key=info.key, size=info.size), self.settings.limits) as file:
                     for dist, hours in usable(file):
                         sample.add(dist, hours)
             except InputError as exc:  # `label` says so of its own day; here it only misses in the sample
@@ -189,8 +190,8 @@ def ride_objects(lake: Lake, day: date) -> list[ObjectInfo]:
 
 
 @contextmanager
-def opened(lake: Lake, source: Source) -> Iterator[RideFile]:
+def opened(lake: Lake, source: Source, limits: Limits) -> Iterator[RideFile]:
     """A source as a file: a small object in one request, else by the ranges that are read."""
     whole = source.row_groups is None and source.size <= WHOLE_BYTES
     with io.BytesIO(lake.get(source.key)) if whole else lake.open(source.key) as stream:
-        yield RideFile(stream, source.key, None, source.row_groups, source.first_row)
+        yield RideFile(stream, source.key, None, source.row_groups, source.first_row, limits)

@@ -24,4 +24,7 @@ class ClusteringSettings(Settings):
     footer_mb: int = Field(
         64, ge=0, description="Parquet objects above this have their footer read and may be split, MB"
     )
+    piece_rides: int = Field(
+        40_000_000, ge=1_000, description="most rides of what cannot be split: a CSV object or a row group of Parquet"
+    )
     lease_minutes: int = Field(60, ge=1, description="a run left running is taken over after this, minutes")

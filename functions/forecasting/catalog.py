@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from functions.forecasting.domain.identity import check_id
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnavailableError
+from layers.runtime.parsing import MALFORMED
 from layers.storage.objects import ObjectInfo
 
 KEY: Final = "catalog.json"
@@ -104,7 +105,7 @@ def _parse(body: bytes) -> dict[str, Row]:
     try:
         series: dict[str, dict[str, Any]] = json.loads(body)["series"]
         return {name: _row(value) for name, value in series.items()}
-    except (ValueError, KeyError, TypeError) as exc:
+    except MALFORMED as exc:
         raise CorruptError(f"{KEY} is not a catalog") from exc
 
 

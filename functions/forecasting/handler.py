@@ -20,6 +20,7 @@ from functions.forecasting.service import ForecastService, trainer
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import Answers, Histories, Models
 from layers.runtime.observability import logger, metrics
+from layers.runtime.parsing import parsed
 from layers.storage import aws
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry, now
@@ -62,7 +63,7 @@ def build_ingestion() -> "IngestService":
     settings = ForecastingSettings()
     lake = S3Objects(settings.lake_bucket, aws.client("s3"))
     ledger = RunLedger(DynamoTable(settings.runs_table, aws.client("dynamodb")))
-    return IngestService(lake, Catalog(lake), ledger, now)
+    return IngestService(lake, Catalog(lake), ledger, now, settings.limits)
 
 
 @cache
@@ -105,14 +106,14 @@ def ingest(event: dict[str, Any], _: Any) -> dict[str, Any]:
 
 def plan(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """First step of the weekly state machine."""
-    planned = build_training().plan(PlanEvent.model_validate(event))
+    planned = build_training().plan(parsed(PlanEvent, event))
     log.info("training planned", extra={"status": planned.status, "run_id": planned.run_id})
     return planned.model_dump(exclude_none=True)
 
 
 def train(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """One element of the map: a shard of series."""
-    result = build_training().train(Shard.model_validate(event))
+    result = build_training().train(parsed(Shard, event))
     log.info("shard trained", extra=result)
     return result
 
@@ -120,7 +121,7 @@ def train(event: dict[str, Any], _: Any) -> dict[str, Any]:
 @metrics("forecasting").log_metrics
 def publish(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """Last step: one version out of all shards, or the record of a failure."""
-    result = build_training().publish(Planned.model_validate(event))
+    result = build_training().publish(parsed(Planned, event))
     metrics("forecasting").add_metric("SeriesTrained", "Count", result.get("trained", 0))
     log.info("training published", extra={"status": result["status"], "run_id": result["run_id"]})
     return result

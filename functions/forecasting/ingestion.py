@@ -15,6 +15,7 @@ from functions.forecasting.domain.profile import profile
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.tables import Rejection
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError
+from layers.runtime.files import Limits
 from layers.storage.ledger import RunLedger
 
 JOB: Final = "forecasting-ingest"
@@ -46,8 +47,16 @@ class Ingested:
 class IngestService:
     """Merges files into histories; the same file twice changes nothing."""
 
-    def __init__(self, lake: Lake, catalog: Catalog, ledger: RunLedger, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        catalog: Catalog,
+        ledger: RunLedger,
+        clock: Callable[[], datetime],
+        limits: Limits | None = None,
+    ) -> None:
         self._lake, self._catalog, self._ledger, self._clock = lake, catalog, ledger, clock
+        self._limits = limits
 
     def ingest(self, key: str, *, etag: str = "", arrived: datetime | None = None, owner: str = "") -> Ingested:
         """Read one file. One that cannot be read is recorded as failed; trouble with storage raises.
@@ -60,7 +69,8 @@ class IngestService:
             return Ingested(key, "skipped", detail=f"run {claim.run.run_id} is {claim.run.outcome}")
         try:
             with self._lake.open(key) as source:
-                parsed = tables.read(source, key.rsplit("/", 1)[-1], stamp=int(moment.timestamp()))
+                name = key.rsplit("/", 1)[-1]
+                parsed = tables.read(source, name, stamp=int(moment.timestamp()), limits=self._limits)
         except InputError as exc:
             self._ledger.finish(claim.run, "failed", detail=str(exc))
             return Ingested(key, "failed", detail=str(exc))
@@ -138,10 +148,10 @@ def row_of(series: Series, history: str) -> Row:
 
 def requested(event: dict[str, Any]) -> list[tuple[str, str, datetime | None]]:
     """(key, etag, arrival) of each file an event names. Raises InputError for an event of another shape."""
-    if isinstance(keys := event.get("keys"), list) and all(isinstance(key, str) for key in keys):
-        return [(key, "", None) for key in keys]
     try:
+        if isinstance(keys := event.get("keys"), list) and all(isinstance(key, str) for key in keys):
+            return [(key, "", None) for key in keys]
         found = event["detail"]["object"]
         return [(str(found["key"]), str(found.get("etag", "")), datetime.fromisoformat(event["time"]))]
-    except (KeyError, TypeError, ValueError) as exc:
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
         raise InputError("the event names neither keys nor an object") from exc

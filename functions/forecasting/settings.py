@@ -19,5 +19,6 @@ class ForecastingSettings(Settings):
     )
     memory_answers: int = Field(500, description="answers kept in a container's memory, count")
     holdout_days: int = Field(56, description="days held out for the reported backtest, days")
+    file_series: int = Field(20_000, ge=1, description="most series of one sales file")
     shard_series: int = Field(50, description="series that one training call takes, count")
     fit_lease_seconds: int = Field(25, description="how long a fit on the spot is claimed, seconds")

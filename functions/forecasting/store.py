@@ -18,6 +18,7 @@ from functions.forecasting.catalog import history_key
 from functions.forecasting.contracts import ModelEntry
 from functions.forecasting.domain.identity import content_hash
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
+from layers.runtime.parsing import MALFORMED
 from layers.storage.registry import Champion
 from layers.storage.tables import Item
 
@@ -154,8 +155,11 @@ class Models:
 def parse_index(body: bytes) -> dict[str, ModelEntry]:
     """Undo `dump_index`. Raises CorruptError."""
     try:
-        return {name: ModelEntry.model_construct(**entry) for name, entry in json.loads(body).items()}
-    except (ValueError, AttributeError, TypeError) as exc:
+        entries: dict[str, dict[str, Any]] = json.loads(body)
+        if not all(entry.keys() >= ModelEntry.model_fields.keys() for entry in entries.values()):
+            raise ValueError("an entry lacks a field")
+        return {name: ModelEntry.model_construct(**entry) for name, entry in entries.items()}
+    except MALFORMED as exc:
         raise CorruptError("not an index of models") from exc
 
 

@@ -13,23 +13,31 @@ from typing import Any, BinaryIO, cast
 
 from layers.runtime.errors import InputError, LimitError
 
+MB = 1 << 20
 PLAIN = (EOFError, OSError, csv.Error, zlib.error)
 VALUES = (ArithmeticError, LookupError, MemoryError, NotImplementedError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is read into memory at most: MB of an unpacked file, rows times columns of a table. By default anything."""
+    """What a file may hold, each under the name of its setting; by default anything.
 
-    mb: float = math.inf
-    cells: float = math.inf
+    MB unpacked, columns, rows times columns, series of a sales file, and rides of what cannot be split.
+    """
 
-    def check(self, name: str, *, size: int = 0, cells: int = 0) -> None:
-        """Raises LimitError that names the file, its size and the setting."""
-        if size > self.mb * 1_000_000:
-            raise LimitError(f"is over {self.mb:,.0f} MB when unpacked, the limit TREFOIL_OBJECT_MB", file=name)
-        if cells > self.cells:
-            raise LimitError(f"holds {cells:,} cells, the limit TREFOIL_TABLE_CELLS is {self.cells:,.0f}", file=name)
+    object_mb: float = math.inf
+    table_columns: float = math.inf
+    table_cells: float = math.inf
+    file_series: float = math.inf
+    piece_rides: float = math.inf
+
+    def check(self, file: str, **found: float) -> None:
+        """Raises LimitError that names the file, what was `found`, and the setting that it exceeds."""
+        for name, value in found.items():
+            if value > getattr(self, name):
+                what = name.rsplit("_", 1)[1].replace("mb", "MB")
+                limit = f"more than {getattr(self, name):,.0f} (TREFOIL_{name.upper()})"
+                raise LimitError(f"holds {math.ceil(value):,} {what}, {limit}", file=file)
 
 
 @contextmanager
@@ -67,7 +75,7 @@ class Text(io.RawIOBase):
         with reading(self._name, "gzip"):
             chunk = self._plain.read(len(buffer))
         self._size += len(chunk)
-        self._limits.check(self._name, size=self._size)
+        self._limits.check(self._name, object_mb=self._size / MB)
         try:
             if not chunk.isascii() or self._decoder.getstate()[0] or not chunk:
                 self._decoder.decode(chunk, final=not chunk)

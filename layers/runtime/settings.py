@@ -1,9 +1,12 @@
 """Base of every run-time settings class: the only place where the environment is read."""
 
+from dataclasses import fields
 from typing import Any
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from layers.runtime.files import Limits
 
 PREFIX = "TREFOIL_"
 
@@ -18,9 +21,20 @@ class Settings(BaseSettings):
     models_bucket: str = Field("", description="bucket of immutable model versions")
     models_table: str = Field("", description="table of the model registry")
     runs_table: str = Field("", description="table of the run ledger")
+    object_mb: int = Field(
+        256, ge=1, description="largest file that is read whole, MB unpacked; a larger one is refused"
+    )
+    table_columns: int = Field(500, ge=3, description="most columns of a file that is read whole")
+    table_cells: int = Field(20_000_000, ge=1_000, description="most rows times columns that are read whole")
     memory_mb: int = Field(
         0, validation_alias="AWS_LAMBDA_FUNCTION_MEMORY_SIZE", description="memory of this function (set by Lambda)"
     )
+
+    @property
+    def limits(self) -> Limits:
+        """What is refused because it does not fit into memory."""
+        chosen = {field.name: getattr(self, field.name) for field in fields(Limits) if hasattr(self, field.name)}
+        return Limits(**chosen)
 
     def environment(self) -> dict[str, str]:
         """Variables that make a function read these same settings; fields left at their default are left out."""

@@ -13,6 +13,9 @@ from layers.storage.aws import translated
 
 Item = dict[str, Any]
 
+# The range of DynamoDB's numbers, which is narrower than that of floats: what lies beyond is taken to its ends.
+SMALLEST, LARGEST = 1e-130, 9.9e125
+
 _serialise = TypeSerializer().serialize
 _deserialise = TypeDeserializer().deserialize
 
@@ -99,7 +102,7 @@ def _to_dynamo(value: Any) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise InputError("a table holds no NaN or infinity")
-        return Decimal(repr(value))
+        return Decimal(repr(max(-LARGEST, min(value, LARGEST)) if abs(value) > SMALLEST else 0.0))
     if isinstance(value, Mapping):
         return {str(k): _to_dynamo(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -43,7 +43,7 @@ def _precision_recall(axes: Axes, trained: Trained) -> None:
         hits = np.cumsum(y[order])[last]
         axes.step(hits / y.sum(), hits / (last + 1), where="pre", color=COLOURS[name], label=name, lw=1.4)
     axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.02), xlim=(0, 1), title="Precision over recall")
-    axes.legend(frameon=False)
+    axes.legend(loc="upper right", frameon=False)
 
 
 def _calibration(axes: Axes, trained: Trained) -> None:
@@ -55,7 +55,7 @@ def _calibration(axes: Axes, trained: Trained) -> None:
         limit = max(limit, float(x.max()), float(share.max()))
     axes.set(xlabel="mean probability in tenths of the rows", ylabel="share positive", title="Calibration")
     axes.set(xlim=(0, min(1.0, 1.1 * limit)), ylim=(0, min(1.0, 1.1 * limit)))
-    axes.legend(frameon=False)
+    axes.legend(loc="upper left", frameon=False)
 
 
 def _bins(y: Bools, p: Floats) -> tuple[Floats, Floats]:
@@ -87,7 +87,7 @@ def _scores(axes: Axes, trained: Trained, report: dict[str, Any]) -> None:
             rotation=90,
         )
     axes.set(xlabel="probability", ylabel="rows (log)", yscale="log", title="Scores and segments")
-    axes.legend(frameon=False)
+    axes.legend(loc="upper right", frameon=False)
 
 
 def _importance(axes: Axes, report: dict[str, Any]) -> None:

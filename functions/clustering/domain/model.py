@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from functions.clustering.domain.density import cluster_numbers, core_points
 from functions.clustering.domain.parameters import Parameters
 from functions.clustering.domain.scaling import Floats, Standard, UsualSpeed
 from layers.runtime.errors import CorruptError, InputError
+from layers.runtime.parsing import MALFORMED
 
 SILHOUETTE_RIDES = 500
 FARTHEST = 1e150
@@ -85,7 +87,7 @@ class Model:
             scale = plane.model_validate(body.pop("scale"))
             with np.load(io.BytesIO(files["arrays.npz"]), allow_pickle=False) as arrays:
                 return cls(parameters=parameters, scale=scale, **body, **arrays)
-        except (KeyError, ValueError, TypeError, OSError) as exc:
+        except (*MALFORMED, BadZipFile) as exc:
             raise CorruptError("the files are no clustering model") from exc
 
 

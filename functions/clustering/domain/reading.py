@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from functions.clustering.domain.columns import Columns, Preset, texts
 from functions.clustering.domain.scaling import Floats
 from layers.runtime.errors import InputError
-from layers.runtime.files import Text, reading
+from layers.runtime.files import Limits, Text, reading
 
 ROWS = 100_000
 BLOCK = 4 << 20
@@ -54,6 +54,7 @@ class RideFile:
     preset: Preset | None = None
     row_groups: tuple[int, int] | None = None
     first_row: int = 0
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def is_csv(self) -> bool:
@@ -108,6 +109,7 @@ class RideFile:
         parquet = pq.ParquetFile(self.file, pre_buffer=False)
         columns = Columns.find(parquet.schema_arrow.names, self.name, self.preset)
         groups = list(range(*(self.row_groups or (0, parquet.num_row_groups))))
+        self.limits.check(self.name, piece_rides=sum(parquet.metadata.row_group(i).num_rows for i in groups))
         wanted = [*filter(None, [columns.ride_id])] if ids_only else columns.names
         return columns, parquet.iter_batches(ROWS, row_groups=groups, columns=wanted, use_threads=False)
 
@@ -119,7 +121,7 @@ class RideFile:
             bad.append(row.number - 2)  # counts lines from 1, the header's included
             return "skip"
 
-        return columns, pyarrow.csv.open_csv(
+        batches = pyarrow.csv.open_csv(
             self._text(),
             pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK),
             pyarrow.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip),
@@ -129,6 +131,14 @@ class RideFile:
                 strings_can_be_null=True,
             ),
         )
+        return columns, self._counted(batches, bad)
+
+    def _counted(self, batches: Iterator[Any], bad: list[int]) -> Iterator[Any]:
+        rows = 0
+        for batch in batches:
+            rows += batch.num_rows
+            self.limits.check(self.name, piece_rides=rows + len(bad))
+            yield batch
 
     def _ids(self, batch: Any, columns: Columns, rows: NDArray[np.int64]) -> tuple[pa.Array, bool]:
         if columns.ride_id is None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layers.runtime.errors import CorruptError, InputError
+from layers.runtime.parsing import MALFORMED
 
 Floats = npt.NDArray[np.float64]
 Days = npt.NDArray[np.datetime64]
@@ -134,16 +135,20 @@ def load(body: bytes) -> Series:
     """Undo `dump`. Raises CorruptError."""
     try:
         document = json.loads(gzip.decompress(body))
-        return Series(
+        found = Series(
             document["series_id"],
-            np.datetime64(document["start"], "D"),
+            np.datetime64(date.fromisoformat(document["start"]), "D"),
             _floats(document["y"]),
             None if document["open"] is None else _floats(document["open"]),
             {name: _floats(values) for name, values in document["regressors"].items()},
             np.array(document["stamp"], np.int64),
         )
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as exc:
+        columns = (found.y, found.stamp, *found.regressors.values(), *([] if found.open is None else [found.open]))
+        if {values.shape for values in columns} != {(len(found.y),)} or np.isinf(np.concatenate(columns)).any():
+            raise ValueError("columns of unequal length, or an infinity")
+    except MALFORMED as exc:
         raise CorruptError("not a history object") from exc
+    return found
 
 
 def _plain(values: Floats) -> list[float | int | None]:

@@ -10,7 +10,7 @@ import numpy as np
 from functions.forecasting.domain import columns
 from functions.forecasting.domain.series import MAX_DAYS, Series
 from layers.runtime.errors import InputError
-from layers.runtime.files import Limits, Text, reading
+from layers.runtime.files import MB, Limits, Text, reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +55,10 @@ def read(
 
     Raises InputError when it cannot be read at all, has no row, or lacks a needed column; LimitError past `limits`.
     """
+    limits = limits or Limits()
     is_parquet = PurePath(name).suffix.lower() in {".parquet", ".pq"}
     with reading(name, "Parquet" if is_parquet else "CSV"):
-        table, numbers, broken = (_parquet if is_parquet else _csv)(source, name, limits or Limits())
+        table, numbers, broken = (_parquet if is_parquet else _csv)(source, name, limits)
         frame = _renamed(table, name, preset)
         parsed = Parsed(rows=len(numbers) + len(broken))
         parsed.rejected += [Rejection(row, "", "has another number of columns than the header") for row in broken]
@@ -73,6 +74,7 @@ def read(
     codes = np.unique(ids[order], return_inverse=True)[1] if len(order) else np.zeros(0, int)
     order = order[np.lexsort((days[order], codes))]
     edges = np.flatnonzero(ids[order][1:] != ids[order][:-1]) + 1
+    limits.check(name, file_series=len(edges) + 1)
     for rows in np.split(order, edges) if len(order) else []:
         values = {"y": y, "open": opened, **regressors}
         outcome = _one(str(ids[rows[0]]), days[rows], {k: v[rows] for k, v in values.items() if v is not None}, stamp)
@@ -118,7 +120,8 @@ def _parquet(source: BinaryIO, name: str, limits: Limits) -> tuple["pa.Table", n
     file = parquet.ParquetFile(source)
     footer = file.metadata
     size = sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
-    limits.check(name, size=size, cells=footer.num_rows * footer.num_columns)
+    width = footer.num_columns
+    limits.check(name, object_mb=size / MB, table_columns=width, table_cells=footer.num_rows * width)
     table = file.read(use_threads=False)
     return table, np.arange(table.num_rows), []
 
@@ -142,7 +145,7 @@ def _csv(source: BinaryIO, name: str, limits: Limits) -> tuple["pa.Table", np.nd
     names = csv.open_csv(
         pa.BufferReader(header + b"\n"), parse_options=csv.ParseOptions(delimiter=delimiter)
     ).schema.names
-    limits.check(name, cells=len(names) * body.count(b"\n"))
+    limits.check(name, table_columns=len(names), table_cells=len(names) * body.count(b"\n"))
     table = csv.read_csv(
         pa.BufferReader(body),
         read_options=csv.ReadOptions(use_threads=False),

@@ -1,0 +1,179 @@
+"""Every reader of files: valid rows come out, the rest is counted with its reasons, or an InputError names the file."""
+
+import io
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from functions.classification import records
+from functions.classification.contracts import Feature
+from functions.classification.domain.schema import encode
+from functions.clustering import simulate
+from functions.clustering.domain.model import Model, fit
+from functions.clustering.domain.parameters import NAMED
+from functions.clustering.domain.reading import RideFile
+from functions.clustering.domain.tables import Labeller
+from functions.forecasting.domain import tables as sales
+from layers.runtime.errors import InputError
+from tests.hostile.files import damaged, junk, packed, parquet_of, refused
+
+QUICK = settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+NAMES = ("a.csv", "a.csv.gz", "a.parquet")
+
+
+def _model() -> Model:
+    drawn = simulate.rides(2_000, 0)
+    return fit(drawn["ride_dist"].to_numpy(), drawn["ride_time"].to_numpy(), NAMED["robust"])
+
+
+MODEL = _model()
+
+
+Found = tuple[list[str], dict[int, str]]
+
+
+def read_rides(body: bytes, name: str, preset: Any = None) -> Found:
+    """Ids labelled, and rows rejected with their reason."""
+    labeller = Labeller(MODEL, "v", "r")
+    labelled: list[Any] = []
+    rejected: dict[int, str] = {}
+    for rows, bad in labeller.label(RideFile(io.BytesIO(body), name, preset)):
+        labelled += rows.to_pylist()
+        rejected |= {row["row"]: row["reason"] for row in bad.to_pylist()}
+    assert all(math.isfinite(row["severity"]) for row in labelled)
+    assert labeller.rides == len(labelled)
+    assert labeller.rejected == len(rejected)
+    json.dumps(labeller.report(0).model_dump(mode="json"), allow_nan=False)
+    return [row["ride_id"] for row in labelled], rejected
+
+
+def read_taxis(body: bytes, name: str) -> Found:
+    return read_rides(body, name, "tlc")
+
+
+def read_sales(body: bytes, name: str) -> Found:
+    """Days of each series that a row was taken for, and rows rejected with their reason."""
+    parsed = sales.read(io.BytesIO(body), name, stamp=1)
+    for one in parsed.series:
+        for values in (one.y, *one.regressors.values()):
+            assert not any(map(math.isinf, values.tolist()))
+    known = [f"{one.series_id}/{day}" for one in parsed.series for day in one.days[one.stamp == 1]]
+    return known, {r.row: r.reason for r in parsed.rejected}
+
+
+FEATURES = (Feature(name="age", kind="number"), Feature(name="job", kind="category", categories=("a", "b")))
+
+
+def read_customers(body: bytes, name: str) -> Found:
+    """Ids of rows that can be scored, and rows that cannot with their reason."""
+    reader = records.open_table(io.BytesIO(body), name)
+    found: list[str] = []
+    bad: dict[int, str] = {}
+    done = 0
+    if not {"id", "age", "job"} <= set(reader.header):
+        raise InputError("lacks a column", file=name)
+    for chunk in reader.chunks:
+        inputs, wrong = encode(chunk.columns, FEATURES)
+        wrong |= dict.fromkeys(chunk.ragged, "the number of fields differs from the header")
+        assert all(math.isfinite(inputs["c0"][i, 0]) for i in range(chunk.rows) if i not in wrong)
+        found += [str(chunk.columns["id"][i]) for i in range(chunk.rows) if i not in wrong]
+        bad |= {done + i: reason for i, reason in wrong.items()}
+        done += chunk.rows
+    return found, bad
+
+
+Read = Callable[[bytes, str], Found]
+RIDES = ("ride_id,ride_dist,ride_time", [f"r{i},{i + 1}.5,0.{i + 1}" for i in range(9)])
+SALES = ("series_id,ds,y,open,promo", [f"s{i % 2},2024-01-{i + 1:02},{i + 1},1,{i % 2}" for i in range(9)])
+STORES = ("Store,Date,Sales,Open,Promo,StateHoliday", [f"{i % 2},2024-01-{i + 1:02},{i},1,0,a" for i in range(9)])
+TAXIS = (
+    "lpep_pickup_datetime,lpep_dropoff_datetime,trip_distance,ride_id",
+    [f"2024-01-01 10:0{i}:00,2024-01-01 10:1{i}:00,{i + 1}.1,r{i}" for i in range(9)],
+)
+CUSTOMERS = ("id,age,job", [f"c{i},{20 + i},{'ab'[i % 2]}" for i in range(9)])
+READERS: dict[str, tuple[Read, str, list[str]]] = {
+    "rides": (read_rides, *RIDES),
+    "taxis": (read_taxis, *TAXIS),
+    "sales": (read_sales, *SALES),
+    "stores": (read_sales, *STORES),
+    "customers": (read_customers, *CUSTOMERS),
+}
+
+
+def text(header: str, lines: list[str]) -> bytes:
+    return "\n".join([header, *lines, ""]).encode()
+
+
+def as_file(header: str, lines: list[str], name: str) -> bytes:
+    if not name.endswith(".parquet"):
+        return packed(text(header, lines), name)
+    sink = io.BytesIO()
+    pq.write_table(arrow_csv.read_csv(io.BytesIO(text(header, lines))), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("leaf", READERS)
+def test_a_damaged_file_is_read_or_refused_by_name(leaf: str, name: str) -> None:
+    read, header, lines = READERS[leaf]
+
+    @QUICK
+    @given(damaged(as_file(header, lines, name)))
+    def holds(body: bytes) -> None:
+        error = refused(read, body, name)
+        assert error is None or (isinstance(error, InputError) and name in str(error))
+
+    holds()
+
+
+@pytest.mark.parametrize("leaf", READERS)
+def test_parquet_of_any_types_is_read_or_refused_by_name(leaf: str) -> None:
+    read, header, _ = READERS[leaf]
+
+    @QUICK
+    @given(parquet_of(tuple(header.split(","))))
+    def holds(body: bytes) -> None:
+        error = refused(read, body, "a.parquet")
+        assert error is None or (isinstance(error, InputError) and error.file is not None)
+
+    holds()
+
+
+@st.composite
+def mixed(draw: Any, header: str, lines: list[str]) -> list[str]:
+    """Known rows in their order, among rows of junk, some of them of another width."""
+    width = header.count(",") + 1
+    made = list(lines)
+    for i in range(draw(st.integers(1, 6))):
+        cells = draw(st.lists(junk, min_size=width, max_size=width))
+        if draw(st.booleans()):
+            cells = cells[: draw(st.integers(2, width))] if draw(st.booleans()) else [*cells, f"more-{i}"]
+        made.insert(draw(st.integers(0, len(made))), ",".join(cells))
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+@pytest.mark.parametrize("leaf", READERS)
+def test_every_valid_row_is_found_among_junk_and_the_junk_is_counted(leaf: str, name: str) -> None:
+    read, header, lines = READERS[leaf]
+    expected, _ = read(as_file(header, lines, name), name)
+    assert len(expected) == len(lines)
+
+    @QUICK
+    @given(mixed(header, lines))
+    def holds(made: list[str]) -> None:
+        found, rejected = read(packed(text(header, made), name), name)
+        assert set(expected) <= set(found)
+        assert all(rejected.values())
+        junk_rows = {i for i, line in enumerate(made) if line not in lines}
+        assert set(rejected) <= junk_rows
+        assert len(found) + len(rejected) == len(made)
+
+    holds()
