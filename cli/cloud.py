@@ -17,6 +17,7 @@ JOBS = (
     "forecasting",
     "classification-train",
     "classification-outcomes",
+    "classification-reconcile",
     "classification-retrain",
 )
 

@@ -39,7 +39,7 @@ def status(stage: Stage = "dev", profile: Profile = None, json_output: Json = Fa
     ]
     _show_runs(last, now)
     _show_models(models, now)
-    say("   ".join(f"{name} {depth}" for name, depth in queues.items()) + f"   alarms {', '.join(alarms) or 'none'}")
+    say("  ".join(f"{name} {depth}" for name, depth in queues.items()) + f"  alarms {', '.join(alarms) or 'none'}")
     say("\n".join(f"attention: {text}" for text in wrong) or "healthy")
     return {
         "healthy": not wrong,
@@ -81,14 +81,14 @@ def _champion(stack: Stack, leaf: str, champion: Champion | None) -> dict[str, A
 
 
 def _last_model(stack: Stack, done: list[Run]) -> dict[str, Any]:
-    """Clustering has no champion: each run fits a model and its day's manifest names it."""
+    """Clustering has no champion: each run fits a model, which its day names, and which nobody needs afterwards."""
     if not done:
         return _model(stack, "clustering", None, None)
     try:
         body = stack.lake.get(f"anomalies/days/dt={done[-1].key}/manifest.json")
     except NotFoundError:
         return _model(stack, "clustering", None, None) | {"problem": f"the manifest of {done[-1].key} is gone"}
-    return _model(stack, "clustering", json.loads(body)["model_version"], done[-1].started_at)
+    return _model(stack, "clustering", json.loads(body)["model_version"], done[-1].started_at) | {"problem": ""}
 
 
 def _model(stack: Stack, leaf: str, version: str | None, since: datetime | None) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _show_runs(last: dict[str, Run | None], now: datetime) -> None:
             continue
         seconds = f"{((run.finished_at or now) - run.started_at).total_seconds():.1f}"
         what = f"{key_of(run)}: {counts_of(run)}"
-        shown.add_row(job, _age(run.started_at, now), run.outcome, seconds, f"{run.gb_seconds:.1f}", what)
+        shown.add_row(job, _age(run.started_at, now), run.outcome, seconds, f"{run.gb_seconds:.3g}", what)
     say(shown)
 
 

@@ -5,7 +5,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from functions.classification.settings import ClassificationSettings
-from infra.event_queue import EventQueue
+from infra.event_queue import TRIES, EventQueue
 from infra.grants import allow_items, allow_objects
 from infra.leaf import Leaf, Stage
 
@@ -26,6 +26,8 @@ class Classification(Leaf):
             classifications_table=data.classifications.table_name,
             profiles_table=data.profiles.table_name,
             dead_letter_queue_url=self.events.dead_letters.queue_url,
+            queue_name=self.events.queue.queue_name,
+            tries=TRIES,
         )
         train = self.add(
             "train",
@@ -74,6 +76,9 @@ class Classification(Leaf):
         watch.role.add_to_policy(
             iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[train.function.function_arn])
         )
+
+        # CloudWatch's statistics take no resource.
+        watch.role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:GetMetricStatistics"], resources=["*"]))
 
         for function in (train, watch):
             self.keep_failures(function)

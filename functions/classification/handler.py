@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from functions.classification.adapters import LambdaTrainer, SqsDeadLetters
+from functions.classification.adapters import CloudWatchQueue, LambdaTrainer, SqsDeadLetters
 from functions.classification.champion import ChampionCache
 from functions.classification.service import ScoringService
 from functions.classification.settings import ClassificationSettings
@@ -14,6 +14,7 @@ from layers.storage.registry import ModelRegistry
 from layers.storage.tables import DynamoTable
 
 if TYPE_CHECKING:
+    from functions.classification.reconciliation import Reconciliation
     from functions.classification.watch_service import WatchService
 
 log, emf = logger("classification"), metrics("classification")
@@ -54,6 +55,20 @@ def build_watch() -> "WatchService":
     )
 
 
+@cache
+def build_reconciliation() -> "Reconciliation":
+    """The daily comparison of counts."""
+    from functions.classification.reconciliation import Reconciliation
+    from layers.storage.ledger import RunLedger
+
+    settings, dynamodb = ClassificationSettings(), client("dynamodb")
+    return Reconciliation(
+        CloudWatchQueue(settings.queue_name, client("cloudwatch")),
+        DynamoTable(settings.profiles_table, dynamodb),
+        RunLedger(DynamoTable(settings.runs_table, dynamodb)),
+    )
+
+
 @emf.log_metrics
 @log.inject_lambda_context
 def score(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -65,5 +80,6 @@ def score(event: dict[str, Any], context: Any) -> dict[str, Any]:
 @emf.log_metrics
 @log.inject_lambda_context
 def watch(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
-    """Hourly: drift, realised quality, and whether to train again."""
+    """Hourly: whether yesterday's messages add up; drift, realised quality, and whether to train again."""
+    build_reconciliation().check()
     return build_watch().watch()

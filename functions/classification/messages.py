@@ -1,5 +1,7 @@
 """From queue records to scored messages: envelope, schema, one scoring call."""
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ from pydantic import ValidationError
 from functions.classification.contracts import Event, Result
 from functions.classification.domain.schema import Inputs, encode
 from functions.classification.domain.scoring import Model
+from layers.runtime.parsing import first_error
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,42 @@ class Scored:
     results: list[Result]
     poison: list[Poison]
 
+    def lines(self, names: Sequence[str]) -> str:
+        """One line of JSON for each, with the features of these names."""
+        return "".join(
+            json.dumps(
+                {
+                    "event_id": result.event_id,
+                    "user_id": result.user_id,
+                    "observed_at": result.observed_at,
+                    "features": {name: message.event.features[name] for name in names},
+                    "probability": result.probability,
+                    "segment": result.segment,
+                    "model_version": result.model_version,
+                },
+                separators=(",", ":"),
+            )
+            + "\n"
+            for message, result in zip(self.messages, self.results, strict=True)
+        )
+
 
 def utc_text(moment: datetime) -> str:
     """UTC with six digits of fraction: text that sorts as time does."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def deliveries(record: Mapping[str, Any]) -> int:
+    """How often the queue has handed over this message, this time included."""
+    return int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
+
+
+def sent_on(records: Iterable[Mapping[str, Any]], now: datetime) -> Counter[str]:
+    """Messages by the day (UTC) on which they were sent, by the queue's clock; `now` where it does not say."""
+    moments = (record.get("attributes", {}).get("SentTimestamp") for record in records)
+    return Counter(
+        f"{now if moment is None else datetime.fromtimestamp(int(moment) / 1000, UTC):%Y-%m-%d}" for moment in moments
+    )
 
 
 def read_messages(records: Iterable[Mapping[str, Any]], *, latest: datetime) -> tuple[list[Message], list[Poison]]:
@@ -106,6 +141,4 @@ def score_messages(messages: Sequence[Message], model: Model, now: datetime, res
 
 
 def _reason(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else first["msg"]
+    return ": ".join(filter(None, first_error(error)))

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +15,14 @@ from boto3.dynamodb.conditions import Attr, ConditionBase
 from functions.classification.contracts import Result
 from functions.classification.domain import drift
 from functions.classification.domain.scoring import Model
-from functions.classification.messages import Message, Poison, Scored, read_messages, score_messages
+from functions.classification.messages import Poison, Scored, deliveries, read_messages, score_messages, sent_on
 from functions.classification.settings import ClassificationSettings
 from layers.runtime.errors import ConflictError, TrefoilError
 from layers.runtime.observability import logger, metrics
 
 log = logger("classification")
+
+MESSAGES = "#messages"
 
 
 class ModelSource(Protocol):
@@ -83,8 +84,10 @@ class ScoringService:
     def score(self, records: Sequence[Mapping[str, Any]], remaining: Callable[[], float]) -> list[str]:
         """Handle SQS records; returns the ids of messages to deliver again. `remaining`: seconds left."""
         deadline = time.monotonic() + remaining() - self._settings.deadline_seconds
-        model = self._models.current()
         now = self._clock()
+        last = {record["messageId"] for record in records if deliveries(record) >= self._settings.tries}
+        self._account([record for record in records if record["messageId"] in last], now)
+        model = self._models.current()
         messages, poison = read_messages(records, latest=now + timedelta(seconds=self._settings.future_seconds))
         scored = score_messages(messages, model, now, self._settings.result_days)
         if scored.messages:
@@ -95,6 +98,7 @@ class ScoringService:
             written, returned = self._write(scored, deadline)
             failed |= returned
             self._count(scored, model, now)
+        self._account([record for record in records if record["messageId"] not in failed | last], now)
         self._tell(received=len(records), written=written, poison=len(poison) + len(scored.poison), failed=len(failed))
         return [record["messageId"] for record in records if record["messageId"] in failed]
 
@@ -109,8 +113,7 @@ class ScoringService:
         """One object per batch in `scored/`; the same messages give the same key."""
         digest = hashlib.sha256("\n".join(sorted(m.message_id for m in scored.messages)).encode()).hexdigest()[:32]
         day = max(message.observed_at for message in scored.messages)[:10]
-        names = [feature.name for feature in model.specification.features]
-        body = "".join(map(_line, scored.messages, scored.results, [names] * len(scored.messages)))
+        body = scored.lines([feature.name for feature in model.specification.features])
         self._lake.put(f"scored/dt={day}/{digest}.jsonl.gz", gzip.compress(body.encode(), 4, mtime=0))
 
     def _write(self, scored: Scored, deadline: float) -> tuple[int, set[str]]:
@@ -155,6 +158,19 @@ class ScoringService:
         except TrefoilError:  # a batch that is not counted is no reason to score it again
             log.warning("profile not updated", exc_info=True)
 
+    def _account(self, records: Sequence[Mapping[str, Any]], now: datetime) -> None:
+        """Count messages that have come to an end, for comparison with what the queue says was sent.
+
+        One that is here for the last time is counted before the work: it ends as a result, or as a dead letter when
+        this call fails or dies. A call that dies after counting the others is delivered and counted again.
+        """
+        expires_at = int(now.timestamp()) + self._settings.profile_days * 86_400
+        try:
+            for day, count in sent_on(records, now).items():
+                self._profiles.add({"model": MESSAGES, "bucket": day}, {"ended": count}, expires_at=expires_at)
+        except TrefoilError:
+            log.warning("messages not counted", exc_info=True)
+
     def _tell(self, *, received: int, written: int, poison: int, failed: int) -> None:
         emitter = metrics("classification")
         emitter.add_metric("Scored", "Count", written)
@@ -162,16 +178,3 @@ class ScoringService:
         emitter.add_metric("Returned", "Count", failed)
         emitter.add_metric("Duplicates", "Count", max(received - written - poison - failed, 0))
         log.info("batch scored", received=received, written=written, poison=poison, returned=failed)
-
-
-def _line(message: Message, result: Result, names: Sequence[str]) -> str:
-    row = {
-        "event_id": result.event_id,
-        "user_id": result.user_id,
-        "observed_at": result.observed_at,
-        "features": {name: message.event.features[name] for name in names},
-        "probability": result.probability,
-        "segment": result.segment,
-        "model_version": result.model_version,
-    }
-    return json.dumps(row, separators=(",", ":")) + "\n"

@@ -11,11 +11,13 @@ class ClassificationSettings(Settings):
     classifications_table: str = Field("", description="table of the newest result per user")
     profiles_table: str = Field("", description="table of hourly counts of inputs and scores")
     dead_letter_queue_url: str = Field("", description="queue of messages that can never succeed")
+    queue_name: str = Field("", description="name of the queue, whose own count of messages is compared with ours")
     train_function: str = Field("", description="name of the training function that the watch starts")
 
     refresh_seconds: float = Field(30.0, ge=0, description="how often a warm container asks for the champion, s")
     future_seconds: float = Field(300.0, ge=0, description="an event observed further ahead is refused, s")
     deadline_seconds: float = Field(5.0, ge=0, description="writing stops this long before the function's timeout, s")
+    tries: int = Field(5, ge=1, description="deliveries of a message before the queue makes it a dead letter")
     writers: int = Field(16, ge=1, le=64, description="results written at the same time")
     result_days: int = Field(90, ge=1, description="a result expires after this, days")
     profile_days: int = Field(90, ge=1, description="an hourly profile expires after this, days")

@@ -14,8 +14,8 @@ from functions.classification.domain.drift import Drift
 from functions.classification.settings import ClassificationSettings
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Claim, Outcome, Run
-from layers.storage.objects import ObjectInfo
 from layers.storage.manifest import Manifest
+from layers.storage.objects import ObjectInfo
 from layers.storage.registry import Champion
 
 log = logger("classification")
@@ -152,14 +152,21 @@ class WatchService:
             emitter.add_metric("RealisedCalibrationError", "NoUnit", latest["calibration_error"])
 
     def _reason(self, drift: Drift, fresh: int) -> str | None:
-        settings = self._settings
-        if drift.events >= settings.watch_events:
-            if drift.largest > settings.drift_index:
-                return f"drift: stability index {drift.largest:.2f}"
-            if drift.unknown_rate > settings.unknown_share:
-                return f"drift: {drift.unknown_rate:.1%} more unknown categories"
-        if fresh >= settings.retrain_outcomes:
+        moved = self._moved(drift)
+        metrics("classification").add_metric("Moved", "Count", float(moved is not None))
+        if moved:
+            return moved
+        if fresh >= self._settings.retrain_outcomes:
             return f"{fresh} outcomes newer than the champion's data"
+        return None
+
+    def _moved(self, drift: Drift) -> str | None:
+        if drift.events < self._settings.watch_events:
+            return None
+        if drift.largest > self._settings.drift_index:
+            return f"drift: stability index {drift.largest:.2f}"
+        if drift.unknown_rate > self._settings.unknown_share:
+            return f"drift: {drift.unknown_rate:.1%} more unknown categories"
         return None
 
     def _start(self, reason: str) -> bool:

@@ -12,6 +12,7 @@ VERBS = {
     "s3:GetObject": "read",
     "s3:PutObject": "write",
     "s3:PutObjectTagging": "tag",
+    "cloudwatch:GetMetricStatistics": "look at metrics of",
     "sqs:SendMessage": "send",
     "sqs:ReceiveMessage": "receive",
     "lambda:InvokeFunction": "invoke",
@@ -126,6 +127,7 @@ MAY = {
         "GetItem profiles",
         "GetItem runs/classification*",
         "PutItem runs/classification*",
+        "look at metrics of *",
         "invoke ClassificationTrain",
         "send Undelivered",
     },
@@ -156,6 +158,8 @@ def listed(value: Any) -> list[Any]:
 
 def named(resource: Any) -> str:
     """The bucket, table (both in lower case, then what of it), queue, function or machine of a statement."""
+    if resource == "*":
+        return "*"
     text = json.dumps(resource)
     found = re.search(r'(?:FnGetAtt|GetAtt": \["|"Ref": ")([A-Za-z]+?)(Bucket|Table|Function|)[0-9A-F]{8}', text)
     assert found, text
