@@ -1,4 +1,4 @@
-"""`trefoil backfill`: run a daily job for days gone by, on a deployed stack."""
+"""`trefoil backfill`: make results again from the inputs that lie in a deployed stack."""
 
 from datetime import date, timedelta
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from cli.execution import finished, start
 from cli.stack import Profile, Stack, Stage, connect
 from layers.runtime.errors import InputError, UnavailableError
 
-app = typer.Typer(help="Run a daily job for days gone by.", no_args_is_help=True)
+app = typer.Typer(help="Make results again from the inputs.", no_args_is_help=True)
 
 
 @app.callback()
@@ -22,6 +22,7 @@ def _root() -> None:
 def anomalies(
     first: Annotated[str, typer.Option("--from", help="first day, YYYY-MM-DD")],
     last: Annotated[str, typer.Option("--to", help="last day, itself included")],
+    force: Annotated[bool, typer.Option("--force", help="label days again that are done with the same input")] = False,
     stage: Stage = "dev",
     profile: Profile = None,
     json_output: Json = False,
@@ -34,7 +35,7 @@ def anomalies(
         task = bar.add_task("backfill", total=len(days))
         for day in days:
             bar.update(task, description=f"{day}")
-            done.append(_run(stack, day))
+            done.append(_run(stack, day, force=force))
             bar.advance(task)
             say(_line(done[-1]))
     failed = sum(one["status"] == "failed" for one in done)
@@ -42,10 +43,28 @@ def anomalies(
     return {"days": done, "failed": failed}, OUR_FAILURE if failed else DONE
 
 
-def _run(stack: Stack, day: date) -> dict[str, Any]:
+@app.command()
+def histories(
+    stage: Stage = "dev",
+    profile: Profile = None,
+    json_output: Json = False,
+) -> tuple[dict[str, Any], int]:
+    """Read every file in sales/ again, in the order in which they arrived."""
+    stack = connect(stage, profile)
+    pages = stack.client("s3").get_paginator("list_objects_v2").paginate(Bucket=stack.lake.bucket, Prefix="sales/")
+    found = sorted((entry for page in pages for entry in page.get("Contents", ())), key=lambda e: e["LastModified"])
+    done = []
+    with progress() as bar:
+        for entry in bar.track(found, description="ingesting"):
+            done += stack.invoke("FunctionForecastingIngest", {"keys": [entry["Key"]]})["files"]
+            say("{key}: {status}, {rows:,} rows of {series:,} series {detail}".format(**done[-1]).rstrip())
+    return {"files": done}, OUR_FAILURE if any(one["status"] == "failed" for one in done) else DONE
+
+
+def _run(stack: Stack, day: date, *, force: bool = False) -> dict[str, Any]:
     """Run the day's state machine to its end; a day that fails does not keep the later ones waiting."""
     try:
-        ended = finished(stack, start(stack, "ClusteringStateMachine", {"dt": str(day)}))
+        ended = finished(stack, start(stack, "ClusteringStateMachine", {"dt": str(day), "force": force}))
     except UnavailableError as exc:
         return {"dt": str(day), "status": "failed", "detail": str(exc)}
     row = stack.ledger.get("clustering", str(day))

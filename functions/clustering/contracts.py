@@ -43,6 +43,7 @@ class DayRequest(Frozen):
     dt: Annotated[date, Field(ge=date(1970, 1, 1))] | None = None
     scheduled_at: Annotated[AwareDatetime, Field(ge=FIRST, le=LAST)] | None = None
     execution: str = Field("", description="name of the execution, the same when a call of it is retried")
+    force: bool = Field(False, description="label the day again although it is done with the same input")
 
     def day(self, timezone: str) -> date:
         """The day to label. Raises InputError when the event names neither a day nor a time."""

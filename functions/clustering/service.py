@@ -74,7 +74,7 @@ class FitService:
         claim = self.ledger.claim(
             LEAF,
             str(day),
-            fingerprint=self._fingerprint(objects),
+            fingerprint=self._fingerprint(objects) + f" forced {request.execution}" * request.force,
             lease=timedelta(minutes=self.settings.lease_minutes),
             owner=request.execution,
         )

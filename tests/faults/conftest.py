@@ -17,7 +17,12 @@ from tests.faults.leaves import Events, Rides, Sales
 
 HURRY = Path(__file__).with_name("hurry")
 # Small enough to be trained in a second, and a queue that gives failed messages again in seconds.
-SETTINGS = {"TREFOIL_ITERATIONS": "1", "TREFOIL_TREES": "10", "TREFOIL_HOLDOUT_DAYS": "14"}
+SETTINGS = {
+    "TREFOIL_ITERATIONS": "1",
+    "TREFOIL_TREES": "10",
+    "TREFOIL_HOLDOUT_DAYS": "14",
+    "TREFOIL_REFRESH_SECONDS": "1",
+}
 VISIBILITY = "4"
 
 _numbers = count(1)
@@ -31,6 +36,7 @@ class Site:
     proxy: proxy.Proxy
     noted: Path
     token: str
+    home: Path
 
     def reached(self) -> int:
         """How many errors the SDK has handed to the code so far."""
@@ -47,6 +53,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Functions go through the proxy; the test's own clients go to the local cloud directly."""
     os.environ["SFN_WAIT_SCALE"] = "0.05"  # the state machine's pauses between tries
+    os.environ["PERSIST_STATE"] = "1"
     home = tmp_path_factory.mktemp("cloud") / "home"
     with local.running(lambda _: None, home=home) as cloud, proxy.running(cloud.endpoint, home) as between:
         stack = local_stack(cloud)
@@ -57,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         stack.client("sqs").set_queue_attributes(
             QueueUrl=stack.outputs["ClassificationQueue"], Attributes={"VisibilityTimeout": VISIBILITY}
         )
-        site = Site(stack, between, noted, stack.token(cloud.username, cloud.password))
+        site = Site(stack, between, noted, stack.token(cloud.username, cloud.password), home)
         for leaf in site.leaves():
             leaf.trigger()
         yield site
@@ -70,3 +77,20 @@ def configure(stack: Stack, variables: dict[str, str]) -> None:
         if output.startswith("Function"):
             standing = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
             client.update_function_configuration(FunctionName=name, Environment={"Variables": standing | variables})
+
+
+@pytest.fixture
+def victims(site: Site) -> dict[str, str]:
+    """Environment of handlers that run in processes of their own, with no proxy in between."""
+    client, found = site.stack.client("lambda"), dict[str, str]()
+    for output, name in sorted(site.stack.outputs.items()):
+        if output.startswith("Function"):
+            found |= client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    return found | {
+        "AWS_ENDPOINT_URL": str(site.stack.endpoint),
+        "AWS_REGION": "us-east-1",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
+        "TREFOIL_FIT_LEASE_SECONDS": "1",
+        "TREFOIL_WATCH_EVENTS": "1",
+        "TREFOIL_DRIFT_INDEX": "0.000001",
+    }

@@ -5,7 +5,7 @@ The points are those that a run without a death makes. To die after the n-th is 
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -28,27 +28,14 @@ class Case:
     dies: Call
     again: list[Call]
     check: Callable[[], Count]
-    context: Context = Context()  # noqa: RUF009 - never changed
+    context: Context = field(default_factory=Context)
 
 
 class Killer:
-    """Victims with the environment of the deployed functions."""
+    """Makes calls in processes with the environment of the deployed functions."""
 
-    def __init__(self, site: Site) -> None:
-        self.site, self.stack = site, site.stack
-        self.env: dict[str, str] = {}
-        client = site.stack.client("lambda")
-        for output, name in sorted(site.stack.outputs.items()):
-            if output.startswith("Function"):
-                self.env |= client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        self.env |= {
-            "AWS_ENDPOINT_URL": str(site.stack.endpoint),
-            "AWS_REGION": "us-east-1",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
-            "TREFOIL_FIT_LEASE_SECONDS": "1",
-            "TREFOIL_WATCH_EVENTS": "1",
-            "TREFOIL_DRIFT_INDEX": "0.000001",
-        }
+    def __init__(self, site: Site, env: dict[str, str]) -> None:
+        self.stack, self.env = site.stack, env
 
     def __call__(self, calls: list[Call], **how: Any) -> dict[str, Any] | None:
         return live(calls, self.env, **how)
@@ -212,9 +199,9 @@ CASES = [
 
 @pytest.mark.parametrize("made", CASES, ids=lambda made: made.__name__)
 def test_a_function_that_dies_at_any_side_effect_loses_and_doubles_nothing(
-    site: Site, tally: Tally, made: Callable[..., Case]
+    site: Site, victims: dict[str, str], tally: Tally, made: Callable[..., Case]
 ) -> None:
-    killer = Killer(site)
+    killer = Killer(site, victims)
     case = made(killer, *site.leaves())
     lived = killer([case.dies], context=case.context)
     assert lived is not None

@@ -24,7 +24,7 @@ NEXT = {
 Call = tuple[str, dict[str, Any]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Context:
     """What Lambda passes beside the event; a repeated asynchronous call has the same request id."""
 
