@@ -1,4 +1,4 @@
-"""One local cloud for the whole suite. Its functions run in processes of their own, one for each call at once, as on AWS."""
+"""One local cloud for the suite. Each call that is under way has a process of its own there, as on AWS."""
 
 import json
 import time
@@ -16,6 +16,7 @@ from cli.stack import Stack
 from functions.forecasting.simulate import table
 from tests.load.container import Container
 from tests.local.conftest import stack
+from tests.local.test_classification import train
 
 __all__ = ["stack"]
 
@@ -64,8 +65,8 @@ class Api:
 def api(stack: Stack) -> Api:
     """With a weekly training behind it, and as many warm processes as there are users.
 
-    Fifty containers that start on the same two cores take longer than the function may: on AWS each has its own, so here
-    the function gets more time. All that is measured comes after that.
+    Fifty containers that start at once on the cores of one machine take longer than the function may, while on AWS each
+    has its own: here it gets more time. All that is measured comes after that.
     """
     assert stack.cloud is not None
     api = Api(stack, stack.token(stack.cloud.username, stack.cloud.password), [])
@@ -73,10 +74,18 @@ def api(stack: Stack) -> Api:
     finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": "2026-01-05T04:00:00Z"}), 600)
     lambda_ = stack.client("lambda")
     lambda_.update_function_configuration(FunctionName=stack.outputs["FunctionForecastingApi"], Timeout=300)
+    # The emulator refuses tokens while it fetches the pool's keys: one call first.
+    assert api("/v1/series").status == 200
     with ThreadPoolExecutor(USERS) as pool:
         paths = [f"/v1/series/{api.stores[i % STORES]}/forecast?horizon={7 + i}" for i in range(USERS)]
         assert {answer.status for answer in pool.map(api, paths)} == {200}
     return api
+
+
+@pytest.fixture(scope="session")
+def classifier(stack: Stack) -> None:
+    """A model is trained and answers."""
+    train(stack)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""A container of a deployed function: a process with its environment and its real adapters, that answers events one by one.
+"""A container of a deployed function: a process with its environment and its real adapters.
 
-The emulator's own workers cannot be given a batch of a thousand, nor be released all at the same moment.
+The emulator's own workers are not given a batch of a thousand, nor all released at the same moment.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Fifty users at once through gateway, token check, function and storage, without an error.
 
-Every call that is under way has a process of its own, as on AWS, but all share this machine. The emulator does not enforce the
-gateway's throttle (`TREFOIL_DEPLOY_API_RATE`, `_BURST`): on AWS, faster users than that get 429.
+Every call that is under way has a process of its own, as on AWS, but all share this machine. The emulator does not
+enforce the gateway's throttle (`TREFOIL_DEPLOY_API_RATE`, `_BURST`): on AWS, users who ask faster than that get 429.
 """
 
 import random

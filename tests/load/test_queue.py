@@ -15,16 +15,11 @@ from cli.cloud import queue_depth
 from cli.stack import Stack
 from functions.classification.simulate import customers, events
 from tests.load.container import Container
-from tests.local.test_classification import POISON, letters, stored, train
+from tests.local.test_classification import POISON, letters, stored
 from tests.tally import QUICK, Tally
 
 SECONDS = 8 if QUICK else 60
 PROBE = 300 if QUICK else 2_000
-
-
-@pytest.fixture(scope="module")
-def trained(stack: Stack) -> None:
-    train(stack)
 
 
 def bodies(rows: int, seed: int, prefix: str) -> list[str]:
@@ -50,7 +45,7 @@ def newest(sent: list[str]) -> dict[str, str]:
 
 
 def send(stack: Stack, sent: list[str], rate: float) -> tuple[dict[str, float], float]:
-    """Send at `rate` messages a second (as fast as it goes when infinite): when each event was sent, and the true rate."""
+    """Send at `rate` messages a second, or as fast as it goes: when each event was sent, and the rate reached."""
     sqs, url, began, at = stack.client("sqs"), stack.outputs["ClassificationQueue"], time.monotonic(), {}
 
     def batch(first: int) -> None:
@@ -83,8 +78,10 @@ def oldest(items: dict[str, dict[str, Any]], sent_at: dict[str, float]) -> float
 
 
 def count(stack: Stack, prefix: str, sent: list[str], dead: list[str]) -> dict[str, int]:
-    """What became of `sent`, all of which has left the queue. Lost: a user whose newest event does not stand, poison that is
-    not dead; doubled: a user that was never sent, a dead letter too many."""
+    """What became of `sent`, all of which has left the queue.
+
+    Lost: a user whose newest event does not stand, poison that is not dead. Doubled: a user or a dead letter too many.
+    """
     expected, poison = newest(sent), Counter(filter(is_poison, sent))
     found = {user: item["event_id"]["S"] for user, item in stored(stack, f"{prefix}-").items()}
     refused = Counter(body for body in dead if prefix in body)
@@ -97,7 +94,7 @@ def count(stack: Stack, prefix: str, sent: list[str], dead: list[str]) -> dict[s
     }
 
 
-@pytest.mark.usefixtures("trained")
+@pytest.mark.usefixtures("classifier")
 def test_the_backlog_of_twice_what_the_worker_takes_drains_and_nothing_is_lost(stack: Stack, tally: Tally) -> None:
     send(stack, [body for body in bodies(200, 9, "warm") if not is_poison(body)], float("inf"))
     drain(stack, 60)
@@ -123,7 +120,7 @@ def test_the_backlog_of_twice_what_the_worker_takes_drains_and_nothing_is_lost(s
 
 
 def test_the_worker_takes_a_thousand_messages_at_once(
-    stack: Stack, trained: None, container: Callable[[str], Container], tally: Tally
+    stack: Stack, classifier: None, container: Callable[[str], Container], tally: Tally
 ) -> None:
     """What AWS hands over; the emulator's mapping stops at ten."""
     worker, calls, size = container("FunctionClassificationScore"), 3 if QUICK else 20, 1_000

@@ -75,7 +75,7 @@ def test_fifty_at_once_through_the_gateway_cause_one_fit(stack: Stack, api: Api,
 def test_processes_released_together_fit_each_series_once(
     api: Api, container: Callable[[str], Container], tally: Tally
 ) -> None:
-    """Warm containers get the same call at the same moment, series after series: a harder race than any gateway makes."""
+    """Warm containers get the same call at the same moment, series after series: a harder race than a gateway makes."""
     processes = [container("FunctionForecastingApi") for _ in range(PROCESSES)]
     for process in processes:
         assert process(gateway_event(f"/v1/series/{api.stores[0]}/forecast"))["statusCode"] == 200
