@@ -49,7 +49,8 @@ class Columns:
 
     def km_and_hours(self, batch: Any, file: str) -> tuple[Floats, Floats]:
         """Both as float64; NaN where missing or no number. Raises InputError for a column of a foreign type."""
-        dist = numbers(batch.column(self.dist), file, self.dist) * self.km
+        with np.errstate(over="ignore"):  # what is infinite is rejected as such
+            dist = numbers(batch.column(self.dist), file, self.dist) * self.km
         if len(self.times) == 1:
             return dist, numbers(batch.column(self.times[0]), file, self.times[0])
         start, end = (seconds(batch.column(name), file, name) for name in self.times)
@@ -61,6 +62,7 @@ def texts(column: Any) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     found = column.cast(pa.string())
+    found.validate(full=True)  # Parquet may say UTF-8 of what is none
     return pc.if_else(pc.equal(found, ""), pa.scalar(None, pa.string()), found)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OURS: Final = ("series_id", "ds", "y", "open")
+FIRST, LAST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
 MAX_CATEGORIES: Final = 12
 STRAY: Final = 0.1
 NOTHING: Final = ("", "0", "none", "no", "false", "nan")
@@ -59,7 +60,8 @@ def required(
     )
     days = _days(frame["ds"])
     y, y_bad = _number(frame["y"])
-    bad: dict[int, str] = dict.fromkeys(np.flatnonzero(np.isnat(days)).tolist(), "ds is not a date like 2024-12-31")
+    strange = np.isnat(days) | (days < FIRST) | (days > LAST)
+    bad: dict[int, str] = dict.fromkeys(np.flatnonzero(strange).tolist(), "ds is not a date like 2024-12-31")
     bad |= dict.fromkeys(np.flatnonzero(y_bad).tolist(), "y is not a finite number")
     opened = None
     if "open" in frame:

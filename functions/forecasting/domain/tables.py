@@ -28,6 +28,8 @@ ROSSMANN: Final = {
     "SchoolHoliday": "school_holiday",
 }
 
+FAR: Final = f"ds is decades away from the other days of its series, which may span {MAX_DAYS} days"
+
 
 @dataclass(frozen=True)
 class Rejection:
@@ -77,6 +79,9 @@ def read(
     limits.check(name, file_series=len(edges) + 1)
     for rows in np.split(order, edges) if len(order) else []:
         values = {"y": y, "open": opened, **regressors}
+        near = _near(days[rows])
+        parsed.rejected += [Rejection(int(numbers[i]), str(ids[i]), FAR) for i in rows[~near]]
+        rows = rows[near]
         outcome = _one(str(ids[rows[0]]), days[rows], {k: v[rows] for k, v in values.items() if v is not None}, stamp)
         if isinstance(outcome, Series):
             parsed.series.append(outcome)
@@ -85,6 +90,14 @@ def read(
                 Rejection(int(numbers[rows[i]]), str(ids[rows[0]]), reason(numbers[rows])) for i, reason in outcome
             ]
     return parsed
+
+
+def _near(days: np.ndarray) -> np.ndarray:
+    """Where the sorted days of a series are near enough to each other: a mistyped year must not cost the others."""
+    if (days[-1] - days[0]).astype(int) < MAX_DAYS:
+        return np.ones(len(days), bool)
+    near: np.ndarray = np.abs((days - days[len(days) // 2]).astype(int)) < MAX_DAYS // 2
+    return near
 
 
 def _one(series_id: str, days: np.ndarray, known: dict[str, np.ndarray], stamp: int) -> Any:
@@ -96,10 +109,8 @@ def _one(series_id: str, days: np.ndarray, known: dict[str, np.ndarray], stamp: 
             return f"series left out: {days[i]} comes twice, in rows {numbers[i]} and {numbers[i + 1]}"
 
         return [(i, reason), (i + 1, reason)]
-    size = int((days[-1] - days[0]).astype(int)) + 1
-    if size > MAX_DAYS:
-        return [(len(days) - 1, lambda _: f"series left out: spans {size} days, more than {MAX_DAYS}")]
     at = (days - days[0]).astype(int)
+    size = int(at[-1]) + 1
 
     def dense(values: np.ndarray) -> np.ndarray:
         wide = np.full(size, np.nan)

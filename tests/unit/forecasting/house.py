@@ -1,5 +1,6 @@
 """The leaf on fakes: what the handlers wire, without AWS."""
 
+import base64
 import io
 import json
 from collections.abc import Callable
@@ -66,9 +67,14 @@ def gateway_event(
     body: Any = None,
     claims: dict[str, Any] | None = CLAIMS,
     headers: dict[str, str] | None = None,
+    method: str | None = None,
 ) -> dict[str, Any]:
-    """A call as API Gateway hands it over."""
-    method = "GET" if body is None else "POST"
+    """A call as API Gateway hands it over; bytes are sent as they are."""
+    method = method or ("GET" if body is None else "POST")
+    if isinstance(body, bytes):
+        body, binary = base64.b64encode(body).decode(), True
+    else:
+        body, binary = body if body is None or isinstance(body, str) else json.dumps(body), False
     context: dict[str, Any] = {
         "http": {"method": method, "path": path, "sourceIp": "1.1.1.1", "protocol": "HTTP/1.1", "userAgent": "t"},
         "domainName": "api",
@@ -83,8 +89,8 @@ def gateway_event(
         "rawQueryString": query,
         "headers": {"host": "api", "content-type": "application/json", **(headers or {})},
         "requestContext": context,
-        "body": None if body is None else body if isinstance(body, str) else json.dumps(body),
-        "isBase64Encoded": False,
+        "body": body,
+        "isBase64Encoded": binary,
     }
 
 
