@@ -23,7 +23,12 @@ SeriesPath = Annotated[
 def create_app(service: ForecastService, settings: ForecastingSettings, *, region: str = "us-east-1") -> FastAPI:
     """The application around `service`; `region` is where its user pool is."""
     app = FastAPI(
-        title="Trefoil forecasts", version="1", description=openapi.DESCRIPTION, docs_url=None, redoc_url=None
+        title="Trefoil forecasts",
+        version="1",
+        description=openapi.DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     problems.install(app)
     app.include_router(_v1(service))
@@ -36,7 +41,7 @@ def create_app(service: ForecastService, settings: ForecastingSettings, *, regio
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    app.add_middleware(RefuseStrangers)
+    app.add_middleware(Doorkeeper)
     app.openapi = lambda: openapi.document(app, type(app).openapi)  # type: ignore[method-assign]
     return app
 
@@ -51,21 +56,27 @@ def claims(scope: Scope) -> dict[str, Any]:
     return found
 
 
-class RefuseStrangers:
-    """Refuses what may be meant for /v1 without claims, however the path is spelt, before any routing."""
+class Doorkeeper:
+    """Refuses what may be meant for /v1 without claims, however the path is spelt, before any routing.
+
+    What fails unexpectedly behind it is logged and answered as a problem.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on, or answer 403."""
+        """Pass the call on, or answer 403; 500 when nobody else has an answer."""
         if scope["type"] == "http" and _plain(scope["path"]).startswith("/v1"):
             try:
                 claims(scope)
             except ForbiddenError as error:
                 await problems.respond(problems.describe(error))(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except Exception as exc:  # noqa: BLE001 - the last resort of this entry point
+            await problems.respond(problems.describe(exc))(scope, receive, send)
 
 
 def _plain(path: str) -> str:

@@ -145,7 +145,7 @@ class BatchItem(BaseModel):
     scale: FiniteFloat | None = Field(None, gt=0, le=1e6, description="sales of the new store / sales of `like`")
     horizon: Horizon = 42
     level: Level = 0.95
-    future: dict[str, list[FiniteFloat]] = Field(
+    future: dict[str, Annotated[list[FiniteFloat], Field(max_length=365)]] = Field(
         default_factory=dict,
         description="`open` (0 or 1) or a regressor: one value a day of the horizon",
         examples=[{"promo": [1, 1, 0]}],

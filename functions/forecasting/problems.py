@@ -9,17 +9,20 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from layers.runtime.errors import InputError, TrefoilError, UnavailableError, status_of
+from layers.runtime.observability import logger
 
 MEDIA = "application/problem+json"
 # Where versions of Python name a status differently, ours stands.
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
-def describe(error: TrefoilError) -> dict[str, Any]:
-    """The problem details of one of our errors; what went wrong inside us is not told."""
-    status = status_of(error)
-    detail = Exception.__str__(error) if status < 500 or status == 503 else "an unexpected condition on our side"
-    problem = _problem(status, detail)
+def describe(error: Exception) -> dict[str, Any]:
+    """The problem details of an error; what went wrong inside us is not told, but logged."""
+    status = status_of(error) if isinstance(error, TrefoilError) else 500
+    told = status < 500 or status == 503
+    if not told:
+        logger("forecasting").error("request failed", exc_info=error)
+    problem = _problem(status, Exception.__str__(error) if told else "an unexpected condition on our side")
     if isinstance(error, InputError) and error.field:
         problem["field"] = error.field
     if isinstance(error, UnavailableError):
@@ -53,8 +56,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> Response:
-        headers = dict(error.headers or {})
-        return respond(_problem(error.status_code, str(error.detail)), headers)
+        if error.status_code == 400:  # what FastAPI says of a body that is no JSON text at all
+            return respond(_problem(422, str(error.detail)) | {"field": "body"})
+        return respond(_problem(error.status_code, str(error.detail)), dict(error.headers or {}))
 
 
 def _problem(status: int, detail: str) -> dict[str, Any]:

@@ -76,3 +76,209 @@ def test_what_the_document_says_holds(house: House, call: Caller, claims: Any, e
         holds()
     assert {status for v1, status in seen if v1} <= expected
     assert (True, min(expected)) in seen
+
+
+class Untouchable:
+    """A service that nobody may ask."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} was asked without claims")
+
+
+SEGMENTS = (
+    *("v1", "V1", "%76%31", "v%31", "%2576%2531", "v1;a=b", "v1%00", " v1", "v1%20", "v1%0d%0aX-A:b", "%ef%bd%961"),
+    *("series", "forecasts", "a", "forecast", "static", "healthz", "openapi.json", "..", ".", "", "%2e%2e", "%2f"),
+    *("..%2f", "%5c", "\\", "%", "%zz", "%c0%ae%c0%ae", "\u2024\u2024", "..;", "app.js"),
+)
+OPEN = {"/", "/healthz", "/openapi.json"}
+FREE = st.lists(st.sampled_from(SEGMENTS), max_size=6).map("/".join) | st.text(max_size=12)
+
+
+@QUICK
+@given(
+    path=FREE,
+    method=st.sampled_from(METHODS),
+    query=st.text(max_size=6),
+    claims=st.sampled_from([None, {}, {"sub": ""}]),
+)
+def test_without_claims_no_spelling_and_no_method_is_a_way_in(path: str, method: str, query: str, claims: Any) -> None:
+    caller = Caller(House().app(Untouchable()))  # type: ignore[arg-type]
+    for lead in ("/", "//", "/static/../", "/%2e/"):
+        answer = caller.handler(gateway_event(lead + path, query, claims=claims, method=method), None)  # type: ignore[arg-type]
+        assert answer["statusCode"] in {200, 304, 403, 404, 405}
+        if (lead + path).strip("/").lower().startswith("v1"):
+            assert answer["statusCode"] == 403
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("path", ["/v1/series", "/v1/series/a/forecast", "/v1/forecasts", "/v1", "/v1/series/"])
+def test_every_method_without_claims_is_forbidden_and_with_claims_never_a_fault(
+    call: Caller, method: str, path: str
+) -> None:
+    refused = call.handler(gateway_event(path, method=method, claims=None), None)  # type: ignore[arg-type]
+    assert refused["statusCode"] == 403
+    answer = call.handler(gateway_event(path, method=method), None)  # type: ignore[arg-type]
+    assert answer["statusCode"] in {200, 404, 405, 422}
+    if answer["statusCode"] != 200:
+        assert answer["headers"]["content-type"].startswith("application/problem+json")
+
+
+def batch(**item: Any) -> str:
+    return json.dumps({"items": [{"id": "x", "series_id": "a", "horizon": 2} | item]})
+
+
+BODIES: dict[str, str | bytes] = {
+    "NaN": batch(level=math.nan),
+    "an infinite scale": batch(series_id=None, like="a", scale=math.inf),
+    "NaN in a plan": batch(future={"promo": [math.nan, 1]}),
+    "an infinite plan": batch(future={"promo": [1, -math.inf]}),
+    "a great horizon": batch(horizon=10**400),
+    "a number of many digits": '{"items": [{"id": "x", "series_id": "a", "horizon": ' + "9" * 5_000 + "}]}",
+    "a nesting bomb": '{"items": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    "open brackets": "[" * 100_000,
+    "bytes": b"\xff\xfe\x00",
+    "latin-1": '{"items": [{"id": "\u00e9"}]}'.encode("latin-1"),
+    "a lone surrogate": b'{"items": [{"id": "\\ud800", "series_id": "a"}]}',
+    "a lone surrogate in a series": b'{"items": [{"id": "x", "series_id": "\\udfff"}]}',
+    "too many": json.dumps({"items": [{"id": str(i), "series_id": "a"} for i in range(MAX_BATCH + 1)]}),
+    "a list": "[]",
+    "null": "null",
+    "a mebibyte of one id": batch(id="x" * (1 << 20)),
+    "a long plan": batch(future={"promo": [1] * 100_000}),
+    "a traversal in a series": batch(series_id="../catalog"),
+    "a control character": batch(series_id="a\x00"),
+    "a line end": batch(series_id="a\r\nX-Evil: 1"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_hostile_body_is_a_problem_that_names_the_field(call: Caller, name: str) -> None:
+    status, headers, body = call("/v1/forecasts", body=BODIES[name])
+    assert (status, body["status"]) == (422, 422)
+    assert headers["content-type"].startswith("application/problem+json")
+    assert body["field"].startswith("body")
+    assert len(json.dumps(body)) < 1_000
+
+
+def test_of_a_key_that_comes_twice_the_last_counts(call: Caller) -> None:
+    twice = '{"items": [{"id": "x", "series_id": "nobody", "series_id": "a", "horizon": 2}]}'
+    _, _, body = call("/v1/forecasts", body=twice)
+    assert body["items"][0]["forecast"]["series_id"] == "a"
+
+
+IDS = (
+    *("../../catalog", "..", ".", "%2e%2e%2fcatalog", "a\x00b", "a\r\nSet-Cookie: x=y", "a\nb", "x" * 128, "x" * 129),
+    *(
+        "e\u0301",
+        "\u00e9",
+        "\u202ea",
+        "\ufeffa",
+        "=1+1 \u202e",
+        "@SUM(A1)",
+        "-1",
+        "'a",
+        '"a"',
+        "{a}",
+        "${a}",
+        "a;b",
+        "a?b#c",
+    ),
+)
+ROUTES = ("history", "forecast", "similar")
+
+
+@pytest.mark.parametrize("series_id", IDS)
+def test_an_id_is_only_an_id(call: Caller, house: House, series_id: str) -> None:
+    before = set(house.lake.bodies)
+    for route in ROUTES:
+        answer = call.handler(gateway_event(f"/v1/series/{quote(series_id, safe='')}/{route}"), None)  # type: ignore[arg-type]
+        assert answer["statusCode"] in ({200} if series_id == "=1+1 \u202e" else {404, 422})
+        for name, value in answer["headers"].items():
+            assert not re.search(r"[\r\n]", name + value)
+            assert series_id not in value or len(series_id) < 3
+    _, _, page = call("/v1/series", f"q={quote(series_id)}&cursor={quote(series_id)}")
+    assert page.get("status", 422) == 422
+    _, _, body = call("/v1/forecasts", body={"items": [{"id": series_id[:128], "series_id": "a", "horizon": 1}]})
+    assert body["items"][0]["id"] == series_id[:128]
+    assert set(house.lake.bodies) == before
+
+
+HEADERS = {
+    "if-none-match": ['"', "*", 'W/"x"', "\u00ff" * 50, "a\r\nb", "," * 10_000],
+    "accept-encoding": ["gzip;q=0", "\u00ff", "br, " * 1_000],
+    "content-type": ["", "text/plain", "application/json; charset=utf-16", "multipart/form-data", "\u00ff"],
+    "host": ["evil.example", "a\r\nb", ""],
+    "content-length": ["-1", "99999999999", "x"],
+    "cookie": ["a=b; " * 1_000],
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_hostile_header_changes_nothing(call: Caller, name: str) -> None:
+    for value in HEADERS[name]:
+        for path, body in (
+            ("/v1/series", None),
+            ("/static/app.js", None),
+            ("/v1/forecasts", "{}"),
+            ("/healthz/", None),
+        ):
+            answer = call.handler(gateway_event(path, body=body, headers={name: value}), None)  # type: ignore[arg-type]
+            assert answer["statusCode"] in {200, 304, 404, 422}
+            assert "evil" not in json.dumps(answer["headers"])
+
+
+DAYS = np.arange(60)
+EXTREMES = {
+    "near the largest": np.full(60, 1e308),
+    "near the smallest": np.full(60, 5e-324),
+    "far apart": np.where(DAYS % 2, 1e308, 1e-308),
+    "negative": np.full(60, -1e308),
+    "mixed signs": np.where(DAYS % 2, 1e300, -1e300),
+    "zero": np.zeros(60),
+    "one": np.where(DAYS == 59, 1.0, np.nan),
+    "one of many": np.where(DAYS == 59, 1e308, 1.0),
+    "rising": np.exp(np.minimum(DAYS * 11.0, 700)),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_extreme_sales_give_finite_answers_and_cost_no_other_series(name: str) -> None:
+    house = House()
+    wild = {"x": np.where(DAYS % 3 == 0, 1e300, -1e300), "flat": np.full(60, 1e308)}
+    odd = Series("odd", START, EXTREMES[name], None, wild, np.ones(60, np.int64))
+    assert house.put(odd).series == house.put(made(60, name="plain"), key="sales/plain.csv").series == 1
+    call = Caller(house.app())
+    before = [ask(call, "odd"), ask(call, "plain")]
+    assert house.train()["status"] == "published"
+    after = [ask(call, "odd"), ask(call, "plain")]
+    assert before[1] == after[1] == {200}
+    assert before[0] | after[0] <= {200}
+
+
+def ask(call: Caller, series_id: str) -> set[int]:
+    """Statuses of every question about a series, whose answers are finite."""
+    plans = [{"x": [v] * 3, "flat": [-v] * 3} for v in (1e308, -1e308, 0.0)] if series_id == "odd" else [{}]
+    items = [{"id": str(i), "series_id": series_id, "horizon": 3, "future": plan} for i, plan in enumerate(plans)]
+    items += [{"id": "new", "like": series_id, "scale": 1e6, "horizon": 3}]
+    asked = [gateway_event(f"/v1/series/{series_id}/{route}") for route in ROUTES]
+    asked += [gateway_event("/v1/series"), gateway_event("/v1/forecasts", body={"items": items})]
+    answers = [call.handler(event, None) for event in asked]  # type: ignore[arg-type]
+    for answer in answers:
+        json.loads(answer["body"], parse_constant=pytest.fail)
+    told = json.loads(answers[-1]["body"])["items"]
+    return {answer["statusCode"] for answer in answers} | {
+        item["problem"]["status"] for item in told if "problem" in item
+    }
+
+
+def test_an_unexpected_fault_is_a_problem_that_tells_nothing_and_one_line_of_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    call = Caller(House().app(Untouchable()))  # type: ignore[arg-type]
+    status, headers, body = call("/v1/series/secret-id/forecast")
+    assert (status, body["status"]) == (500, 500)
+    assert headers["content-type"].startswith("application/problem+json")
+    assert "asked" not in json.dumps(body)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert [line["level"] for line in lines] == ["ERROR"]
+    assert "AssertionError" in lines[0]["exception"]
