@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
 Horizon = Annotated[int, Field(ge=1, le=365, description="days after the last observation", examples=[42])]
 Level = Annotated[float, Field(ge=0.5, le=0.99, description="share of days the interval should hold", examples=[0.95])]
 SeriesId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$", examples=["store-001"])]
+Value = Annotated[FiniteFloat, Field(ge=-1e12, le=1e12)]
 
 MAX_BATCH = 100
 MAX_FITS = 10
@@ -145,7 +146,7 @@ class BatchItem(BaseModel):
     scale: FiniteFloat | None = Field(None, gt=0, le=1e6, description="sales of the new store / sales of `like`")
     horizon: Horizon = 42
     level: Level = 0.95
-    future: dict[str, Annotated[list[FiniteFloat], Field(max_length=365)]] = Field(
+    future: dict[str, Annotated[list[Value], Field(max_length=365)]] = Field(
         default_factory=dict,
         description="`open` (0 or 1) or a regressor: one value a day of the horizon",
         examples=[{"promo": [1, 1, 0]}],

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OURS: Final = ("series_id", "ds", "y", "open")
+# Sums and ratios of such numbers are finite; what is smaller is nothing.
+SMALLEST, LARGEST = 1e-9, 1e12
 FIRST, LAST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
 MAX_CATEGORIES: Final = 12
 STRAY: Final = 0.1
@@ -32,11 +34,15 @@ def _number(column: "pd.Series[Any]") -> tuple[np.ndarray, np.ndarray]:
 
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         values = column.to_numpy(dtype=float, na_value=np.nan)
-        return values, np.isinf(values)
+        return _bounded(values), np.abs(values) > LARGEST
     text = _text(column)
     values = pd.to_numeric(text.str.lower().replace(TRUTH), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     empty = text.str.lower().isin(["", "nan", "na", "null"]).to_numpy(dtype=bool)
-    return np.where(np.isinf(values), np.nan, values), ~np.isfinite(values) & ~empty
+    return _bounded(values), ~(np.abs(values) <= LARGEST) & ~empty
+
+
+def _bounded(values: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(values) > LARGEST, np.nan, np.where(np.abs(values) < SMALLEST, 0.0, values))
 
 
 def _days(column: "pd.Series[Any]") -> np.ndarray:
@@ -62,7 +68,7 @@ def required(
     y, y_bad = _number(frame["y"])
     strange = np.isnat(days) | (days < FIRST) | (days > LAST)
     bad: dict[int, str] = dict.fromkeys(np.flatnonzero(strange).tolist(), "ds is not a date like 2024-12-31")
-    bad |= dict.fromkeys(np.flatnonzero(y_bad).tolist(), "y is not a finite number")
+    bad |= dict.fromkeys(np.flatnonzero(y_bad).tolist(), f"y is not a number up to {LARGEST:,.0f}")
     opened = None
     if "open" in frame:
         opened, open_bad = _number(frame["open"])

@@ -1,15 +1,10 @@
 import json
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance, unsupported_method
 
 from tests.unit.forecasting.house import CLAIMS, Caller, House, made
 
 FORECAST = "/v1/series/a/forecast"
-# The gateway checks the token here, and no schema can say that a start lies before its end.
-EXCLUDED = [ignored_auth, unsupported_method, positive_data_acceptance]
 
 
 @pytest.fixture(scope="module")
@@ -157,46 +152,3 @@ def test_an_unexpected_condition_is_not_told_outside():
     status, _, body = Caller(house.app())(FORECAST)
     assert status == 500
     assert "forecasting/" not in json.dumps(body)
-
-
-def with_claims(app, claims):
-    """The application behind a gateway that has checked a token, or has not."""
-
-    async def gateway(scope, receive, send):
-        event = {"requestContext": {"authorizer": {"jwt": {"claims": claims}}}} if claims else {}
-        await app({**scope, "aws.event": event} if scope["type"] == "http" else scope, receive, send)
-
-    return gateway
-
-
-def conforms(house, claims, expected):
-    app = house.app()
-    schema = schemathesis.openapi.from_dict(app.openapi())
-    gateway = with_claims(app, claims)
-    seen = set()
-    for result in schema.get_all_operations():
-        check(result.ok(), gateway, seen)
-    assert {status for v1, status in seen if v1} <= expected
-    return seen
-
-
-def check(operation, gateway, seen):
-    """Send what the document allows and what it does not quite allow, and hold the answers against it."""
-
-    @given(case=operation.as_strategy())
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-    def every(case):
-        response = case.call(app=gateway)
-        seen.add((operation.path.startswith("/v1"), response.status_code))
-        case.validate_response(response, excluded_checks=EXCLUDED)
-
-    every()
-
-
-def test_what_the_document_says_holds_with_claims(house):
-    seen = conforms(house, CLAIMS, {200, 404, 422})
-    assert (True, 200) in seen
-
-
-def test_what_the_document_says_holds_without_claims(house):
-    conforms(house, None, {403})
