@@ -1,6 +1,11 @@
-"""`trefoil destroy`: what a stack deletion leaves behind is listed, and removed after confirmation."""
+"""`trefoil destroy`: the stacks and what their deletion leaves behind, listed, and removed after confirmation.
+
+All is found by the names and tags that CloudFormation gives, never by the stacks' outputs: so a second call ends what
+one that died began, and also what `cdk destroy` left. The images go first, since the functions tell which they are.
+"""
 
 import re
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +15,7 @@ from cli.stack import Profile, Stack, Stage, connect
 from layers.runtime.errors import InputError, NotFoundError
 from layers.storage.aws import translated
 
-BUCKETS = ("LakeBucket", "ModelsBucket")
-TABLES = ("ModelsTable", "RunsTable", "ForecastsTable", "ClassificationsTable", "ProfilesTable")
+KINDS = ("images", "stacks", "buckets", "tables", "user pools", "log groups")
 
 
 def destroy(
@@ -20,87 +24,96 @@ def destroy(
     profile: Profile = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
-    """Delete both stacks and what their deletion keeps: data, models, users, images. Lists it first."""
-    stack = connect(stage, profile)
-    found: dict[str, Any] = {
-        "stacks": [f"trefoil-{stack.stage}-service", f"trefoil-{stack.stage}-data"],
-        "buckets": {stack.outputs[name]: _objects(stack, stack.outputs[name]) for name in BUCKETS},
-        "tables": [stack.outputs[name] for name in TABLES],
-        "user_pool": stack.outputs["UserPool"],
-        "images": _images(stack),
-    }
-    say(f"stacks     {', '.join(found['stacks'])}")
-    for bucket, count in found["buckets"].items():
-        say(f"bucket     {bucket}: {count:,} objects and versions")
-    for table in found["tables"]:
-        say(f"table      {table}")
-    say(f"user pool  {found['user_pool']}")
-    say(f"images     {len(found['images'])} in the bootstrap's repository")
+    """Delete both stacks and what their deletion keeps: data, models, users, images, logs. Lists it first."""
+    stack = connect(stage, profile, deployed=False)
+    found = _found(stack)
+    if not any(found.values()):
+        raise NotFoundError(f"nothing of stage {stack.stage} is there")
+    for kind in KINDS:
+        for name in found[kind]:
+            count = f": {_objects(stack, name):,} objects and versions" if kind == "buckets" else ""
+            say(f"{kind.removesuffix('s'):<11}{name}{count}")
     if not yes:
         typed = "" if json_output else typer.prompt(f"Type the stage ({stack.stage}) to remove all of it for good")
         if typed != stack.stage:
             raise InputError("nothing was removed; --yes removes without asking", field="confirmation")
-    _remove(stack, found)
-    say("removed; the bootstrap stack (CDKToolkit) serves other apps too and stays")
+    for kind in KINDS:
+        for name in found[kind]:
+            err.print(f"[dim]removing {kind.removesuffix('s')} {name} ...[/]")
+            with suppress(NotFoundError), translated(name):
+                _remove(stack, kind, name)
+    say(
+        "removed; the bootstrap stack (CDKToolkit) serves other apps too and stays, with images of earlier deployments:"
+    )
+    say("npx cdk gc removes those that no stack uses")
     return {"removed": found}
 
 
-def _remove(stack: Stack, found: dict[str, Any]) -> None:
-    formation = stack.client("cloudformation")
-    images = found["images"]
-    for name in found["stacks"]:
-        err.print(f"[dim]deleting {name} ...[/]")
+def _found(stack: Stack) -> dict[str, list[str]]:
+    """Names by kind; the service stack before the data stack, whose exports it holds on to."""
+    prefix = f"trefoil-{stack.stage}-"
+    named = {
+        "stacks": ("cloudformation", "describe_stacks", "Stacks[].StackName"),
+        "buckets": ("s3", "list_buckets", "Buckets[].Name"),
+        "tables": ("dynamodb", "list_tables", "TableNames[]"),
+        "log groups": ("logs", "describe_log_groups", "logGroups[].logGroupName"),
+    }
+    found = {
+        kind: sorted((name for name in _all(stack, *where) if name.startswith(prefix)), reverse=kind == "stacks")
+        for kind, where in named.items()
+    }
+    tags = [{"Key": "project", "Values": ["trefoil"]}, {"Key": "stage", "Values": [stack.stage]}]
+    pools = {"TagFilters": tags, "ResourceTypeFilters": ["cognito-idp:userpool"]}
+    arns = _all(stack, "resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList[].ResourceARN", **pools)
+    found["user pools"] = sorted(arn.rpartition("/")[2] for arn in arns)
+    found["images"] = _images(stack, prefix)
+    return found
+
+
+def _all(stack: Stack, service: str, operation: str, path: str, **arguments: Any) -> list[str]:
+    return list(stack.client(service).get_paginator(operation).paginate(**arguments).search(path))
+
+
+def _remove(stack: Stack, kind: str, name: str) -> None:
+    if kind == "stacks":
+        formation = stack.client("cloudformation")
         formation.delete_stack(StackName=name)
         formation.get_waiter("stack_delete_complete").wait(StackName=name)
-    for bucket in found["buckets"]:
-        _empty(stack, bucket)
-        stack.client("s3").delete_bucket(Bucket=bucket)
-    for table in found["tables"]:
-        stack.client("dynamodb").delete_table(TableName=table)
-    stack.client("cognito-idp").delete_user_pool(UserPoolId=found["user_pool"])
-    for first in range(0, len(images), 100):
-        ids = [{"imageTag": uri.rpartition(":")[2]} for uri in images[first : first + 100]]
-        repository = images[first].partition("/")[2].rpartition(":")[0]
-        stack.client("ecr").batch_delete_image(repositoryName=repository, imageIds=ids)
+    elif kind == "buckets":
+        for page in _versions(stack, name):
+            stack.client("s3").delete_objects(Bucket=name, Delete={"Objects": page, "Quiet": True})
+        stack.client("s3").delete_bucket(Bucket=name)
+    elif kind == "tables":
+        with suppress(stack.client("dynamodb").exceptions.ResourceInUseException):  # it is being deleted already
+            stack.client("dynamodb").delete_table(TableName=name)
+    elif kind == "user pools":
+        stack.client("cognito-idp").delete_user_pool(UserPoolId=name)
+    elif kind == "log groups":
+        stack.client("logs").delete_log_group(logGroupName=name)
+    else:
+        address, _, tag = name.rpartition(":")
+        repository = address.partition("/")[2]
+        stack.client("ecr").batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
 
 
 def _versions(stack: Stack, bucket: str) -> list[list[dict[str, str]]]:
     pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
-    return [
-        [
-            {"Key": entry["Key"], "VersionId": entry["VersionId"]}
-            for entry in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-        ]
-        for page in pages
-    ]
+    entries = ([*page.get("Versions", ()), *page.get("DeleteMarkers", ())] for page in pages)
+    return [[{"Key": one["Key"], "VersionId": one["VersionId"]} for one in page] for page in entries if page]
 
 
 def _objects(stack: Stack, bucket: str) -> int:
     return sum(map(len, _versions(stack, bucket)))
 
 
-def _empty(stack: Stack, bucket: str) -> None:
-    for page in _versions(stack, bucket):
-        if page:
-            stack.client("s3").delete_objects(Bucket=bucket, Delete={"Objects": page, "Quiet": True})
-
-
-def _images(stack: Stack) -> list[str]:
+def _images(stack: Stack, prefix: str) -> list[str]:
     """Addresses of the images that this stage's functions run; none when another stage may run the same ones."""
-    if _other_stages(stack):
+    stacks = _all(stack, "cloudformation", "describe_stacks", "Stacks[].StackName")
+    if any(re.fullmatch(r"trefoil-\w+-service", name) and not name.startswith(prefix) for name in stacks):
         return []
     uris = set()
-    for name in (value for key, value in stack.outputs.items() if key.startswith("Function")):
-        try:
-            with translated(name):
-                code = stack.client("lambda").get_function(FunctionName=name)["Code"]
-        except NotFoundError:
-            continue
-        uris |= {code["ImageUri"]} if code.get("ImageUri") else set()
-    return sorted(uris)
-
-
-def _other_stages(stack: Stack) -> list[str]:
-    pages = stack.client("cloudformation").get_paginator("describe_stacks").paginate()
-    names = (found["StackName"] for page in pages for found in page["Stacks"])
-    return [name for name in names if re.fullmatch(r"trefoil-\w+-service", name) and stack.stage not in name.split("-")]
+    for name in _all(stack, "lambda", "list_functions", "Functions[].FunctionName"):
+        if name.startswith(prefix):
+            with suppress(NotFoundError), translated(name):
+                uris.add(stack.client("lambda").get_function(FunctionName=name)["Code"].get("ImageUri"))
+    return sorted(uri for uri in uris if uri)

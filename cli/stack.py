@@ -104,18 +104,18 @@ class Stack:
                 return exc.code, {k.lower(): v for k, v in exc.headers.items()}, exc.read()
 
 
-def connect(stage: str = "dev", profile: str | None = None) -> Stack:
-    """The local cloud if it runs and no profile is named, else `stage` on AWS.
+def connect(stage: str = "dev", profile: str | None = None, *, deployed: bool = True) -> Stack:
+    """The local cloud if it runs and no profile is named, else `stage` on AWS; without outputs if not `deployed`.
 
     Raises NotFoundError when the stage is not deployed there, UnavailableError without valid credentials or network.
     """
     running = local.find() if profile is None else None
     if running:
-        return local_stack(running)
+        return local_stack(running, deployed=deployed)
     try:
         session = boto3.Session(profile_name=profile)
         client: Any = session.client("cloudformation", config=CONFIG)
-        return Stack(stage, session, None, local.outputs(client, stage))
+        return Stack(stage, session, None, local.outputs(client, stage) if deployed else {})
     except ProfileNotFound as exc:
         raise InputError(str(exc), field="--profile") from exc
     except (BotoCoreError, ClientError) as exc:
@@ -123,7 +123,7 @@ def connect(stage: str = "dev", profile: str | None = None) -> Stack:
         raise UnavailableError(f"{hint}: {exc}") from exc
 
 
-def local_stack(cloud: local.Cloud) -> Stack:
+def local_stack(cloud: local.Cloud, *, deployed: bool = True) -> Stack:
     """The stack on a local cloud."""
-    outputs = local.outputs(cloud.client("cloudformation"), cloud.stage)
+    outputs = local.outputs(cloud.client("cloudformation"), cloud.stage) if deployed else {}
     return Stack(cloud.stage, cloud.session(), cloud.endpoint, outputs, cloud)

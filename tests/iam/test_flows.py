@@ -24,7 +24,7 @@ from tests.local.test_classification import POISON, letters, send, stored
 from tests.tally import Tally
 from tests.unit.forecasting.house import gateway_event
 
-PATIENCE = 150
+PATIENCE = 300
 EVENTS, TOLD = 1_000, 50
 
 

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from cli.stack import Stack
 from infra.local.images import ACCOUNT
 from layers.runtime.errors import ConflictError
 from layers.storage.objects import S3Objects
+from tests.iam.conftest import roles
 from tests.infrastructure.test_grants import MAY
 from tests.tally import Tally
 
@@ -42,7 +44,6 @@ QUEUES = {
     "Undelivered": "Undelivered",
 }
 MACHINES = {"ClusteringRunMachine": "ClusteringStateMachine", "ForecastingRunMachine": "ForecastingStateMachine"}
-ROLE = re.compile(r"(\w+)Role[0-9A-F]{8}")
 HERE = f"arn:aws:iam::{ACCOUNT}:root"
 
 
@@ -98,7 +99,7 @@ def on_items(stack: Stack, leaf: str) -> dict[str, Call]:
 
 
 def on_what_runs(stack: Stack) -> dict[str, Call]:
-    """On every function, state machine and queue, and on the roles themselves."""
+    """On every function, state machine and queue, on metrics, and on the roles themselves."""
     calls = {}
     for name, value in stack.outputs.items():
         if function := name.partition("Function")[2]:
@@ -114,22 +115,19 @@ def on_what_runs(stack: Stack) -> dict[str, Call]:
         at = partial(call, "sqs", QueueUrl=stack.outputs[output])
         calls[f"send {queue}"] = at(operation="send_message", MessageBody="probe")
         calls[f"receive {queue}"] = at(operation="receive_message", VisibilityTimeout=0)
+    calls["look at metrics of the queues"] = call(
+        "cloudwatch",
+        "get_metric_statistics",
+        Namespace="AWS/SQS",
+        MetricName="NumberOfMessagesSent",
+        StartTime=datetime(2026, 1, 1, tzinfo=UTC),
+        EndTime=datetime(2026, 1, 2, tzinfo=UTC),
+        Period=86_400,
+        Statistics=["Sum"],
+    )
     for role in roles(stack).values():
         calls["change a role"] = call("iam", "update_role_description", RoleName=role, Description="")
     return calls
-
-
-def roles(stack: Stack) -> dict[str, str]:
-    """Names of the roles of the service stack, by their names in the table of grants."""
-    pages = stack.client("cloudformation").get_paginator("list_stack_resources")
-    found = {}
-    for page in pages.paginate(StackName=f"trefoil-{stack.stage}-service"):
-        for resource in page["StackResourceSummaries"]:
-            if resource["ResourceType"] == "AWS::IAM::Role":
-                match = ROLE.fullmatch(resource["LogicalResourceId"])
-                assert match, resource
-                found[match[1]] = resource["PhysicalResourceId"]
-    return found
 
 
 def assumed(stack: Stack, role: str) -> Clients:
