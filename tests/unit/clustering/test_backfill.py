@@ -50,10 +50,15 @@ def test_each_day_is_run_and_a_failed_one_is_told(
     monkeypatch: pytest.MonkeyPatch, started: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "--from", "2026-03-01", "--to", "2026-03-03", "--json") == 1
-    assert started == [("ClusteringStateMachine", {"dt": f"2026-03-0{i}"}) for i in (1, 2, 3)]
+    assert started == [("ClusteringStateMachine", {"dt": f"2026-03-0{i}", "force": False}) for i in (1, 2, 3)]
     body = json.loads(capsys.readouterr().out)
     assert [day["status"] for day in body["days"]] == ["published", "failed", "published"]
     assert body["failed"] == 1
+
+
+def test_a_day_that_is_done_can_be_forced(monkeypatch: pytest.MonkeyPatch, started: list[Any]) -> None:
+    assert run(monkeypatch, "--from", "2026-03-01", "--to", "2026-03-01", "--force") == 0
+    assert started == [("ClusteringStateMachine", {"dt": "2026-03-01", "force": True})]
 
 
 @pytest.mark.parametrize(("first", "last"), [("2026-03-02", "2026-03-01"), ("March", "2026-03-01")])

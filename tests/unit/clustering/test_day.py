@@ -48,6 +48,7 @@ def test_the_same_day_again_does_nothing_and_new_input_makes_a_new_truth() -> No
     assert second is not None
     assert second[0].run_id != first[0].run_id
     assert (first[0].rides, second[0].rides, second[1].num_rows) == (1_200, 2_200, 2_200)
+    assert world.run(force=True, execution="by hand")["status"] == "published"
 
 
 def test_objects_of_a_replaced_run_are_tagged_and_those_of_the_truth_are_not() -> None:
