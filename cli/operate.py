@@ -1,5 +1,6 @@
 """`trefoil train|runs|redrive`: what a person does to a deployed stack."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,6 +11,18 @@ from cli.console import Json, say, table
 from cli.execution import finished, start
 from cli.stack import Profile, Stack, Stage, connect
 from layers.runtime.errors import InputError
+from layers.storage.ledger import Run
+
+# What makes another input of each job, by the leaf's own fingerprint.
+NEW = {
+    "clustering": "other rides of that day, or another TREFOIL_MAX_SPEED_KMH",
+    "forecasting-ingest": "another file of that name",
+    "forecasting": "other sales, or --force",
+    "classification-train": "other customers, outcomes or settings",
+    "classification-outcomes": "other outcomes, or another champion",
+    "classification-retrain": "the next day",
+    "classification-reconcile": "the next day",
+}
 
 redrive_app = typer.Typer(help="Send dead letters to their queue again.", no_args_is_help=True)
 
@@ -35,6 +48,9 @@ def train(
     else:
         answer = stack.invoke("FunctionClassificationTrain", {"reason": "by hand"})
     say(f"{leaf.value}: {answer['status']}")
+    if answer["status"] == "skipped":
+        job = "forecasting" if leaf is Trained.FORECASTING else "classification-train"
+        say_skipped(next((run for run in stack.ledger.history(job) if run.run_id == answer["run_id"]), None))
     for name, value in answer.items():
         if name != "status" and not isinstance(value, dict):
             say(f"  {name:<20}{value}")
@@ -52,15 +68,34 @@ def runs(
     if job is not None and job not in JOBS:
         raise InputError(f"no job {job!r}; there are {', '.join(JOBS)}")
     stack = connect(stage, profile)
-    shown, found = table("job", "key", "outcome", "started", "counts", "detail"), []
+    now, found = datetime.now(UTC), []
+    shown = table(*(("key", "input", "same again") if job else ("job", "key")), "outcome", "started", "what")
     for name in [job] if job else JOBS:
         history = sorted(stack.ledger.history(name), key=lambda run: run.started_at, reverse=True)[:last]
         for run in history:
-            started = f"{run.started_at:%Y-%m-%d %H:%M}"
-            shown.add_row(name, key_of(run), run.outcome, started, counts_of(run), run.detail)
-            found.append(run.model_dump(mode="json"))
+            first = (key_of(run), run.fingerprint[:8], again(run, now)) if job else (name, key_of(run))
+            what = " ".join(filter(None, [counts_of(run), run.detail]))
+            shown.add_row(*first, run.outcome, f"{run.started_at:%Y-%m-%d %H:%M}", what)
+            found.append(run.model_dump(mode="json") | {"same_again": again(run, now)})
     say(shown)
+    if job:
+        say(f"The same input is one run: a trigger that finds it done is skipped. New to {job} is {NEW[job]}.")
     return {"runs": found}
+
+
+def again(run: Run, now: datetime) -> str:
+    """What a trigger with the same input as `run` does, as the ledger decides it."""
+    if run.outcome == "running" and run.lease_until >= now:
+        return f"waits for it until {run.lease_until:%H:%M}"
+    return "runs" if run.outcome in ("running", "failed") else "skipped"
+
+
+def say_skipped(run: Run | None) -> None:
+    """Which run a trigger was skipped for, and what would not be skipped."""
+    if run:
+        done = f"is {run.outcome} since" if run.outcome != "running" else "is at it since"
+        say(f"  {run.run_id} {done} {run.finished_at or run.started_at:%Y-%m-%d %H:%M}, input {run.fingerprint[:8]}")
+        say(f"  to run again needs {NEW[run.job]}")
 
 
 @redrive_app.callback()
@@ -83,20 +118,22 @@ def classification(
     counts: dict[str, int] = {}
     kept: list[str] = []
     sent = 0
-    while sum(counts.values()) < limit and (batch := _receive(stack, letters)):
-        for message in batch:
-            why = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "failed five times")
-            wanted = reason in why and sum(counts.values()) < limit
-            if wanted:
-                counts[why] = counts.get(why, 0) + 1
-            if wanted and not dry_run:
-                sqs.send_message(QueueUrl=stack.outputs["ClassificationQueue"], MessageBody=message["Body"])
-                sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
-                sent += 1
-            else:
-                kept.append(message["ReceiptHandle"])
-    for receipt in kept:
-        sqs.change_message_visibility(QueueUrl=letters, ReceiptHandle=receipt, VisibilityTimeout=0)
+    try:
+        while sum(counts.values()) < limit and (batch := _receive(stack, letters)):
+            for message in batch:
+                why = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "failed five times")
+                wanted = reason in why and sum(counts.values()) < limit
+                if wanted:
+                    counts[why] = counts.get(why, 0) + 1
+                if wanted and not dry_run:
+                    sqs.send_message(QueueUrl=stack.outputs["ClassificationQueue"], MessageBody=message["Body"])
+                    sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
+                    sent += 1
+                else:
+                    kept.append(message["ReceiptHandle"])
+    finally:
+        for receipt in kept:
+            sqs.change_message_visibility(QueueUrl=letters, ReceiptHandle=receipt, VisibilityTimeout=0)
     for why, count in counts.items():
         say(f"{count:6}  {why}")
     say(f"{sent} sent again")

@@ -1,6 +1,5 @@
 """`trefoil models`: what is checked before a version answers."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,16 +7,14 @@ import pytest
 from cli import models
 from cli.models import Leaf
 from layers.runtime.errors import CorruptError, InputError
-from layers.storage.registry import ModelRegistry
-from tests.fakes import InMemoryObjects, InMemoryTable
+from tests.unit.cli.stack import fake_stack
 
 LEAF = Leaf.CLASSIFICATION
 
 
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch) -> Any:
-    objects, table = InMemoryObjects(), InMemoryTable("leaf", "version")
-    stack = SimpleNamespace(registry=ModelRegistry(objects, table), models=objects, table=lambda _: table)
+    stack = fake_stack()
     monkeypatch.setattr(models, "connect", lambda *_: stack)
     for version in ("one", "two"):
         stack.registry.publish(LEAF.value, version, {"m": version.encode()}, data_hash=f"hash of {version}")

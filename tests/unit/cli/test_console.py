@@ -1,0 +1,52 @@
+"""However AWS fails under a command, the user reads one line that says what to do."""
+
+import json
+import sys
+
+import pytest
+import typer
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, SSOTokenLoadError
+
+from cli import console
+
+
+def answered(code: str, message: str = "Because") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeAlarms")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            answered("ExpiredTokenException"),
+            "AWS answered ExpiredTokenException to DescribeAlarms: Because; sign in again",
+        ),
+        (answered("AccessDenied"), "Because; the profile lacks this permission"),
+        (answered("UnauthorizedOperation"), "the profile lacks this permission"),
+        (
+            answered("ThrottlingException", "Rate\nexceeded"),
+            "AWS answered ThrottlingException to DescribeAlarms: Rate exceeded",
+        ),
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), "AWS cannot be used: Could not connect"),
+        (NoCredentialsError(), "AWS cannot be used: Unable to locate credentials"),
+        (SSOTokenLoadError(error_msg="gone"), "AWS cannot be used"),
+        (S3UploadFailedError("Failed to upload"), "AWS cannot be used: Failed to upload"),
+    ],
+)
+def test_an_error_of_aws_is_one_line_and_exit_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, told: str, as_json: bool
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def fail(json_output: console.Json = False) -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["trefoil", *(["--json"] if as_json else [])])
+    assert console.run(app) == 1
+    out, err = capsys.readouterr()
+    assert told in err
+    assert len(err.splitlines()) == 1
+    assert json.loads(out) == {"error": err.removeprefix("trefoil: ").rstrip()} if as_json else out == ""

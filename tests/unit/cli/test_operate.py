@@ -1,0 +1,100 @@
+"""`trefoil runs` explains what the ledger decides, and `trefoil redrive` loses nothing."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cli import operate
+from layers.runtime.errors import InputError
+from layers.storage.ledger import Outcome, RunLedger
+from tests.fakes import InMemoryTable
+from tests.unit.cli.stack import NOW, fake_stack
+
+LEASE = timedelta(minutes=10)
+LETTERS, QUEUE = "ClassificationDeadLetters", "ClassificationQueue"
+
+
+@pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> Any:
+    made = fake_stack()
+    monkeypatch.setattr(operate, "connect", lambda *_: made)
+    return made
+
+
+@pytest.mark.parametrize("outcome", ["running", "done", "empty", "failed"])
+@pytest.mark.parametrize("later", [timedelta(0), LEASE + timedelta(seconds=1)])
+def test_what_the_same_input_does_is_what_the_ledger_decides(outcome: Outcome, later: timedelta) -> None:
+    clock = [datetime(2026, 1, 1, tzinfo=UTC)]
+    ledger = RunLedger(InMemoryTable("job", "key"), lambda: clock[0])
+    run = ledger.claim("clustering", "day", fingerprint="f", lease=LEASE).run
+    if outcome != "running":
+        run = ledger.finish(run, outcome)
+    clock[0] += later
+    told = operate.again(run, clock[0])
+    assert (told == "runs") == ledger.claim("clustering", "day", fingerprint="f", lease=LEASE).granted
+
+
+def test_a_skip_is_explained(stack: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stack.ledger.claim("clustering", "2026-01-31", fingerprint="abcdef0123456789", lease=LEASE).run
+    stack.ledger.finish(run, "done", counts={"rides": 4_000})
+    told = operate.runs("clustering")["runs"]
+    assert told[0]["same_again"] == "skipped"
+    said = capsys.readouterr().out
+    for text in ("2026-01-31", "abcdef01", "skipped", "rides 4,000", "other rides of that day"):
+        assert text in said
+    stack.invoke = lambda *_: {"status": "skipped", "run_id": train.run_id}
+    train = stack.ledger.claim("classification-train", "f" * 64, fingerprint="f" * 64, lease=LEASE).run
+    operate.train(operate.Trained.CLASSIFICATION)
+    said = capsys.readouterr().out
+    for text in (train.run_id, "is at it since", f"{NOW:%Y-%m-%d}", "ffffffff", "other customers"):
+        assert text in said
+
+
+def test_an_unknown_job_is_the_users_mistake(stack: Any) -> None:
+    with pytest.raises(InputError, match="clustering"):
+        operate.runs("nightly")
+
+
+def letter(stack: Any, body: str, reason: str | None) -> None:
+    attributes = {"reason": {"StringValue": reason, "DataType": "String"}} if reason else {}
+    stack.client("sqs").send_message(QueueUrl=LETTERS, MessageBody=body, MessageAttributes=attributes)
+
+
+def bodies(stack: Any, queue: str) -> list[str]:
+    return sorted(message["Body"] for message in stack.client("sqs").queues.get(queue, []))
+
+
+def test_dead_letters_are_counted_by_reason_and_sent_again_all_or_some(stack: Any) -> None:
+    for i in range(30):
+        letter(stack, f"{i:02}", ["age is missing", "not JSON", None][i % 3])
+    answer = operate.classification(dry_run=True)
+    assert answer == {"reasons": {"age is missing": 10, "not JSON": 10, "failed five times": 10}, "sent": 0}
+    assert operate.classification(reason="failed five")["sent"] == 10
+    assert operate.classification(reason="age", limit=4)["sent"] == 4
+    assert len(bodies(stack, QUEUE)) == 14
+    assert operate.classification()["sent"] == 16
+    assert bodies(stack, QUEUE) == [f"{i:02}" for i in range(30)]
+    assert bodies(stack, LETTERS) == []
+
+
+@pytest.mark.parametrize("dies", range(3))
+def test_a_redrive_that_dies_between_send_and_delete_leaves_a_duplicate_and_no_loss(stack: Any, dies: int) -> None:
+    for i in range(3):
+        letter(stack, f"{i}", "not JSON")
+    sqs, calls = stack.client("sqs"), iter(range(100))
+    delete = sqs.delete_message
+
+    def mortal(**arguments: str) -> None:
+        if next(calls) == dies:
+            raise KeyboardInterrupt
+        delete(**arguments)
+
+    sqs.delete_message = mortal
+    with pytest.raises(KeyboardInterrupt):
+        operate.classification()
+    sqs.hidden.clear()  # five minutes later
+    operate.classification()
+    assert bodies(stack, LETTERS) == []
+    assert sorted(set(bodies(stack, QUEUE))) == ["0", "1", "2"]
+    assert len(bodies(stack, QUEUE)) == 4
