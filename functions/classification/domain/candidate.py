@@ -55,8 +55,8 @@ def read_target(values: Any, name: str, positive: str | None = None) -> tuple[Ta
     words = ["" if word.lower() in schema.NULLS else word for word in words]
     kinds, counts = np.unique([word for word in words if word], return_counts=True)
     if len(kinds) != 2:
-        shown = ", ".join(map(str, kinds[:4])) + (", ..." if len(kinds) > 4 else "")
-        raise InputError(f"the target must have two values, it has {len(kinds)} ({shown})", field=name)
+        # The values are not shown: this is logged, and a column named by mistake may hold anything.
+        raise InputError(f"the target must have two values, it has {len(kinds)}", field=name)
     ranked = sorted(zip(counts, kinds, strict=True), key=lambda pair: (pair[0], [-ord(c) for c in pair[1]]))
     rare, common = str(ranked[0][1]), str(ranked[1][1])
     if positive is not None:
