@@ -89,12 +89,12 @@ def classifier(stack: Stack) -> None:
 
 
 @pytest.fixture
-def container(stack: Stack, tmp_path: Path) -> Iterator[Callable[[str], Container]]:
+def container(stack: Stack, tmp_path: Path) -> Iterator[Callable[..., Container]]:
     """Starts a container of the function that an output names; all of them end with the test."""
     started: list[Container] = []
 
-    def start(function: str) -> Container:
-        started.append(Container(stack, function, tmp_path / f"{len(started)}.log"))
+    def start(function: str, **variables: str) -> Container:
+        started.append(Container(stack, function, tmp_path / f"{len(started)}.log", **variables))
         return started[-1]
 
     yield start

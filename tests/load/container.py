@@ -7,18 +7,19 @@ import json
 import os
 import subprocess
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from tests.faults.victims import Context
+
 
 class Container:
-    """Handles events as Lambda would: one at a time, warm after the first."""
+    """Handles events as Lambda would: one at a time, warm after the first. `variables` go over the function's own."""
 
-    def __init__(self, stack: Any, function: str, log: Path) -> None:
+    def __init__(self, stack: Any, function: str, log: Path, **variables: str) -> None:
         from infra.local.cloud import ROOT, environment
 
         config = stack.client("lambda").get_function_configuration(FunctionName=stack.outputs[function])
@@ -28,7 +29,8 @@ class Container:
                 [sys.executable, "-m", "tests.load.container", config["Handler"], str(config["Timeout"])],
                 env=environment(stack.endpoint)
                 | config["Environment"]["Variables"]
-                | {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config["MemorySize"]), "OMP_NUM_THREADS": "1"},
+                | {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config["MemorySize"]), "OMP_NUM_THREADS": "1"}
+                | variables,
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -74,22 +76,6 @@ class Container:
         self._process.stdout.close()
 
 
-class Context:
-    """Lambda's context, with the function's own time limit."""
-
-    function_name = "function"
-    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:function"
-    aws_request_id = "request"
-    memory_limit_in_mb = 1769
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Time left."""
-        return int((self._end - time.monotonic()) * 1000)
-
-
 def serve(handler: str, seconds: float) -> None:
     """Answer events line by line; whatever the handler prints goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
@@ -97,7 +83,7 @@ def serve(handler: str, seconds: float) -> None:
     module, _, name = handler.rpartition(".")
     function = getattr(import_module(module), name)
     for line in sys.stdin:
-        answers.write(json.dumps(function(json.loads(line), Context(seconds))) + "\n")
+        answers.write(json.dumps(function(json.loads(line), Context(left_ms=int(seconds * 1000)))) + "\n")
         answers.flush()
 
 

@@ -29,9 +29,9 @@ Case = tuple[str, list[dict[str, Any]], Callable[[Any], bool]]
 
 @pytest.fixture
 def score(stack: Stack, classifier: None) -> Case:
-    """Batches of the emulator's size, the same ones over and over, so that no table grows."""
+    """Small batches, the same ones over and over, so that no table grows."""
     bodies = events(customers(400, 50), seed=50, users=80)
-    batches = [bodies[i : i + 10] for i in range(0, len(bodies), 10)]
+    batches = [bodies[i : i + 4] for i in range(0, len(bodies), 4)]
     records = [{"Records": [{"messageId": f"m{i}", "body": b} for i, b in enumerate(batch)]} for batch in batches]
     return "FunctionClassificationScore", records, lambda answer: answer == {"batchItemFailures": []}
 
@@ -72,7 +72,7 @@ def label(stack: Stack) -> Case:
 
 @pytest.mark.parametrize("name", ["score", "every_route", "label"])
 def test_memory_does_not_grow_with_calls(
-    name: str, request: pytest.FixtureRequest, container: Callable[[str], Container], tally: Tally
+    name: str, request: pytest.FixtureRequest, container: Callable[..., Container], tally: Tally
 ) -> None:
     function, calls, sound = request.getfixturevalue(name)
     process, wrong = container(function), 0

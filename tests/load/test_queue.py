@@ -120,7 +120,7 @@ def test_the_backlog_of_twice_what_the_worker_takes_drains_and_nothing_is_lost(s
 
 
 def test_the_worker_takes_a_thousand_messages_at_once(
-    stack: Stack, classifier: None, container: Callable[[str], Container], tally: Tally
+    stack: Stack, classifier: None, container: Callable[..., Container], tally: Tally
 ) -> None:
     """What AWS hands over; the emulator's mapping stops at ten."""
     worker, calls, size = container("FunctionClassificationScore"), 3 if QUICK else 20, 1_000

@@ -8,6 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from cli.stack import Stack
+from functions.forecasting.catalog import history_key
+from functions.forecasting.domain.identity import content_hash
+from functions.forecasting.problems import MEDIA
+from functions.forecasting.store import Answers
 from tests.load.conftest import USERS, Api
 from tests.load.container import Container
 from tests.tally import QUICK, Tally
@@ -38,14 +42,14 @@ def persistent(api: Api, path: str) -> tuple[Any, int]:
         if answer.status == 200:
             return answer.json, refused
         assert answer.status == 503, answer
-        assert answer.headers["content-type"] == "application/problem+json", answer
+        assert answer.headers["content-type"] == MEDIA, answer
         time.sleep(int(answer.headers["retry-after"]))
     raise AssertionError(f"{path} was never answered")
 
 
 def test_fifty_at_once_through_the_gateway_cause_one_fit(stack: Stack, api: Api, tally: Tally) -> None:
     (series_id,) = api.arrive("rush", 1, 2)
-    gate, began = threading.Barrier(USERS), 0.0
+    gate = threading.Barrier(USERS)
 
     def ask(_: int) -> tuple[Any, int]:
         gate.wait()
@@ -72,8 +76,25 @@ def test_fifty_at_once_through_the_gateway_cause_one_fit(stack: Stack, api: Api,
     assert all(len(answer["points"]) == 42 for answer, _ in answers)
 
 
+def test_who_waits_too_long_is_told_when_to_come_again(
+    stack: Stack, api: Api, container: Callable[..., Container]
+) -> None:
+    """Somebody else holds the claim, and dies with it: a wait of 25 s, made a second here."""
+    (series_id,) = api.arrive("held", 1, 4)
+    item = f"spot-{content_hash(stack.lake.get(history_key(series_id)))}#model"
+    assert Answers(stack.table("Forecasts"), keep_seconds=600).claim(series_id, item, 5)
+    process, refused = container("FunctionForecastingApi", TREFOIL_FIT_LEASE_SECONDS="1"), 0
+    while (answer := process(gateway_event(f"/v1/series/{series_id}/forecast")))["statusCode"] != 200:
+        refused += 1
+        assert answer["statusCode"] == 503
+        assert answer["headers"]["content-type"] == MEDIA
+        time.sleep(int(answer["headers"]["retry-after"]))
+    assert refused > 0
+    assert len(process.logged("series fitted on the spot")) == 1
+
+
 def test_processes_released_together_fit_each_series_once(
-    api: Api, container: Callable[[str], Container], tally: Tally
+    api: Api, container: Callable[..., Container], tally: Tally
 ) -> None:
     """Warm containers get the same call at the same moment, series after series: a harder race than a gateway makes."""
     processes = [container("FunctionForecastingApi") for _ in range(PROCESSES)]
