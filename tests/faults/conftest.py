@@ -88,7 +88,7 @@ def victims(site: Site) -> dict[str, str]:
             found |= client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     return found | {
         "AWS_ENDPOINT_URL": str(site.stack.endpoint),
-        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
         "TREFOIL_FIT_LEASE_SECONDS": "1",
         "TREFOIL_WATCH_EVENTS": "1",

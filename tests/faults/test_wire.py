@@ -1,6 +1,7 @@
 """Errors in AWS's wire format between the functions and the cloud, at 1 %, at 10 %, and as an outage."""
 
 import json
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -34,7 +35,9 @@ OUTAGE_S = 6 if QUICK else 15
 
 def at(rate: str, *kinds: str) -> list[Rule]:
     """Rules of these kinds; exactly every hundredth or tenth call that each can meet, or all of them for a time."""
-    how = {"ttl_s": OUTAGE_S} if rate == "outage" else {"sequence": {"fail": 1, "pass": RATES[rate]}}
+    begins = time.time() + 1  # in the middle of what is then under way
+    outage = {"active_at": begins, "until": begins + OUTAGE_S}
+    how = outage if rate == "outage" else {"sequence": {"fail": 1, "pass": RATES[rate]}}
     return [rule | how for kind in kinds for rule in KINDS[kind]]
 
 

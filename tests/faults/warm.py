@@ -1,7 +1,9 @@
 """Imported once by the process that victims are forked from, with nothing of it connected to anything yet."""
 
 import boto3
-import prophet  # noqa: F401 - so that no child imports it
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.parquet  # noqa: F401 - so that no child imports these
 
 import functions.classification.handler
 import functions.classification.training_handler
