@@ -23,7 +23,7 @@ SETTINGS = {
     "TREFOIL_HOLDOUT_DAYS": "14",
     "TREFOIL_REFRESH_SECONDS": "1",
 }
-VISIBILITY = "4"
+VISIBILITY = "2"
 
 _numbers = count(1)
 

@@ -26,7 +26,7 @@ from layers.storage.ledger import Run
 from tests.unit.forecasting.house import made, written
 
 PATIENCE = 180.0
-DELIVERED = 10.0
+DELIVERED = 6.0
 BAD = b"ride_id,ride_dist,ride_time\nok-1,3,0.1\nok-2,5,0.2\nzero,0,1\nnegative,3,-1\n"
 POISON = ("not json", '{"event_id": "e", "user_id": "u", "observed_at": "yesterday", "features": {}}')
 
@@ -142,11 +142,12 @@ class Sales:
     def train(self) -> None:
         finished(self.stack, start(self.stack, "ForecastingStateMachine", {}), PATIENCE)
 
-    def ask(self, series_id: str) -> None:
+    def ask(self, series_id: str, horizon: int = 28) -> None:
         """A forecast through the gateway. Raises when it is none."""
-        status, _, body = self.stack.request(f"/v1/series/{series_id}/forecast?horizon=28", token=self._token)
+        path = f"/v1/series/{series_id}/forecast?horizon={horizon}"
+        status, _, body = self.stack.request(path, token=self._token)
         assert status == 200, (status, body[:300])
-        assert len(json.loads(body)["points"]) == 28
+        assert len(json.loads(body)["points"]) == horizon
 
     def check(self) -> Count:
         """Every day that was sold is in the history once, and the champion has a whole model of every series."""

@@ -30,7 +30,7 @@ KINDS: dict[str, list[Rule]] = {
     "cut answers": [{"service": "*", "response": {"abort_frac": 0.5}}],
 }
 RATES = {"1 %": 99, "10 %": 9}
-OUTAGE_S = 6 if QUICK else 15
+OUTAGE_S = 4 if QUICK else 15
 
 
 def at(rate: str, *kinds: str) -> list[Rule]:

@@ -1,4 +1,4 @@
-"""On the path of every function of this suite: the SDK waits a tenth as long, and what it gives up on is written down.
+"""On the path of every function of this suite: the SDK waits far shorter, and what it gives up on is written down.
 
 Which calls it repeats, how often and when it gives up stay those of layers/storage/aws.py.
 """
@@ -13,7 +13,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.response import StreamingBody
 from botocore.retries.standard import ExponentialBackoff
 
-SHORTER = 10
+PAUSES, ANSWERS = 20, 10
 EXPECTED = {400, 404, 409, 412}  # conditions that do not hold and things that are not there are answers, not faults
 
 _delay, _session = ExponentialBackoff.delay_amount, URLLib3Session.__init__
@@ -27,12 +27,12 @@ def _note(operation: str, error: Exception) -> None:
 
 
 def delay_amount(self: Any, context: Any) -> float:
-    return float(_delay(self, context)) / SHORTER
+    return float(_delay(self, context)) / PAUSES
 
 
 def session(self: Any, *args: Any, timeout: Any = None, **kwargs: Any) -> None:
     if isinstance(timeout, tuple):
-        timeout = (timeout[0], timeout[1] / SHORTER)
+        timeout = (timeout[0], timeout[1] / ANSWERS)
     _session(self, *args, timeout=timeout, **kwargs)
 
 
