@@ -14,9 +14,14 @@ from cli.console import OUR_FAILURE, Json, say, table
 from cli.stack import Profile, Stack, Stage, connect
 from infra.local import images
 from infra.local.cloud import ROOT
-from layers.runtime.errors import TrefoilError
+from infra.settings import DeploySettings
+from layers.runtime.errors import NotFoundError, TrefoilError
 
-HTTP_SECONDS, NEW_ACCOUNT_MB, BOOTSTRAP = 29, 3008, "/cdk-bootstrap/hnb659fds/version"
+HTTP_SECONDS, NEW_ACCOUNT_MB = 29, 3008
+BOOTSTRAP, BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version", 6
+OTHERS = 2  # concurrent executions beside both maps and scoring: the API and an ingestion
+READ_ACCESS = "give this profile read access, then run it again"
+SIGN_IN = "trefoil up, or sign in and set AWS_REGION, or name --profile"
 
 
 @dataclass(frozen=True)
@@ -32,17 +37,16 @@ class Finding:
 def doctor(stage: Stage = "dev", profile: Profile = None, json_output: Json = False) -> tuple[dict[str, Any], int]:
     """Check this machine, the account and the deployed stack; exit 1 when something would fail."""
     findings = [*_machine(), *_account(stage, profile)]
-    shown = table("", "check", "found", "what to do")
+    shown = table("", "check", "found")
     for one in findings:
-        shown.add_row("ok" if one.ok else "NO", one.check, one.found, "" if one.ok else one.fix)
+        shown.add_row("ok" if one.ok else "NO", one.check, one.found)
     say(shown)
     healthy = all(one.ok for one in findings)
+    say("\n".join(f"{one.check}: {one.fix}" for one in findings if not one.ok) or "nothing to mend")
     return {"healthy": healthy, "findings": [asdict(one) for one in findings]}, 0 if healthy else OUR_FAILURE
 
 
 def _machine() -> Iterator[Finding]:
-    from infra.settings import DeploySettings
-
     deploy = DeploySettings()
     docker = _said(["docker", "version", "--format", "{{.Server.Version}}"])
     yield Finding("Docker", bool(docker), docker or "does not answer", "start Docker; images are built with it")
@@ -53,65 +57,94 @@ def _machine() -> Iterator[Finding]:
     here, wanted = images.machine_architecture(), deploy.architecture
     fix = f"TREFOIL_DEPLOY_ARCHITECTURE={here}, or build on a {wanted} machine"
     yield Finding("architecture", here == wanted, f"machine {here}, functions {wanted}", fix)
-    memory = max(deploy.clustering_memory_mb, deploy.training_memory_mb, deploy.forecasting_memory_mb)
+    memory = max(getattr(deploy, name) for name in DeploySettings.model_fields if name.endswith("_memory_mb"))
     fix = f"a new account allows {NEW_ACCOUNT_MB} MB; lower it, or ask AWS for more"
     yield Finding("memory", memory <= NEW_ACCOUNT_MB, f"largest function {memory} MB", fix)
     uv = shutil.which("uv") or str(ROOT / ".uv/bin/uv")
     current = _ended([uv, "lock", "--check"])
     yield Finding("uv.lock", current, "current" if current else "not current, or no uv here", "make setup; uv lock")
-    pinned = json.loads((ROOT / "package.json").read_text())["devDependencies"]["aws-cdk"]
+    wanted_of, locked = _package("package.json"), _package("package-lock.json").get("packages", {})
+    current = all(
+        wanted_of.get(kind, {}) == locked.get("", {}).get(kind, {}) for kind in ("dependencies", "devDependencies")
+    )
+    fix = "npm install --package-lock-only, then make setup"
+    yield Finding("package-lock.json", current, "current" if current else "not that of package.json", fix)
+    pinned = wanted_of["devDependencies"]["aws-cdk"]
     installed = _said([str(ROOT / "node_modules/.bin/cdk"), "--version"]).split(" ")[0]
     yield Finding("CDK command line", installed == pinned, installed or "missing", f"make setup installs {pinned}")
 
 
 def _account(stage: str, profile: str | None) -> Iterator[Finding]:
+    """The account first, which can be looked at before anything is deployed, then what is deployed."""
     try:
-        stack = connect(stage, profile)
+        account = connect(stage, profile, deployed=False)
+        who = _checked(account, "credentials", _identity)
+        yield who
+        if who.ok:
+            yield _checked(account, "bootstrap", _bootstrap)
+            yield _checked(account, "concurrent executions", _concurrency)
+            deployed = connect(stage, profile)
+            yield _checked(deployed, "visibility timeout", _visibility)
+            yield _checked(deployed, "API timeout", _http)
+    except NotFoundError as exc:
+        yield Finding("deployed stack", False, str(exc), "trefoil up, or npx cdk deploy --all")
     except TrefoilError as exc:
-        yield Finding("deployed stack", False, str(exc), "trefoil up, or cdk deploy --all with credentials and region")
-        return
-    checks: tuple[Callable[[Stack], Finding], ...] = (_identity, _bootstrap, _concurrency, _visibility, _http)
-    for check in checks:
-        try:
-            yield check(stack)
-        except (BotoCoreError, ClientError) as exc:
-            name = check.__name__.strip("_")
-            yield Finding(name, False, str(exc), "give this profile read access, then run it again")
+        yield Finding("credentials", False, str(exc), SIGN_IN)
 
 
-def _identity(stack: Stack) -> Finding:
-    who = stack.client("sts").get_caller_identity()
-    region = stack.client("sts").meta.region_name
-    return Finding("credentials", bool(region), f"account {who['Account']} in {region}", "set AWS_REGION")
+def _checked(stack: Stack, name: str, check: Callable[[Stack], tuple[bool, str, str]]) -> Finding:
+    try:
+        return Finding(name, *check(stack))
+    except (BotoCoreError, ClientError) as exc:
+        code = getattr(exc, "response", {}).get("Error", {}).get("Code", "")
+        fix = "npx cdk bootstrap" if code == "ParameterNotFound" else READ_ACCESS if "Denied" in code else SIGN_IN
+        return Finding(name, False, str(exc), fix)
 
 
-def _bootstrap(stack: Stack) -> Finding:
-    version = stack.client("ssm").get_parameter(Name=BOOTSTRAP)["Parameter"]["Value"]
-    return Finding("bootstrap", int(version) >= 6, f"version {version}", "npx cdk bootstrap")
+def _identity(stack: Stack) -> tuple[bool, str, str]:
+    client = stack.client("sts")
+    who, region = client.get_caller_identity()["Account"], client.meta.region_name
+    return bool(region), f"account {who} in {region}", "set AWS_REGION"
 
 
-def _concurrency(stack: Stack) -> Finding:
+def _bootstrap(stack: Stack) -> tuple[bool, str, str]:
+    version = int(stack.client("ssm").get_parameter(Name=BOOTSTRAP)["Parameter"]["Value"])
+    return version >= BOOTSTRAP_VERSION, f"version {version}", "npx cdk bootstrap"
+
+
+def _concurrency(stack: Stack) -> tuple[bool, str, str]:
     limit = stack.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
-    return Finding("concurrent executions", limit >= 10, str(limit), "ask AWS for 10 or more in Service Quotas")
+    deploy = DeploySettings()
+    needed = 2 * deploy.map_concurrency + deploy.score_concurrency + OTHERS
+    fix = "ask AWS for more in Service Quotas, or lower TREFOIL_DEPLOY_MAP_CONCURRENCY"
+    return limit >= needed, f"{limit}, of which {needed} may be needed", fix
 
 
-def _visibility(stack: Stack) -> Finding:
-    timeout = stack.client("lambda").get_function_configuration(
-        FunctionName=stack.outputs["FunctionClassificationScore"]
-    )["Timeout"]
+def _visibility(stack: Stack) -> tuple[bool, str, str]:
+    timeout = _timeout(stack, "FunctionClassificationScore")
     queue = stack.client("sqs").get_queue_attributes(
         QueueUrl=stack.outputs["ClassificationQueue"], AttributeNames=["VisibilityTimeout"]
     )
     visible = int(queue["Attributes"]["VisibilityTimeout"])
-    found = f"{visible} s for a function of {timeout} s"
-    return Finding("visibility timeout", visible >= 6 * timeout, found, "six times the function's timeout, or more")
+    fix = f"raise it to {6 * timeout} s or more, or npx cdk deploy --all, which does"
+    return visible >= 6 * timeout, f"{visible} s for a function of {timeout} s", fix
 
 
-def _http(stack: Stack) -> Finding:
-    timeout = stack.client("lambda").get_function_configuration(FunctionName=stack.outputs["FunctionForecastingApi"])
-    seconds = timeout["Timeout"]
-    fix = f"{HTTP_SECONDS} s or less: API Gateway gives up then"
-    return Finding("API timeout", seconds <= HTTP_SECONDS, f"{seconds} s", fix)
+def _http(stack: Stack) -> tuple[bool, str, str]:
+    seconds = _timeout(stack, "FunctionForecastingApi")
+    fix = f"{HTTP_SECONDS} s or less, since API Gateway gives up then: npx cdk deploy --all"
+    return seconds <= HTTP_SECONDS, f"{seconds} s", fix
+
+
+def _timeout(stack: Stack, function: str) -> int:
+    return int(stack.client("lambda").get_function_configuration(FunctionName=stack.outputs[function])["Timeout"])
+
+
+def _package(name: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads((ROOT / name).read_text()))
+    except (OSError, ValueError):
+        return {}
 
 
 def _said(command: list[str]) -> str:
