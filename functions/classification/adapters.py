@@ -80,7 +80,8 @@ class CloudWatchQueue:
                 Period=86_400,
                 Statistics=["Sum"],
             )
-        return round(sum(point["Sum"] for point in answer["Datapoints"]))
+        total: float = sum(point["Sum"] for point in answer["Datapoints"])
+        return round(total)
 
 
 class LambdaTrainer:

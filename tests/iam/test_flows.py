@@ -45,16 +45,16 @@ def put(stack: Stack, key: str, table: pa.Table) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nobody_was_refused(stack: Stack, tally: Tally) -> Any:
+def nobody_was_refused(stack: Stack) -> Any:
     """No function was refused anything, not even something that it then did without, and nothing was given up."""
     yield
-    logs, refused = stack.client("logs"), 0
-    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
-    for group in groups:
-        found = logs.filter_log_events(logGroupName=group)["events"]
-        refused += sum("not authorized" in event["message"] for event in found)
-    undelivered = stack.client("sqs").receive_message(QueueUrl=stack.outputs["Undelivered"]).get("Messages", [])
-    assert (refused, undelivered) == (0, [])
+    logs, said = stack.client("logs"), []
+    for group in logs.describe_log_groups()["logGroups"]:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+        said += [event["message"] for page in pages for event in page["events"]]
+    assert any("batch scored" in line for line in said)
+    assert [line for line in said if "not authorized" in line] == []
+    assert "Messages" not in stack.client("sqs").receive_message(QueueUrl=stack.outputs["Undelivered"])
 
 
 def test_a_schedule_starts_the_machine_that_labels_its_day(stack: Stack, tally: Tally) -> None:
@@ -69,8 +69,9 @@ def test_a_schedule_starts_the_machine_that_labels_its_day(stack: Stack, tally: 
     soon = datetime.now(UTC) + timedelta(seconds=3)
     # The emulator does not fill in the time of the schedule.
     target = daily["Target"] | {"Input": json.dumps({"scheduled_at": "2026-02-01T03:00:00Z"})}
-    scheduler.update_schedule(
-        Name=daily["Name"],
+    # One of its own: in the emulator a schedule that has waited for its time counts as fired for every other time.
+    scheduler.create_schedule(
+        Name="once",
         FlexibleTimeWindow=daily["FlexibleTimeWindow"],
         ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})",
         Target=target,
