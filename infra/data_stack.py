@@ -26,7 +26,7 @@ class DataStack(Stack):
         events = "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled"
         _cfn_bucket(self.lake).add_property_override(events, True)
 
-        self.registry = self._table("Models", "leaf", "version")
+        self.registry = self._table("Models", "leaf", "version", ttl=True)
         self.runs = self._table("Runs", "job", "key")
         self.forecasts = self._table("Forecasts", "series_id", "item", ttl=True)
         self.classifications = self._table("Classifications", "user_id", ttl=True, stream=True, index="segment")
@@ -62,7 +62,7 @@ class DataStack(Stack):
         return bucket
 
     def _expire_superseded(self, superseded_days: int, scored_days: int) -> None:
-        """Runs by tag only, never by age: what a manifest names is never tagged. Query results can be had again."""
+        """Runs by tag only, never by age: what a manifest names is never tagged. What is read once may go by age."""
         for bucket in (self.lake, self.models):
             bucket.add_lifecycle_rule(
                 id="superseded", tag_filters=SUPERSEDED, expiration=Duration.days(superseded_days)
@@ -70,6 +70,8 @@ class DataStack(Stack):
             bucket.add_lifecycle_rule(id="parts", abort_incomplete_multipart_upload_after=Duration.days(1))
         self.lake.add_lifecycle_rule(id="scored", prefix="scored/", expiration=Duration.days(scored_days))
         self.lake.add_lifecycle_rule(id="queries", prefix="queries/", expiration=Duration.days(7))
+        # A model a day, which nobody needs after its run; the champions of the other leaves are pruned by a person.
+        self.models.add_lifecycle_rule(id="runs", prefix="clustering/", expiration=Duration.days(superseded_days))
         self.models.add_lifecycle_rule(id="old", noncurrent_version_expiration=Duration.days(superseded_days))
 
     def _table(

@@ -104,6 +104,7 @@ class FitService:
             metrics=model.facts(),
             libraries={library: version(library) for library in LIBRARIES},
             details={"parameters": model.parameters.model_dump()},
+            expires_at=int((run.started_at + self.settings.model_days * DAY).timestamp()),
         )
         items = [
             PlanItem(dt=day, run_id=run.run_id, part=i, model_version=name, sources=sources)

@@ -27,4 +27,5 @@ class ClusteringSettings(Settings):
     piece_rides: int = Field(
         40_000_000, ge=1_000, description="most rides of what cannot be split: a CSV object or a row group of Parquet"
     )
+    model_days: int = Field(30, ge=1, description="a model, which only its own run needs, is listed this long, days")
     lease_minutes: int = Field(60, ge=1, description="a run left running is taken over after this, minutes")

@@ -62,8 +62,11 @@ class ModelRegistry:
         metrics: Mapping[str, Any] | None = None,
         libraries: Mapping[str, str] | None = None,
         details: Mapping[str, Any] | None = None,
+        expires_at: int | None = None,
     ) -> Manifest:
         """Write the files, then the manifest, then the row as candidate; the same version twice is harmless.
+
+        A row with `expires_at` (epoch seconds) goes by itself; the data stack expires such a leaf's objects as well.
 
         What a dead attempt left, or what cannot be read, is replaced. Raises ConflictError when the version exists
         with other files.
@@ -101,7 +104,7 @@ class ModelRegistry:
             "created_at": manifest.created_at.isoformat(),
             "metrics": manifest.metrics,
             "manifest": manifest_key(leaf, version),
-        }
+        } | ({"expires_at": expires_at} if expires_at else {})
         with suppress(ConflictError):  # a repeated publish keeps the status that the version has reached
             self._table.put(row, condition=Attr("version").not_exists())
         return manifest

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aws_cdk import App, Duration, Stack
@@ -12,6 +13,7 @@ from aws_cdk.assertions import Match, Template
 
 from infra import image_function
 from infra.image_function import ImageFunction, Packaging
+from layers.storage import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = {
@@ -152,3 +154,38 @@ def test_with_snap_start_triggers_call_the_alias_of_a_published_version() -> Non
     assert function.target.function_arn != function.function.function_arn
     plain = make(stack, "Plain", "forecasting", "functions.forecasting.handler.api")
     assert plain.target is plain.function
+
+
+def test_other_code_is_another_version_and_cloudformation_deletes_the_old_one(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_function, "ROOT", tree)
+    versions: list[dict[str, Any]] = []
+    for _ in range(2):
+        stack = Stack(App(), "Test")
+        make(stack, "Api", "forecasting", "functions.forecasting.handler.api", snap_start=True)
+        versions.append(dict(Template.from_stack(stack).find_resources("AWS::Lambda::Version")))
+        with (tree / "functions/forecasting/handler.py").open("a") as text:
+            text.write("\n# edited\n")
+    assert [len(found) for found in versions] == [1, 1]
+    assert versions[0].keys() != versions[1].keys()
+    # What leaves the template is deleted, unless its policy says otherwise.
+    (old,) = versions[0].values()
+    assert (old["DeletionPolicy"], old["UpdateReplacePolicy"]) == ("Delete", "Delete")
+
+
+def test_the_code_that_a_manifest_names_is_what_the_image_holds(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hash is taken at run time from the sources in the image, and compared in a checkout."""
+    app = App(outdir=str(tmp_path))
+    make(Stack(app, "Test"), "Fit", "clustering", "functions.clustering.handler.fit", "source")
+    (staged,) = Path(app.synth().directory).glob("asset.*")
+    assert (staged / "functions/clustering/handler.py").exists()
+    here = manifest.code_hash("clustering")
+    monkeypatch.setattr(manifest, "ROOT", staged)
+    assert manifest.code_hash.__wrapped__("clustering") == here
+    with (tree / "functions/clustering/handler.py").open("a") as text:
+        text.write("\n# edited\n")
+    monkeypatch.setattr(manifest, "ROOT", tree)
+    assert manifest.code_hash.__wrapped__("clustering") != here

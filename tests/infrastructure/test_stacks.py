@@ -82,7 +82,7 @@ def test_buckets_are_private_encrypted_tls_only_and_expire_by_tag_only(data: Tem
         assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert bucket["DeletionPolicy"] == "Retain"
         for rule in properties["LifecycleConfiguration"]["Rules"]:
-            if "ExpirationInDays" in rule and rule.get("Prefix") not in {"scored/", "queries/"}:
+            if "ExpirationInDays" in rule and rule.get("Prefix") not in {"scored/", "queries/", "clustering/"}:
                 assert rule["TagFilters"] == [{"Key": "superseded", "Value": "true"}]
     policies = resources(data, "AWS::S3::BucketPolicy").values()
     assert sum('"aws:SecureTransport": "false"' in json.dumps(policy) for policy in policies) == 2
@@ -100,7 +100,7 @@ def test_tables_have_the_contracts_keys_recovery_and_expiry(data: Template) -> N
         assert properties["BillingMode"] == "PAY_PER_REQUEST"
         assert table["DeletionPolicy"] == "Retain"
     assert keys == {
-        ("leaf", "version"): False,
+        ("leaf", "version"): True,
         ("job", "key"): False,
         ("series_id", "item"): True,
         ("user_id",): True,
@@ -269,7 +269,10 @@ def test_snap_start_publishes_versions_behind_aliases_that_triggers_call() -> No
     assert len(snapped) == 2
     assert len(resources(service, "AWS::Lambda::Alias")) == 2
     mapping = next(iter(resources(service, "AWS::Lambda::EventSourceMapping").values()))
+    aliases = resources(service, "AWS::Lambda::Alias")
     assert json.dumps(mapping["Properties"]["FunctionName"]).endswith(':live"]]}')
+    (integration,) = resources(service, "AWS::ApiGatewayV2::Integration").values()
+    assert any(alias in json.dumps(integration["Properties"]["IntegrationUri"]) for alias in aliases)
 
 
 def test_no_physical_names_but_those_that_people_type(data: Template, service: Template) -> None:

@@ -1,6 +1,7 @@
 """`trefoil status`: what is unhealthy, and what is only told."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -102,6 +103,7 @@ def test_one_screen_tells_runs_models_drift_and_queues(
     assert max(map(len, said.splitlines())) <= width
     assert len(said.splitlines()) <= 30
     flat = " ".join(said.split())
+    assert re.search(r"clustering 6\d min done", flat)
     for text in (
         "rides 4,000",
         "1.5",

@@ -32,6 +32,9 @@ def test_a_day_is_fitted_on_the_days_before_it_labelled_and_published() -> None:
     assert set(rows["model_version"].to_pylist()) == {manifest.model_version}
     reports = {o.key.rsplit("/", 1)[-1] for o in world.lake.list(Paths(DAY, manifest.run_id).reports)}
     assert reports == {"rejected.parquet", "summary.json", "plot.png"}
+    (row,) = world.registry.versions("clustering")
+    left = timedelta(seconds=row["expires_at"] - world.clock().timestamp())
+    assert timedelta(days=29) < left <= timedelta(days=30)
 
 
 def test_the_same_day_again_does_nothing_and_new_input_makes_a_new_truth() -> None:
