@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.console import OUR_FAILURE, Json, say, table
 from cli.stack import Profile, Stack, Stage, connect
 from infra.local import images
-from infra.local.cloud import ROOT
+from infra.local.emulator import ROOT
 from infra.settings import DeploySettings
 from layers.runtime.errors import NotFoundError, TrefoilError
 

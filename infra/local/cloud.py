@@ -5,30 +5,27 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import ssl
-import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import boto3
 import botocore.session
 from pydantic import BaseModel
 
-from infra.local import images, processes
-from layers.runtime.errors import ConflictError, NotFoundError, TrefoilError, UnavailableError
+from infra.local import emulator, images, processes
+from infra.local.deployment import deploy_stacks
+from infra.local.emulator import REGION, ROOT, Packaging, environment
+from layers.runtime.errors import ConflictError, NotFoundError, UnavailableError
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 HOME: Final = Path(os.environ.get("TREFOIL_HOME", ROOT / ".trefoil"))
-REGION: Final = "us-east-1"
 USER: Final = "planner"
 
-Packaging = Literal["source", "image"]
 Say = Callable[[str], None]
 
 
@@ -90,7 +87,7 @@ def up(
             cloud = _start(packaging, home, enforce)
             if deploy:
                 say("deploying the stacks with cdk deploy --all")
-                _deploy(cloud, home)
+                deploy_stacks(cloud, home)
                 cloud = _make_user(cloud)
                 _save(cloud, home)
         except BaseException:
@@ -129,42 +126,17 @@ def running(
             down(home)
 
 
-def environment(endpoint: str, packaging: Packaging = "source") -> dict[str, str]:
-    """Environment of a child process that must see this cloud and never a real account."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "TREFOIL_", "CDK_"))}
-    kept |= {k: os.environ[k] for k in ("AWS_CA_BUNDLE",) if k in os.environ}
-    return kept | {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_ENDPOINT_URL": endpoint,
-        "CDK_DEFAULT_ACCOUNT": images.ACCOUNT,
-        "CDK_DEFAULT_REGION": REGION,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "TREFOIL_DEPLOY_STAGE": "local",
-        "TREFOIL_DEPLOY_PACKAGING": packaging,
-        "TREFOIL_DEPLOY_ARCHITECTURE": images.machine_architecture(),
-        "TREFOIL_DEPLOY_SCORE_WINDOW_S": "1",
-        "TREFOIL_DEPLOY_USER_POOL_ENDPOINT": endpoint,
-    }
-
-
 def _start(packaging: Packaging, home: Path, enforce: bool) -> Cloud:
     network = images.network_environment(_network(home)) if packaging == "image" else {}
     host = network.get("BIND_HOST", "127.0.0.1")
-    port = _free_port(host)
-    if enforce:
-        network |= _enforcement(host, home, network)
-    authority = network.get("MINISTACK_SSL_CERT", "")
+    port = emulator.free_port(host)
     endpoint = f"http{'s' if enforce else ''}://{host}:{port}"
-    variables = environment(endpoint) | _emulator_environment(host, port, home) | network
     pid = 0
     try:
+        variables = environment(endpoint) | emulator.settings(host, port, home) | network
+        if enforce:
+            variables |= emulator.enforcement(host, home, network)
+        authority = variables.get("MINISTACK_SSL_CERT", "")
         process = processes.spawn([sys.executable, "-m", "ministack"], variables, cwd=home, log=home / "emulator.log")
         pid = process.pid
         cloud = Cloud(endpoint=endpoint, pid=pid, packaging=packaging, authority=authority)
@@ -183,89 +155,6 @@ def _start(packaging: Packaging, home: Path, enforce: bool) -> Cloud:
         if network:
             images.remove_network(_network(home))
         raise
-
-
-def _emulator_environment(host: str, port: int, home: Path) -> dict[str, str]:
-    for folder in ("objects", "state", "tmp"):
-        (home / folder).mkdir()
-    return {
-        "BIND_HOST": host,
-        "GATEWAY_PORT": str(port),
-        # In a browser <api>.execute-api.localhost is this machine; functions in containers need the address itself.
-        "MINISTACK_HOST": "localhost" if host == "127.0.0.1" else host,
-        "MINISTACK_REGION": REGION,
-        "IOT_MTLS_ENABLED": "0",
-        "SFTP_ENABLED": "0",
-        "S3_PERSIST": "1",  # Athena reads the objects from disk
-        "S3_DATA_DIR": str(home / "objects"),
-        "ATHENA_DATA_DIR": str(home / "objects"),
-        "STATE_DIR": str(home / "state"),
-        "TMPDIR": str(home / "tmp"),
-        "OMP_NUM_THREADS": "1",
-    }
-
-
-def _enforcement(host: str, home: Path, network: Mapping[str, str]) -> dict[str, str]:
-    """IAM enforced, over TLS, without which the policies of buckets and queues refuse every call.
-
-    Where it runs in a container itself, the emulator copies its certificate into those of the functions, so these are
-    not read-only; and it lets root alone read the bundle that it makes.
-    """
-    key, certificate = str(home / "server.key"), str(home / "server.crt")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=trefoil"]
-    command += ["-addext", f"subjectAltName=IP:{host}", "-keyout", key, "-out", certificate]
-    subprocess.run(command, check=True, capture_output=True)
-    flags = network["LAMBDA_DOCKER_FLAGS"].replace("--read-only ", "")
-    return {
-        "AUTH": "true",
-        "USE_SSL": "1",
-        "MINISTACK_SSL_CERT": certificate,
-        "MINISTACK_SSL_KEY": key,
-        "LAMBDA_DOCKER_FLAGS": f"{flags} --env AWS_CA_BUNDLE=/var/ministack/ministack-ca.pem",
-    }
-
-
-def _deploy(cloud: Cloud, home: Path) -> None:
-    assembly = home / "cdk.out"
-    env = environment(cloud.endpoint, cloud.packaging)
-    if cloud.authority:
-        env["AWS_CA_BUNDLE"] = cloud.authority
-    _cdk(["synth", "--quiet", "--output", str(assembly)], env, home)
-    if cloud.packaging == "image":
-        images.build_images(assembly)
-    _cdk(["bootstrap", "--app", str(assembly), f"aws://{images.ACCOUNT}/{REGION}"], env, home)
-    if cloud.authority:
-        # The emulator does not tell that the repository which CDK asks for is the one that this role is for.
-        publisher = f"cdk-hnb659fds-image-publishing-role-{images.ACCOUNT}-{REGION}"
-        everything = "arn:aws:iam::aws:policy/AdministratorAccess"
-        cloud.client("iam").attach_role_policy(RoleName=publisher, PolicyArn=everything)
-    parameters = ["--parameters", f"trefoil-{cloud.stage}-service:SavedQuery=no"]
-    _cdk(["deploy", "--all", "--app", str(assembly), "--require-approval", "never", *parameters], env, home)
-    _save_query(cloud, assembly)
-
-
-def _save_query(cloud: Cloud, assembly: Path) -> None:
-    """Make by API what the emulator's CloudFormation cannot: the warehouse's saved query, as the template has it."""
-    template = json.loads((assembly / f"trefoil-{cloud.stage}-service.template.json").read_text())
-    client: Any = cloud.client("athena")
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Athena::NamedQuery":
-            client.create_named_query(**resource["Properties"])
-
-
-def _cdk(arguments: list[str], env: Mapping[str, str], home: Path) -> None:
-    command = ROOT / "node_modules" / ".bin" / "cdk"
-    if not command.exists():
-        raise TrefoilError("the CDK command line is not installed; `make setup` installs it")
-    process = processes.spawn([str(command), *arguments], env, cwd=ROOT, log=home / "cdk.log")
-    try:
-        status = process.wait()
-    except BaseException:
-        processes.end(process.pid)
-        raise
-    if status:
-        tail = (home / "cdk.log").read_text()[-4000:]
-        raise TrefoilError(f"cdk {arguments[0]} ended with status {status}: {tail}")
 
 
 def _make_user(cloud: Cloud) -> Cloud:
@@ -299,9 +188,3 @@ def _save(cloud: Cloud, home: Path) -> None:
 
 def _network(home: Path) -> str:
     return f"trefoil-{home.stat().st_ino}"
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
