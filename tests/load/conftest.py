@@ -63,17 +63,23 @@ class Api:
 
 @pytest.fixture(scope="session")
 def api(stack: Stack) -> Api:
-    """With a weekly training behind it, and as many warm processes as there are users.
-
-    Fifty containers that start at once on the cores of one machine take longer than the function may, while on AWS each
-    has its own: here it gets more time. All that is measured comes after that.
-    """
+    """With a weekly training behind it."""
     assert stack.cloud is not None
     api = Api(stack, stack.token(stack.cloud.username, stack.cloud.password), [])
     api.stores.extend(api.arrive("trained", STORES, 1))
     finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": "2026-01-05T04:00:00Z"}), 600)
-    lambda_ = stack.client("lambda")
-    lambda_.update_function_configuration(FunctionName=stack.outputs["FunctionForecastingApi"], Timeout=300)
+    return api
+
+
+@pytest.fixture(scope="session")
+def crowd(api: Api) -> Api:
+    """The API with as many warm processes as there are users.
+
+    Fifty containers that start at once on the cores of one machine take longer than the function may, while on AWS each
+    has its own: here it gets more time. All that is measured comes after that.
+    """
+    name = api.stack.outputs["FunctionForecastingApi"]
+    api.stack.client("lambda").update_function_configuration(FunctionName=name, Timeout=300)
     # The emulator refuses tokens while it fetches the pool's keys: one call first.
     assert api("/v1/series").status == 200
     with ThreadPoolExecutor(USERS) as pool:

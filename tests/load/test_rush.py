@@ -47,13 +47,13 @@ def persistent(api: Api, path: str) -> tuple[Any, int]:
     raise AssertionError(f"{path} was never answered")
 
 
-def test_fifty_at_once_through_the_gateway_cause_one_fit(stack: Stack, api: Api, tally: Tally) -> None:
-    (series_id,) = api.arrive("rush", 1, 2)
+def test_fifty_at_once_through_the_gateway_cause_one_fit(stack: Stack, crowd: Api, tally: Tally) -> None:
+    (series_id,) = crowd.arrive("rush", 1, 2)
     gate = threading.Barrier(USERS)
 
     def ask(_: int) -> tuple[Any, int]:
         gate.wait()
-        return persistent(api, f"/v1/series/{series_id}/forecast")
+        return persistent(crowd, f"/v1/series/{series_id}/forecast")
 
     began = time.monotonic()
     with ThreadPoolExecutor(USERS) as pool:
