@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import Json, err, numbers, say
+from cli.console import Json, err, figures, say
 from cli.stack import Profile, Stack, Stage, connect, local_stack
 from infra.local import cloud as local
 from layers.runtime.errors import InputError
@@ -96,7 +96,7 @@ def key_of(run: Run) -> str:
 
 def counts_of(run: Run) -> str:
     """The numbers of a run, in a line."""
-    return ", ".join(f"{name} {value:,}" for name, value in numbers(run.counts))
+    return figures(run.counts)
 
 
 def _short(key: str) -> str:

@@ -49,6 +49,11 @@ def numbers(values: dict[str, Any]) -> list[tuple[str, int | float]]:
     return [(k, v) for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)]
 
 
+def figures(values: dict[str, Any]) -> str:
+    """The numbers among `values`, in a line."""
+    return ", ".join(f"{k} {v:,}" if isinstance(v, int) else f"{k} {v:.3g}" for k, v in numbers(values))
+
+
 def progress() -> Progress:
     """A progress bar on stderr, shown on a terminal only."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import Json, numbers, say, table
+from cli.console import Json, figures, say, table
 from cli.stack import Profile, Stack, Stage, connect
 from layers.runtime.errors import InputError, NotFoundError
 from layers.storage import upkeep
@@ -33,12 +33,7 @@ def list_(leaf: LeafName, stage: Stage = "dev", profile: Profile = None, json_ou
     rows = connect(stage, profile).registry.versions(leaf.value)
     shown = table("version", "status", "created", "metrics")
     for row in rows:
-        shown.add_row(
-            row["version"],
-            row["status"],
-            row["created_at"][:16],
-            ", ".join(f"{name} {value:.3g}" for name, value in numbers(row["metrics"])),
-        )
+        shown.add_row(row["version"], row["status"], row["created_at"][:16], figures(row["metrics"]))
     say(shown)
     return {"leaf": leaf.value, "versions": rows}
 
@@ -57,8 +52,7 @@ def show(
         say(f"{name:<12}{body[name]}")
     say(f"{'code':<12}{manifest.code}, {'as in this checkout' if body['as_here'] else 'another than in this checkout'}")
     say(f"{'promoted':<12}{body['reason'] or 'never'}")
-    for name, value in numbers(manifest.metrics):
-        say(f"  {name:<24}{value:.4g}")
+    say(f"{'metrics':<12}{figures(manifest.metrics)}")
     say(f"{'files':<12}{len(manifest.files)}, all as their hashes say")
     return body
 

@@ -15,7 +15,7 @@ from layers.storage.ledger import Run
 
 # What makes another input of each job, by the leaf's own fingerprint.
 NEW = {
-    "clustering": "other rides of that day, or another TREFOIL_MAX_SPEED_KMH",
+    "clustering": "other rides of that day or another TREFOIL_MAX_SPEED_KMH, or backfill --force",
     "forecasting-ingest": "another file of that name",
     "forecasting": "other sales, or --force",
     "classification-train": "other customers, outcomes or settings",
@@ -79,7 +79,7 @@ def runs(
             found.append(run.model_dump(mode="json") | {"same_again": again(run, now)})
     say(shown)
     if job:
-        say(f"The same input is one run: a trigger that finds it done is skipped. New to {job} is {NEW[job]}.")
+        say(f"A trigger that finds its input done is skipped; to run again {job} needs {NEW[job]}.")
     return {"runs": found}
 
 
@@ -87,7 +87,8 @@ def again(run: Run, now: datetime) -> str:
     """What a trigger with the same input as `run` does, as the ledger decides it."""
     if run.outcome == "running" and run.lease_until >= now:
         return f"waits for it until {run.lease_until:%H:%M}"
-    return "runs" if run.outcome in ("running", "failed") else "skipped"
+    done = run.outcome in ("done", "empty") and "forced" not in run.fingerprint
+    return "skipped" if done else "runs"
 
 
 def say_skipped(run: Run | None) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cli.cloud import JOBS, counts_of, key_of, queue_depth
-from cli.console import OUR_FAILURE, Json, numbers, say, table
+from cli.console import OUR_FAILURE, Json, figures, numbers, say, table
 from cli.stack import Profile, Stack, Stage, connect
 from layers.runtime.errors import CorruptError, NotFoundError
 from layers.storage.ledger import Run
@@ -92,13 +92,13 @@ def _last_model(stack: Stack, done: list[Run]) -> dict[str, Any]:
 
 
 def _model(stack: Stack, leaf: str, version: str | None, since: datetime | None) -> dict[str, Any]:
-    figures, problem = {}, ""
+    found, problem = {}, ""
     if version:
         try:
-            figures = dict(numbers(stack.registry.manifest(leaf, version).metrics))
+            found = dict(numbers(stack.registry.manifest(leaf, version).metrics))
         except (NotFoundError, CorruptError) as exc:
             problem = str(exc)
-    return {"leaf": leaf, "version": version, "since": since, "figures": figures, "problem": problem}
+    return {"leaf": leaf, "version": version, "since": since, "figures": found, "problem": problem}
 
 
 def _drift(stack: Stack, version: str) -> dict[str, float]:
@@ -133,8 +133,7 @@ def _show_models(models: list[dict[str, Any]], now: datetime) -> None:
     shown = table("model of", "since", "version", "figures")
     for model in models:
         since = _age(model["since"], now) if model["since"] else ""
-        figures = ", ".join(f"{name} {value:.3g}" for name, value in model["figures"].items())
-        shown.add_row(model["leaf"], since, model["version"] or "none yet", figures)
+        shown.add_row(model["leaf"], since, model["version"] or "none yet", figures(model["figures"]))
     say(shown)
 
 
