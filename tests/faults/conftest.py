@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import count
@@ -52,10 +53,12 @@ class Site:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Functions go through the proxy; the test's own clients go to the local cloud directly."""
-    os.environ["SFN_WAIT_SCALE"] = "0.05"  # the state machine's pauses between tries
-    os.environ["PERSIST_STATE"] = "1"
     home = tmp_path_factory.mktemp("cloud") / "home"
-    with local.running(lambda _: None, home=home) as cloud, proxy.running(cloud.endpoint, home) as between:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        emulator(patch, home) as cloud,
+        proxy.running(cloud.endpoint, home) as between,
+    ):
         stack = local_stack(cloud)
         noted = home / "noted.jsonl"
         noted.touch()
@@ -68,6 +71,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for leaf in site.leaves():
             leaf.trigger()
         yield site
+
+
+def emulator(patch: pytest.MonkeyPatch, home: Path) -> AbstractContextManager[local.Cloud]:
+    """One that keeps its state when it is stopped, and whose state machines pause less between tries."""
+    patch.setenv("PERSIST_STATE", "1")
+    patch.setenv("SFN_WAIT_SCALE", "0.05")
+    return local.running(lambda _: None, home=home)
 
 
 def configure(stack: Stack, variables: dict[str, str]) -> None:
