@@ -175,7 +175,7 @@ ROWS = [[i % 7, "yes" if i % 3 else "no"] for i in range(120)]
         (("--target", "y", "--positive", "maybe"), ["x", "y"], ROWS, "maybe"),
         (("--target", "y"), ["x", "y"], ROWS[:12], "too few rows"),
         (("--target", "y"), ["x", "y"], [], "no rows"),
-        (("--target", "y"), ["x", "x"], ROWS, "two columns"),
+        (("--target", "y"), ["x", "x"], ROWS, "columns 1 and 2 have the same name"),
         (("--target", "y", "--features", "x,nope"), ["x", "y"], ROWS, "nope"),
         (("--target", "y", "--value", 3), ["x", "y"], ROWS, "--cost"),
         (("--target", "y", "--value", 3, "--cost", 3), ["x", "y"], ROWS, "--cost"),
