@@ -81,9 +81,10 @@ def _open_csv(lines: io.TextIOWrapper, name: str, size: int) -> Reader:
     if not any(header):
         raise InputError("has no header", file=name)
     if len(set(header)) < len(header):
+        again = next(i for i, column in enumerate(header) if column in header[:i])
         # By number: the first line of a file without a header is somebody's.
-        first, second = next((header.index(column), i) for i, column in enumerate(header) if header.index(column) < i)
-        raise InputError(f"columns {first + 1} and {second + 1} have the same name", file=name)
+        places = f"{header.index(header[again]) + 1} and {again + 1}"
+        raise InputError(f"columns {places} have the same name", file=name)
     return Reader(header, delimiter, _csv_chunks(lines, delimiter, header, name, size))
 
 

@@ -23,7 +23,7 @@ from tests.unit.forecasting.house import CLAIMS, START, Caller, House, gateway_e
 # The gateway checks the token here, and no schema can say that a start lies before its end.
 EXCLUDED = [ignored_auth, positive_data_acceptance]
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "get", "PROPFIND")
-QUICK = settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=100, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_what_the_document_says_holds(house: House, call: Caller, claims: Any, e
     for result in schema.get_all_operations():
         operation = result.ok()
 
-        @settings(QUICK, max_examples=40)
+        @settings(QUICK, max_examples=25)
         @given(case=operation.as_strategy())
         def holds(case: Any) -> None:
             response = case.call(app=gateway)

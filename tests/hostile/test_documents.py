@@ -33,7 +33,7 @@ from tests.hostile.files import refused
 from tests.hostile.test_tables import MODEL
 from tests.unit.clustering.day import DAY, World, key, rides
 
-QUICK = settings(max_examples=80, derandomize=True, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=50, derandomize=True, suppress_health_check=list(HealthCheck))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 scalars = st.one_of(

@@ -32,6 +32,7 @@ from tests.unit.forecasting.house import House, made, written
 
 BOMB = 64 << 20
 SALES = b"series_id,ds,y\n"
+LONG = b"1," + b"x" * 1_000 + b"\n"
 
 
 class Zeros(io.RawIOBase):
@@ -95,7 +96,13 @@ PAST: dict[str, tuple[Callable[..., None], Any, str, Limits, str]] = {
     "long Parquet of sales": (read_sales, parquet(3, 500), "a.parquet", Limits(table_cells=900), "TABLE_CELLS"),
     "heavy Parquet of sales": (read_sales, parquet(60, 9_000), "a.parquet", Limits(object_mb=1), "OBJECT_MB"),
     "customers without end": (read_customers, io.BufferedReader(Zeros(b"a,b\n")), "a.csv", Limits(object_mb=8), ""),
-    "a bomb of customers": (read_customers, gzip.compress(b"a,b\n" + b"1,2\n" * (BOMB // 4)), "a.gz", Limits(8), ""),
+    "a bomb of customers": (
+        read_customers,
+        gzip.compress(b"a,b\n" + LONG * (BOMB // len(LONG))),
+        "a.gz",
+        Limits(8),
+        "",
+    ),
     "many cells of customers": (read_customers, table(5, 30), "a.csv", Limits(table_cells=100), "TABLE_CELLS"),
     "many columns of customers": (read_customers, table(60, 3), "a.csv", Limits(table_columns=50), "TABLE_COLUMNS"),
     "long Parquet of customers": (read_customers, parquet(3, 500), "a.parquet", Limits(table_cells=900), "TABLE_CELLS"),

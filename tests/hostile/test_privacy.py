@@ -56,7 +56,7 @@ def test_what_is_said_of_a_damaged_file_shows_no_cell(leaf: str, name: str) -> N
     # Names of columns are told, so the header stays whole.
     header, rows = as_csv(table).split(b"\n", 1) if name == "a.csv" else (b"", as_parquet(table))
 
-    @settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(damaged(rows))
     def holds(body: bytes) -> None:
         assert silent(refused(read, header + b"\n" * bool(header) + body, name))
@@ -95,7 +95,7 @@ def test_a_training_that_fails_shows_no_cell_in_its_error_nor_in_its_run(name: s
     assert not any(trace in run.model_dump_json() for trace in TRACES)
 
 
-@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.sampled_from([WORD, str(NUMBER), f"{WORD}\x01", "", "2024-01-01", "1"]), min_size=4, max_size=4))
 def test_a_rejected_row_of_sales_is_told_by_number_and_column_only(cells: Any) -> None:
     line = ",".join(["a", *cells[1:]])

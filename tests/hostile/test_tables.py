@@ -24,7 +24,7 @@ from functions.forecasting.domain import tables as sales
 from layers.runtime.errors import InputError
 from tests.hostile.files import damaged, junk, packed, parquet_of, refused
 
-QUICK = settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
 NAMES = ("a.csv", "a.csv.gz", "a.parquet")
 
 
