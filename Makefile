@@ -18,7 +18,7 @@ demo: setup ## Run all three leaves end to end on the local cloud; ONCE=1 ends b
 	@$(RUN) trefoil demo $(if $(ONCE),--once)
 
 test: setup ## Everything that needs neither Docker nor a browser.
-	$(RUN) pytest $(LOOPBACK) tests/architecture tests/unit tests/infrastructure tests/local
+	$(RUN) pytest $(LOOPBACK) tests/architecture tests/unit tests/hostile tests/infrastructure tests/local
 
 check: setup ## Format, lint, types and import contracts.
 	$(RUN) ruff format --check
