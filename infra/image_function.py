@@ -65,6 +65,7 @@ class ImageFunction(Construct):
             # A snapshot costs money for as long as its version exists.
             current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.DESTROY),
         )
+        self.memory_mb = memory_mb
         self.target: lambda_.IFunction = self.function
         if snap_start:
             self.target = lambda_.Alias(self, "Live", alias_name="live", version=self.function.current_version)

@@ -1,4 +1,4 @@
-"""Ten alarms at most (they are free up to ten), one topic, one dashboard."""
+"""Alarms (ten are free, the eleventh costs ten cents a month), the topic that they reach, and the dashboard."""
 
 from typing import Any, Final
 
@@ -13,13 +13,11 @@ from constructs import Construct
 
 from infra.classification import Classification
 from infra.clustering import Clustering
+from infra.dashboard import HOUR, Dashboard, Own
 from infra.forecasting import Forecasting
 from infra.grants import acknowledge
 
-DAY: Final = Duration.days(1)
-HOUR: Final = Duration.hours(1)
 FIVE_MINUTES: Final = Duration.minutes(5)
-NAMESPACE: Final = "Trefoil"
 
 
 class Monitoring(Construct):
@@ -48,7 +46,7 @@ class Monitoring(Construct):
         )
         if email:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
-        self._stage = stage
+        own = Own(stage)
         self._alarms: list[cloudwatch.Alarm] = []
         letters = classification.events.dead_letters
         visible: dict[str, Any] = {"period": FIVE_MINUTES, "statistic": "Maximum"}
@@ -61,13 +59,23 @@ class Monitoring(Construct):
         self._alarm("api-5xx", broken, above=0)
         self._alarm("clustering-run-failed", clustering.machine.metric_failed(period=HOUR), above=0)
         self._alarm("forecasting-run-failed", forecasting.machine.metric_failed(period=HOUR), above=0)
-        self._alarm("day-not-published", self._own("DaysPublished", "clustering", period=DAY), below=1)
+        self._alarm("day-not-published", *own("clustering", "DaysPublished"), below=1)
         self._alarm("oldest-message", age, above=900)
-        self._alarm("drift", self._own("Drift", "classification", period=HOUR, statistic="Maximum"), above=0.25)
+        moved, unreconciled = own("classification", "Moved", "Unreconciled", period=HOUR, statistic="Maximum")
+        self._alarm("drift", moved, above=0)
+        self._alarm("unreconciled", unreconciled, above=0)
         # Of all functions of the account, which share its concurrency; the dashboard tells errors apart.
         for name, metric in (("function-errors", "Errors"), ("throttles", "Throttles")):
             self._alarm(name, cloudwatch.Metric(namespace="AWS/Lambda", metric_name=metric, statistic="Sum"), above=0)
-        self._dashboard(clustering, forecasting, classification, {"dead letters": dead, "oldest message, s": age})
+        Dashboard(
+            self,
+            "Dashboard",
+            own=own,
+            name=f"trefoil-{stage}",
+            alarms=self._alarms,
+            leaves=(clustering, forecasting, classification),
+            queues={"dead letters": dead, "oldest message, s": age, "undelivered": lost},
+        )
 
     def _alarm(
         self, name: str, metric: cloudwatch.IMetric, *, above: float | None = None, below: float | None = None
@@ -86,55 +94,3 @@ class Monitoring(Construct):
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))
         self._alarms.append(alarm)
-
-    def _own(
-        self, name: str, leaf: str, *, period: Duration = FIVE_MINUTES, statistic: str = "Sum"
-    ) -> cloudwatch.Metric:
-        dimensions = {"stage": self._stage, "service": leaf}
-        return cloudwatch.Metric(
-            namespace=NAMESPACE, metric_name=name, dimensions_map=dimensions, period=period, statistic=statistic
-        )
-
-    def _dashboard(
-        self,
-        clustering: Clustering,
-        forecasting: Forecasting,
-        classification: Classification,
-        queue: dict[str, cloudwatch.IMetric],
-    ) -> None:
-        board = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=f"trefoil-{self._stage}")
-        api = forecasting.http.api
-        board.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self._alarms, width=24, height=3))
-        board.add_widgets(
-            _graph(
-                "Clustering: rides of a day",
-                [self._own(name, "clustering", period=DAY) for name in ("Rides", "Anomalies", "Rejected")],
-            ),
-            _graph("Forecasting: requests", [api.metric_count(), api.metric_client_error(), api.metric_server_error()]),
-            _graph(
-                "Classification: events",
-                [self._own(name, "classification") for name in ("Scored", "Duplicates", "Poison")],
-            ),
-        )
-        board.add_widgets(
-            _graph(
-                "Runs",
-                [
-                    clustering.machine.metric_succeeded(),
-                    clustering.machine.metric_failed(),
-                    forecasting.machine.metric_failed(),
-                ],
-            ),
-            _graph("API latency, ms", [api.metric_latency(statistic=s) for s in ("p50", "p99")]),
-            _graph("Queue", list(queue.values())),
-        )
-        everything = [f.function for leaf in (clustering, forecasting, classification) for f in leaf.functions.values()]
-        board.add_widgets(
-            _graph("Errors", [f.metric_errors() for f in everything]),
-            _graph("Duration, ms", [f.metric_duration() for f in everything]),
-            _graph("Drift (PSI)", [self._own("Drift", "classification", period=HOUR, statistic="Maximum")]),
-        )
-
-
-def _graph(title: str, metrics: list[Any]) -> cloudwatch.GraphWidget:
-    return cloudwatch.GraphWidget(title=title, left=metrics, width=8, height=6)

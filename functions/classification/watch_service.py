@@ -122,9 +122,8 @@ class WatchService:
         drift = Drift(specification, totals)
         if drift.events >= self._settings.watch_events:
             emitter = metrics("classification")
-            emitter.add_metric("ScoreDrift", "NoUnit", drift.score)
             emitter.add_metric("Drift", "NoUnit", drift.largest)
-            emitter.add_metric("UnknownCategories", "NoUnit", drift.unknown_rate)
+            emitter.add_metric("Moved", "Count", float(self._moved(drift) is not None))
         return drift
 
     def _outcomes(self, version: str, specification: Specification) -> tuple[dict[str, Any], int]:
@@ -152,9 +151,7 @@ class WatchService:
             emitter.add_metric("RealisedCalibrationError", "NoUnit", latest["calibration_error"])
 
     def _reason(self, drift: Drift, fresh: int) -> str | None:
-        moved = self._moved(drift)
-        metrics("classification").add_metric("Moved", "Count", float(moved is not None))
-        if moved:
+        if moved := self._moved(drift):
             return moved
         if fresh >= self._settings.retrain_outcomes:
             return f"{fresh} outcomes newer than the champion's data"

@@ -166,8 +166,8 @@ class PublishService:
         if run.outcome == "running":
             spent = answer.gb_seconds + sum(part.gb_seconds for part in parts)
             self.ledger.finish(run, "done", counts=counts, gb_seconds=spent)
-            for name in ("rides", "anomalies", "rejected"):
-                metrics(LEAF).add_metric(name=name.capitalize(), unit="Count", value=counts[name])
+            for name in ("Rides", "Anomalies", "Rejected"):
+                metrics(LEAF).add_metric(name=name, unit="Count", value=counts[name.lower()])
         logger(LEAF).info("day published", dt=str(answer.dt), run_id=answer.run_id, counts=counts)
         return {"status": "published", "dt": str(answer.dt), "run_id": answer.run_id, **counts}
 

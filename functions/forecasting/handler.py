@@ -122,6 +122,9 @@ def train(event: dict[str, Any], _: Any) -> dict[str, Any]:
 def publish(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """Last step: one version out of all shards, or the record of a failure."""
     result = build_training().publish(parsed(Planned, event))
-    metrics("forecasting").add_metric("SeriesTrained", "Count", result.get("trained", 0))
+    if result["status"] == "published":
+        metrics("forecasting").add_metric("SeriesTrained", "Count", result["trained"])
+        metrics("forecasting").add_metric("SeriesFailed", "Count", result["failed"])
+        metrics("forecasting").add_metric("MeanSkill", "NoUnit", result["mean_skill"])
     log.info("training published", extra={"status": result["status"], "run_id": result["run_id"]})
     return result

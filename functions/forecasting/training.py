@@ -148,7 +148,13 @@ class TrainingService:
             gb_seconds=planned.gb_seconds + sum(result.gb_seconds for result in results),
             detail=next((f"{name}: {why}" for name, why in failed.items()), ""),
         )
-        return {"status": "published", "run_id": planned.run_id, "version": version, **counts}
+        return {
+            "status": "published",
+            "run_id": planned.run_id,
+            "version": version,
+            "mean_skill": _mean_skill(entries),
+            **counts,
+        }
 
     def _result(self, run_id: str, number: int) -> ShardResult:
         return ShardResult.model_validate_json(self._lake.get(_result_key(run_id, number)))
@@ -164,12 +170,16 @@ class TrainingService:
             for name, entry in entries.items()
         }
         files[INDEX] = dump_index(entries)
-        skills = [entry.skill for entry in entries.values() if entry.skill is not None]
-        metrics = {**counts, "series": len(entries), "mean_skill": sum(skills) / len(skills) if skills else 0.0}
+        metrics = {**counts, "series": len(entries), "mean_skill": _mean_skill(entries)}
         libraries = {name: package_version(name) for name in ("prophet", "numpy")}
         self._registry.publish(LEAF, version, files, data_hash=data_hash, metrics=metrics, libraries=libraries)
         expected = champion.version if champion else None
         self._registry.promote(LEAF, version, expected=expected, reason=f"run {run.run_id}")
+
+
+def _mean_skill(entries: dict[str, ModelEntry]) -> float:
+    skills = [entry.skill for entry in entries.values() if entry.skill is not None]
+    return sum(skills) / len(skills) if skills else 0.0
 
 
 def _plan_key(run_id: str) -> str:

@@ -1,23 +1,38 @@
-"""What the stack costs in a month in which nobody uses it, from the synthesised templates and a dated price table."""
+"""What the stack costs in a month in which nobody uses it and on days of three volumes, from the synthesised templates,
+measured GB-seconds and a dated price table."""
 
 import re
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import pytest
 from aws_cdk.assertions import Template
 
 from tests.conftest import ROOT
 from tests.infrastructure.test_stacks import templates
 
-# US East (N. Virginia), 2026-11, US dollars; free are only quantities that stay free after the first year.
+README = ROOT / "README.md"
+
+# US East (N. Virginia), 2026-11, US dollars. Of an idle month, free are only quantities that stay free after the first
+# year; a day's cost leaves no free quantity out.
 PRICES = {
     "GB-second of Lambda": 0.0000166667,
     "million Lambda requests": 0.20,
     "GB-month in ECR": 0.10,
     "alarm beyond 10": 0.10,
     "dashboard beyond 3": 3.00,
-    "custom metric beyond 10": 0.30,
     "SnapStart, GB-month": 3.90,
     "KMS key": 1.00,
+    "million HTTP API calls": 1.00,
+    "million state transitions": 25.0,
+    "million SQS requests": 0.40,
+    "million DynamoDB writes": 0.625,
+    "million DynamoDB reads": 0.125,
+    "million S3 writes": 5.0,
+    "million S3 reads": 0.40,
+    "GB of logs": 0.50,
+    "million traces": 5.0,
 }
 # Types that cost nothing while nobody uses them: by request, by byte stored, or always free.
 IDLE_FREE = {
@@ -33,6 +48,68 @@ IDLE_FREE = {
 IMAGES_GB = 1.0  # the four images compressed, as ECR stores and bills them
 WATCH_CALLS, WATCH_SECONDS = 24 * 30, 2.0
 NIGHTLY_CALLS, NIGHTLY_SECONDS = 30, 5.0
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day's volume, and the GB-seconds that its rides took."""
+
+    rides: int
+    rides_gb_seconds: float
+    parts: int
+    series: int
+    calls: int
+    messages: int
+
+
+# Rides: run rows of `make demo` and `make load` (1,000,000 and 10,000,000 rides), on two cores that three calls share.
+DAYS = {
+    "small": Day(20_000, 8.1, 1, 50, 100, 1_000),
+    "medium": Day(1_000_000, 32.3, 2, 1_000, 10_000, 100_000),
+    "large": Day(10_000_000, 1_014.7, 9, 10_000, 100_000, 1_000_000),
+}
+# GB-seconds, 2026-11: run rows of `make demo`; a batch of 1,000 in `make load`; an answer in `make bench`, with
+# one call of a hundred on a cold start.
+SERIES, CLASSIFIER, THOUSAND_MESSAGES, CALL = 1.67, 44.7, 3.1, 0.04
+BATCH, TRACED_A_SECOND, TRACED_SHARE, LOGGED_GB = 1_000, 1, 0.05, 1e-6
+
+
+def day(volume: Day) -> dict[str, float]:
+    """Dollars by leaf: functions, what calls them, and what they read and write; storage apart.
+
+    A series is trained once a week, when it has changed; a message is one write of a result and one of its index.
+    """
+    gb_second, request = PRICES["GB-second of Lambda"], PRICES["million Lambda requests"] / 1e6
+
+    def millions(**counts: float) -> float:
+        return sum(count / 1e6 * PRICES[f"million {name.replace('_', ' ')}"] for name, count in counts.items())
+
+    def invoked(calls: float) -> float:
+        traces = min(calls, 86_400 * TRACED_A_SECOND) + TRACED_SHARE * max(0, calls - 86_400 * TRACED_A_SECOND)
+        return calls * (request + LOGGED_GB * PRICES["GB of logs"]) + millions(traces=traces)
+
+    batches, weekly = volume.messages / BATCH, volume.series / 7
+    labelling = volume.rides_gb_seconds * gb_second + invoked(2 + volume.parts)
+    labelling += millions(state_transitions=8 + 4 * volume.parts, S3_writes=6 + 3 * volume.parts)
+    training = weekly * SERIES * gb_second + millions(S3_writes=2 * weekly, S3_reads=2 * weekly)
+    answers = volume.calls * CALL * gb_second + invoked(volume.calls)
+    answers += millions(HTTP_API_calls=volume.calls, DynamoDB_reads=2 * volume.calls, S3_reads=volume.calls)
+    scoring = (batches * THOUSAND_MESSAGES + CLASSIFIER / 7) * gb_second + invoked(batches + 24)
+    scoring += millions(SQS_requests=1.2 * volume.messages, DynamoDB_writes=2 * volume.messages, S3_writes=batches)
+    return {"rides": labelling, "forecasts": training + answers, "messages": scoring}
+
+
+def day_table() -> str:
+    """The README's table of days."""
+    rows = ["| day | rides | series, API calls | messages | in all |", "|---|---|---|---|---|"]
+    for name, volume in DAYS.items():
+        rides, forecasts, messages = day(volume).values()
+        cells = [
+            f"{name} | {volume.rides:,}: {rides:.4f} | {volume.series:,}, {volume.calls:,}: {forecasts:.4f}",
+            f"{volume.messages:,}: {messages:.4f} | **{rides + forecasts + messages:.4f}**",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def idle_month() -> dict[str, float]:
@@ -75,13 +152,21 @@ def test_an_idle_month_costs_less_than_a_dollar() -> None:
     assert 0 < sum(idle_month().values()) < 1
 
 
-def test_the_readme_itemises_it() -> None:
-    found = re.search(r"<!-- idle-cost -->\n(.*?)\n<!-- end -->", (ROOT / "README.md").read_text(), re.S)
-    assert found, "the README has no idle-cost section"
-    assert found.group(1) == table(), "run: python -m tests.infrastructure.test_cost"
+def test_a_small_day_costs_cents() -> None:
+    assert 0 < sum(day(DAYS["small"]).values()) < 0.05
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("idle-cost", table), ("day-cost", day_table)])
+def test_the_readme_itemises_it(name: str, wanted: Callable[[], str]) -> None:
+    found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", README.read_text(), re.S)
+    assert found, f"the README has no section {name}"
+    assert found.group(1) == wanted(), "run: python -m tests.infrastructure.test_cost"
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    section = r"(<!-- idle-cost -->\n).*?(<!-- end -->)"
-    readme.write_text(re.sub(section, lambda m: f"{m[1]}{table()}\n{m[2]}", readme.read_text(), count=1, flags=re.S))
+    text = README.read_text()
+    for mark, made in (("idle-cost", table()), ("day-cost", day_table())):
+        text = re.sub(
+            rf"(<!-- {mark} -->\n).*?(<!-- end -->)", lambda m, t=made: f"{m[1]}{t}\n{m[2]}", text, flags=re.S
+        )
+    README.write_text(text)
