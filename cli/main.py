@@ -1,5 +1,6 @@
 """`trefoil`: one module per command group. Heavy libraries are imported inside the commands that need them."""
 
+import os
 import sys
 
 import typer
@@ -48,4 +49,10 @@ app.add_typer(classifier.app, name="classifier")
 
 def main() -> None:
     """Entry point of the `trefoil` script."""
-    sys.exit(console.run(app))
+    try:
+        status = console.run(app)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output, such as `head`, has enough; Python would flush once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = console.DONE
+    sys.exit(status)

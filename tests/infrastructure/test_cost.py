@@ -48,6 +48,8 @@ IDLE_FREE = {
 IMAGES_GB = 1.0  # the four images compressed, as ECR stores and bills them
 WATCH_CALLS, WATCH_SECONDS = 24 * 30, 2.0
 NIGHTLY_CALLS, NIGHTLY_SECONDS = 30, 5.0
+# An event source keeps five long polls of 20 s open on an empty queue; a million requests a month stay free.
+POLLS, FREE_POLLS = 5 * 3 * 60 * 24 * 30, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ def idle_month() -> dict[str, float]:
         "hourly watch": watch * PRICES["GB-second of Lambda"],
         "nightly fit of a day without rides": nightly * PRICES["GB-second of Lambda"],
         "Lambda requests": calls * PRICES["million Lambda requests"],
+        "polls of the empty queue": max(0, POLLS - FREE_POLLS) / 1e6 * PRICES["million SQS requests"],
         "alarms": max(0, kinds["AWS::CloudWatch::Alarm"] - 10) * PRICES["alarm beyond 10"],
         "dashboards": max(0, kinds["AWS::CloudWatch::Dashboard"] - 3) * PRICES["dashboard beyond 3"],
         "keys": kinds["AWS::KMS::Key"] * PRICES["KMS key"],

@@ -1,7 +1,10 @@
 """However AWS fails under a command, the user reads one line that says what to do."""
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -9,6 +12,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, SSOTokenLoadError
 
 from cli import console
+from tests.conftest import ROOT
 
 
 def answered(code: str, message: str = "Because") -> ClientError:
@@ -50,3 +54,14 @@ def test_an_error_of_aws_is_one_line_and_exit_1(
     assert told in err
     assert len(err.splitlines()) == 1
     assert json.loads(out) == {"error": err.removeprefix("trefoil: ").rstrip()} if as_json else out == ""
+
+
+def test_a_reader_who_has_enough_causes_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cli", "simulate", "rides", "--rows", "10", "--out", tmp_path / "x.csv", "--json"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, check=False, text=True)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")

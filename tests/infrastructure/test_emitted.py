@@ -1,0 +1,116 @@
+"""A real run of every handler on in-memory stores: what it emits, and what its rows in the ledger cost."""
+
+import io
+import json
+from contextlib import redirect_stdout
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cli.cloud import JOBS
+from functions.classification import handler as serving
+from functions.classification import training_handler
+from functions.classification.reconciliation import Reconciliation
+from functions.classification.settings import ClassificationSettings
+from functions.classification.simulate import customers
+from functions.classification.training_service import TrainingService
+from functions.classification.watch_service import WatchService
+from functions.clustering import handler as clustering
+from functions.forecasting import handler as forecasting
+from layers.storage.ledger import RunLedger
+from tests.infrastructure.test_metrics import shown
+from tests.unit.classification.conftest import Cloud, as_csv
+from tests.unit.classification.test_watch_service import Started, score, tell_outcomes
+from tests.unit.clustering.day import DAY, World, key, rides
+from tests.unit.forecasting.house import House, made, written
+
+CONTEXT = SimpleNamespace(
+    function_name="f",
+    memory_limit_in_mb=1024,
+    invoked_function_arn="arn",
+    aws_request_id="r",
+    get_remaining_time_in_millis=lambda: 600_000,
+)
+
+
+def cluster(patch: pytest.MonkeyPatch) -> RunLedger:
+    world = World()
+    world.ledger = world.fitting.ledger = world.publishing.ledger = RunLedger(world.runs, world.clock)
+    for name, service in (("fit", world.fitting), ("label", world.labelling), ("publish", world.publishing)):
+        patch.setattr(clustering, f"build_{name}", lambda s=service: s)
+    assert clustering.fit({"dt": "2020-01-01"}, CONTEXT)["status"] == "empty"
+    world.lake.put(key(DAY), rides())
+    answer = clustering.fit({"dt": str(DAY)}, CONTEXT)
+    for item in json.loads(world.lake.get(answer["plan_key"])):
+        clustering.label(item, CONTEXT)
+    clustering.publish(answer, CONTEXT)
+    return world.ledger
+
+
+def forecast(patch: pytest.MonkeyPatch) -> RunLedger:
+    house = House()
+    service = house.training()
+    patch.setattr(forecasting, "build_training", lambda: service)
+    patch.setattr(forecasting, "build_ingestion", lambda: house.ingestion)
+    house.lake.put("sales/a.csv", written(made(name="a")))
+    forecasting.ingest({"keys": ["sales/a.csv"]}, CONTEXT)
+    planned = forecasting.plan({}, CONTEXT)
+    for shard in json.loads(house.lake.get(planned["plan_key"])):
+        forecasting.train(shard, CONTEXT)
+    forecasting.publish(planned, CONTEXT)
+    return house.ledger
+
+
+def classify(patch: pytest.MonkeyPatch) -> RunLedger:
+    cloud = Cloud()
+    ledger = RunLedger(cloud.runs, lambda: cloud.now)
+    cloud.lake.put("customers/a.csv", as_csv(customers(1_500, seed=1)))
+    settings = ClassificationSettings(iterations=1, trees=20, watch_events=300)
+    training = TrainingService(cloud.lake, cloud.registry, ledger, settings, lambda: cloud.now)
+    patch.setattr(training_handler, "build_training", lambda: training)
+    training_handler.train({}, CONTEXT)
+    real = cloud.scoring
+
+    class Through:
+        def score(self, records: Any, _: Any) -> list[str]:
+            patch.setattr(serving, "build_scoring", real)
+            return [f["itemIdentifier"] for f in serving.score({"Records": records}, CONTEXT)["batchItemFailures"]]
+
+    patch.setattr(cloud, "scoring", Through)
+    table, start = score(cloud, 1.0)
+    tell_outcomes(cloud, table, start, 400)
+    watching = WatchService(cloud.registry, cloud.profiles, cloud.lake, ledger, Started(), settings, lambda: cloud.now)
+    queue = SimpleNamespace(sent=lambda _: 0)
+    check = Reconciliation(queue, cloud.profiles, ledger, lambda: cloud.now - timedelta(days=9))
+    patch.setattr(serving, "build_watch", lambda: watching)
+    patch.setattr(serving, "build_reconciliation", lambda: check)
+    serving.watch({}, CONTEXT)
+    return ledger
+
+
+@pytest.fixture(scope="module")
+def ran() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The lines in embedded metric format, and the rows of the ledgers."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
+        patch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", str(1024 * 1024))  # so that no run is too short to cost
+        ledgers = [run(patch) for run in (cluster, forecast, classify)]
+    lines = [json.loads(line) for line in said.getvalue().splitlines() if line.startswith("{")]
+    rows = [row for ledger in ledgers for row in ledger._table.items.values()]
+    return [line for line in lines if "_aws" in line], rows
+
+
+def test_what_is_emitted_is_what_is_shown_by_stage_and_service_alone(ran: Any) -> None:
+    found: set[tuple[str, str]] = set()
+    for line in ran[0]:
+        for block in line["_aws"]["CloudWatchMetrics"]:
+            assert [set(names) for names in block["Dimensions"]] == [{"service", "stage"}]
+            found |= {(line["service"], metric["Name"]) for metric in block["Metrics"]}
+    assert found == shown()
+
+
+def test_every_run_of_every_job_has_its_gb_seconds(ran: Any) -> None:
+    assert {row["job"] for row in ran[1]} == set(JOBS)
+    assert all(row["gb_seconds"] > 0 for row in ran[1])
