@@ -33,6 +33,7 @@ PRICES = {
     "million S3 reads": 0.40,
     "GB of logs": 0.50,
     "million traces": 5.0,
+    "month of a custom metric": 0.30,  # by the hour, and only hours in which it is sent
 }
 # Types that cost nothing while nobody uses them: by request, by byte stored, or always free.
 IDLE_FREE = {
@@ -50,6 +51,7 @@ WATCH_CALLS, WATCH_SECONDS = 24 * 30, 2.0
 NIGHTLY_CALLS, NIGHTLY_SECONDS = 30, 5.0
 # An event source keeps five long polls of 20 s open on an empty queue; a million requests a month stay free.
 POLLS, FREE_POLLS = 5 * 3 * 60 * 24 * 30, 1_000_000
+IDLE_METRIC_HOURS = 2 * 30  # an empty day and a day that adds up are told once a day; ten metrics stay free
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,20 @@ DAYS = {
 # GB-seconds, 2026-11: run rows of `make demo`; a batch of 1,000 in `make load`; an answer in `make bench`, with
 # one call of a hundred on a cold start.
 SERIES, CLASSIFIER, THOUSAND_MESSAGES, CALL = 1.67, 44.7, 3.1, 0.04
+# A scoring call with one message, warm: it puts one object, and its two counts are written at the size of their rows.
+SCORING, COUNTS = 0.08, 4
 BATCH, TRACED_A_SECOND, TRACED_SHARE, LOGGED_GB = 1_000, 1, 0.05, 1e-6
+# An event source has five pollers, and each gathers for the window from its first message on.
+POLLERS, WINDOW, METRIC_HOURS = 5, 5, 730
+# Hours a day in which each metric is sent: of a run and of a check once, of events and of the watch every hour.
+HOURS = {"rides": 5 * 1, "forecasts": 3 / 7, "messages": 6 * 24 + 4 * 1}
 
 
 def day(volume: Day) -> dict[str, float]:
     """Dollars by leaf: functions, what calls them, and what they read and write; storage apart.
 
-    A series is trained once a week, when it has changed; a message is one write of a result and one of its index.
+    A series is trained once a week, when it has changed. Messages come evenly, which makes the most calls; each
+    replaces its user's result, which is one write and two of the index.
     """
     gb_second, request = PRICES["GB-second of Lambda"], PRICES["million Lambda requests"] / 1e6
 
@@ -90,15 +99,23 @@ def day(volume: Day) -> dict[str, float]:
         traces = min(calls, 86_400 * TRACED_A_SECOND) + TRACED_SHARE * max(0, calls - 86_400 * TRACED_A_SECOND)
         return calls * (request + LOGGED_GB * PRICES["GB of logs"]) + millions(traces=traces)
 
-    batches, weekly = volume.messages / BATCH, volume.series / 7
+    apart = 86_400 * POLLERS / volume.messages
+    batches, weekly = max(volume.messages / BATCH, 86_400 * POLLERS / (apart + WINDOW)), volume.series / 7
     labelling = volume.rides_gb_seconds * gb_second + invoked(2 + volume.parts)
     labelling += millions(state_transitions=8 + 4 * volume.parts, S3_writes=6 + 3 * volume.parts)
     training = weekly * SERIES * gb_second + millions(S3_writes=2 * weekly, S3_reads=2 * weekly)
     answers = volume.calls * CALL * gb_second + invoked(volume.calls)
     answers += millions(HTTP_API_calls=volume.calls, DynamoDB_reads=2 * volume.calls, S3_reads=volume.calls)
-    scoring = (batches * THOUSAND_MESSAGES + CLASSIFIER / 7) * gb_second + invoked(batches + 24)
-    scoring += millions(SQS_requests=1.2 * volume.messages, DynamoDB_writes=2 * volume.messages, S3_writes=batches)
-    return {"rides": labelling, "forecasts": training + answers, "messages": scoring}
+    scored = batches * SCORING + volume.messages / 1_000 * THOUSAND_MESSAGES + CLASSIFIER / 7
+    scoring = scored * gb_second + invoked(batches + 24)
+    scoring += millions(
+        SQS_requests=volume.messages + 2 * max(batches, volume.messages / 10),
+        DynamoDB_writes=3 * volume.messages + COUNTS * batches,
+        S3_writes=batches,
+    )
+    spent = {"rides": labelling, "forecasts": training + answers, "messages": scoring}
+    metric = PRICES["month of a custom metric"] / METRIC_HOURS
+    return {leaf: dollars + HOURS[leaf] * metric for leaf, dollars in spent.items()}
 
 
 def day_table() -> str:
@@ -130,6 +147,7 @@ def idle_month() -> dict[str, float]:
         "nightly fit of a day without rides": nightly * PRICES["GB-second of Lambda"],
         "Lambda requests": calls * PRICES["million Lambda requests"],
         "polls of the empty queue": max(0, POLLS - FREE_POLLS) / 1e6 * PRICES["million SQS requests"],
+        "custom metrics": max(0, IDLE_METRIC_HOURS / METRIC_HOURS - 10) * PRICES["month of a custom metric"],
         "alarms": max(0, kinds["AWS::CloudWatch::Alarm"] - 10) * PRICES["alarm beyond 10"],
         "dashboards": max(0, kinds["AWS::CloudWatch::Dashboard"] - 3) * PRICES["dashboard beyond 3"],
         "keys": kinds["AWS::KMS::Key"] * PRICES["KMS key"],
@@ -156,7 +174,7 @@ def test_an_idle_month_costs_less_than_a_dollar() -> None:
 
 
 def test_a_small_day_costs_cents() -> None:
-    assert 0 < sum(day(DAYS["small"]).values()) < 0.05
+    assert 0 < sum(day(DAYS["small"]).values()) < 0.10
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("idle-cost", table), ("day-cost", day_table)])
