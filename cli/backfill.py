@@ -1,6 +1,6 @@
 """`trefoil backfill`: make results again from the inputs that lie in a deployed stack."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -56,9 +56,18 @@ def histories(
     done = []
     with progress() as bar:
         for entry in bar.track(found, description="ingesting"):
-            done += stack.invoke("FunctionForecastingIngest", {"keys": [entry["Key"]]})["files"]
+            done.append(_ingested(stack, entry["Key"], entry["LastModified"]))
             say("{key}: {status}, {rows:,} rows of {series:,} series {detail}".format(**done[-1]).rstrip())
-    return {"files": done}, OUR_FAILURE if any(one["status"] == "failed" for one in done) else DONE
+    return {"files": done}, DONE if all(one["status"] == "done" for one in done) else OUR_FAILURE
+
+
+def _ingested(stack: Stack, key: str, arrived: datetime) -> dict[str, Any]:
+    """Read a file again as of its arrival, so that it never outdoes a correction that came after it."""
+    try:
+        event = {"keys": [key], "time": arrived.isoformat()}
+        return dict(stack.invoke("FunctionForecastingIngest", event)["files"][0])
+    except UnavailableError as exc:
+        return {"key": key, "status": "failed", "rows": 0, "series": 0, "detail": str(exc)}
 
 
 def _run(stack: Stack, day: date, *, force: bool = False) -> dict[str, Any]:

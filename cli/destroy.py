@@ -52,15 +52,18 @@ def destroy(
 def _found(stack: Stack) -> dict[str, list[str]]:
     """Names by kind; the service stack before the data stack, whose exports it holds on to."""
     prefix = f"trefoil-{stack.stage}-"
-    named = {
-        "stacks": ("cloudformation", "describe_stacks", "Stacks[].StackName"),
-        "buckets": ("s3", "list_buckets", "Buckets[].Name"),
-        "tables": ("dynamodb", "list_tables", "TableNames[]"),
-        "log groups": ("logs", "describe_log_groups", "logGroups[].logGroupName"),
+    ours = re.compile(rf"{prefix}(data|service)(-|$)")
+    # Buckets are listed over all regions, and the stage may be deployed in another one too.
+    here = {"BucketRegion": stack.client("s3").meta.region_name, "Prefix": prefix}
+    named: dict[str, tuple[str, str, str, dict[str, Any]]] = {
+        "stacks": ("cloudformation", "describe_stacks", "Stacks[].StackName", {}),
+        "buckets": ("s3", "list_buckets", "Buckets[].Name", here),
+        "tables": ("dynamodb", "list_tables", "TableNames[]", {}),
+        "log groups": ("logs", "describe_log_groups", "logGroups[].logGroupName", {}),
     }
     found = {
-        kind: sorted((name for name in _all(stack, *where) if name.startswith(prefix)), reverse=kind == "stacks")
-        for kind, where in named.items()
+        kind: sorted((name for name in _all(stack, *where, **only) if ours.match(name)), reverse=kind == "stacks")
+        for kind, (*where, only) in named.items()
     }
     tags = [{"Key": "project", "Values": ["trefoil"]}, {"Key": "stage", "Values": [stack.stage]}]
     pools = {"TagFilters": tags, "ResourceTypeFilters": ["cognito-idp:userpool"]}

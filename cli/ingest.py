@@ -73,7 +73,11 @@ def _ingested(stack: Stack, key: str) -> Run:
 
 def _sent(stack: Stack, file: Path) -> int:
     """Send each line as a message; when that fails in between, sending all of them again is harmless."""
-    bodies = [line for line in file.read_text().splitlines() if line.strip()]
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")  # other line separators may stand within a JSON string
+    except UnicodeDecodeError as exc:
+        raise InputError("is not text in UTF-8", file=str(file)) from exc
+    bodies = [line for line in lines if line.strip()]
     sqs, queue = stack.client("sqs"), stack.outputs["ClassificationQueue"]
     with ThreadPoolExecutor(SENDERS) as pool:
         list(pool.map(lambda body: sqs.send_message(QueueUrl=queue, MessageBody=body), bodies))

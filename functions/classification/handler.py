@@ -80,6 +80,7 @@ def score(event: dict[str, Any], context: Any) -> dict[str, Any]:
 @emf.log_metrics
 @log.inject_lambda_context
 def watch(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
-    """Hourly: whether yesterday's messages add up; drift, realised quality, and whether to train again."""
+    """Hourly: drift, realised quality, whether to train again, and whether yesterday's messages add up."""
+    report = build_watch().watch()
     build_reconciliation().check()
-    return build_watch().watch()
+    return report

@@ -135,7 +135,7 @@ class FitService:
         sample = Reservoir(self.settings.sample_rides, seed=day.toordinal())
         for info in objects:
             try:
-                with opened(self.lake, Source(key=info.key, size=info.size), self.settings.limits) as file:
+                with opened(self.lake, Source(key=info.key, size=info.size), Limits()) as file:
                     for dist, hours in usable(file):
                         sample.add(dist, hours)
             except InputError as exc:  # `label` says so of its own day; here it only misses in the sample

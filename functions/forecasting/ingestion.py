@@ -64,7 +64,7 @@ class IngestService:
         `owner` names the event: delivered again after a failure, it takes over what it left running.
         """
         moment = arrived or self._clock()
-        claim = self._ledger.claim(JOB, key, fingerprint=etag or moment.isoformat(), lease=LEASE, owner=owner)
+        claim = self._ledger.claim(JOB, key, fingerprint=etag or self._clock().isoformat(), lease=LEASE, owner=owner)
         if not claim.granted:
             return Ingested(key, "skipped", detail=f"run {claim.run.run_id} is {claim.run.outcome}")
         try:
@@ -150,7 +150,8 @@ def requested(event: dict[str, Any]) -> list[tuple[str, str, datetime | None]]:
     """(key, etag, arrival) of each file an event names. Raises InputError for an event of another shape."""
     try:
         if isinstance(keys := event.get("keys"), list) and all(isinstance(key, str) for key in keys):
-            return [(key, "", None) for key in keys]
+            arrived = datetime.fromisoformat(event["time"]) if "time" in event else None
+            return [(key, "", arrived) for key in keys]
         found = event["detail"]["object"]
         return [(str(found["key"]), str(found.get("etag", "")), datetime.fromisoformat(event["time"]))]
     except (AttributeError, KeyError, TypeError, ValueError) as exc:

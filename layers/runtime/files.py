@@ -15,7 +15,7 @@ from layers.runtime.errors import InputError, LimitError
 
 MB = 1 << 20
 PLAIN = (EOFError, OSError, csv.Error, zlib.error)
-VALUES = (ArithmeticError, LookupError, MemoryError, NotImplementedError, TypeError, ValueError)
+VALUES = (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)

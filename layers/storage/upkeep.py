@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Protocol
 
-from layers.runtime.errors import NotFoundError
+from layers.runtime.errors import CorruptError, NotFoundError
 from layers.storage.manifest import Manifest, manifest_key
 from layers.storage.registry import ModelRegistry
 
@@ -55,11 +55,11 @@ def prune(registry: ModelRegistry, objects: Objects, table: Table, leaf: str, ke
     for version in doomed:
         if version in _held(registry, leaf):  # promoted meanwhile
             continue
-        with suppress(NotFoundError):
+        with suppress(NotFoundError, CorruptError):  # one that cannot be read goes without its files
             for file in registry.manifest(leaf, version).files.values():
                 if file.key not in needed:
                     objects.delete(file.key)
-            objects.delete(manifest_key(leaf, version))
+        objects.delete(manifest_key(leaf, version))
         table.delete({"leaf": leaf, "version": version})
         removed.append(version)
     return removed

@@ -66,10 +66,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Any:
         (lambda s: s.client("cloudwatch").ringing.append("trefoil-other-drift"), ""),
         (lambda s: run(s, "clustering", "failed", detail="States.Timeout"), "clustering 2026-01-31: States.Timeout"),
         (lambda s: run(s, "clustering", "running"), "left running"),
-        (
-            lambda s: run(s, "clustering", "empty", ago=31 * HOUR),
-            "its schedule is daily, and the last run started 31 h ago",
-        ),
+        (lambda s: run(s, "classification-train", "running"), "left running"),
+        (lambda s: [run(s, "classification-train", kind, key=kind) for kind in ("running", "done")], ""),
         (
             lambda s: message(s, "ClassificationDeadLetters"),
             "1 messages in ClassificationDeadLetters: `trefoil redrive",
