@@ -83,7 +83,7 @@ class Dashboard(Construct):
             "Latency: how long does it take, ms?",
             clustering=[_of(clustering, "label", "p99")],
             forecasting=[api.metric_latency(statistic=statistic) for statistic in ("p50", "p99")],
-            classification=[_of(classification, "score", statistic) for statistic in ("p50", "p99")],
+            classification=[_of(classification, "score", "p99")],
         )
         failed = "failed runs"
         self._row(
@@ -94,7 +94,7 @@ class Dashboard(Construct):
                 api.metric_server_error(),
                 *_errors(forecasting),
             ],
-            classification=[queues["dead letters"], queues["undelivered"], *_errors(classification)],
+            classification=[queues["dead letters"], *_errors(classification)],
         )
         price = GB_SECOND[clustering.stage.deploy.architecture]
         self._row(

@@ -74,7 +74,7 @@ class Monitoring(Construct):
             name=f"trefoil-{stage}",
             alarms=self._alarms,
             leaves=(clustering, forecasting, classification),
-            queues={"dead letters": dead, "oldest message, s": age, "undelivered": lost},
+            queues={"dead letters": dead, "oldest message, s": age},
         )
 
     def _alarm(

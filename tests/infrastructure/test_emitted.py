@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from contextlib import redirect_stdout
 from datetime import timedelta
 from types import SimpleNamespace
@@ -19,8 +20,9 @@ from functions.classification.training_service import TrainingService
 from functions.classification.watch_service import WatchService
 from functions.clustering import handler as clustering
 from functions.forecasting import handler as forecasting
+from layers.runtime.observability import NAMESPACE
 from layers.storage.ledger import RunLedger
-from tests.infrastructure.test_metrics import shown
+from tests.infrastructure.test_stacks import resources, templates
 from tests.unit.classification.conftest import Cloud, as_csv
 from tests.unit.classification.test_watch_service import Started, score, tell_outcomes
 from tests.unit.clustering.day import DAY, World, key, rides
@@ -33,6 +35,22 @@ CONTEXT = SimpleNamespace(
     aws_request_id="r",
     get_remaining_time_in_millis=lambda: 600_000,
 )
+
+
+def shown() -> set[tuple[str, str]]:
+    """(leaf, name) of every metric of ours in an alarm or on the dashboard."""
+    _, service = templates()
+    (board,) = resources(service, "AWS::CloudWatch::Dashboard").values()
+    body = json.dumps(board["Properties"]["DashboardBody"]).replace('\\"', '"')
+    pattern = rf'\["{NAMESPACE}","(\w+)","service","(\w+)","stage","dev"'
+    found = {(leaf, name) for name, leaf in re.findall(pattern, body)}
+    for alarm in resources(service, "AWS::CloudWatch::Alarm").values():
+        metric = alarm["Properties"]
+        if metric.get("Namespace") == NAMESPACE:
+            dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
+            assert set(dimensions) == {"service", "stage"}
+            found.add((dimensions["service"], metric["MetricName"]))
+    return found
 
 
 def cluster(patch: pytest.MonkeyPatch) -> RunLedger:

@@ -220,6 +220,14 @@ def test_each_alarm_reaches_the_topic(service: Template) -> None:
     assert len(resources(service, "AWS::SNS::Topic")) == len(resources(service, "AWS::CloudWatch::Dashboard")) == 1
 
 
+def test_the_dashboard_stays_within_the_fifty_metrics_that_are_free(service: Template) -> None:
+    (board,) = resources(service, "AWS::CloudWatch::Dashboard").values()
+    parts = board["Properties"]["DashboardBody"]["Fn::Join"][1]
+    widgets = json.loads("".join(part if isinstance(part, str) else "reference" for part in parts))["widgets"]
+    lines = [line for widget in widgets for line in widget["properties"].get("metrics", [])]
+    assert 20 < sum(isinstance(line[0], str) for line in lines) <= 50
+
+
 def test_alarms_look_at_the_metrics_of_their_own_stage(service: Template) -> None:
     emitter = metrics("clustering")
     emitter.add_metric("DaysPublished", "Count", 1)
