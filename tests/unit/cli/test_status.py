@@ -101,12 +101,11 @@ def test_one_screen_tells_runs_models_drift_and_queues(
     assert max(map(len, said.splitlines())) <= width
     assert len(said.splitlines()) <= 30
     flat = " ".join(said.split())
-    assert re.search(r"clustering 6\d min done", flat)
+    assert re.search(r"clustering \d+ min done", flat)
+    assert re.search(r"clustering \d+ min nightly", flat)
     for text in (
         "rides 4,000",
         "1.5",
-        "60 min",
-        "nightly",
         "roc_auc 0.75",
         "drift 0.0421",
         "mean_skill 0.125",
