@@ -5,21 +5,22 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import Json, err, figures, say
+from cli.console import Json, err, say
 from cli.stack import Profile, Stack, Stage, connect, local_stack
 from infra.local import cloud as local
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Run
 
-JOBS = (
-    "clustering",
-    "forecasting-ingest",
-    "forecasting",
-    "classification-train",
-    "classification-outcomes",
-    "classification-reconcile",
-    "classification-retrain",
-)
+# Jobs of the ledger; what makes another input of each, by its leaf's own fingerprint.
+JOBS = {
+    "clustering": "other rides of that day or another TREFOIL_MAX_SPEED_KMH, or backfill --force",
+    "forecasting-ingest": "another file of that name",
+    "forecasting": "other sales, or --force",
+    "classification-train": "other customers, outcomes or settings",
+    "classification-outcomes": "other outcomes, or another champion",
+    "classification-reconcile": "the next day",
+    "classification-retrain": "the next day",
+}
 
 Images = Annotated[bool, typer.Option("--images", help="Run container images as AWS does; needs Docker.")]
 
@@ -92,11 +93,6 @@ def queue_depth(stack: Stack, name: str) -> int:
 def key_of(run: Run) -> str:
     """The key of a run; of a hash as much as tells it from others."""
     return run.key if len(run.key) < 64 else run.key[:16]
-
-
-def counts_of(run: Run) -> str:
-    """The numbers of a run, in a line."""
-    return figures(run.counts)
 
 
 def _short(key: str) -> str:

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.cloud import counts_of
-from cli.console import DONE, USER_INPUT, Json, progress, say
+from cli.console import DONE, USER_INPUT, Json, figures, progress, say
 from cli.output import readable
 from cli.stack import Profile, Stack, Stage, connect
 from layers.runtime.errors import InputError, UnavailableError
@@ -54,7 +53,7 @@ def ingest(
         say("\n".join(f"{key}: learned from at the next training" for key in keys))
         return {"files": keys}, DONE
     for run in done:
-        say(f"{run.key}: {run.outcome} {counts_of(run)} {run.detail}".rstrip())
+        say(f"{run.key}: {run.outcome} {figures(run.counts)} {run.detail}".rstrip())
     failed = any(run.outcome == "failed" for run in done)
     return {"files": [run.model_dump(mode="json") for run in done]}, USER_INPUT if failed else DONE
 

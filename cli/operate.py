@@ -6,23 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.cloud import JOBS, counts_of, key_of
-from cli.console import Json, say, table
+from cli.cloud import JOBS, key_of
+from cli.console import Json, figures, say, table
 from cli.execution import finished, start
 from cli.stack import Profile, Stack, Stage, connect
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Run
-
-# What makes another input of each job, by the leaf's own fingerprint.
-NEW = {
-    "clustering": "other rides of that day or another TREFOIL_MAX_SPEED_KMH, or backfill --force",
-    "forecasting-ingest": "another file of that name",
-    "forecasting": "other sales, or --force",
-    "classification-train": "other customers, outcomes or settings",
-    "classification-outcomes": "other outcomes, or another champion",
-    "classification-retrain": "the next day",
-    "classification-reconcile": "the next day",
-}
 
 redrive_app = typer.Typer(help="Send dead letters to their queue again.", no_args_is_help=True)
 
@@ -74,12 +63,12 @@ def runs(
         history = sorted(stack.ledger.history(name), key=lambda run: run.started_at, reverse=True)[:last]
         for run in history:
             first = (key_of(run), run.fingerprint[:8], again(run, now)) if job else (name, key_of(run))
-            what = " ".join(filter(None, [counts_of(run), run.detail]))
+            what = " ".join(filter(None, [figures(run.counts), run.detail]))
             shown.add_row(*first, run.outcome, f"{run.started_at:%Y-%m-%d %H:%M}", what)
             found.append(run.model_dump(mode="json") | {"same_again": again(run, now)})
     say(shown)
     if job:
-        say(f"A trigger that finds its input done is skipped; to run again {job} needs {NEW[job]}.")
+        say(f"A trigger that finds its input done is skipped; to run again {job} needs {JOBS[job]}.")
     return {"runs": found}
 
 
@@ -96,7 +85,7 @@ def say_skipped(run: Run | None) -> None:
     if run:
         done = f"is {run.outcome} since" if run.outcome != "running" else "is at it since"
         say(f"  {run.run_id} {done} {run.finished_at or run.started_at:%Y-%m-%d %H:%M}, input {run.fingerprint[:8]}")
-        say(f"  to run again needs {NEW[run.job]}")
+        say(f"  to run again needs {JOBS[run.job]}")
 
 
 @redrive_app.callback()

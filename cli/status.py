@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.cloud import JOBS, counts_of, key_of, queue_depth
+from cli.cloud import JOBS, key_of, queue_depth
 from cli.console import OUR_FAILURE, Json, figures, numbers, say, table
 from cli.stack import Profile, Stack, Stage, connect
 from layers.runtime.errors import CorruptError, NotFoundError
@@ -123,7 +123,7 @@ def _show_runs(last: dict[str, Run | None], now: datetime) -> None:
             shown.add_row(job, "", "never", "", "", "")
             continue
         seconds = f"{((run.finished_at or now) - run.started_at).total_seconds():.1f}"
-        what = f"{key_of(run)}: {counts_of(run)}"
+        what = f"{key_of(run)}: {figures(run.counts)}"
         shown.add_row(job, _age(run.started_at, now), run.outcome, seconds, f"{run.gb_seconds:.3g}", what)
     say(shown)
 

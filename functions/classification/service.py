@@ -149,12 +149,11 @@ class ScoringService:
 
     def _count(self, scored: Scored, model: Model, now: datetime) -> None:
         found = list(drift.counters(scored.inputs, scored.probabilities, model.specification).items())
-        key = {"model": model.version, "bucket": f"{now.astimezone(UTC):%Y-%m-%dT%H}"}
-        expires_at = int(now.timestamp()) + self._settings.profile_days * 86_400
+        bucket = f"{now.astimezone(UTC):%Y-%m-%dT%H}"
         try:
             for part in range(0, len(found), drift.COUNTERS_AT_ONCE):
                 counts = dict(found[part : part + drift.COUNTERS_AT_ONCE])
-                self._profiles.add(key, counts, expires_at=expires_at)
+                self._add(model.version, bucket, counts, now)
         except TrefoilError:  # a batch that is not counted is no reason to score it again
             log.warning("profile not updated", exc_info=True)
 
@@ -164,12 +163,15 @@ class ScoringService:
         One that is here for the last time is counted before the work: it ends as a result, or as a dead letter when
         this call fails or dies. A call that dies after counting the others is delivered and counted again.
         """
-        expires_at = int(now.timestamp()) + self._settings.profile_days * 86_400
         try:
             for day, count in sent_on(records, now).items():
-                self._profiles.add({"model": MESSAGES, "bucket": day}, {"ended": count}, expires_at=expires_at)
+                self._add(MESSAGES, day, {"ended": count}, now)
         except TrefoilError:
             log.warning("messages not counted", exc_info=True)
+
+    def _add(self, model: str, bucket: str, counts: Mapping[str, int], now: datetime) -> None:
+        expires_at = int(now.timestamp()) + self._settings.profile_days * 86_400
+        self._profiles.add({"model": model, "bucket": bucket}, counts, expires_at=expires_at)
 
     def _tell(self, *, received: int, written: int, poison: int, failed: int) -> None:
         emitter = metrics("classification")

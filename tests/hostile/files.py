@@ -1,15 +1,14 @@
 """Files as an enemy, or a tired colleague, makes them."""
 
 import gzip
-import io
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from layers.runtime.errors import TrefoilError
+from tests.tables import as_parquet
 
 # What a cell may hold that is no plain word or number. No delimiter, quote or line end: those make another row.
 CELLS = (
@@ -93,6 +92,4 @@ def parquet_of(draw: Any, names: tuple[str, ...]) -> bytes:
     rows = draw(st.integers(0, 6))
     chosen = draw(st.lists(st.sampled_from(names), min_size=len(names) - 1, max_size=len(names) + 1))
     chosen = chosen if draw(st.integers(0, 3)) == 0 else list(names)
-    sink = io.BytesIO()
-    pq.write_table(pa.table([_array(draw, rows) for _ in chosen], names=chosen), sink)
-    return sink.getvalue()
+    return as_parquet(pa.table([_array(draw, rows) for _ in chosen], names=chosen))

@@ -26,6 +26,7 @@ from layers.runtime.files import Limits
 from layers.runtime.settings import Settings
 from tests.hostile.files import packed, refused
 from tests.hostile.test_tables import read_rides
+from tests.tables import as_parquet
 from tests.unit.classification.conftest import Cloud, as_csv
 from tests.unit.clustering.day import DAY, World, key, rides
 from tests.unit.forecasting.house import House, made, written
@@ -66,15 +67,13 @@ def table(columns: int, rows: int) -> bytes:
 
 
 def parquet(columns: int, rows: int) -> bytes:
-    sink = io.BytesIO()
     body: dict[str, Any] = {
         "series_id": ["s"] * rows,
         "ds": np.arange(rows).astype("datetime64[D]"),
         "y": np.zeros(rows),
     }
     drawn = np.random.default_rng(0).normal(size=(columns, rows))
-    pq.write_table(pa.table(body | {f"r{i}": drawn[i] for i in range(columns - 3)}), sink)
-    return sink.getvalue()
+    return as_parquet(pa.table(body | {f"r{i}": drawn[i] for i in range(columns - 3)}))
 
 
 def read_sales(body: Any, name: str, limits: Limits) -> None:

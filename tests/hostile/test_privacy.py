@@ -2,11 +2,10 @@
 
 import io
 import traceback
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +16,11 @@ from functions.forecasting.domain import tables as sales
 from layers.runtime.errors import TrefoilError
 from tests.hostile.files import damaged, refused
 from tests.hostile.test_tables import read_customers, read_rides, read_sales
+from tests.tables import as_csv, as_parquet
 from tests.unit.classification.conftest import Cloud
+
+# What is planted stands in the bytes as it is, so that they can be damaged around it.
+plain_parquet = partial(as_parquet, compression="none")
 
 WORD, NUMBER = "planted-7731", 77_319_931.25
 TRACES = (WORD, "lanted-7731", "77319931", "7.7319")
@@ -26,18 +29,6 @@ RIDES = pa.table({"ride_id": ["a", "b"], "ride_dist": [NUMBER, 1.0], "ride_time"
 SALES = pa.table(
     {"series_id": ["a", "a"], "ds": ["2024-01-01", "2024-01-02"], "y": [1.0, NUMBER], "buyer": [WORD, "x"]}
 )
-
-
-def as_csv(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    arrow_csv.write_csv(table, sink)
-    return sink.getvalue()
-
-
-def as_parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="none")
-    return sink.getvalue()
 
 
 def silent(error: Exception | None) -> bool:
@@ -54,7 +45,7 @@ READERS = {"customers": (read_customers, CUSTOMERS), "rides": (read_rides, RIDES
 def test_what_is_said_of_a_damaged_file_shows_no_cell(leaf: str, name: str) -> None:
     read, table = READERS[leaf]
     # Names of columns are told, so the header stays whole.
-    header, rows = as_csv(table).split(b"\n", 1) if name == "a.csv" else (b"", as_parquet(table))
+    header, rows = as_csv(table).split(b"\n", 1) if name == "a.csv" else (b"", plain_parquet(table))
 
     @settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(damaged(rows))
@@ -70,9 +61,9 @@ BAD = {
     "latin.csv": as_csv(CUSTOMERS) + LATIN,
     "quotes.csv": as_csv(CUSTOMERS) + f'"{WORD}"{NUMBER}\n"'.encode() + b"x" * 200_000,
     "nul.csv": as_csv(CUSTOMERS) + ROW.replace(b"yes", b"\x00"),
-    "lie.parquet": as_parquet(CUSTOMERS).replace(WORD.encode(), b"\xff" + WORD[1:].encode()),
-    "years.parquet": as_parquet(pa.table({"job": [WORD], "when": pa.array([2**60], pa.timestamp("us"))})),
-    "nested.parquet": as_parquet(pa.table({"job": [[WORD]], "y": [{WORD: NUMBER}]})),
+    "lie.parquet": plain_parquet(CUSTOMERS).replace(WORD.encode(), b"\xff" + WORD[1:].encode()),
+    "years.parquet": plain_parquet(pa.table({"job": [WORD], "when": pa.array([2**60], pa.timestamp("us"))})),
+    "nested.parquet": plain_parquet(pa.table({"job": [[WORD]], "y": [{WORD: NUMBER}]})),
     "target.csv": f"job,y\n{WORD},yes\n{WORD},{WORD}\n".encode(),
     "few.csv": b"",
     "columns.csv": f"{NUMBER},{WORD},{WORD}\n1,2,3\n".encode() * 3,

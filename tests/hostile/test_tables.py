@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,6 +22,7 @@ from functions.clustering.domain.tables import Labeller
 from functions.forecasting.domain import tables as sales
 from layers.runtime.errors import InputError
 from tests.hostile.files import damaged, junk, packed, parquet_of, refused
+from tests.tables import as_parquet
 
 QUICK = settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
 NAMES = ("a.csv", "a.csv.gz", "a.parquet")
@@ -114,9 +114,7 @@ def text(header: str, lines: list[str]) -> bytes:
 def as_file(header: str, lines: list[str], name: str) -> bytes:
     if not name.endswith(".parquet"):
         return packed(text(header, lines), name)
-    sink = io.BytesIO()
-    pq.write_table(arrow_csv.read_csv(io.BytesIO(text(header, lines))), sink)
-    return sink.getvalue()
+    return as_parquet(arrow_csv.read_csv(io.BytesIO(text(header, lines))))
 
 
 @pytest.mark.parametrize("name", NAMES)

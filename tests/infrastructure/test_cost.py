@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from aws_cdk.assertions import Template
 
+from infra.dashboard import GB_SECOND
 from tests.conftest import ROOT
 from tests.infrastructure.test_stacks import templates
 
@@ -17,7 +18,7 @@ README = ROOT / "README.md"
 # US East (N. Virginia), 2026-11, US dollars. Of an idle month, free are only quantities that stay free after the first
 # year; a day's cost leaves no free quantity out.
 PRICES = {
-    "GB-second of Lambda": 0.0000166667,
+    "GB-second of Lambda": GB_SECOND["x86_64"],
     "million Lambda requests": 0.20,
     "GB-month in ECR": 0.10,
     "alarm beyond 10": 0.10,

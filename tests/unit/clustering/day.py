@@ -17,6 +17,7 @@ from functions.clustering.settings import ClusteringSettings
 from layers.storage.ledger import RunLedger
 from layers.storage.registry import ModelRegistry
 from tests.fakes import InMemoryObjects, InMemoryTable
+from tests.tables import as_parquet
 
 DAY = date(2026, 3, 14)
 
@@ -75,15 +76,9 @@ class World:
         return manifest, pa.concat_tables(tables)
 
 
-def parquet(table: pa.Table, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, **options)
-    return buffer.getvalue()
-
-
 def rides(rows: int = 1_500, seed: int = 0) -> bytes:
     """Simulated rides as Parquet."""
-    return parquet(simulate.rides(rows, seed))
+    return as_parquet(simulate.rides(rows, seed))
 
 
 def key(day: date, name: str = "a.parquet") -> str:

@@ -13,7 +13,8 @@ from functions.clustering.contracts import DayRequest, Paths
 from layers.runtime.errors import CorruptError, InputError
 from layers.storage.objects import ObjectInfo
 from tests.fakes import InMemoryObjects
-from tests.unit.clustering.day import DAY, World, key, parquet, rides
+from tests.tables import as_parquet
+from tests.unit.clustering.day import DAY, World, key, rides
 
 
 def test_a_day_is_fitted_on_the_days_before_it_labelled_and_published() -> None:
@@ -199,7 +200,7 @@ def test_large_parquet_is_split_by_row_group_and_every_ride_is_labelled_once() -
     table = table.set_column(
         0, "ride_id", pa.chunked_array([[*table["ride_id"].to_pylist()[:-1], table["ride_id"][0].as_py()]])
     )
-    world.lake.put(key(DAY), parquet(table, row_group_size=500))
+    world.lake.put(key(DAY), as_parquet(table, row_group_size=500))
     answer = world.fitting.fit(DayRequest(dt=DAY))
     assert len(json.loads(world.lake.get(answer.plan_key))) == 5
     assert world.after(answer)["status"] == "published"

@@ -12,7 +12,8 @@ from functions.clustering import simulate
 from functions.clustering.contracts import DayRequest, PartReport, Paths, PlanItem
 from functions.clustering.domain.tables import Labeller
 from layers.runtime.errors import UnreconciledError
-from tests.unit.clustering.day import DAY, World, key, parquet, rides
+from tests.tables import as_parquet
+from tests.unit.clustering.day import DAY, World, key, rides
 
 HEADER = b"ride_id,ride_dist,ride_time\n"
 CSV = {
@@ -50,7 +51,7 @@ def test_every_row_of_whatever_csv_comes_out_once(body: bytes) -> None:
 
 def test_row_groups_of_one_object_in_several_parts_add_up() -> None:
     world = World(footer_mb=0, item_rides=1_000)
-    world.lake.put(key(DAY), parquet(simulate.rides(4_500, 0), row_group_size=500))
+    world.lake.put(key(DAY), as_parquet(simulate.rides(4_500, 0), row_group_size=500))
     assert world.run()["status"] == "published"
     assert [report.found for report in reports(world)] == [1_000] * 4 + [500]
     assert [report.files for report in reports(world)] == [1, 0, 0, 0, 0]

@@ -1,14 +1,12 @@
 """The leaf on fakes: what the handlers wire, without AWS."""
 
 import base64
-import io
 import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as csv
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
@@ -25,6 +23,7 @@ from functions.forecasting.training import TrainingService
 from layers.storage.ledger import RunLedger
 from layers.storage.registry import ModelRegistry, now
 from tests.fakes import InMemoryObjects, InMemoryTable
+from tests.tables import as_csv
 
 START = np.datetime64("2023-01-02")  # a Monday
 CLAIMS = {"sub": "someone", "token_use": "access"}
@@ -55,9 +54,7 @@ def written(*series: Series) -> bytes:
         )
         for one in series
     ]
-    sink = io.BytesIO()
-    csv.write_csv(pa.concat_tables(parts), sink)
-    return sink.getvalue()
+    return as_csv(pa.concat_tables(parts))
 
 
 def gateway_event(
