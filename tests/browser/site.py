@@ -1,6 +1,5 @@
 """A deployed stack on the local cloud with stores in it, for a browser to look at."""
 
-import io
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from cli.stack import Stack, local_stack
 from functions.forecasting.catalog import Catalog, Row
 from functions.forecasting.simulate import DAYS, FUTURE, sales
 from infra.local.cloud import Cloud
+from tests.tables import as_parquet
 
 STORES = 8
 CROWD = 5_000
@@ -71,9 +71,7 @@ def some_days(names: list[str], days: int) -> pa.Table:
 
 def put(stack: Stack, name: str, table: pa.Table) -> None:
     """A file of sales; its arrival starts the ingestion."""
-    sink = io.BytesIO()
-    pyarrow.parquet.write_table(table, sink)
-    stack.lake.put(f"sales/{name}.parquet", sink.getvalue())
+    stack.lake.put(f"sales/{name}.parquet", as_parquet(table))
 
 
 def wait_for(stack: Stack, count: int) -> None:

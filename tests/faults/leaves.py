@@ -23,6 +23,8 @@ from functions.forecasting.domain.series import load
 from functions.forecasting.store import parse_index, parse_trained
 from layers.runtime.errors import ConflictError
 from layers.storage.ledger import Run
+from tests.tables import as_parquet
+from tests.tally import Tally
 from tests.unit.forecasting.house import made, written
 
 PATIENCE = 180.0
@@ -40,6 +42,11 @@ class Count:
 
     def __add__(self, other: "Count") -> "Count":
         return Count(self.lost + other.lost, self.doubled + other.doubled)
+
+    def tell(self, tally: Tally, title: str, *, next_run: str = "succeeds", **cells: object) -> None:
+        """A row of the table `title`, which asserts that nothing is lost and nothing doubled."""
+        tally.add(title, **cells, lost=self.lost, doubled=self.doubled, next_run=next_run)
+        assert (self.lost, self.doubled) == (0, 0)
 
 
 NOTHING = Count(0, 0)
@@ -60,12 +67,6 @@ def until(found: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"waited {PATIENCE:.0f} s for {what}")
 
 
-def parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink)
-    return sink.getvalue()
-
-
 class Rides:
     """A day of rides: two objects, two of whose rows are no rides."""
 
@@ -73,7 +74,7 @@ class Rides:
         self.stack, self.day = stack, day
         self.ids = [f"{day}-{i}" for i in range(rows)] + ["ok-1", "ok-2"]
         table = simulate.rides(rows, day.toordinal()).set_column(0, "ride_id", pa.array(self.ids[:rows]))
-        self.inputs = {f"rides/dt={day}/a.parquet": parquet(table), f"rides/dt={day}/b.csv": BAD}
+        self.inputs = {f"rides/dt={day}/a.parquet": as_parquet(table), f"rides/dt={day}/b.csv": BAD}
         for key, body in self.inputs.items():
             stack.lake.put(key, body)
 
@@ -198,7 +199,7 @@ class Events:
 
     def train(self) -> None:
         key = "customers/faults.parquet"
-        self.stack.lake.put(key, parquet(customers(400, self._seed)))
+        self.stack.lake.put(key, as_parquet(customers(400, self._seed)))
         self.stack.invoke("FunctionClassificationTrain", {"reason": "test"})
 
     def drained(self) -> None:

@@ -40,16 +40,7 @@ both = pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__na
 
 
 def tell(tally: Tally, injected: str, where: str, count: Count, next_run: str, times: int = 1) -> None:
-    tally.add(
-        "Damage",
-        injected=injected,
-        where=where,
-        times=times,
-        lost=count.lost,
-        doubled=count.doubled,
-        next_run=next_run,
-    )
-    assert (count.lost, count.doubled) == (0, 0)
+    count.tell(tally, "Damage", injected=injected, where=where, times=times, next_run=next_run)
 
 
 @both

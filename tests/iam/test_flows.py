@@ -4,14 +4,11 @@ The emulator enforces what functions do. State machines, schedules and event rul
 their roles being asked; tests/iam/test_roles.py asks these.
 """
 
-import io
 import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as parquet
 import pytest
 
 from cli.execution import finished, start
@@ -21,6 +18,7 @@ from functions.clustering.simulate import rides
 from functions.forecasting.catalog import Catalog
 from functions.forecasting.simulate import sales
 from tests.local.test_classification import POISON, letters, send, stored
+from tests.tables import as_parquet
 from tests.tally import Tally
 from tests.unit.forecasting.house import gateway_event
 
@@ -38,12 +36,6 @@ def until(found: Any, what: str) -> Any:
     raise AssertionError(f"waited {PATIENCE} s for {what}")
 
 
-def put(stack: Stack, key: str, table: pa.Table) -> None:
-    sink = io.BytesIO()
-    parquet.write_table(table, sink)
-    stack.lake.put(key, sink.getvalue())
-
-
 @pytest.fixture(scope="module", autouse=True)
 def nobody_was_refused(stack: Stack) -> Any:
     """No function was refused anything, not even something that it then did without, and nothing was given up."""
@@ -59,7 +51,7 @@ def nobody_was_refused(stack: Stack) -> Any:
 
 def test_a_schedule_starts_the_machine_that_labels_its_day(stack: Stack, tally: Tally) -> None:
     for day, seed in (("2026-01-30", 1), ("2026-01-31", 2)):
-        put(stack, f"rides/dt={day}/rides.parquet", rides(3_000, seed))
+        stack.lake.put(f"rides/dt={day}/rides.parquet", as_parquet(rides(3_000, seed)))
     scheduler, machine = stack.client("scheduler"), stack.outputs["ClusteringStateMachine"]
     (daily,) = (
         found
@@ -85,7 +77,7 @@ def test_a_schedule_starts_the_machine_that_labels_its_day(stack: Stack, tally: 
 
 
 def test_a_file_becomes_forecasts(stack: Stack, tally: Tally) -> None:
-    put(stack, "sales/iam.parquet", sales(3 * 822, 0))
+    stack.lake.put("sales/iam.parquet", as_parquet(sales(3 * 822, 0)))
     series = list(until(lambda: Catalog(stack.lake).rows(), "the file to be ingested"))
     tally.add("Flows", flow="sales ingestion", trigger="S3 event", came_out=f"{len(series)} stores")
     trained = finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": "2026-02-02T04:00:00Z"}), 300)
@@ -111,7 +103,7 @@ def test_a_file_becomes_forecasts(stack: Stack, tally: Tally) -> None:
 
 
 def test_events_are_classified_watched_and_trained_on_again(stack: Stack, tally: Tally) -> None:
-    put(stack, "customers/iam.parquet", customers(1_500, 0))
+    stack.lake.put("customers/iam.parquet", as_parquet(customers(1_500, 0)))
     first = stack.invoke("FunctionClassificationTrain", {"reason": "test"})
     assert first["promoted"], first
     tally.add("Flows", flow="training", trigger="call", came_out=f"champion {first['version']}")

@@ -20,6 +20,7 @@ from cli.stack import Stack
 from functions.clustering.contracts import Paths
 from functions.clustering.simulate import rides
 from infra.settings import DeploySettings
+from tests.tables import as_parquet
 from tests.tally import QUICK, Tally
 
 DAY = date(2026, 2, 14)
@@ -43,12 +44,6 @@ def made(rows: int, name: str, seed: int) -> tuple[pa.Table, int]:
     return pa.table(columns | {f"other_{i}": rng.random(rows) for i in range(OTHERS)}), len(bad)
 
 
-def parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, row_group_size=ROW_GROUP)
-    return sink.getvalue()
-
-
 def as_csv(table: pa.Table) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
@@ -60,12 +55,15 @@ def as_csv(table: pa.Table) -> bytes:
 
 def fill(stack: Stack) -> tuple[int, int]:
     """Put the day and the one before it: how many rides, and how many bad ones."""
-    stack.lake.put(f"rides/dt={DAY - timedelta(days=1)}/a.parquet", parquet(made(50_000, "before", 1)[0]))
+    stack.lake.put(f"rides/dt={DAY - timedelta(days=1)}/a.parquet", as_parquet(made(50_000, "before", 1)[0]))
     total = rejected = 0
     objects = [("big.parquet", BIG), *((f"small-{i}.parquet", SMALL) for i in range(SMALLS)), ("plain.csv", PLAIN)]
     for seed, (name, rows) in enumerate(objects, 2):
         table, bad = made(rows, name.split(".")[0], seed)
-        stack.lake.put(f"rides/dt={DAY}/{name}", as_csv(table) if name.endswith("csv") else parquet(table))
+        stack.lake.put(
+            f"rides/dt={DAY}/{name}",
+            as_csv(table) if name.endswith("csv") else as_parquet(table, row_group_size=ROW_GROUP),
+        )
         total, rejected = total + rows, rejected + bad
     return total, rejected
 

@@ -1,13 +1,11 @@
 """Ten thousand calls of a warm container leave it no bigger than it was."""
 
-import io
 import json
 from collections.abc import Callable
 from datetime import date
 from itertools import cycle, islice
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from cli.stack import Stack
@@ -15,6 +13,7 @@ from functions.classification.simulate import customers, events
 from functions.clustering.simulate import rides
 from tests.load.conftest import Api
 from tests.load.container import Container
+from tests.tables import as_parquet
 from tests.tally import QUICK, Tally
 from tests.unit.forecasting.house import gateway_event
 
@@ -61,9 +60,7 @@ def label(stack: Stack) -> Case:
     """The items of one small day, over and over."""
     day = date(2026, 6, 1)
     for i in range(4):
-        sink = io.BytesIO()
-        pq.write_table(rides(2_000, i), sink)
-        stack.lake.put(f"rides/dt={day}/{i}.parquet", sink.getvalue())
+        stack.lake.put(f"rides/dt={day}/{i}.parquet", as_parquet(rides(2_000, i)))
     answer = stack.invoke("FunctionClusteringFit", {"dt": str(day)})
     item = json.loads(stack.lake.get(answer["plan_key"]))[0]
     parts = [item | {"part": i, "sources": [source]} for i, source in enumerate(item["sources"])]

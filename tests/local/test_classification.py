@@ -1,6 +1,5 @@
 """Messages through the queue: one result per user whatever comes twice or late; poison is set aside with its reason."""
 
-import io
 import json
 import os
 import random
@@ -8,13 +7,12 @@ import time
 from datetime import timedelta
 from typing import Any
 
-import pyarrow.parquet as parquet
-
 from cli.stack import Stack
 from functions.classification.bundle import load
 from functions.classification.contracts import LEAF
 from functions.classification.domain.schema import encode
 from functions.classification.simulate import customers, events
+from tests.tables import as_parquet
 
 # The full run of ten thousand takes minutes through the emulator's batches of ten: TREFOIL_TEST_MESSAGES=10000.
 MESSAGES = int(os.environ.get("TREFOIL_TEST_MESSAGES", "600"))
@@ -22,9 +20,7 @@ POISON = ["not json", "[]", '{"event_id": "e", "user_id": "u", "observed_at": "y
 
 
 def train(stack: Stack) -> Any:
-    sink = io.BytesIO()
-    parquet.write_table(customers(2_000, 0), sink)
-    stack.lake.put("customers/queue-test.parquet", sink.getvalue())
+    stack.lake.put("customers/queue-test.parquet", as_parquet(customers(2_000, 0)))
     stack.invoke("FunctionClassificationTrain", {"reason": "test"})
     champion = stack.registry.champion(LEAF)
     assert champion is not None

@@ -1,6 +1,5 @@
 """The day in SQL: Athena sees the published run before, during and after the next one, and joins flags to rides."""
 
-import io
 import json
 import os
 import time
@@ -9,7 +8,6 @@ from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from cli.backfill import _run
@@ -17,6 +15,7 @@ from cli.stack import Stack
 from functions.clustering import simulate
 from functions.clustering.contracts import Paths
 from infra.warehouse import HIVE, PARQUET
+from tests.tables import as_parquet
 
 # The emulator takes minutes to hold ten thousand objects: TREFOIL_TEST_OBJECTS=10000 does it all.
 OBJECTS = int(os.environ.get("TREFOIL_TEST_OBJECTS", "700"))
@@ -48,9 +47,8 @@ class Warehouse:
 
 def put_rides(stack: Stack, day: date, name: str, rows: int, seed: int) -> None:
     ids = pa.array([f"{name}-{i}" for i in range(rows)])
-    buffer = io.BytesIO()
-    pq.write_table(simulate.rides(rows, seed).set_column(0, "ride_id", ids), buffer)
-    stack.lake.put(f"rides/dt={day}/{name}.parquet", buffer.getvalue())
+    table = simulate.rides(rows, seed).set_column(0, "ride_id", ids)
+    stack.lake.put(f"rides/dt={day}/{name}.parquet", as_parquet(table))
 
 
 def manifest(stack: Stack, day: date) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The API behind its gateway: who gets in, and what a new file changes."""
 
 import base64
-import io
 import json
 import time
 from collections.abc import Iterator
@@ -9,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as parquet
 import pytest
 
 from cli.stack import Stack
+from tests.tables import as_parquet
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +25,7 @@ def arrive(stack: Stack, key: str, days: int) -> None:
     calendar = np.datetime64("2024-01-01") + np.arange(days)
     y = 100 + 20 * (np.arange(days) % 7 == 5) + np.arange(days) % 3
     table = pa.table({"series_id": ["gate"] * days, "ds": pa.array(calendar), "y": y.astype(float)})
-    sink = io.BytesIO()
-    parquet.write_table(table, sink)
-    stack.lake.put(key, sink.getvalue())
+    stack.lake.put(key, as_parquet(table))
 
 
 def until_answered(stack: Stack, token: str, first_ds: str) -> dict[str, Any]:

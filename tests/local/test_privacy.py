@@ -1,6 +1,5 @@
 """What is known of customers and planners, and their tokens, is in no log: planted values are looked for in all."""
 
-import io
 import json
 import time
 from collections.abc import Iterator
@@ -10,8 +9,6 @@ from typing import Any
 
 import psutil
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 import pytest
 
 from cli.backfill import _run
@@ -20,6 +17,7 @@ from functions.classification.simulate import customers, events
 from layers.runtime.errors import UnavailableError
 from tests.local.test_classification import send, stored
 from tests.local.test_clustering import put_rides
+from tests.tables import as_csv, as_parquet
 
 WORD, NUMBER = "planted-7731", 77_319_931.25
 TRACES = (WORD, "77319931", "77,319,931", "7.731993")
@@ -33,18 +31,6 @@ def planted(table: pa.Table) -> pa.Table:
     table = table.set_column(table.column_names.index("job"), "job", pa.array(jobs))
     table = table.set_column(table.column_names.index("balance"), "balance", pa.array(balances))
     return table.append_column("note", pa.array([f"{WORD}-{i}" for i in rows]))
-
-
-def as_parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink)
-    return sink.getvalue()
-
-
-def as_csv(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    arrow_csv.write_csv(table, sink)
-    return sink.getvalue()
 
 
 def spoilt(body: str) -> list[str]:
