@@ -20,7 +20,7 @@ from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
 from layers.storage.tables import DynamoTable
 
-PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
+PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1}, tcp_keepalive=True)
 
 Stage = Annotated[str, typer.Option(help="Stage on AWS; the local cloud is found by itself.")]
 Profile = Annotated[str | None, typer.Option(help="AWS profile; without it the local cloud, when it runs.")]
