@@ -145,7 +145,7 @@ def test_synth_refuses_to_deploy_without_the_pages_bundle(
     else:
         (page / "app.js").touch()
     monkeypatch.setattr(forecasting, "PAGE", page)
-    stack = build(DeploySettings()).node.find_child("trefoil-dev-service")
+    stack = build(DeploySettings(), StageFile("dev.toml", {})).node.find_child("trefoil-dev-service")
     assert isinstance(stack, Stack)
     found = AssemblyAnnotations.from_stack(stack).find_error("*", Match.string_like_regexp("run `make setup`"))
     assert len(found) == 1
