@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from tests.architecture.test_readme import section
 from tests.conftest import ROOT
+from tests.documents import section
 
 TEST = re.compile(r"\[`(test_\w+)`\]\((tests/[\w/]+\.py)\)")
 SUITES = re.compile(r"tests/\w+")

@@ -14,8 +14,8 @@ from functions.forecasting.settings import ForecastingSettings
 from infra.settings import DeploySettings
 from layers.runtime.settings import PREFIX, Settings
 from tests.conftest import ROOT
+from tests.documents import PROSE, section, write
 
-README = ROOT / "README.md"
 LEAVES = (ClusteringSettings, ForecastingSettings, ClassificationSettings)
 
 
@@ -44,12 +44,6 @@ def _row(settings: type[BaseSettings], name: str, prefix: str) -> str:
     return f"`{prefix}{name.upper()}` | {f'`{default}`' if default != '' else ''} | {field.description}"
 
 
-def section(name: str) -> str:
-    found = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- end -->", README.read_text(), re.S)
-    assert found, f"the README has no section {name}"
-    return found.group(1)
-
-
 @pytest.mark.parametrize(("name", "table"), [("deploy-settings", deploy_table), ("run-time-settings", run_time_table)])
 def test_settings_tables_are_those_of_the_classes(name: str, table: Any) -> None:
     assert section(name) == table(), "run: python -m tests.architecture.test_readme"
@@ -59,25 +53,21 @@ def test_every_command_named_exists() -> None:
     apps = (app, stack_app)
     known = {c.name or c.callback.__name__ for one in apps for c in one.registered_commands if c.callback}
     known |= {group.name for one in apps for group in one.registered_groups if group.name}
-    named = set(re.findall(r"trefoil ([a-z]+)", README.read_text()))
+    named = set(re.findall(r"trefoil ([a-z]+)", PROSE))
     assert named <= known
 
 
 def test_every_make_target_named_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    assert set(re.findall(r"`?make ([a-z]+)", README.read_text())) <= targets
+    assert set(re.findall(r"`make ([a-z]+)", PROSE)) <= targets
 
 
 def test_the_runbook_has_an_entry_for_every_alarm() -> None:
     alarms = set(re.findall(r'self\._alarm\("([a-z0-9-]+)"', (ROOT / "infra/monitoring.py").read_text()))
     alarms |= {"function-errors", "throttles"}
-    assert alarms == set(re.findall(r"^\| `([a-z0-9-]+)` \|", README.read_text(), re.M))
+    assert alarms == set(re.findall(r"^\| `([a-z0-9-]+)` \|", (ROOT / "docs/operate.md").read_text(), re.M))
 
 
 if __name__ == "__main__":
-    text = README.read_text()
-    for mark, table in (("deploy-settings", deploy_table()), ("run-time-settings", run_time_table())):
-        text = re.sub(
-            rf"(<!-- {mark} -->\n).*?(<!-- end -->)", lambda m, t=table: f"{m[1]}{t}\n{m[2]}", text, flags=re.S
-        )
-    README.write_text(text)
+    write("deploy-settings", deploy_table())
+    write("run-time-settings", run_time_table())

@@ -1,7 +1,6 @@
 """What the stack costs in a month in which nobody uses it and on days of three volumes, from the synthesised templates,
 measured GB-seconds and a dated price table."""
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +9,8 @@ import pytest
 from aws_cdk.assertions import Template
 
 from infra.dashboard import GB_SECOND
-from tests.conftest import ROOT
+from tests.documents import section, write
 from tests.infrastructure.test_stacks import templates
-
-README = ROOT / "README.md"
 
 # US East (N. Virginia), 2026-11, US dollars. Of an idle month, free are only quantities that stay free after the first
 # year; a day's cost leaves no free quantity out.
@@ -179,16 +176,10 @@ def test_a_small_day_costs_cents() -> None:
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("idle-cost", table), ("day-cost", day_table)])
-def test_the_readme_itemises_it(name: str, wanted: Callable[[], str]) -> None:
-    found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", README.read_text(), re.S)
-    assert found, f"the README has no section {name}"
-    assert found.group(1) == wanted(), "run: python -m tests.infrastructure.test_cost"
+def test_the_documents_itemise_it(name: str, wanted: Callable[[], str]) -> None:
+    assert section(name) == wanted(), "run: python -m tests.infrastructure.test_cost"
 
 
 if __name__ == "__main__":
-    text = README.read_text()
-    for mark, made in (("idle-cost", table()), ("day-cost", day_table())):
-        text = re.sub(
-            rf"(<!-- {mark} -->\n).*?(<!-- end -->)", lambda m, t=made: f"{m[1]}{t}\n{m[2]}", text, flags=re.S
-        )
-    README.write_text(text)
+    write("idle-cost", table())
+    write("day-cost", day_table())

@@ -3,6 +3,8 @@
 import base64
 import json
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from cli.stack import Stack
+from tests.documents import section
 from tests.tables import as_parquet
 
 
@@ -46,6 +49,27 @@ def test_a_file_becomes_a_forecast_and_a_later_one_moves_it(stack: Stack, token:
     assert first["model"]["version"].startswith("spot-")
     arrive(stack, "sales/gate-2.parquet", 101)
     until_answered(stack, token, "2024-04-11")
+
+
+def test_the_guides_client_gets_a_forecast(stack: Stack, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrive(stack, "sales/gate-1.parquet", 100)
+    until_answered(stack, token, "2024-04-10")
+    ask, url = urllib.request.urlopen, urllib.parse.urlsplit(stack.outputs["ApiUrl"])
+
+    def here(request: urllib.request.Request, timeout: float) -> Any:
+        """Not every resolver knows the emulator's name for the API."""
+        request.add_header("Host", url.netloc)
+        request.full_url = request.full_url.replace(f"{url.scheme}://{url.netloc}", str(stack.endpoint))
+        return ask(request, timeout=timeout)
+
+    monkeypatch.setattr(urllib.request, "urlopen", here)
+    guide: dict[str, Any] = {"__name__": "guide"}
+    exec(section("client").removeprefix("```python\n").removesuffix("\n```"), guide)
+    points = guide["Client"](stack.outputs["ApiUrl"], token).forecast("gate", horizon=7)
+    assert [point.ds for point in points] == [f"2024-04-{day}" for day in range(10, 17)]
+    assert all(point.lower <= point.yhat <= point.upper for point in points)
+    with pytest.raises(ValueError, match="nobody"):
+        guide["Client"](stack.outputs["ApiUrl"], token).forecast("nobody")
 
 
 def claimed(token: str) -> dict[str, Any]:

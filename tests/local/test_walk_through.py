@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.test_readme import section
+from tests.documents import section
 
 PATIENCE = 120
 
