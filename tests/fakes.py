@@ -4,12 +4,12 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase
 
 from layers.runtime.errors import ConflictError, NotFoundError
-from layers.storage.objects import ObjectInfo
+from layers.storage.objects import ObjectInfo, _RangeReader
 from layers.storage.tables import Item, _dump, _load
 
 
@@ -21,8 +21,11 @@ class InMemoryObjects:
         self.bodies = dict(bodies or {})
         self.tags: dict[str, dict[str, str]] = {}
 
-    def get(self, key: str) -> bytes:
-        return self.get_tagged(key)[0]
+    def get(self, key: str, *, if_match: str | None = None) -> bytes:
+        body, etag = self.get_tagged(key)
+        if if_match not in (None, etag):
+            raise ConflictError(f"{key} was changed by somebody else")
+        return body
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         if key not in self.bodies:
@@ -56,11 +59,12 @@ class InMemoryObjects:
             if key.startswith(prefix):
                 yield ObjectInfo(key, len(self.bodies[key]), _etag(self.bodies[key]))
 
-    def open(self, key: str) -> BinaryIO:
-        return io.BytesIO(self.get(key))
+    def open(self, key: str, *, if_match: str | None = None) -> BinaryIO:
+        body = self.get(key, if_match=if_match)
+        return cast(BinaryIO, io.BufferedReader(_RangeReader(self.range, ObjectInfo(key, len(body), _etag(body)))))
 
-    def range(self, key: str, start: int, end: int) -> bytes:
-        return self.get(key)[start:end]
+    def range(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        return self.get(info.key, if_match=info.etag)[start:end]
 
     def tag(self, key: str, **tags: str) -> None:
         self.get(key)

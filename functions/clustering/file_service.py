@@ -84,9 +84,9 @@ class FileJob:
 
     def parts(self, model: dict[str, bytes], version: str, out: Path) -> list[Part]:
         """The work, in the order of the input."""
-        sizes = [(str(path), path.stat().st_size) for path in self.files]
+        sources = [Source(key=str(path), size=path.stat().st_size) for path in self.files]
         items = plan(
-            sizes,
+            sources,
             self._row_groups,
             item_bytes=PART_BYTES,
             item_rides=PART_RIDES,
@@ -100,9 +100,9 @@ class FileJob:
             Part(i, sources, self.preset, model, version, root, str(out), unique) for i, sources in enumerate(items)
         ]
 
-    def _row_groups(self, name: str) -> list[tuple[int, int]]:
-        with open(name, "rb") as stream:
-            return RideFile(stream, name, self.preset).row_groups_of()
+    def _row_groups(self, source: Source) -> list[tuple[int, int]]:
+        with open(source.key, "rb") as stream:
+            return RideFile(stream, source.key, self.preset).row_groups_of()
 
     def _unique(self, name: str) -> bool:
         with open(name, "rb") as stream:

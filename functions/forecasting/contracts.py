@@ -222,14 +222,17 @@ class PlanEvent(BaseModel):
 
 
 class Planned(BaseModel):
-    """Output of `plan`, input of `publish`; `error` is added by the state machine when something failed."""
+    """Output of `plan`, input of `publish`; `error` is added by the state machine when something failed.
+
+    A shard that failed is read as one of these with its `error`.
+    """
 
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
-    status: Literal["planned", "skipped", "empty"]
+    status: Literal["planned", "skipped", "empty"] = "planned"
     run_id: str
-    plan_bucket: str
-    plan_key: str
+    plan_bucket: str = ""
+    plan_key: str = ""
     gb_seconds: float = 0.0
     error: dict[str, Any] | None = None
 

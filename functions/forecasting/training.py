@@ -14,7 +14,7 @@ from functions.forecasting.domain.identity import content_hash
 from functions.forecasting.domain.model import Trained
 from functions.forecasting.domain.series import Series, load
 from functions.forecasting.store import INDEX, LEAF, dump_index, parse_index, parse_trained
-from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, TrefoilError, UnavailableError
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, TrefoilError, UnavailableError, cause_of
 from layers.storage.ledger import Run, RunLedger
 from layers.storage.manifest import StoredFile
 from layers.storage.registry import ModelRegistry
@@ -126,13 +126,12 @@ class TrainingService:
 
     def publish(self, planned: Planned) -> dict[str, Any]:
         """Make the trained models and those still good one version, and let it answer; record a failed run as such."""
-        shards = [Shard.model_validate(item) for item in json.loads(self._lake.get(planned.plan_key))]
+        shards = [Shard.model_validate(item) for item in json.loads(self._lake.get(_plan_key(planned.run_id)))]
         version, run = shards[0].version, self._ledger.get(JOB, shards[0].data_hash)
-        if run is None or run.run_id != planned.run_id or run.outcome == "done":
+        if run is None or run.run_id != planned.run_id or run.outcome != "running":
             return {"status": "skipped", "run_id": planned.run_id}
         if planned.error is not None:
-            why = str(planned.error.get("Error", "failed"))
-            self._ledger.finish(run, "failed", gb_seconds=planned.gb_seconds, detail=why)
+            self._ledger.finish(run, "failed", gb_seconds=planned.gb_seconds, detail=cause_of(planned.error))
             return {"status": "failed", "run_id": planned.run_id}
         results = [self._result(planned.run_id, shard.number) for shard in shards]
         trained = {name: entry for result in results for name, entry in result.entries.items()}

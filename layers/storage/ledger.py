@@ -15,7 +15,8 @@ from layers.runtime.settings import Settings
 from layers.storage.registry import now
 from layers.storage.tables import Item
 
-Outcome = Literal["running", "done", "empty", "failed"]
+# `empty`: nothing came where something was due; `idle`: nothing ever came.
+Outcome = Literal["running", "done", "empty", "idle", "failed"]
 
 
 class Table(Protocol):

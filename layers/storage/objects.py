@@ -1,7 +1,7 @@
 """Objects in one S3 bucket."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -27,24 +27,25 @@ class S3Objects:
         self.bucket = bucket
         self._client = client
 
-    def get(self, key: str) -> bytes:
-        """Whole body. Raises NotFoundError."""
-        return self.get_tagged(key)[0]
+    def get(self, key: str, *, if_match: str | None = None) -> bytes:
+        """Whole body. Raises NotFoundError, ConflictError when the object has another etag than `if_match`."""
+        return self._read(key, if_match)[0]
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         """Whole body and its etag, for a later `put(if_match=...)`. Raises NotFoundError."""
         return self._read(key)
 
-    def _read(self, key: str, tries: int = 3, **arguments: str) -> tuple[bytes, str]:
+    def _read(self, key: str, if_match: str | None = None, tries: int = 3, **arguments: str) -> tuple[bytes, str]:
         """The SDK repeats a call but not the reading of its body, whose connection may break as well."""
+        condition = {} if if_match is None else {"IfMatch": if_match}
         with translated(key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key, **arguments)
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, **condition, **arguments)
             try:
                 return answer["Body"].read(), answer["ETag"].strip('"')
             except (HTTPClientError, IncompleteReadError):
                 if tries == 1:
                     raise
-        return self._read(key, tries - 1, **arguments)
+        return self._read(key, if_match, tries - 1, **arguments)
 
     def put(
         self,
@@ -80,15 +81,20 @@ class S3Objects:
                 for entry in page.get("Contents", ()):
                     yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
 
-    def open(self, key: str) -> BinaryIO:
-        """A seekable file that fetches ranges as they are read, for Parquet footers and row groups."""
-        with translated(key):
-            size = self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
-        return cast(BinaryIO, io.BufferedReader(_RangeReader(self, key, size), buffer_size=1 << 20))
+    def open(self, key: str, *, if_match: str | None = None) -> BinaryIO:
+        """A seekable file that fetches ranges as they are read, all of one version, for Parquet footers and row groups.
 
-    def range(self, key: str, start: int, end: int) -> bytes:
-        """Bytes `start` to `end`, the end left out."""
-        return self._read(key, Range=f"bytes={start}-{end - 1}")[0]
+        Raises ConflictError, here or while it is read, when the object is another than `if_match` or than when opened.
+        """
+        condition = {} if if_match is None else {"IfMatch": if_match}
+        with translated(key):
+            head = self._client.head_object(Bucket=self.bucket, Key=key, **condition)
+        info = ObjectInfo(key, head["ContentLength"], head["ETag"].strip('"'))
+        return cast(BinaryIO, io.BufferedReader(_RangeReader(self.range, info), buffer_size=1 << 20))
+
+    def range(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        """Bytes `start` to `end`, the end left out, of this version of the object. Raises ConflictError."""
+        return self._read(info.key, info.etag, Range=f"bytes={start}-{end - 1}")[0]
 
     def tag(self, key: str, **tags: str) -> None:
         """Set the object's tags; lifecycle rules delete by tag."""
@@ -104,8 +110,8 @@ class S3Objects:
 
 
 class _RangeReader(io.RawIOBase):
-    def __init__(self, objects: S3Objects, key: str, size: int) -> None:
-        self._objects, self._key, self._size, self._at = objects, key, size, 0
+    def __init__(self, read: Callable[[ObjectInfo, int, int], bytes], info: ObjectInfo) -> None:
+        self._read, self._info, self._at = read, info, 0
 
     def readable(self) -> bool:
         return True
@@ -117,14 +123,14 @@ class _RangeReader(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._info.size}[whence]
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        end = min(self._at + len(buffer), self._size)
+        end = min(self._at + len(buffer), self._info.size)
         if end <= self._at:
             return 0
-        body = self._objects.range(self._key, self._at, end)
+        body = self._read(self._info, self._at, end)
         buffer[: len(body)] = body
         self._at += len(body)
         return len(body)
