@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.classification import Classification
@@ -57,16 +58,20 @@ class Monitoring(Construct):
         self._alarm("dead-letters", dead, above=0)
         self._alarm("undelivered", lost, above=0)
         self._alarm("api-5xx", broken, above=0)
-        self._alarm("clustering-run-failed", clustering.machine.metric_failed(period=HOUR), above=0)
-        self._alarm("forecasting-run-failed", forecasting.machine.metric_failed(period=HOUR), above=0)
-        self._alarm("day-not-published", *own("clustering", "DaysPublished"), below=1)
+        self._alarm("clustering-run-failed", _unfinished(clustering.machine), above=0)
+        self._alarm("forecasting-run-failed", _unfinished(forecasting.machine), above=0)
+        self._daily("day-not-published", *own("clustering", "DaysPublished"), timezone=clustering.stage.deploy.timezone)
         self._alarm("oldest-message", age, above=900)
         moved, unreconciled = own("classification", "Moved", "Unreconciled", period=HOUR, statistic="Maximum")
         self._alarm("drift", moved, above=0)
         self._alarm("unreconciled", unreconciled, above=0)
-        # Of all functions of the account, which share its concurrency; the dashboard tells errors apart.
-        for name, metric in (("function-errors", "Errors"), ("throttles", "Throttles")):
-            self._alarm(name, cloudwatch.Metric(namespace="AWS/Lambda", metric_name=metric, statistic="Sum"), above=0)
+        # Every metric of an alarm costs ten cents a month. State machines call their functions again and ring when that
+        # was in vain, and the API's failures ring as its answers.
+        score = classification.functions["score"]
+        alone = [forecasting.functions["ingest"], *classification.functions.values()]
+        errors = {f"e{i}": made.function.metric_errors() for i, made in enumerate(alone)}
+        self._alarm("function-errors", _sum(errors, FIVE_MINUTES), above=0)
+        self._alarm("throttles", score.function.metric_throttles(period=FIVE_MINUTES), above=0)
         Dashboard(
             self,
             "Dashboard",
@@ -78,19 +83,46 @@ class Monitoring(Construct):
         )
 
     def _alarm(
-        self, name: str, metric: cloudwatch.IMetric, *, above: float | None = None, below: float | None = None
-    ) -> None:
+        self, name: str, metric: cloudwatch.IMetric, *, above: float | None = None, below: float = 0
+    ) -> cloudwatch.Alarm:
+        """Rings above or below a value. Without data the one is quiet, the other does not know."""
         compare, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
         over = above is not None
         alarm = cloudwatch.Alarm(
             self,
             name,
             metric=metric,
-            threshold=above if above is not None else below or 0,
+            threshold=below if above is None else above,
             evaluation_periods=1,
             comparison_operator=compare.GREATER_THAN_THRESHOLD if over else compare.LESS_THAN_THRESHOLD,
-            treat_missing_data=missing.NOT_BREACHING if over else missing.BREACHING,
+            treat_missing_data=missing.NOT_BREACHING if over else missing.MISSING,
             alarm_description=f"trefoil {name}: see the runbook entry of this name in the README",
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))
         self._alarms.append(alarm)
+        return alarm
+
+    def _daily(self, name: str, metric: cloudwatch.IMetric, *, timezone: str) -> None:
+        """Rings when a calendar day of the zone ends with none, or without data after a day that had some.
+
+        A leaf that was never used has never had data, which is no change and no ring.
+        """
+        alarm = self._alarm(name, metric, below=1)
+        alarm.add_insufficient_data_action(actions.SnsAction(self.topic))
+        made = alarm.node.default_child
+        assert isinstance(made, cloudwatch.CfnAlarm)  # noqa: S101 - narrows the type
+        made.evaluation_window = cloudwatch.CfnAlarm.EvaluationWindowProperty(
+            wall_clock_window=cloudwatch.CfnAlarm.WallClockWindowProperty(timezone=timezone)
+        )
+
+
+def _unfinished(machine: sfn.StateMachine) -> cloudwatch.IMetric:
+    """Runs that failed, and those that ran out of time or were stopped, which do not count as failed."""
+    metrics = {"failed": machine.metric_failed(), "late": machine.metric_timed_out()}
+    return _sum(metrics | {"stopped": machine.metric_aborted()}, HOUR)
+
+
+def _sum(metrics: dict[str, cloudwatch.Metric], period: Duration) -> cloudwatch.IMetric:
+    """Of at most ten, which is CloudWatch's limit for an alarm."""
+    total = "+".join(f"FILL({name},0)" for name in metrics)
+    return cloudwatch.MathExpression(expression=total, using_metrics=dict(metrics), period=period)

@@ -1,8 +1,11 @@
 """Deploy-time settings, read in `infra/app.py` and passed down as keyword arguments."""
 
-from typing import Literal
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Members of CDK's RetentionDays, by name: importing CDK starts Node, and commands that only read settings need none.
@@ -54,3 +57,33 @@ class DeploySettings(BaseSettings):
     scan_limit_gb: int = Field(10, ge=1, description="most that one Athena query may scan, GB")
     user_pool_endpoint: str = Field("", description="address of the user pool's API for the page; empty for AWS's own")
     alarm_email: str = Field("", description="address subscribed to the alarm topic; empty for none")
+
+    @model_validator(mode="after")
+    def _schedules_exist_every_day(self) -> Self:
+        """The scheduler passes over a time of day that the beginning of summer time skips: that day would never run."""
+        for name in ("clustering_schedule", "forecasting_schedule", "classification_schedule"):
+            for hour in _hours(getattr(self, name)):
+                if _skipped(hour, self.timezone):
+                    raise ValueError(
+                        f"TREFOIL_DEPLOY_{name.upper()} names {hour:02}:00 to {hour + 1:02}:00, which a day in "
+                        f"{self.timezone} lacks when summer time begins; choose another hour"
+                    )
+        return self
+
+
+def _hours(expression: str) -> list[int]:
+    """Hours that a cron expression names one by one or from one to another; a run every few hours misses no day."""
+    given = re.fullmatch(r"cron\(\S+ ([\d,-]+) .*\)", expression)
+    spans = (span.partition("-") for span in given[1].split(",")) if given else ()
+    return [hour for first, _, last in spans for hour in range(int(first), int(last or first) + 1)]
+
+
+def _skipped(hour: int, timezone: str) -> bool:
+    """Whether a day of the next year has no such hour in the zone."""
+    try:
+        zone = ZoneInfo(timezone)
+    except (ValueError, ZoneInfoNotFoundError) as exc:
+        raise ValueError(f"TREFOIL_DEPLOY_TIMEZONE is no IANA zone: {timezone}") from exc
+    start = datetime.now(UTC).replace(tzinfo=None, hour=0, minute=30, second=0, microsecond=0)
+    times = (start + timedelta(days=day, hours=hour) for day in range(366))
+    return any(t.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) != t for t in times)
