@@ -1,7 +1,7 @@
 """plan -> distributed map over what it planned -> publish: the state machine of every batch job."""
 
 import json
-from typing import Final
+from typing import Any, Final
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -110,7 +110,7 @@ def _call(
         retry_on_service_exceptions=False,
         result_path=result_path,
     )
-    jitter = {"interval": Duration.seconds(5), "jitter_strategy": sfn.JitterType.FULL}
+    jitter: dict[str, Any] = {"interval": Duration.seconds(5), "jitter_strategy": sfn.JitterType.FULL}
     task.add_retry(errors=FINAL, max_attempts=0)
     task.add_retry(errors=SOON, max_attempts=15, backoff_rate=2, max_delay=Duration.minutes(2), **jitter)
     task.add_retry(errors=["States.ALL"], max_attempts=2, backoff_rate=3, **jitter)

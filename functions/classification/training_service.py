@@ -94,6 +94,9 @@ class TrainingService:
         claim = self._ledger.claim(JOB, fingerprint, fingerprint=fingerprint, lease=lease, owner=owner)
         if not claim.granted:
             return {"status": "skipped", "run_id": claim.run.run_id, **claim.run.counts}
+        if not any(self._lake.list("customers/")) and self._registry.champion(LEAF) is None:
+            self._ledger.finish(claim.run, "idle", detail="no labelled customers yet")
+            return {"status": "idle", "run_id": claim.run.run_id}
         try:
             left = remaining - (time.monotonic() - started)
             answer = self._train(reason, joined, fingerprint, min(self._settings.budget_seconds, 0.8 * left))

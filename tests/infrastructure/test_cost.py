@@ -52,7 +52,7 @@ WATCH_CALLS, WATCH_SECONDS = 24 * 30, 2.0
 NIGHTLY_CALLS, NIGHTLY_SECONDS = 30, 5.0
 # An event source keeps five long polls of 20 s open on an empty queue; a million requests a month stay free.
 POLLS, FREE_POLLS = 5 * 3 * 60 * 24 * 30, 1_000_000
-IDLE_METRIC_HOURS = 2 * 30  # an empty day and a day that adds up are told once a day; ten metrics stay free
+IDLE_METRIC_HOURS = 2 * 30  # an idle day and a day that adds up are told once a day; ten metrics stay free
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ def test_messages_get_five_tries_and_time_enough(service: Template) -> None:
 
 
 def test_schedules_have_a_zone_retries_and_a_dead_letter_queue() -> None:
-    _, service = templates(timezone="Europe/Amsterdam", clustering_schedule="cron(30 2 * * ? *)")
+    _, service = templates(timezone="Europe/Amsterdam", clustering_schedule="cron(30 1 * * ? *)")
     schedules = resources(service, "AWS::Scheduler::Schedule").values()
     assert len(schedules) == 4
     for schedule in schedules:
@@ -185,11 +185,11 @@ def test_schedules_have_a_zone_retries_and_a_dead_letter_queue() -> None:
         assert target["DeadLetterConfig"]["Arn"]
         assert target["RetryPolicy"]["MaximumRetryAttempts"] == 10
         assert json.loads(target["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
-    service.has_resource_properties("AWS::Scheduler::Schedule", {"ScheduleExpression": "cron(30 2 * * ? *)"})
+    service.has_resource_properties("AWS::Scheduler::Schedule", {"ScheduleExpression": "cron(30 1 * * ? *)"})
 
 
 def test_a_day_of_rides_is_a_day_in_the_schedules_zone() -> None:
-    _, service = templates(timezone="Europe/Amsterdam", clustering_schedule="cron(30 2 * * ? *)")
+    _, service = templates(timezone="Europe/Amsterdam", clustering_schedule="cron(30 1 * * ? *)")
     service.has_resource_properties(
         "AWS::Lambda::Function",
         {"Environment": {"Variables": Match.object_like({"TREFOIL_TIMEZONE": "Europe/Amsterdam"})}},

@@ -8,17 +8,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from functions.clustering.domain.reading import Rides
-from functions.clustering.domain.scaling import Floats
 
 REPEATED = "ride_id comes a second time in this file"
+FARTHEST_KM, LONGEST_H, NOTHING = 100_000.0, 10_000.0, 1e-9  # of a ride; less than a millionth of a metre is none
 LEADING_BITS = 24
 SHIFT = np.uint64(64 - LEADING_BITS)
 MALFORMED = "not as many fields as the header"
-
-
-def valid(dist: Floats, time: Floats) -> NDArray[np.bool_]:
-    """Finite and positive, both."""
-    return np.isfinite(dist) & np.isfinite(time) & (dist > 0) & (time > 0)
 
 
 def rejections(rides: Rides) -> NDArray[np.object_]:
@@ -27,10 +22,11 @@ def rejections(rides: Rides) -> NDArray[np.object_]:
     if rides.malformed:
         found[:] = MALFORMED
         return found
-    for what, values in (("time", rides.time), ("distance", rides.dist)):
+    for what, values, most, unit in (("time", rides.time, LONGEST_H, "h"), ("distance", rides.dist, FARTHEST_KM, "km")):
         for why, where in (
+            (f"is over {most:,.0f} {unit}", values > most),
             ("is negative", values < 0),
-            ("is zero", values == 0),
+            ("is zero", np.abs(values) < NOTHING),
             ("is infinite", np.isinf(values)),
             ("is missing or not a number", np.isnan(values)),
         ):

@@ -36,6 +36,13 @@ def test_the_first_model_is_published_and_promoted(lake_cloud):
     assert report["champion"] is None
 
 
+def test_without_any_customers_ever_training_is_idle_and_no_failure():
+    cloud = Cloud()
+    assert service(cloud).train("schedule", 600)["status"] == "idle"
+    (run,) = cloud.ledger.history("classification-train")
+    assert (run.outcome, run.detail) == ("idle", "no labelled customers yet")
+
+
 def test_a_repeated_trigger_is_harmless(lake_cloud):
     first = service(lake_cloud).train("schedule", 600)
     second = service(lake_cloud).train("schedule", 600)
@@ -117,8 +124,9 @@ def test_an_unknown_version_and_a_foreign_manifest_are_refused(cloud, package):
         ChampionCache(cloud.registry, 30).current()
 
 
-def test_an_empty_lake_says_what_is_missing():
+def test_customers_without_the_target_say_what_is_missing():
     cloud = Cloud()
+    cloud.lake.put("customers/a.csv", b"age,job\n40,clerk\n")
     with pytest.raises(InputError, match="y"):
         service(cloud).train("schedule", 600)
     (run,) = cloud.ledger.history("classification-train")

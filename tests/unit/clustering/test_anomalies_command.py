@@ -130,6 +130,22 @@ def test_bad_rows_are_rejected_with_file_row_and_reason(command: Command, rides:
     assert command.summary()["rejected"] == 8
 
 
+@pytest.mark.parametrize("params", ["robust", "book"])
+def test_distances_and_times_beyond_any_ride_are_rejected_with_the_limit(
+    command: Command, rides: Path, tmp_path: Path, params: str
+) -> None:
+    lines = ["a,1e308,1", "b,1e200,1", "c,100001,900", "d,10,1e200", "e,10,10001", "f,1e-320,1", "g,1,4e-320", "h,9,.3"]
+    bad = write(tmp_path / "bad.csv", "\n".join(["ride_id,ride_dist,ride_time", *lines, ""]))
+    assert command(bad, rides, "--params", params)[0] == 0
+    assert {row["row"]: row["reason"] for row in command.table("rejected").to_pylist()} == {
+        **dict.fromkeys((0, 1, 2), "distance is over 100,000 km"),
+        **dict.fromkeys((3, 4), "time is over 10,000 h"),
+        5: "distance is zero",
+        6: "time is zero",
+    }
+    assert command.summary()["rides"] == 3_001
+
+
 def test_of_an_id_that_comes_twice_the_first_valid_ride_is_kept(command: Command, tmp_path: Path) -> None:
     path = write(tmp_path / "r.csv", "ride_id,ride_dist,ride_time\nx,0,1\nx,3,0.1\nx,4,0.1\ny,3,0.1\n")
     command(path)
