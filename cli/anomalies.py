@@ -32,10 +32,10 @@ class Params(StrEnum):
 
 
 class ManyFiles(typer.core.TyperCommand):
-    """Lets `--history` take all the names that follow it, as a shell pattern gives them."""
+    """Lets `--history` take all the names that follow it, as a shell pattern gives them, but leave one to FILES."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the option before each of its names."""
+        """Repeat the option before each of its names. Raises InputError when it is not clear which are FILES."""
         spread: list[str] = []
         within = False
         for argument in args:
@@ -43,6 +43,14 @@ class ManyFiles(typer.core.TyperCommand):
                 spread.append("--history")
             within = argument == "--history" or (within and not argument.startswith("-"))
             spread.append(argument)
+        given = self.make_parser(ctx).parse_args(list(spread))[0]
+        names = given.get("history") or ()
+        if names and not given.get("files"):
+            if len(names) > 2:
+                raise InputError(
+                    "takes every name that follows it, and none is left: put FILES first", field="--history"
+                )
+            spread = args
         return super().parse_args(ctx, spread)
 
 

@@ -241,6 +241,22 @@ def test_history_takes_several_names_and_is_what_is_learned_from(command: Comman
     assert command.summary()["sampled_from"] == "input"
 
 
+def test_of_two_names_after_history_the_second_is_the_file(command: Command, rides: Path, tmp_path: Path) -> None:
+    june = tmp_path / "june.parquet"
+    pq.write_table(simulate.rides(1_200, 5), june)
+    assert command("--history", june, rides)[0] == 0
+    assert (command.summary()["sampled_from"], command.summary()["rides"]) == ("history", 3_000)
+
+
+def test_of_more_names_after_history_nobody_can_tell_which_are_files(command: Command, rides: Path) -> None:
+    status, printed = command("--history", rides, rides, rides)
+    assert status == 2
+    assert "--history: takes every name that follows it, and none is left: put FILES first" in printed
+    status, printed = command("--history", rides)
+    assert status == 2
+    assert "Missing argument 'files'" in printed
+
+
 def tlc(**columns: Any) -> pa.Table:
     table = {
         "Trip_Distance": [1.0, 2.0, 0.0, 3.0],
