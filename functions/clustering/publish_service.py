@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from functions.clustering.contracts import REJECTED_SCHEMA, DayManifest, FitAnswer, FitReport, PartReport, Paths
 from functions.clustering.domain.picture import draw
+from functions.clustering.domain.validity import unlikely_units
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnreconciledError, cause_of
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Run, RunLedger
@@ -118,6 +119,7 @@ class PublishService:
             "sampled": fit.sampled,
             "rides_per_label": {str(label): labels[label] for label in sorted(labels)},
             "seconds": round(sum(part.seconds for part in parts), 2),
+            "warnings": unlikely_units(point for part in parts for point in part.points),
         }
         self.lake.put(paths.reports + "rejected.parquet", self._rejected(paths, parts))
         self.lake.put(paths.reports + "summary.json", json.dumps(summary).encode())

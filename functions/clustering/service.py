@@ -21,6 +21,7 @@ from functions.clustering.contracts import (
     Source,
 )
 from functions.clustering.domain import model as models
+from functions.clustering.domain.columns import Format
 from functions.clustering.domain.parameters import Parameters
 from functions.clustering.domain.planning import plan
 from functions.clustering.domain.reading import RideFile
@@ -34,6 +35,7 @@ from layers.storage.ledger import Run, RunLedger
 from layers.storage.manifest import content_version
 from layers.storage.objects import ObjectInfo
 from layers.storage.registry import ModelRegistry
+from layers.tables import Reading
 
 LEAF = "clustering"
 DAY = timedelta(days=1)
@@ -147,7 +149,9 @@ class FitService:
         sample = Reservoir(self.settings.sample_rides, seed=day.toordinal())
         for info in objects:
             try:
-                with opened(self.lake, Source(key=info.key, size=info.size, etag=info.etag), Limits()) as file:
+                with opened(
+                    self.lake, Source(key=info.key, size=info.size, etag=info.etag), Limits(), form_of(self.settings)
+                ) as file:
                     for dist, hours in usable(file):
                         sample.add(dist, hours)
             except InputError as exc:  # `label` says so of its own day; here it only misses in the sample
@@ -193,6 +197,11 @@ class FitService:
         )
 
 
+def form_of(settings: ClusteringSettings) -> Format:
+    """How objects of rides are to be read."""
+    return Format(timezone=settings.timezone, reading=Reading(decimal=settings.decimal or None))
+
+
 def ride_objects(lake: Lake, day: date) -> list[ObjectInfo]:
     """The day's objects; markers, folders and hidden files are none."""
     return [
@@ -203,7 +212,7 @@ def ride_objects(lake: Lake, day: date) -> list[ObjectInfo]:
 
 
 @contextmanager
-def opened(lake: Lake, source: Source, limits: Limits) -> Iterator[RideFile]:
+def opened(lake: Lake, source: Source, limits: Limits, form: Format) -> Iterator[RideFile]:
     """A source as a file: a small object in one request, else by the ranges that are read.
 
     Raises ConflictError when the object is no longer the one that was planned.
@@ -211,4 +220,4 @@ def opened(lake: Lake, source: Source, limits: Limits) -> Iterator[RideFile]:
     whole = source.row_groups is None and source.size <= WHOLE_BYTES
     planned = {"if_match": source.etag}
     with io.BytesIO(lake.get(source.key, **planned)) if whole else lake.open(source.key, **planned) as stream:
-        yield RideFile(stream, source.key, None, source.row_groups, source.first_row, limits)
+        yield RideFile(stream, source.key, form, source.row_groups, source.first_row, limits)

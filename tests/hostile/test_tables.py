@@ -15,6 +15,7 @@ from functions.classification import records
 from functions.classification.contracts import Feature
 from functions.classification.domain.schema import encode
 from functions.clustering import simulate
+from functions.clustering.domain.columns import Format
 from functions.clustering.domain.model import Model, fit
 from functions.clustering.domain.parameters import NAMED
 from functions.clustering.domain.reading import RideFile
@@ -44,7 +45,7 @@ def read_rides(body: bytes, name: str, preset: Any = None) -> Found:
     labeller = Labeller(MODEL, "v", "r")
     labelled: list[Any] = []
     rejected: dict[int, str] = {}
-    for rows, bad in labeller.label(RideFile(io.BytesIO(body), name, preset)):
+    for rows, bad in labeller.label(RideFile(io.BytesIO(body), name, Format(preset))):
         labelled += rows.to_pylist()
         rejected |= {row["row"]: row["reason"] for row in bad.to_pylist()}
     assert all(math.isfinite(row["severity"]) for row in labelled)
