@@ -12,8 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import OUR_FAILURE, Json, say, table
 from cli.stack import Profile, Stack, Stage, connect
-from infra.local import images
-from infra.local.emulator import ROOT
+from infra.local.emulator import ROOT, machine_architecture
 from infra.settings import DeploySettings, deployment
 from layers.runtime.errors import NotFoundError, TrefoilError
 
@@ -54,7 +53,7 @@ def _machine(stage: str | None) -> Iterator[Finding]:
     plain = not buildx or os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS") == "1"
     fix = "export BUILDX_NO_DEFAULT_ATTESTATIONS=1: Lambda refuses images with attestations"
     yield Finding("image attestations", plain, "off" if plain else "on", fix)
-    here, wanted = images.machine_architecture(), deploy.architecture
+    here, wanted = machine_architecture(), deploy.architecture
     fix = f'architecture = "{here}" in the stage\'s file, or build on a {wanted} machine'
     yield Finding("architecture", here == wanted, f"machine {here}, functions {wanted}", fix)
     memory = max(getattr(deploy, name) for name in DeploySettings.model_fields if name.endswith("_memory_mb"))

@@ -55,7 +55,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account:
     monkeypatch.setattr(doctor, "connect", lambda *_, **__: made)
     monkeypatch.setattr(doctor, "_said", lambda command: f"{pinned} (build)" if "--version" in command else "29.0")
     monkeypatch.setattr(doctor, "_ended", lambda _: True)
-    monkeypatch.setattr(doctor.images, "machine_architecture", lambda: "x86_64")
+    monkeypatch.setattr(doctor, "machine_architecture", lambda: "x86_64")
     monkeypatch.setenv("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
     return made
 
