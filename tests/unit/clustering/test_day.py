@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from functions.clustering import service, simulate
-from functions.clustering.contracts import DayRequest, FitAnswer, Paths
+from functions.clustering.contracts import DayRequest, FitAnswer, Paths, Source
+from functions.clustering.domain.columns import Format
 from layers.runtime.errors import ConflictError, CorruptError, InputError
+from layers.runtime.files import Limits
 from layers.storage.objects import ObjectInfo
 from tests.fakes import InMemoryObjects
 from tests.tables import as_parquet
@@ -337,3 +339,19 @@ def test_the_day_is_a_day_of_the_schedules_zone() -> None:
 def test_an_event_without_a_day_is_refused() -> None:
     with pytest.raises(InputError):
         World().fitting.fit(DayRequest())
+
+
+def test_an_object_replaced_while_it_is_read_is_no_mixture_and_no_rejected_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "WHOLE_BYTES", 0)
+    world, table = World(), simulate.rides(400_000, 4)
+    world.lake.put(key(DAY), as_parquet(table, row_group_size=50_000))
+    (info,) = world.lake.list(key(DAY))
+    source = Source(key=info.key, size=info.size, etag=info.etag)
+    with service.opened(world.lake, source, Limits(), Format()) as file:
+        chunks = file.rides()
+        assert len(next(chunks)) == 100_000
+        world.lake.put(key(DAY), as_parquet(table.slice(1), row_group_size=50_000))
+        with pytest.raises(ConflictError, match=r"a\.parquet was changed"):
+            list(chunks)
