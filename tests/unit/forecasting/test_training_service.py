@@ -101,6 +101,17 @@ def test_a_failed_run_is_recorded_and_the_previous_version_stays(house):
     assert house.train()["status"] == "published"
 
 
+def test_the_cause_of_a_shard_that_failed_is_in_the_runs_row_though_the_map_does_not_know_it(house):
+    service = house.training()
+    planned = service.plan(PlanEvent())
+    cause = {"Error": "CorruptError", "Cause": json.dumps({"errorMessage": "history/s1.json.gz is damaged"})}
+    of_map = {"Error": "States.ExceedToleratedFailureThreshold", "Cause": "a threshold was exceeded"}
+    for event, error in ((shards(house, planned)[0].model_dump(), cause), (planned.model_dump(), of_map)):
+        service.publish(Planned.model_validate(event | {"error": error}))
+    (run,) = house.ledger.history("forecasting")
+    assert (run.outcome, run.detail) == ("failed", "CorruptError: history/s1.json.gz is damaged")
+
+
 def test_publishing_twice_is_harmless(house):
     service = house.training()
     planned = service.plan(PlanEvent())
