@@ -89,6 +89,10 @@ class FileJob:
                 self.understood[name] = file.table.understood() | {"columns": columns}
             yield file
 
+    def _styles(self, name: str) -> Styles:
+        with self._opened(name) as file:
+            return file.styles
+
     def nothing_valid(self) -> InputError:
         """What to raise when no row is a ride: the commonest reason, and where it comes first."""
         for path in self.files:
@@ -103,9 +107,6 @@ class FileJob:
     def parts(self, model: dict[str, bytes], version: str, out: Path) -> list[Part]:
         """The work, in the order of the input."""
         sources = [Source(key=str(path), size=path.stat().st_size) for path in self.files]
-        for source in sources:
-            with self._opened(source.key):  # so that how it is written is decided, once for all of its parts
-                pass
         items = plan(
             sources,
             self._row_groups,
@@ -127,7 +128,7 @@ class FileJob:
                 root,
                 str(out),
                 unique,
-                {source.key: self._decided[source.key] for source in sources},
+                {source.key: self._styles(source.key) for source in sources},
             )
             for i, sources in enumerate(items)
         ]
