@@ -155,6 +155,8 @@ def score(
     seconds = time.monotonic() - started
     rejected = counted.rows - counted.scored
     say(f"{counted.scored:,} of {counted.rows:,} rows scored by model {model.version} in {seconds:.1f} s: {out}")
+    if counted.absent:
+        say(f"not in the file, taken as missing: {', '.join(counted.absent)}")
     if rejected:
         say(f"{rejected:,} rows could not be scored, the first: {counted.first_problem}")
     return {
@@ -162,6 +164,7 @@ def score(
         "scored": counted.scored,
         "rejected": rejected,
         "first_problem": counted.first_problem,
+        "absent": counted.absent,
         "model_version": model.version,
         "seconds": seconds,
         "out": str(out),

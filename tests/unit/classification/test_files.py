@@ -205,10 +205,19 @@ def test_scoring_tells_what_is_missing(trefoil, churn, churn_model, tmp_path):
     path = csv_of(tmp_path, ["x"], [[1]])
     status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.csv")
     assert status == 2
-    assert "monthly spend (EUR)" in answer["error"]
+    assert "has.card" in answer["error"]
     assert not (tmp_path / "out.csv").exists()
     assert trefoil("score", tmp_path, churn, "--out", tmp_path / "out.csv")[0] == 2
     assert trefoil("score", churn_model, tmp_path / "nope.csv", "--out", tmp_path / "out.csv")[0] == 2
+
+
+def test_a_file_of_before_a_column_came_is_scored_without_it_and_that_is_told(trefoil, churn, churn_model, tmp_path):
+    header, *rows = read(churn)
+    old = header.index("plan")
+    header, *rows = ([*row[:old], *row[old + 1 :]] for row in [header, *rows])
+    path = write(tmp_path / "old.tsv", header, rows, "\t")
+    status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.tsv")
+    assert (status, answer["scored"], answer["absent"]) == (0, 900, ["plan"])
 
 
 def test_a_changed_model_is_our_failure(trefoil, churn, churn_model, tmp_path):
