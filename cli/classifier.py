@@ -47,8 +47,9 @@ def train(
     columns, ragged = records.read_file(file)
     target, chosen, refused = _columns(list(columns), str(file), target, features, preset)
     group = group or whose({name: values for name, values in columns.items() if name != target})
-    bundle.require(list(columns), [group] if group else [], str(file))
-    used = {name: columns[name] for name in dict.fromkeys([*chosen, target, *([group] if group else [])])}
+    also = [] if group is None else [group]
+    bundle.require(list(columns), also, str(file))
+    used = {name: columns[name] for name in dict.fromkeys([*chosen, target, *also])}
     try:
         rows, named = learning.label(used, target, positive=positive, group=group)
         with progress() as bar:

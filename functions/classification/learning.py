@@ -49,7 +49,7 @@ def label(
     *,
     positive: str | None = None,
     standing: TwoValues | None = None,
-    group: str = "",
+    group: str | None = None,
     without: Sequence[str] = (),
     times: Sequence[datetime | None] | None = None,
 ) -> tuple[Labelled, Target]:
@@ -61,7 +61,7 @@ def label(
     values = columns[target]
     if not values:
         raise InputError("there are no rows")
-    if group == target or (group and group not in columns):
+    if group is not None and (group == target or group not in columns):
         raise InputError("is not a column that can say whose row it is", field=group)
     named, codes = read_target(values, target, positive, standing)
     kept = np.flatnonzero(codes >= 0)
@@ -83,7 +83,7 @@ def learn(
     """Train a candidate, report on it and name it by its content."""
     trained = candidate.train(rows, target, parameters, in_order=in_order, progress=progress)
     found = make_report(trained, parameters, champion)
-    found |= {"refused": list(refused), "group": rows.group or None, "twins": trained.twins}
+    found |= {"refused": list(refused), "group": rows.group, "twins": trained.twins}
     files = {
         MODEL_FILE: trained.body,
         "report.json": json.dumps(_finite(found), indent=1).encode(),

@@ -164,7 +164,7 @@ class TrainingService:
             settings.target,
             positive=settings.positive or None,
             standing=meaning,
-            group=settings.group,
+            group=settings.group or None,
             without=refused,
             times=times or None,
         )

