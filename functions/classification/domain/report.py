@@ -48,11 +48,16 @@ def make_report(trained: Trained, parameters: Parameters, champion: Model | None
 
 
 def champion_scores(champion: Model, rows: Labelled) -> Floats:
-    """The champion's probabilities for these rows, NaN where it cannot score one."""
+    """The champion's probabilities for these rows, NaN where it cannot score one: also where something is missing that
+    it never missed."""
     features, absent = champion.specification.features, [None] * len(rows.y)
     inputs, bad = schema.encode({f.name: rows.columns.get(f.name, absent) for f in features}, features)
     p = champion.score(inputs)
     p[list(bad)] = np.nan
+    for i, feature in enumerate(features):
+        values = inputs[f"c{i}"].ravel()
+        if not feature.nullable:
+            p[values == "" if feature.kind == "category" else np.isnan(values)] = np.nan
     return p
 
 
