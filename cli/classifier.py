@@ -123,10 +123,8 @@ def _say_trained(package: Any, out: Path, seconds: float, *, rejected: int) -> N
     say(f"measured on {rows['test']:,} rows that neither search, forest, calibration nor threshold saw:")
     for line in summary_lines(package):
         say(line)
-    for name, reason in report["dropped"].items():
+    for name, reason in package.trained.model.specification.left_out.items():
         say(f"left out: {name} ({reason})")
-    for name in report["refused"]:
-        say(f"refused: {name} (known only afterwards)")
     if rejected:
         say(f"rejected: {rejected:,} rows")
     if search["cut_by_time_budget"]:

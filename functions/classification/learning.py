@@ -71,7 +71,7 @@ def learn(
     progress: Progress = silent,
 ) -> Package:
     """Train a candidate, report on it and name it by its content."""
-    trained = candidate.train(rows, target, parameters, in_order=in_order, progress=progress)
+    trained = candidate.train(rows, target, parameters, in_order=in_order, refused=refused, progress=progress)
     found = make_report(trained, parameters, champion) | {"refused": list(refused)}
     files = {
         MODEL_FILE: trained.body,

@@ -24,7 +24,7 @@ class ClassificationSettings(Settings):
 
     target: str = Field("y", description="column of customers/ that is predicted")
     positive: str = Field("", description="value of the target to find; the rarer one when empty")
-    leak_columns: str = Field("duration", description="columns refused because they are known only afterwards: A,B,..")
+    leak_columns: str = Field("", description="columns refused because they are known only afterwards: A,B,..")
     time_column: str = Field("observed_at", description="column of customers/ with a row's time, where there is one")
     iterations: int = Field(12, ge=1, le=500, description="candidates of the randomised search")
     trees: int = Field(120, ge=10, le=400, description="trees of the forest")

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +49,9 @@ class Trained:
 def read_target(values: Any, name: str, positive: str | None = None) -> tuple[Target, npt.NDArray[np.int64]]:
     """The target's two values and, per row, 1 for positive, 0 for negative, -1 for null.
 
-    Spellings of one value (`Yes` and `yes`, `1` and `1.0`) are that value, which is called by the commonest. Positive is the rarer value unless named; of two equally frequent ones the later in sort order. Raises InputError
-    when there are not exactly two values, or `positive` is neither.
+    Spellings of one value (`Yes` and `yes`, `1` and `1.0`) are that value, which is called by the commonest. Positive
+    is the rarer value unless named; of two equally frequent ones the later in sort order. Raises InputError when there
+    are not exactly two values, or `positive` is neither.
     """
     words = [schema.canonical(value) for value in values]
     kinds, counts = np.unique([word for word in words if word], return_counts=True)
@@ -79,6 +80,7 @@ def train(
     parameters: Parameters,
     *,
     in_order: bool = False,
+    refused: Sequence[str] = (),
     version: str = "candidate",
     clock: Callable[[], float] = time.monotonic,
     progress: training.Progress = training.silent,
@@ -108,7 +110,10 @@ def train(
         name: choose_threshold(good.y[parts.calibration], scores[parts.calibration], parameters)
         for name, scores in {"model": p, **others}.items()
     }
-    specification = _specification(target, features, calibration, thresholds["model"], base_rate, inputs, p, parts)
+    left_out = dropped | dict.fromkeys(refused, "known only afterwards")
+    specification = _specification(
+        target, features, left_out, calibration, thresholds["model"], base_rate, inputs, p, parts
+    )
     body = export.to_bytes(fitted.pipeline, features)
     model = Model(version, specification, body)
     return Trained(
@@ -153,6 +158,7 @@ def _baselines(
 def _specification(
     target: Target,
     features: tuple[Feature, ...],
+    left_out: dict[str, str],
     calibration: Calibration,
     threshold: float,
     base_rate: float,
@@ -173,4 +179,5 @@ def _specification(
         references=tuple(drift.reference(inputs[f"c{i}"][held_out], f) for i, f in enumerate(features)),
         score_reference=drift.reference(p[held_out], None),
         split=parts.split,
+        left_out=left_out,
     )
