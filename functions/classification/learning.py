@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -94,6 +94,15 @@ def summary_lines(package: Package) -> list[str]:
     """The report as lines of text for a person."""
     report = package.report
     shown = [peer for peer in PEERS if report["roc_auc"][peer] is not None]
-    lines = [f"{'':18}" + "".join(f"{peer:>10}" for peer in shown)]
+    lines = [*_reading_lines(report["columns"]), f"{'':18}" + "".join(f"{peer:>10}" for peer in shown)]
     found = [metric for metric in (*METRICS, "profit") if metric in report]
-    return lines + [f"{m:18}" + "".join(f"{report[m][peer]:>10.3f}" for peer in shown) for m in found]
+    lines += [f"{m:18}" + "".join(f"{report[m][peer]:>10.3f}" for peer in shown) for m in found]
+    return [*lines, *report["findings"]]
+
+
+def _reading_lines(columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines: dict[str, list[str]] = {}
+    for name, read in columns.items():
+        rare = f" ({read['unknown']:.0%} outside the known ones)" if read.get("unknown", 0) >= 0.005 else ""
+        lines.setdefault(read["read_as"], []).append(name + rare)
+    return [f"read as {kind}: {', '.join(names)}" for kind, names in lines.items()]
