@@ -12,7 +12,7 @@ import numpy as np
 
 from functions.classification.bundle import version_of
 from functions.classification.contracts import MODEL_FILE
-from functions.classification.domain import candidate
+from functions.classification.domain import candidate, schema
 from functions.classification.domain.candidate import Target, Trained
 from functions.classification.domain.plots import draw_report
 from functions.classification.domain.report import PEERS, make_report
@@ -80,6 +80,14 @@ def learn(
     }
     libraries = {name: version(name) for name in LIBRARIES}
     return Package(version_of(trained.body, trained.model.specification), trained, found, files, libraries)
+
+
+def reject(columns: Mapping[str, Sequence[Any]], target: str, package: Package) -> dict[int, str]:
+    """Rows of the table that were neither learnt from nor judged on, in their order, each with its reason."""
+    _, bad = schema.encode(columns, package.trained.model.specification.features)
+    unlabelled = [row for row, value in enumerate(columns[target]) if not schema.canonical(value)]
+    bad |= dict.fromkeys(unlabelled, f"{target} is null")
+    return dict(sorted(bad.items()))
 
 
 def _finite(value: Any) -> Any:
