@@ -79,7 +79,7 @@ class Segment(_Frozen):
 
 
 class Calibration(_Frozen):
-    """p = sigmoid(slope * logit(clip(score, floor, 1 - floor)) + intercept)."""
+    """p = sigmoid(slope * logit(clip(score, floor, 1 - floor)) + intercept); with `floor` 0, p = score."""
 
     slope: float = 1.0
     intercept: float = 0.0
@@ -122,3 +122,4 @@ class Specification(_Frozen):
     references: tuple[Reference, ...]
     score_reference: Reference
     split: Split
+    left_out: dict[str, str] = Field(default={}, description="columns not learnt from, each with its reason")

@@ -20,14 +20,13 @@ ADDED = ("probability", "segment")
 
 @dataclass
 class Counted:
-    """What became of the rows; `first_problem` names the first row (from 0) that could not be scored.
+    """What became of the rows: how many, and those (from 0) that could not be scored, each with its reason.
 
     `absent`: columns that the file lacks and the model takes as missing.
     """
 
     rows: int = 0
-    scored: int = 0
-    first_problem: str | None = None
+    rejected: dict[int, str] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
 
 
@@ -110,10 +109,8 @@ def _answers(
     segments: list[str | None] = list(model.segments(p))
     for row in bad:
         probabilities[row] = segments[row] = None
-    if bad and counted.first_problem is None:
-        counted.first_problem = f"row {counted.rows + min(bad)}: {bad[min(bad)]}"
+    counted.rejected |= {counted.rows + row: bad[row] for row in sorted(bad)}
     counted.rows += chunk.rows
-    counted.scored += chunk.rows - len(bad)
     return probabilities, segments
 
 

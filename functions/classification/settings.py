@@ -27,7 +27,7 @@ class ClassificationSettings(Settings):
     target: str = Field("y", description="column of customers/ that is predicted")
     positive: str = Field("", description="value of the target to find; when empty 1, yes or true, else the rarer one")
     group: str = Field("", description="column that says whose row it is; empty: user_id, or one that looks like it")
-    leak_columns: str = Field("duration", description="columns refused because they are known only afterwards: A,B,..")
+    leak_columns: str = Field("", description="columns refused because they are known only afterwards: A,B,..")
     time_column: str = Field("observed_at", description="column of customers/ with a row's time, where there is one")
     iterations: int = Field(12, ge=1, le=500, description="candidates of the randomised search")
     trees: int = Field(120, ge=10, le=400, description="trees of the forest")
@@ -47,11 +47,6 @@ class ClassificationSettings(Settings):
     def _fit_together(self) -> Self:
         if (self.value or self.cost) and not 0 < self.cost < self.value:
             raise ValueError("TREFOIL_COST must be above 0 and below TREFOIL_VALUE, or both 0")
-        if self.target in (self.time_column, self.group, *self.leaks):
+        if self.target in (self.time_column, self.group, *map(str.strip, self.leak_columns.split(","))):
             raise ValueError("TREFOIL_TARGET is named as another column too")
         return self
-
-    @property
-    def leaks(self) -> list[str]:
-        """Columns refused because they are known only afterwards."""
-        return [name.strip() for name in self.leak_columns.split(",")]

@@ -5,7 +5,8 @@ import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from functions.classification.domain.target import Target, is_positive
 from functions.classification.domain.training import Parameters
 from functions.classification.domain.verdict import Verdict, judge
 from functions.classification.outcomes import Joined
+from functions.classification.presets import afterwards
 from functions.classification.settings import ClassificationSettings
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, TrefoilError
 from layers.runtime.files import MB
@@ -141,6 +143,7 @@ class TrainingService:
             "promoted": verdict.promote,
             "reason": verdict.reason,
             "rows": sum(package.trained.counts.values()),
+            "left_out": package.trained.model.specification.left_out,
             "cut_by_time_budget": package.trained.fitted.cut,
             "metrics": package.metrics,
         }
@@ -157,7 +160,7 @@ class TrainingService:
                 limits.check("customers/", table_columns=len(columns), table_cells=count * len(columns))
         if settings.target not in columns:
             raise InputError("no file in customers/ has this column", field=settings.target)
-        refused = [name for name in settings.leaks if name in columns]
+        refused = afterwards(columns, settings.leak_columns)
         times = [_time(value) for value in columns.pop(settings.time_column, [])]
         rows, target = learning.label(
             columns,
@@ -226,6 +229,8 @@ def _time(value: Any) -> datetime | None:
             value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
         except ValueError:
             return None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, clock_time.min)
     if not isinstance(value, datetime):
         return None
     return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
 """One training run from labelled rows to a model that has passed the parity gate, with its report."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,7 @@ def train(
     parameters: Parameters,
     *,
     in_order: bool = False,
+    refused: Sequence[str] = (),
     version: str = "candidate",
     clock: Callable[[], float] = time.monotonic,
     progress: training.Progress = training.silent,
@@ -85,7 +86,10 @@ def train(
         name: choose_threshold(good.y[parts.calibration], scores[parts.calibration], parameters)
         for name, scores in {"model": p, **others}.items()
     }
-    specification = _specification(target, features, calibration, thresholds["model"], base_rate, inputs, p, parts)
+    left_out = dropped | dict.fromkeys(refused, "known only afterwards")
+    specification = _specification(
+        target, features, left_out, calibration, thresholds["model"], base_rate, inputs, p, parts
+    )
     body = export.to_bytes(fitted.pipeline, features)
     model = Model(version, specification, body)
     return Trained(
@@ -143,6 +147,7 @@ def _baselines(
 def _specification(
     target: Target,
     features: tuple[Feature, ...],
+    left_out: dict[str, str],
     calibration: Calibration,
     threshold: float,
     base_rate: float,
@@ -163,4 +168,5 @@ def _specification(
         references=tuple(drift.reference(inputs[f"c{i}"][held_out], f) for i, f in enumerate(features)),
         score_reference=drift.reference(p[held_out], None),
         split=parts.split,
+        left_out=left_out,
     )

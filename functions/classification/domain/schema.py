@@ -9,6 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ NULLS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 BOOLEANS = {"true": 1.0, "false": 0.0}
 MAX_CATEGORIES = 50
 MIN_CATEGORY_ROWS = 5
+MIN_KNOWN_SHARE = 0.2
+SENTENCE = 4  # words, on average
 NUMERIC_SHARE = 0.95
 LARGEST = float(np.finfo(np.float32).max)
 UNSEEN_NULL = "is null, which training never had"
@@ -65,16 +68,33 @@ def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
     for name, values in columns.items():
         words = [text(value) for value in values]
         present = [word for word in words if word.casefold() not in NULLS]
-        reason = _useless(name, present, len(words) - len(present))
+        reason = _useless(name, present, len(words) - len(present)) or _timed(values, present)
         if reason is None:
             feature = _feature(name, present, nullable=len(present) < len(words))
-            if feature.kind == "category" and not any(feature.categories):
-                reason = "looks like an identifier: nearly all values differ"
-            else:
-                features.append(feature)
-        if reason is not None:
+            reason = _wordy(feature, present)
+        if reason is None:
+            features.append(feature)
+        else:
             dropped[name] = reason
     return tuple(features), dropped
+
+
+def _timed(values: Sequence[Any], present: list[str]) -> str | None:
+    dates = sum(isinstance(value, date) for value in values)
+    return "a date or time, which is not learnt from" if 2 * dates > len(present) else None
+
+
+def _wordy(feature: Feature, present: list[str]) -> str | None:
+    """Why a column of words is left out, if it is: so many differ that the known ones would be few of them."""
+    if feature.kind != "category":
+        return None
+    known = set(feature.categories)
+    share = sum(word in known for word in present) / len(present)
+    if share >= MIN_KNOWN_SHARE:
+        return None
+    if sum(word.count(" ") + 1 for word in present) >= SENTENCE * len(present):
+        return "free text, which is not learnt from"
+    return f"too many different values: those that could be known are {share:.0%} of the rows"
 
 
 def _feature(name: str, present: list[str], *, nullable: bool) -> Feature:
@@ -125,7 +145,7 @@ def _useless(name: str, present: list[str], blanks: int) -> str | None:
     if len(present) < 20:
         return None
     if _numeric_share(present) < NUMERIC_SHARE:
-        return "looks like an identifier: nearly all values differ" if distinct >= 0.95 * len(present) else None
+        return None
     return "looks like an identifier: whole numbers as rows are numbered" if _numbered(present) else None
 
 

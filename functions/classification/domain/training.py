@@ -4,6 +4,7 @@ Encoding, resampling and forest are one pipeline inside the search, so no synthe
 """
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,12 +17,15 @@ from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline as ResamplingPipeline
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ParameterSampler
 from sklearn.pipeline import Pipeline
 
 from functions.classification.contracts import Calibration, Feature
 from functions.classification.domain import metrics
 from functions.classification.domain.pipelines import encoder
+from functions.classification.domain.scoring import calibrated, log_odds
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -29,6 +33,7 @@ Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 SEARCH_TREES = 60
+MOST_LOST = 1e-3  # of average precision: scores beyond the floor of the map become ties
 DEFAULT: dict[str, Any] = {"leaf": 5, "leaves": 256, "features": "sqrt", "resample": "none", "recent": 1.0}
 SPACE: dict[str, list[Any]] = {
     "leaf": [2, 3, 5, 8, 12, 20],
@@ -185,21 +190,26 @@ def _fit_one(
 
 
 def calibrate(scores: Floats, y: Bools) -> Calibration:
-    """Platt's map (1999) of forest scores to probabilities, fitted by Newton steps on his smoothed targets."""
-    floor = Calibration().floor
-    clipped = np.clip(scores, floor, 1 - floor)
-    x = np.log(clipped / (1 - clipped))
+    """Platt's map (1999) of forest scores to probabilities, on his smoothed targets.
+
+    The scores themselves where there is no such map: the fit does not converge, falls, or loses average precision.
+    """
+    found = _platt(scores, y)
+    lost = metrics.average_precision(y, scores) - metrics.average_precision(y, calibrated(scores, found))
+    return found if found.slope > 0 and lost <= MOST_LOST else Calibration(floor=0.0)
+
+
+def _platt(scores: Floats, y: Bools) -> Calibration:
+    """The map that logistic regression finds; of slope 0 when it does not converge."""
     positives, negatives = int(y.sum()), int((~y).sum())
     target = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    design = np.column_stack([x, np.ones_like(x)])
-    weights = np.array([1.0, 0.0])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-design @ weights))
-        # A weak pull towards slope 1 keeps the map rising when the calibration rows are few.
-        gradient = design.T @ (p - target) + np.array([weights[0] - 1.0, 0.0])
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.diag([1.0, 1e-9])
-        step = np.linalg.solve(hessian, gradient)
-        weights -= step
-        if np.abs(step).max() < 1e-10:
-            break
-    return Calibration(slope=max(float(weights[0]), 0.05), intercept=float(weights[1]), floor=floor)
+    # A row of target t is a positive of weight t and a negative of weight 1 - t.
+    x = np.tile(log_odds(scores, Calibration().floor), 2)[:, None]
+    truth, weights = np.repeat([1, 0], len(y)), np.concatenate([target, 1 - target])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            fitted = LogisticRegression().fit(x, truth, sample_weight=weights)
+        except ConvergenceWarning:
+            return Calibration(slope=0.0)
+    return Calibration(slope=float(fitted.coef_[0, 0]), intercept=float(fitted.intercept_[0]))

@@ -1,5 +1,7 @@
 """How columns are read: one meaning of missing, what is left out, and the same inputs from files and messages."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from functions.classification.contracts import Feature
 from functions.classification.domain import schema
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.target import Target, read_target
-from tests.unit.classification.conftest import QUICK
+from tests.unit.classification.conftest import NOW, QUICK
 
 NUMBER = Feature(name="x", kind="number", nullable=True)
 WORD = Feature(name="x", kind="category", nullable=True, categories=("", "a", "b"))
@@ -90,3 +92,19 @@ def test_one_value_of_the_target_in_two_spellings_is_one(values, expected):
     assert (target.positive, target.negative) == expected
     assert codes.tolist() == [1, 1, 0, 0, 0]
     assert read_target(values, "t", expected[1].upper())[0].positive == expected[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (lambda i: date(1970, 1, 1 + i % 28), "a date or time"),
+        (lambda i: NOW if i % 3 else None, "a date or time"),
+        (lambda i: f"the parcel {i} came late and open", "free text"),
+        (lambda i: f"{i % 320} Jane Doe", "too many different values"),
+        (lambda i: f"C-{i:05d}", "too many different values"),
+    ],
+)
+def test_what_is_not_learnt_from_is_left_out_by_name_with_its_reason(value, reason):
+    features, dropped = schema.infer({"x": [value(i) for i in range(960)], "k": ["a", "b"] * 480})
+    assert [feature.name for feature in features] == ["k"]
+    assert dropped["x"].startswith(reason)

@@ -70,6 +70,17 @@ def churn_model(churn) -> Path:
     return out
 
 
+def test_rows_that_were_not_learnt_from_are_listed(trefoil, tmp_path):
+    rows = [[i % 7, "yes" if i % 3 else "no"] for i in range(200)]
+    rows[5], rows[9], rows[11] = ["what", "yes"], [1, ""], [1]
+    path = write(tmp_path / "in.csv", ["x", "y"], rows)
+    status, answer = trefoil("train", path, "--target", "y", "--iterations", 1, "--out", tmp_path / "m")
+    assert (status, answer["ragged"]) == (0, 1)
+    listed = {row["row"]: row["reason"] for row in pq.read_table(tmp_path / "m" / "rejected.parquet").to_pylist()}
+    assert listed == {5: "x is not a number", 9: "y is null", 11: "has another number of fields than the header"}
+    assert trefoil("score", tmp_path / "m", path, "--out", tmp_path / "s.csv")[1]["rejected"] == 2
+
+
 def test_another_schema_is_learnt_and_identifiers_and_constants_named(churn_model):
     report = json.loads((churn_model / "report.json").read_text())
     assert report["target"] == "left?"
@@ -117,6 +128,9 @@ def test_rows_that_cannot_be_scored_stay_empty_and_are_counted(trefoil, churn, c
     status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.tsv")
     assert (status, answer["rows"], answer["scored"]) == (0, 900, 898)
     assert answer["first_problem"] == "row 2: monthly spend (EUR) is not a number"
+    listed = pq.read_table(tmp_path / "out.tsv.rejected.parquet").to_pylist()
+    assert [row["row"] for row in listed] == [2, 4]
+    assert listed[0]["reason"] == "monthly spend (EUR) is not a number"
     after = read(tmp_path / "out.tsv")
     assert after[3][-2:] == ["", ""]
     assert after[5][-2:] == ["", ""]
