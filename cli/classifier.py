@@ -26,7 +26,12 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="directory to write the model and its report to; replaced whole")],
     target: Annotated[str | None, typer.Option(help="column to predict; it has two values")] = None,
-    positive: Annotated[str | None, typer.Option(help="the value to find; the rarer one unless named")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="the value to find; unless named 1, yes or true, else the rarer one")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="column that says whose row it is: one's rows are never both learnt and judged")
+    ] = None,
     features: Annotated[str | None, typer.Option(help="columns to learn from: A,B,.. or a list of the preset")] = None,
     time_ordered: Annotated[bool, typer.Option("--time-ordered", help="the rows are in time order")] = False,
     value: Annotated[float | None, typer.Option(min=0, help="what acting on a positive brings")] = None,
@@ -39,14 +44,19 @@ def train(
 ) -> dict[str, Any]:
     """Train a classifier on FILE and report how good it is on rows that nothing saw."""
     from functions.classification import bundle, learning, records
+    from functions.classification.domain.schema import whose
     from functions.classification.domain.training import Parameters
 
     started = time.monotonic()
     parameters = Parameters(iterations=iterations, seed=seed, budget_seconds=budget, **_money(value, cost))
     columns, ragged = records.read_file(file)
     target, chosen, refused = _columns(list(columns), str(file), target, features, preset)
+    group = group or whose({name: values for name, values in columns.items() if name != target})
+    also = [] if group is None else [group]
+    bundle.require(list(columns), also, str(file))
+    used = {name: columns[name] for name in dict.fromkeys([*chosen, target, *also])}
     try:
-        rows, named = learning.label({name: columns[name] for name in [*chosen, target]}, target, positive=positive)
+        rows, named = learning.label(used, target, positive=positive, group=group)
         with progress() as bar:
             task = bar.add_task("searching", total=iterations)
             package = learning.learn(
@@ -131,13 +141,19 @@ def _say_trained(package: Any, out: Path, seconds: float, *, rejected: int) -> N
     rows, search = report["rows"], report["search"]
     say(
         f"{report['target']} = {report['positive']}: {report['base_rate']:.1%}"
-        f" of {sum(rows.values()) - rows['rejected']:,} rows"
+        f" of {sum(rows.values()) - rows['rejected'] - rows['copies']:,} rows"
     )
     say(f"measured on {rows['test']:,} rows that neither search, forest, calibration nor threshold saw:")
     for line in summary_lines(package):
         say(line)
     for name, reason in package.trained.model.specification.left_out.items():
         say(f"left out: {name} ({reason})")
+    if report["twins"]:
+        say(f"{report['twins']:,} of the rows measured on equal a row learnt from in every column")
+    if report["group"]:
+        say(f"kept together: rows of the same {report['group']}")
+    if rows["copies"]:
+        say(f"left out: {rows['copies']:,} exact copies of other rows")
     if rejected:
         say(f"rejected: {rejected:,} rows; see {out / REJECTED}")
     if search["cut_by_time_budget"]:

@@ -94,12 +94,18 @@ class Reference(_Frozen):
 
 
 class Split(_Frozen):
-    """Which rows this model never saw: those of a hash below `share`, or those observed after `until`."""
+    """Which rows this model never saw: those of a hash below `share`, or those observed after `until`.
+
+    The hash is of what `group`, a column, holds, where it holds something, else of the features, and if `spread` of how
+    many rows of the same features came before.
+    """
 
     kind: Literal["hash", "time", "order"]
     share: float
     seed: int
     until: datetime | None = None
+    group: str | None = None
+    spread: bool = False
 
 
 class Specification(_Frozen):

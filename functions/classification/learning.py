@@ -13,11 +13,13 @@ import numpy as np
 from functions.classification.bundle import version_of
 from functions.classification.contracts import MODEL_FILE
 from functions.classification.domain import candidate, schema
-from functions.classification.domain.candidate import Target, Trained
+from functions.classification.domain.candidate import Trained
 from functions.classification.domain.plots import draw_report
 from functions.classification.domain.report import PEERS, make_report
+from functions.classification.domain.schema import whose
 from functions.classification.domain.scoring import Model
 from functions.classification.domain.splits import Labelled
+from functions.classification.domain.target import Target, TwoValues, read_target
 from functions.classification.domain.training import Parameters, Progress, silent
 from layers.runtime.errors import InputError
 
@@ -46,17 +48,25 @@ def label(
     target: str,
     *,
     positive: str | None = None,
+    standing: TwoValues | None = None,
+    group: str | None = None,
     without: Sequence[str] = (),
     times: Sequence[datetime | None] | None = None,
 ) -> tuple[Labelled, Target]:
-    """Rows with a target, as labelled rows without the target and the columns in `without`. Raises InputError."""
+    """Rows with a target, as labelled rows without the target and the columns in `without`.
+
+    `group` names the column that says whose row it is; unless named, one is looked for. `standing` is the target of the
+    model that answers now. Raises InputError.
+    """
     values = columns[target]
     if not values:
         raise InputError("there are no rows")
-    named, codes = candidate.read_target(values, target, positive)
+    if group is not None and (group == target or group not in columns):
+        raise InputError("is not a column that can say whose row it is", field=group)
+    named, codes = read_target(values, target, positive, standing)
     kept = np.flatnonzero(codes >= 0)
     features = {name: column for name, column in columns.items() if name != target and name not in without}
-    rows = Labelled(features, codes == 1, times or [None] * len(values))
+    rows = Labelled(features, codes == 1, times or [None] * len(values), group or whose(features))
     return (rows if len(kept) == len(values) else rows.take(kept)), named
 
 
@@ -72,7 +82,8 @@ def learn(
 ) -> Package:
     """Train a candidate, report on it and name it by its content."""
     trained = candidate.train(rows, target, parameters, in_order=in_order, refused=refused, progress=progress)
-    found = make_report(trained, parameters, champion) | {"refused": list(refused)}
+    found = make_report(trained, parameters, champion)
+    found |= {"refused": list(refused), "group": rows.group, "twins": trained.twins}
     files = {
         MODEL_FILE: trained.body,
         "report.json": json.dumps(_finite(found), indent=1).encode(),

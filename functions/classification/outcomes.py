@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from functions.classification.contracts import Outcome, Specification
 from functions.classification.domain import metrics
-from functions.classification.domain.schema import text
+from functions.classification.domain.target import is_positive
 from functions.classification.messages import utc_text
 from layers.runtime.errors import CorruptError
 from layers.runtime.observability import logger
@@ -103,36 +103,33 @@ def _outcomes(lake: Lake, objects: list[ObjectInfo]) -> Iterator[tuple[tuple[str
         log.warning("outcomes not readable", lines=unreadable)
 
 
-def is_positive(outcome: Any, specification: Specification) -> bool:
-    """Outcomes name the target's value, or say true, false, 1 or 0."""
-    word = text(outcome).casefold()
-    if word in (specification.positive.casefold(), specification.negative.casefold()):
-        return word == specification.positive.casefold()
-    return word in ("true", "1")
-
-
 def moment(observed_at: str) -> datetime:
     """The time that `utc_text` wrote."""
     return datetime.fromisoformat(observed_at.replace("Z", "+00:00"))
 
 
 def realised_quality(joined: list[Joined], specification: Specification) -> dict[str, Any]:
-    """`{version: {ISO week: {events, positives, precision, recall, average_precision, calibration_error}}}`.
+    """`{version: {ISO week: {events, unknown, positives, precision, recall, average_precision, calibration_error}}}`.
 
-    Precision and recall are of the segment `target`.
+    Precision and recall are of the segment `target`; `unknown` outcomes are neither value and not in `events`.
     """
     groups: dict[tuple[str, str], list[Joined]] = defaultdict(list)
     for row in joined:
         year, week, _ = moment(row.observed_at).isocalendar()
         groups[row.model_version, f"{year}-W{week:02d}"].append(row)
     realised: dict[str, Any] = defaultdict(dict)
-    for (version, name), rows in sorted(groups.items()):
-        y = np.array([is_positive(row.outcome, specification) for row in rows])
+    for (version, name), met in sorted(groups.items()):
+        truths = [is_positive(row.outcome, specification) for row in met]
+        rows = [row for row, truth in zip(met, truths, strict=True) if truth is not None]
+        if not rows:
+            continue
+        y = np.array([truth for truth in truths if truth is not None])
         p = np.array([row.probability for row in rows])
         called = np.array([row.segment == "target" for row in rows])
         hits = int((called & y).sum())
         realised[version][name] = {
             "events": len(rows),
+            "unknown": len(met) - len(rows),
             "positives": int(y.sum()),
             "precision": hits / max(int(called.sum()), 1),
             "recall": hits / max(int(y.sum()), 1),

@@ -1,6 +1,8 @@
 """Run-time settings of the classification leaf."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from layers.runtime.settings import Settings
 
@@ -23,7 +25,8 @@ class ClassificationSettings(Settings):
     profile_days: int = Field(90, ge=1, description="an hourly profile expires after this, days")
 
     target: str = Field("y", description="column of customers/ that is predicted")
-    positive: str = Field("", description="value of the target to find; the rarer one when empty")
+    positive: str = Field("", description="value of the target to find; when empty 1, yes or true, else the rarer one")
+    group: str = Field("", description="column that says whose row it is; empty: user_id, or one that looks like it")
     leak_columns: str = Field("", description="columns refused because they are known only afterwards: A,B,..")
     time_column: str = Field("observed_at", description="column of customers/ with a row's time, where there is one")
     iterations: int = Field(12, ge=1, le=500, description="candidates of the randomised search")
@@ -39,3 +42,16 @@ class ClassificationSettings(Settings):
     unknown_share: float = Field(0.05, gt=0, description="rise of unknown categories that counts as moved, share")
     outcome_days: int = Field(56, ge=1, description="outcomes are joined to results this far back, days")
     retrain_outcomes: int = Field(2_000, ge=1, description="outcomes newer than the champion that start retraining")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if (self.value or self.cost) and not 0 < self.cost < self.value:
+            raise ValueError("TREFOIL_COST must be above 0 and below TREFOIL_VALUE, or both 0")
+        if self.target in (self.time_column, self.group, *self.leaks):
+            raise ValueError("TREFOIL_TARGET is named as another column too")
+        return self
+
+    @property
+    def leaks(self) -> list[str]:
+        """Columns refused because they are known only afterwards."""
+        return [name.strip() for name in self.leak_columns.split(",") if name.strip()]

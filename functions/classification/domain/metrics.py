@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 
 def average_precision(y: Bools, p: Floats, weights: Floats | None = None) -> float:
@@ -91,9 +92,9 @@ def profit(y: Bools, p: Floats, threshold: float, value: float, cost: float) -> 
     return float(np.mean(called * (y * value - cost)))
 
 
-def bootstrap(statistic: Callable[[Floats], float], rows: int, *, seed: int, repeats: int = 500) -> Floats:
-    """`statistic` of `repeats` resamplings, given as the weight (count) of each row."""
-    rng = np.random.default_rng(seed)
-    return np.array(
-        [statistic(np.bincount(rng.integers(0, rows, rows), minlength=rows).astype(float)) for _ in range(repeats)]
-    )
+def bootstrap(statistic: Callable[[Floats], float], groups: Rows, *, seed: int, repeats: int = 500) -> Floats:
+    """`statistic` of `repeats` resamplings of whole groups, given as the weight (count) of each row."""
+    names, members = np.unique(groups, return_inverse=True)
+    rng, count = np.random.default_rng(seed), len(names)
+    draws = (np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(repeats))
+    return np.array([statistic(drawn[members].astype(float)) for drawn in draws])

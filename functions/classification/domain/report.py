@@ -9,6 +9,7 @@ from functions.classification.contracts import Specification
 from functions.classification.domain import metrics, schema
 from functions.classification.domain.candidate import Bools, Floats, Trained
 from functions.classification.domain.scoring import Model
+from functions.classification.domain.splits import Labelled
 from functions.classification.domain.training import Parameters
 
 PEERS = ("model", "dummy", "logistic", "champion")
@@ -21,7 +22,7 @@ TOO_GOOD, ALONE = 0.99, 0.95
 def make_report(trained: Trained, parameters: Parameters, champion: Model | None = None) -> dict[str, Any]:
     """Per metric `{model, dummy, logistic, champion}`, null where there is none, all on the same unseen rows."""
     scores, thresholds = dict(trained.scores), dict(trained.thresholds)
-    if champion is not None and (known := champion_scores(champion, trained)) is not None:
+    if champion is not None and not np.isnan(known := champion_scores(champion, trained.test)).any():
         scores["champion"], thresholds["champion"] = known, champion.specification.threshold
     measured = {name: _measures(trained.test.y, scores[name], thresholds[name], parameters) for name in scores}
     report: dict[str, Any] = {
@@ -106,20 +107,26 @@ def _beaten(trained: Trained, seed: int) -> str:
     def gain(weights: Floats) -> float:
         return metrics.average_precision(y, theirs, weights) - metrics.average_precision(y, ours, weights)
 
-    low, high = np.nanquantile(metrics.bootstrap(gain, len(y), seed=seed, repeats=200), [0.025, 0.975])
+    groups = trained.parts.groups[trained.parts.test]
+    low, high = np.nanquantile(metrics.bootstrap(gain, groups, seed=seed, repeats=200), [0.025, 0.975])
     return (
         f"A logistic regression on the same columns is better: average precision {gain(np.ones(len(y))):+.3f}, "
         f"between {low:+.3f} and {high:+.3f} with 95 % confidence."
     )
 
 
-def champion_scores(champion: Model, trained: Trained) -> Floats | None:
-    """The champion's probabilities for the candidate's test rows; None when it cannot read them."""
-    features = champion.specification.features
-    if any(feature.name not in trained.test.columns for feature in features):
-        return None
-    inputs, bad = schema.encode(trained.test.columns, features)
-    return None if bad else champion.score(inputs)
+def champion_scores(champion: Model, rows: Labelled) -> Floats:
+    """The champion's probabilities for these rows, NaN where it cannot score one: also where something is missing that
+    it never missed."""
+    features, absent = champion.specification.features, [None] * len(rows.y)
+    inputs, bad = schema.encode({f.name: rows.columns.get(f.name, absent) for f in features}, features)
+    p = champion.score(inputs)
+    p[list(bad)] = np.nan
+    for i, feature in enumerate(features):
+        values = inputs[f"c{i}"].ravel()
+        if not feature.nullable:
+            p[values == "" if feature.kind == "category" else np.isnan(values)] = np.nan
+    return p
 
 
 def _measures(y: Bools, p: Floats, threshold: float, parameters: Parameters) -> dict[str, Any]:

@@ -29,7 +29,13 @@ SENTENCE = 4  # words, on average
 NUMERIC_SHARE = 0.95
 LARGEST = float(np.finfo(np.float32).max)
 UNSEEN_NULL = "is null, which training never had"
-IDENTIFIER = re.compile(r"(^|_)(id|uuid|guid|key)$|^index$", re.IGNORECASE)
+UNNAMED = re.compile(r"(unnamed: ?\d+(_level_\d+|\.\d+)*)?", re.IGNORECASE)  # pandas names an index so
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+PERSON = r"account|client|cust|customer|employee|member|patient|person|user"
+IDENTIFIER = re.compile(
+    rf"(.* )?(id|ids|uuid|guid|key|number|no|nr|phone|email|iban|ssn|({PERSON})(id|no|nr|number|key))|index|row ?names?"
+)
+COLLISIONS = 10.0
 
 
 def text(value: Any) -> str:
@@ -55,8 +61,8 @@ def canonical(value: Any) -> str:
 def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
     """Features of these columns, and the columns left out, each with its reason.
 
-    Left out: empty, constant, and what looks like an identifier (nearly all values differ and the column is text, runs
-    without gaps, rises row by row, or is named like one).
+    Left out: empty, constant, without a name, and what looks like an identifier by its name or values, never by the
+    order of the rows.
     """
     features, dropped = [], {}
     for name, values in columns.items():
@@ -104,26 +110,57 @@ def _feature(name: str, present: list[str], *, nullable: bool) -> Feature:
     )
 
 
+def whose(columns: Columns) -> str | None:
+    """The column that says whose row it is: `user_id`, else of those named like an identifier that has a value more
+    than once the one of most values; None when there is none."""
+    if "user_id" in columns:
+        return "user_id"
+    counts = {}
+    for name, values in columns.items():
+        present = [word for word in map(text, values) if word.casefold() not in NULLS]
+        if (distinct := len(set(present))) < len(present) and _identifies(name, present):
+            counts[name] = distinct
+    return max(counts, key=lambda name: counts[name], default=None)
+
+
+def _identifies(name: str, present: list[str]) -> bool:
+    """Named like an identifier (`CustomerId`, `Lead Number`, `phone_number`), with more values than categories have."""
+    distinct = len(set(present))
+    if not IDENTIFIER.fullmatch(" ".join(WORD.findall(name)).lower()):
+        return False
+    many = len(present) >= 20 and (distinct > MAX_CATEGORIES or 3 * distinct >= len(present))
+    return many and all(math.isnan(number) or number.is_integer() for number in map(_number, set(present)))
+
+
 def _useless(name: str, present: list[str], blanks: int) -> str | None:
     distinct = len(set(present))
+    if UNNAMED.fullmatch(name.strip()):
+        return "has no name: an index, perhaps"
     if distinct == 0:
         return "empty"
     if distinct == 1:  # a mark or nothing says as much as yes or no
         return "constant" if min(blanks, len(present)) < MIN_CATEGORY_ROWS else None
-    if distinct < 0.5 * len(present) or len(present) < 20:
+    if _identifies(name, present):
+        return "looks like an identifier: named like one, with many values"
+    if len(present) < 20:
         return None
-    if IDENTIFIER.search(name):
-        return "looks like an identifier: named like one and most values differ"
     if _numeric_share(present) < NUMERIC_SHARE:
         return None
-    if distinct < len(present):
-        return None
+    return "looks like an identifier: whole numbers as rows are numbered" if _numbered(present) else None
+
+
+def _numbered(present: list[str]) -> bool:
+    """Whether whole numbers are a numbering: never the same, though so many drawn from their range would meet ten times
+    or more (n^2 / 2 range), or in several files one after another from 0 or 1."""
     numbers = np.array([value for word in present if not math.isnan(value := _number(word))])
-    if not np.all(numbers == np.round(numbers)):
-        return None
-    gapless = np.ptp(numbers) + 1 == len(numbers)
-    rising = bool(np.all(np.diff(numbers) > 0))
-    return "looks like an identifier: whole numbers that never repeat" if gapless or rising else None
+    values, counts = np.unique(numbers, return_counts=True)
+    if not np.all(values == np.round(values)):
+        return False
+    width = float(np.ptp(values)) + 1
+    if len(values) == len(numbers):
+        return len(values) == width or len(values) ** 2 / (2 * width) >= COLLISIONS
+    gapless = len(values) == width and values[0] in (0, 1) and len(values) > MAX_CATEGORIES
+    return gapless and bool(np.all(np.diff(counts) <= 0))
 
 
 def _numeric_share(present: list[str]) -> float:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import ParameterSampler, StratifiedKFold
+from sklearn.model_selection import ParameterSampler
 from sklearn.pipeline import Pipeline
 
 from functions.classification.contracts import Calibration, Feature
@@ -80,18 +80,20 @@ def fit(
     features: Sequence[Feature],
     parameters: Parameters,
     *,
+    groups: Rows,
     ordered: bool,
     clock: Callable[[], float] = time.monotonic,
     progress: Progress = silent,
 ) -> Fitted:
-    """Search on `rows` (in time order when `ordered`), then fit the winner on all of them.
+    """Search on `rows` (in time order when `ordered`), then fit the winner on all of them. No group (a number per row)
+    is on both sides of a fold.
 
     The search ends early when the next candidate would not fit in half the time budget; `cut` says so.
     """
     end = clock() + parameters.budget_seconds / 2
-    looked_at = _newest_or_random(len(rows), ordered, parameters)
+    looked_at = _newest_or_random(y, ordered, parameters)
     few, few_y = rows.iloc[looked_at], y[looked_at]
-    folds = list(_folds(few_y, ordered, parameters))
+    folds = _folds(few_y, groups[looked_at], ordered, parameters)
     candidates = _candidates(parameters, ordered)
     scores: list[float] = []
     slowest = 0.0
@@ -108,23 +110,31 @@ def fit(
     return Fitted(pipeline, chosen, len(scores), cut=len(scores) < len(candidates), scores=scores)
 
 
-def _newest_or_random(count: int, ordered: bool, parameters: Parameters) -> Rows:
-    if count <= parameters.search_rows:
-        return np.arange(count)
-    if ordered:
-        return np.arange(count - parameters.search_rows, count)
-    return np.sort(np.random.default_rng(parameters.seed).choice(count, parameters.search_rows, replace=False))
+def _newest_or_random(y: Bools, ordered: bool, parameters: Parameters) -> Rows:
+    """At most `search_rows` rows, of which a rare kind is up to a twentieth, or all that there are."""
+    rank = np.arange(len(y))[::-1] if ordered else np.random.default_rng(parameters.seed).permutation(len(y))
+    order = np.argsort(rank)
+    for kind in (y, ~y):
+        rank[order[kind[order]][: parameters.search_rows // 20]] = -1
+    return np.sort(np.argsort(rank, kind="stable")[: parameters.search_rows])
 
 
-def _folds(y: Bools, ordered: bool, parameters: Parameters) -> Any:
+def _folds(y: Bools, groups: Rows, ordered: bool, parameters: Parameters) -> list[tuple[Rows, Rows]]:
+    """(rows to fit, rows to validate on): forwards in time if `ordered` and both sides have both kinds, else dealt."""
     if ordered:
         cuts = [int(len(y) * share) for share in (0.5, 0.75, 1.0)]
-        forward = [(np.arange(a), np.arange(a, b)) for a, b in pairwise(cuts)]
+        ahead = [np.arange(a, b) for a, b in pairwise(cuts)]
+        forward = [(np.flatnonzero(~np.isin(groups[: v[0]], groups[v])), v) for v in ahead if len(v)]
         usable = [(s, v) for s, v in forward if 0 < y[s].sum() < len(s) and 0 < y[v].sum() < len(v)]
         if usable:
             return usable
-    splitter = StratifiedKFold(min(parameters.folds, int(y.sum())), shuffle=True, random_state=parameters.seed)
-    return splitter.split(np.zeros(len(y)), y)
+    _, members = np.unique(groups, return_inverse=True)
+    positive = np.bincount(members, weights=y) > 0
+    shuffled = np.random.default_rng(parameters.seed).permutation(len(positive))
+    fold = np.empty(len(positive), dtype=np.int64)
+    fold[shuffled[np.argsort(~positive[shuffled], kind="stable")]] = np.arange(len(positive)) % parameters.folds
+    dealt = [(np.flatnonzero(fold[members] != k), np.flatnonzero(fold[members] == k)) for k in range(parameters.folds)]
+    return [(s, v) for s, v in dealt if y[v].any()]
 
 
 def _candidates(parameters: Parameters, ordered: bool) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ import pytest
 
 from functions.classification import learning
 from functions.classification.contracts import Feature
-from functions.classification.domain import candidate, schema
+from functions.classification.domain import schema
 from functions.classification.domain.splits import Labelled
+from functions.classification.domain.target import Target, read_target
 from tests.unit.classification.conftest import NOW, QUICK
 
 NUMBER = Feature(name="x", kind="number", nullable=True)
@@ -68,7 +69,7 @@ def test_missing_is_information_in_a_column_of_words():
     y = draw.random(1_500) < np.where(blank, 0.8, 0.1)
     words = np.where(blank, "", draw.choice([f"w{i}" for i in range(60)], 1_500))
     rows = Labelled({"x": words.tolist(), "noise": draw.random(1_500).tolist()}, y, [None] * 1_500)
-    package = learning.learn(rows, candidate.Target("t", "1", "0"), QUICK)
+    package = learning.learn(rows, Target("t", "1", "0"), QUICK)
     assert package.report["roc_auc"]["model"] > 0.8
     p = package.trained.model.score(schema.encode({"x": ["", "w1", "new"], "noise": [0.5] * 3}, _features(package))[0])
     assert p[0] > 2 * max(p[1:])
@@ -87,10 +88,10 @@ def _features(package):
     ],
 )
 def test_one_value_of_the_target_in_two_spellings_is_one(values, expected):
-    target, codes = candidate.read_target(values, "t")
+    target, codes = read_target(values, "t")
     assert (target.positive, target.negative) == expected
     assert codes.tolist() == [1, 1, 0, 0, 0]
-    assert candidate.read_target(values, "t", expected[1].upper())[0].positive == expected[1]
+    assert read_target(values, "t", expected[1].upper())[0].positive == expected[1]
 
 
 @pytest.mark.parametrize(
