@@ -16,7 +16,6 @@ from functions.classification.domain import candidate, schema
 from functions.classification.domain.candidate import Trained
 from functions.classification.domain.plots import draw_report
 from functions.classification.domain.report import PEERS, make_report
-from functions.classification.domain.schema import whose
 from functions.classification.domain.scoring import Model
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.target import Target, TwoValues, read_target
@@ -66,7 +65,7 @@ def label(
     named, codes = read_target(values, target, positive, standing)
     kept = np.flatnonzero(codes >= 0)
     features = {name: column for name, column in columns.items() if name != target and name not in without}
-    rows = Labelled(features, codes == 1, times or [None] * len(values), group or whose(features))
+    rows = Labelled(features, codes == 1, times or [None] * len(values), group or schema.whose(features))
     return (rows if len(kept) == len(values) else rows.take(kept)), named
 
 
