@@ -44,7 +44,7 @@ def down(json_output: Json = False) -> dict[str, Any]:
 def logs(
     function: Annotated[str, typer.Argument(help="as in the list that an unknown name prints, e.g. clustering-fit")],
     minutes: Annotated[int, typer.Option(min=1, help="how far back")] = 60,
-    stage: Stage = "dev",
+    stage: Stage = None,
     profile: Profile = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
@@ -84,8 +84,8 @@ def say_endpoints(found: dict[str, Any]) -> None:
 
 
 def queue_depth(stack: Stack, name: str) -> int:
-    """Messages that wait in a queue or are being worked on."""
-    wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    """Messages that wait in a queue, also for a first model, or are being worked on."""
+    wanted = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
     answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[name], AttributeNames=wanted)
     return sum(int(answer["Attributes"][attribute]) for attribute in wanted)
 

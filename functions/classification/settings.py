@@ -13,7 +13,7 @@ class ClassificationSettings(Settings):
     classifications_table: str = Field("", description="table of the newest result per user")
     profiles_table: str = Field("", description="table of hourly counts of inputs and scores")
     dead_letter_queue_url: str = Field("", description="queue of messages that can never succeed")
-    queue_name: str = Field("", description="name of the queue, whose own count of messages is compared with ours")
+    queue_url: str = Field("", description="queue of events: its own count of messages is compared with ours")
     train_function: str = Field("", description="name of the training function that the watch starts")
 
     refresh_seconds: float = Field(30.0, ge=0, description="how often a warm container asks for the champion, s")
@@ -41,7 +41,10 @@ class ClassificationSettings(Settings):
     drift_index: float = Field(0.25, gt=0, description="stability index from which a population counts as moved")
     unknown_share: float = Field(0.05, gt=0, description="rise of unknown categories that counts as moved, share")
     outcome_days: int = Field(56, ge=1, description="outcomes are joined to results this far back, days")
-    retrain_outcomes: int = Field(2_000, ge=1, description="outcomes newer than the champion that start retraining")
+    outcome_objects: int = Field(
+        50_000, ge=100, description="most objects of scored events that are joined; of more, as many of each day"
+    )
+    retrain_outcomes: int = Field(2_000, ge=1, description="outcomes newer than the last training that start another")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

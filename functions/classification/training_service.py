@@ -39,7 +39,7 @@ class Lake(Protocol):
     """Where labelled rows lie."""
 
     def get(self, key: str) -> bytes: ...
-    def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]: ...
 
 
 class Registry(Protocol):
@@ -91,7 +91,12 @@ class TrainingService:
         `owner` is the same when Lambda repeats a call that died: it takes over what it left running.
         """
         started = time.monotonic()
-        joined = outcomes.join(self._lake, outcomes.days_until(self._clock().date(), self._settings.outcome_days))
+        joined = outcomes.join(
+            self._lake,
+            outcomes.days_until(self._clock().date(), self._settings.outcome_days),
+            objects=self._settings.outcome_objects,
+            until=started + remaining / 3,
+        )
         fingerprint = self._fingerprint(joined)
         lease = timedelta(seconds=remaining)
         claim = self._ledger.claim(JOB, fingerprint, fingerprint=fingerprint, lease=lease, owner=owner)

@@ -2,22 +2,29 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from botocore.exceptions import HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
+from layers.runtime.errors import NotFoundError
 from layers.storage.aws import translated
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DENIED = {"AccessDenied", "403"}
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One listed object; `etag` is without quotes."""
+    """One listed object; `etag` is without quotes, `modified` the time of its last write."""
 
     key: str
     size: int
     etag: str
+    modified: datetime = EPOCH
 
 
 class S3Objects:
@@ -37,7 +44,7 @@ class S3Objects:
 
     def _read(self, key: str, tries: int = 3, **arguments: str) -> tuple[bytes, str]:
         """The SDK repeats a call but not the reading of its body, whose connection may break as well."""
-        with translated(key):
+        with self._named(key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key, **arguments)
             try:
                 return answer["Body"].read(), answer["ETag"].strip('"')
@@ -45,6 +52,17 @@ class S3Objects:
                 if tries == 1:
                     raise
         return self._read(key, tries - 1, **arguments)
+
+    @contextmanager
+    def _named(self, key: str) -> Iterator[None]:
+        """Whoever may list a prefix only is answered 403 for a key that is not there: listing tells which it is."""
+        try:
+            with translated(key):
+                yield
+        except ClientError as exc:
+            if exc.response.get("Error", {}).get("Code") not in DENIED or any(i.key == key for i in self.list(key)):
+                raise
+            raise NotFoundError(f"{key} does not exist") from exc
 
     def put(
         self,
@@ -73,16 +91,17 @@ class S3Objects:
         with translated(key):
             self._client.upload_file(str(path), self.bucket, key)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Objects under `prefix` in key order."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Objects under `prefix` in key order, those only whose key comes after `after`."""
+        pages = self._client.get_paginator("list_objects_v2")
         with translated(prefix):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=after):
                 for entry in page.get("Contents", ()):
-                    yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+                    yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
 
     def open(self, key: str) -> BinaryIO:
         """A seekable file that fetches ranges as they are read, for Parquet footers and row groups."""
-        with translated(key):
+        with self._named(key):
             size = self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
         return cast(BinaryIO, io.BufferedReader(_RangeReader(self, key, size), buffer_size=1 << 20))
 

@@ -1,6 +1,7 @@
 """The synthesised templates, as a reviewer of the deployment would read them."""
 
 import json
+import re
 import subprocess
 import sys
 from functools import cache
@@ -13,7 +14,7 @@ from aws_cdk.aws_logs import RetentionDays
 
 from functions.clustering.contracts import LABEL_SCHEMA, DayManifest
 from infra.app import build
-from infra.settings import DeploySettings, Retention
+from infra.settings import DeploySettings, Retention, StageFile
 from infra.warehouse import DAY_COLUMNS, RUN_COLUMNS
 from layers.runtime.observability import metrics
 from tests.conftest import ROOT
@@ -23,7 +24,7 @@ Resources = dict[str, dict[str, Any]]
 
 @cache
 def templates(**settings: Any) -> tuple[Template, Template]:
-    app = build(DeploySettings(**settings))
+    app = build(DeploySettings(**settings), StageFile("dev.toml", {}))
     data, service = (app.node.find_child(f"trefoil-dev-{part}") for part in ("data", "service"))
     return Template.from_stack(data), Template.from_stack(service)
 
@@ -62,8 +63,8 @@ def test_synth_says_no_warning_and_no_finding(assembly: Path) -> None:
 def test_a_finding_would_fail_the_synth(tmp_path: Path) -> None:
     app = tmp_path / "app.py"
     app.write_text(
-        "from infra.app import build\nfrom infra.settings import DeploySettings\n"
-        "from aws_cdk import aws_sqs as sqs\napp = build(DeploySettings())\n"
+        "from infra.app import build\nfrom infra.settings import deployment\n"
+        "from aws_cdk import aws_sqs as sqs\napp = build(*deployment())\n"
         "sqs.Queue(app.node.find_child('trefoil-dev-service'), 'Plain')\napp.synth()\n"
     )
     command = [str(ROOT / "node_modules/.bin/cdk"), "synth", "--quiet", "--output", str(tmp_path / "out")]
@@ -89,6 +90,21 @@ def test_buckets_are_private_encrypted_tls_only_and_expire_by_tag_only(data: Tem
     data.has_resource_properties("AWS::S3::Bucket", {"VersioningConfiguration": {"Status": "Enabled"}})
 
 
+def test_what_expires_leaves_no_marker_behind(data: Template) -> None:
+    (versioned,) = (
+        b for b in resources(data, "AWS::S3::Bucket").values() if "VersioningConfiguration" in b["Properties"]
+    )
+    rules = versioned["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert [rule["ExpiredObjectDeleteMarker"] for rule in rules if "ExpiredObjectDeleteMarker" in rule] == [True]
+
+
+def test_a_saved_query_names_the_day_of_every_table(service: Template) -> None:
+    (query,) = resources(service, "AWS::Athena::NamedQuery").values()
+    text = query["Properties"]["QueryString"]
+    for alias in re.findall(r"(?:FROM|JOIN) \w+ (\w+)", text):
+        assert re.search(rf"{alias}\.dt = '", text), f"{alias} is read for every day since the first"
+
+
 def test_tables_have_the_contracts_keys_recovery_and_expiry(data: Template) -> None:
     keys = {}
     for table in resources(data, "AWS::DynamoDB::GlobalTable").values():
@@ -101,7 +117,7 @@ def test_tables_have_the_contracts_keys_recovery_and_expiry(data: Template) -> N
         assert table["DeletionPolicy"] == "Retain"
     assert keys == {
         ("leaf", "version"): True,
-        ("job", "key"): False,
+        ("job", "key"): True,
         ("series_id", "item"): True,
         ("user_id",): True,
         ("model", "bucket"): True,
@@ -111,7 +127,9 @@ def test_tables_have_the_contracts_keys_recovery_and_expiry(data: Template) -> N
         {
             "StreamSpecification": {"StreamViewType": "NEW_AND_OLD_IMAGES"},
             "GlobalSecondaryIndexes": [
-                Match.object_like({"KeySchema": Match.array_with([{"AttributeName": "segment", "KeyType": "HASH"}])})
+                Match.object_like(
+                    {"KeySchema": Match.array_with([{"AttributeName": "segment_shard", "KeyType": "HASH"}])}
+                )
             ],
         },
     )
