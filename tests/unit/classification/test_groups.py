@@ -167,7 +167,8 @@ def test_outcomes_are_grouped_by_their_user():
 
     rows, target = learning.label(columns_of(customers(50, 1)), "y")
     joined = [
-        Joined(f"u{i % 3}", "2024-06-01T00:00:00.000000Z", f"e{i}", {"age": i}, 0.5, "x", "v", "yes") for i in range(9)
+        Joined(f"u{i % 3}", "2024-06-01T00:00:00.000000Z", f"e{i}", {"age": i}, 0.5, "x", "v", "yes", NOW)
+        for i in range(9)
     ]
     whole = _with_outcomes(rows, target, joined)
     assert whole.group == "user_id"
