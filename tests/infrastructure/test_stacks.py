@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -9,10 +10,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from aws_cdk import Stack
+from aws_cdk.assertions import Annotations as AssemblyAnnotations
 from aws_cdk.assertions import Match, Template
 from aws_cdk.aws_logs import RetentionDays
 
 from functions.clustering.contracts import LABEL_SCHEMA, DayManifest
+from infra import forecasting
 from infra.app import build
 from infra.settings import DeploySettings, Retention, StageFile
 from infra.warehouse import DAY_COLUMNS, RUN_COLUMNS
@@ -141,6 +145,30 @@ def test_nobody_signs_up_by_himself(data: Template) -> None:
     )
 
 
+def test_the_page_signs_in_by_the_pools_own_api_and_no_other_way(service: Template) -> None:
+    (client,) = resources(service, "AWS::Cognito::UserPoolClient").values()
+    properties = client["Properties"]
+    assert properties["AllowedOAuthFlowsUserPoolClient"] is False
+    assert not {"AllowedOAuthFlows", "AllowedOAuthScopes", "CallbackURLs"} & properties.keys()
+
+
+@pytest.mark.parametrize("state", ["missing", "older than its source"])
+def test_synth_refuses_to_deploy_without_the_pages_bundle(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "dashboard"
+    shutil.copytree(forecasting.PAGE, page)
+    if state == "missing":
+        shutil.rmtree(page / "built")
+    else:
+        (page / "app.js").touch()
+    monkeypatch.setattr(forecasting, "PAGE", page)
+    stack = build(DeploySettings(), StageFile("dev.toml", {})).node.find_child("trefoil-dev-service")
+    assert isinstance(stack, Stack)
+    found = AssemblyAnnotations.from_stack(stack).find_error("*", Match.string_like_regexp("run `make setup`"))
+    assert len(found) == 1
+
+
 def test_functions_fit_a_new_account(service: Template) -> None:
     functions = resources(service, "AWS::Lambda::Function")
     assert len(functions) == 11
@@ -219,8 +247,9 @@ def test_only_the_page_is_open(service: Template) -> None:
         r["Properties"]["RouteKey"]: r["Properties"] for r in resources(service, "AWS::ApiGatewayV2::Route").values()
     }
     opened = {key for key, route in routes.items() if route["AuthorizationType"] == "NONE"}
-    assert opened == {"GET /", "GET /static/{proxy+}", "GET /healthz", "GET /openapi.json"}
-    assert {key for key in routes if key not in opened} == {"GET /v1/{proxy+}", "POST /v1/{proxy+}"}
+    paths = ("/", "/static/{proxy+}", "/healthz", "/openapi.json")
+    assert opened == {f"{method} {path}" for method in ("GET", "HEAD") for path in paths}
+    assert {key for key in routes if key not in opened} == {f"{m} /v1/{{proxy+}}" for m in ("GET", "HEAD", "POST")}
     service.has_resource_properties(
         "AWS::ApiGatewayV2::Stage",
         {
