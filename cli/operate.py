@@ -43,6 +43,8 @@ def train(
     for name, value in answer.items():
         if name != "status" and not isinstance(value, dict):
             say(f"  {name:<20}{value}")
+    for name, why in answer.get("left_out", {}).items():
+        say(f"  {'left out':<20}{name} ({why})")
     return {"leaf": leaf.value, **answer}
 
 

@@ -91,7 +91,7 @@ class Segment(_Frozen):
 
 
 class Calibration(_Frozen):
-    """p = sigmoid(slope * logit(clip(score, floor, 1 - floor)) + intercept)."""
+    """p = sigmoid(slope * logit(clip(score, floor, 1 - floor)) + intercept); with `floor` 0, p = score."""
 
     slope: float = 1.0
     intercept: float = 0.0
@@ -108,12 +108,18 @@ class Reference(_Frozen):
 
 
 class Split(_Frozen):
-    """Which rows this model never saw: those of a hash below `share`, or those observed after `until`."""
+    """Which rows this model never saw: those of a hash below `share`, or those observed after `until`.
+
+    The hash is of what `group`, a column, holds, where it holds something, else of the features, and if `spread` of how
+    many rows of the same features came before.
+    """
 
     kind: Literal["hash", "time", "order"]
     share: float
     seed: int
     until: datetime | None = None
+    group: str | None = None
+    spread: bool = False
 
 
 class Specification(_Frozen):
@@ -130,3 +136,4 @@ class Specification(_Frozen):
     references: tuple[Reference, ...]
     score_reference: Reference
     split: Split
+    left_out: dict[str, str] = Field(default={}, description="columns not learnt from, each with its reason")

@@ -17,12 +17,12 @@ from pydantic import ValidationError
 
 from functions.classification.contracts import Outcome, Specification
 from functions.classification.domain import metrics
-from functions.classification.domain.schema import text
+from functions.classification.domain.target import is_positive
 from functions.classification.messages import utc_text
 from layers.runtime.errors import TrefoilError
 from layers.runtime.observability import logger
 from layers.runtime.parsing import MALFORMED
-from layers.storage.objects import ObjectInfo
+from layers.storage.objects import EPOCH, ObjectInfo
 
 log = logger("classification")
 
@@ -49,7 +49,7 @@ class Joined:
     segment: str
     model_version: str
     outcome: Any
-    told_at: datetime
+    told_at: datetime = EPOCH
 
 
 SCORED = {field.name for field in fields(Joined)} - {"outcome", "told_at"}
@@ -107,8 +107,8 @@ def _read(
             return None
         try:
             return parse(lake.get(info.key), info)
-        except (TrefoilError, *MALFORMED):
-            log.warning("object left out", key=info.key, exc_info=True)
+        except (TrefoilError, *MALFORMED) as exc:
+            log.warning("object left out", key=info.key, error=type(exc).__name__)
             return None
 
     read_in_all = 0
@@ -149,36 +149,33 @@ def _truths(lake: Lake, objects: Sequence[ObjectInfo], until: float) -> Truths:
     return truths
 
 
-def is_positive(outcome: Any, specification: Specification) -> bool:
-    """Outcomes name the target's value, or say true, false, 1 or 0."""
-    word = text(outcome).casefold()
-    if word in (specification.positive.casefold(), specification.negative.casefold()):
-        return word == specification.positive.casefold()
-    return word in ("true", "1")
-
-
 def moment(observed_at: str) -> datetime:
     """The time that `utc_text` wrote."""
     return datetime.fromisoformat(observed_at.replace("Z", "+00:00"))
 
 
 def realised_quality(joined: list[Joined], specification: Specification) -> dict[str, Any]:
-    """`{version: {ISO week: {events, positives, precision, recall, average_precision, calibration_error}}}`.
+    """`{version: {ISO week: {events, unknown, positives, precision, recall, average_precision, calibration_error}}}`.
 
-    Precision and recall are of the segment `target`.
+    Precision and recall are of the segment `target`; `unknown` outcomes are neither value and not in `events`.
     """
     groups: dict[tuple[str, str], list[Joined]] = defaultdict(list)
     for row in joined:
         year, week, _ = moment(row.observed_at).isocalendar()
         groups[row.model_version, f"{year}-W{week:02d}"].append(row)
     realised: dict[str, Any] = defaultdict(dict)
-    for (version, name), rows in sorted(groups.items()):
-        y = np.array([is_positive(row.outcome, specification) for row in rows])
+    for (version, name), met in sorted(groups.items()):
+        truths = [is_positive(row.outcome, specification) for row in met]
+        rows = [row for row, truth in zip(met, truths, strict=True) if truth is not None]
+        if not rows:
+            continue
+        y = np.array([truth for truth in truths if truth is not None])
         p = np.array([row.probability for row in rows])
         called = np.array([row.segment == "target" for row in rows])
         hits = int((called & y).sum())
         realised[version][name] = {
             "events": len(rows),
+            "unknown": len(met) - len(rows),
             "positives": int(y.sum()),
             "precision": hits / max(int(called.sum()), 1),
             "recall": hits / max(int(y.sum()), 1),

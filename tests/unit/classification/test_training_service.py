@@ -1,6 +1,7 @@
 import json
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 
 from functions.classification.champion import ChampionCache
@@ -9,6 +10,7 @@ from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.training_service import TrainingService
 from layers.runtime.errors import CorruptError, InputError, NotFoundError
+from tests.tables import as_parquet
 from tests.unit.classification.conftest import NOW, Cloud, as_csv, records
 
 
@@ -123,3 +125,23 @@ def test_an_empty_lake_says_what_is_missing():
         service(cloud).train("schedule", 600)
     (run,) = cloud.ledger.history("classification-train")
     assert run.outcome == "failed"
+
+
+def test_columns_known_only_afterwards_may_be_named_with_spaces_and_a_term_of_a_loan_is_none(lake_cloud):
+    table = customers(1_500, seed=1).rename_columns({"job": "work"})
+    lake_cloud.lake.put("customers/2024.csv", as_csv(table))
+    assert service(lake_cloud).train("by hand", 600)["left_out"] == {}
+    answer = service(lake_cloud, leak_columns="duration, pdays").train("by hand", 600)
+    assert answer["left_out"] == dict.fromkeys(["duration", "pdays"], "known only afterwards")
+    manifest = lake_cloud.registry.manifest(LEAF, answer["version"])
+    assert manifest.details["left_out"] == answer["left_out"]
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("ms")])
+def test_dates_of_parquet_are_times(kind):
+    table = customers(1_500, seed=1)
+    days = pa.array([(NOW + timedelta(days=i // 5)).date() for i in range(1_500)], pa.date32()).cast(kind)
+    made = Cloud()
+    made.lake.put("customers/a.parquet", as_parquet(table.append_column("observed_at", days)))
+    answer = service(made).train("by hand", 600)
+    assert made.registry.manifest(LEAF, answer["version"]).details["split"]["kind"] == "time"
