@@ -35,7 +35,7 @@ class Index:
 
 
 class Calls:
-    """Functions that score one full batch after another; an event is a put that ends: when, order, function, key, try."""
+    """Functions that score one full batch after another; an event is a put that ends."""
 
     def __init__(self, functions: int, key_of: Key, batches: int) -> None:
         self.draw, self.index, self.key_of = random.Random(0), Index(), key_of
