@@ -125,7 +125,7 @@ class DataStack(Stack):
         )
         acknowledge(
             pool,
-            COG2="each user may enrol an authenticator app; administrators make all users and may ask it of them",
+            COG2="each user may add an authenticator app on the page, which from then on asks for its code",
             COG3="threat protection needs the Plus plan, priced per user, while this pool has no open sign-up",
             COG8="the Plus plan is priced per user and guards open sign-up, which this pool does not have",
         )

@@ -1,6 +1,9 @@
 """Forecasting: files become histories, a weekly state machine refits, an API answers."""
 
-from aws_cdk import Duration
+from pathlib import Path
+from typing import Final
+
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -9,10 +12,11 @@ from constructs import Construct
 from functions.forecasting.settings import ForecastingSettings
 from infra.grants import allow_items, allow_objects
 from infra.http_api import HttpApi
-from infra.image_function import ImageFunction
+from infra.image_function import ROOT, ImageFunction
 from infra.leaf import Leaf, Stage
 
 API_TIMEOUT = Duration.seconds(29)
+PAGE: Final = ROOT / "functions/forecasting/dashboard"
 
 
 class Forecasting(Leaf):
@@ -23,17 +27,21 @@ class Forecasting(Leaf):
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_, stage=stage)
         deploy, data = stage.deploy, stage.data
+        if not bundled(PAGE):
+            Annotations.of(self).add_error(f"the page's bundle is missing or older than {PAGE}: run `make setup`")
         self.client = cognito.UserPoolClient(
             self,
             "Dashboard",
             user_pool=data.users,
             auth_flows=cognito.AuthFlow(user_password=True),
+            disable_o_auth=True,
             generate_secret=False,
             access_token_validity=Duration.hours(1),
             prevent_user_existence_errors=True,
         )
-        environment = ForecastingSettings(
-            **stage.common(),
+        environment = stage.settings(
+            ForecastingSettings,
+            self.name,
             forecasts_table=data.forecasts.table_name,
             user_pool_client=self.client.user_pool_client_id,
             user_pool_endpoint=deploy.user_pool_endpoint,
@@ -106,3 +114,10 @@ class Forecasting(Leaf):
             ),
             targets=[target],
         )
+
+
+def bundled(page: Path) -> bool:
+    """Whether the bundle of the page is there and as new as its sources."""
+    index = page / "built" / "index.html"
+    newest = max(file.stat().st_mtime for file in page.iterdir() if file.is_file())
+    return index.exists() and index.stat().st_mtime >= newest

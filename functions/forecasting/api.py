@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.forecasting import contracts, openapi, page, problems
 from functions.forecasting.contracts import Question
@@ -59,7 +59,7 @@ def claims(scope: Scope) -> dict[str, Any]:
 class Doorkeeper:
     """Refuses what may be meant for /v1 without claims, however the path is spelt, before any routing.
 
-    What fails unexpectedly behind it is logged and answered as a problem.
+    HEAD is answered as GET is, without the body. What fails unexpectedly behind it is logged and answered as a problem.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -67,6 +67,8 @@ class Doorkeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on, or answer 403; 500 when nobody else has an answer."""
+        if scope.get("method") == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         if scope["type"] == "http" and _plain(scope["path"]).startswith("/v1"):
             try:
                 claims(scope)
@@ -77,6 +79,13 @@ class Doorkeeper:
             await self._app(scope, receive, send)
         except Exception as exc:  # noqa: BLE001 - the last resort of this entry point
             await problems.respond(problems.describe(exc))(scope, receive, send)
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
 
 
 def _plain(path: str) -> str:

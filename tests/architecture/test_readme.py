@@ -7,6 +7,7 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from cli.main import app
+from cli.stack_commands import app as stack_app
 from functions.classification.settings import ClassificationSettings
 from functions.clustering.settings import ClusteringSettings
 from functions.forecasting.settings import ForecastingSettings
@@ -16,6 +17,12 @@ from tests.conftest import ROOT
 
 README = ROOT / "README.md"
 LEAVES = (ClusteringSettings, ForecastingSettings, ClassificationSettings)
+
+
+def test_users_without_an_address_are_made_without_a_message_to_them() -> None:
+    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("functions/*/README.md")]:
+        for command in re.findall(r"admin-create-user(?:[^\n]*\\\n)*[^\n]*", path.read_text()):
+            assert "--message-action SUPPRESS" in command, path
 
 
 def deploy_table() -> str:
@@ -49,8 +56,9 @@ def test_settings_tables_are_those_of_the_classes(name: str, table: Any) -> None
 
 
 def test_every_command_named_exists() -> None:
-    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    known |= {group.name for group in app.registered_groups if group.name}
+    apps = (app, stack_app)
+    known = {c.name or c.callback.__name__ for one in apps for c in one.registered_commands if c.callback}
+    known |= {group.name for one in apps for group in one.registered_groups if group.name}
     named = set(re.findall(r"trefoil ([a-z]+)", README.read_text()))
     assert named <= known
 

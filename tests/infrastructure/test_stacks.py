@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -9,12 +10,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from aws_cdk import Stack
+from aws_cdk.assertions import Annotations as AssemblyAnnotations
 from aws_cdk.assertions import Match, Template
 from aws_cdk.aws_logs import RetentionDays
 
 from functions.clustering.contracts import LABEL_SCHEMA, DayManifest
+from infra import forecasting
 from infra.app import build
-from infra.settings import DeploySettings, Retention
+from infra.settings import DeploySettings, Retention, StageFile
 from infra.warehouse import DAY_COLUMNS, RUN_COLUMNS
 from layers.runtime.observability import metrics
 from tests.conftest import ROOT
@@ -24,7 +28,7 @@ Resources = dict[str, dict[str, Any]]
 
 @cache
 def templates(**settings: Any) -> tuple[Template, Template]:
-    app = build(DeploySettings(**settings))
+    app = build(DeploySettings(**settings), StageFile("dev.toml", {}))
     data, service = (app.node.find_child(f"trefoil-dev-{part}") for part in ("data", "service"))
     return Template.from_stack(data), Template.from_stack(service)
 
@@ -63,8 +67,8 @@ def test_synth_says_no_warning_and_no_finding(assembly: Path) -> None:
 def test_a_finding_would_fail_the_synth(tmp_path: Path) -> None:
     app = tmp_path / "app.py"
     app.write_text(
-        "from infra.app import build\nfrom infra.settings import DeploySettings\n"
-        "from aws_cdk import aws_sqs as sqs\napp = build(DeploySettings())\n"
+        "from infra.app import build\nfrom infra.settings import deployment\n"
+        "from aws_cdk import aws_sqs as sqs\napp = build(*deployment())\n"
         "sqs.Queue(app.node.find_child('trefoil-dev-service'), 'Plain')\napp.synth()\n"
     )
     command = [str(ROOT / "node_modules/.bin/cdk"), "synth", "--quiet", "--output", str(tmp_path / "out")]
@@ -139,6 +143,30 @@ def test_nobody_signs_up_by_himself(data: Template) -> None:
     data.has_resource_properties(
         "AWS::Cognito::UserPool", {"AdminCreateUserConfig": {"AllowAdminCreateUserOnly": True}}
     )
+
+
+def test_the_page_signs_in_by_the_pools_own_api_and_no_other_way(service: Template) -> None:
+    (client,) = resources(service, "AWS::Cognito::UserPoolClient").values()
+    properties = client["Properties"]
+    assert properties["AllowedOAuthFlowsUserPoolClient"] is False
+    assert not {"AllowedOAuthFlows", "AllowedOAuthScopes", "CallbackURLs"} & properties.keys()
+
+
+@pytest.mark.parametrize("state", ["missing", "older than its source"])
+def test_synth_refuses_to_deploy_without_the_pages_bundle(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "dashboard"
+    shutil.copytree(forecasting.PAGE, page)
+    if state == "missing":
+        shutil.rmtree(page / "built")
+    else:
+        (page / "app.js").touch()
+    monkeypatch.setattr(forecasting, "PAGE", page)
+    stack = build(DeploySettings(), StageFile("dev.toml", {})).node.find_child("trefoil-dev-service")
+    assert isinstance(stack, Stack)
+    found = AssemblyAnnotations.from_stack(stack).find_error("*", Match.string_like_regexp("run `make setup`"))
+    assert len(found) == 1
 
 
 def test_functions_fit_a_new_account(service: Template) -> None:
@@ -219,8 +247,9 @@ def test_only_the_page_is_open(service: Template) -> None:
         r["Properties"]["RouteKey"]: r["Properties"] for r in resources(service, "AWS::ApiGatewayV2::Route").values()
     }
     opened = {key for key, route in routes.items() if route["AuthorizationType"] == "NONE"}
-    assert opened == {"GET /", "GET /static/{proxy+}", "GET /healthz", "GET /openapi.json"}
-    assert {key for key in routes if key not in opened} == {"GET /v1/{proxy+}", "POST /v1/{proxy+}"}
+    paths = ("/", "/static/{proxy+}", "/healthz", "/openapi.json")
+    assert opened == {f"{method} {path}" for method in ("GET", "HEAD") for path in paths}
+    assert {key for key in routes if key not in opened} == {f"{m} /v1/{{proxy+}}" for m in ("GET", "HEAD", "POST")}
     service.has_resource_properties(
         "AWS::ApiGatewayV2::Stage",
         {
