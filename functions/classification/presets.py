@@ -1,6 +1,6 @@
 """Public file formats that the file commands know by name."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -24,13 +24,13 @@ PRESETS = {
 }
 
 
-def afterwards(columns: Collection[str], named: str) -> list[str]:
-    """Those of `columns` that are known only afterwards: what is `named` (A,B,..) and what the format's preset refuses.
+def afterwards(columns: Collection[str], named: Iterable[str]) -> list[str]:
+    """Those of `columns` that are known only afterwards: what is `named` and what the format's preset refuses.
 
     A table has the format of a preset when it has its target and all columns of its lists. So `duration` is refused in
     bank marketing and nowhere else: in a table of loans it is a term.
     """
-    refused = {name.strip() for name in named.split(",")}
+    refused = set(named)
     for preset in PRESETS.values():
         if {preset.target, *chain(*dict(preset.feature_lists).values())} <= set(columns):
             refused.update(preset.leaks)

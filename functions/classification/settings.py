@@ -50,6 +50,11 @@ class ClassificationSettings(Settings):
     def _fit_together(self) -> Self:
         if (self.value or self.cost) and not 0 < self.cost < self.value:
             raise ValueError("TREFOIL_COST must be above 0 and below TREFOIL_VALUE, or both 0")
-        if self.target in (self.time_column, self.group, *map(str.strip, self.leak_columns.split(","))):
+        if self.target in (self.time_column, self.group, *self.leaks):
             raise ValueError("TREFOIL_TARGET is named as another column too")
         return self
+
+    @property
+    def leaks(self) -> list[str]:
+        """Columns refused because they are known only afterwards."""
+        return [name.strip() for name in self.leak_columns.split(",") if name.strip()]

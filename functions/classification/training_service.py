@@ -165,7 +165,7 @@ class TrainingService:
                 limits.check("customers/", table_columns=len(columns), table_cells=count * len(columns))
         if settings.target not in columns:
             raise InputError("no file in customers/ has this column", field=settings.target)
-        refused = afterwards(columns, settings.leak_columns)
+        refused = afterwards(columns, settings.leaks)
         times = [_time(value) for value in columns.pop(settings.time_column, [])]
         rows, target = learning.label(
             columns,

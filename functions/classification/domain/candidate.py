@@ -53,7 +53,8 @@ def train(
 ) -> Trained:
     """Search, fit, calibrate, choose thresholds, export, compare. Raises InputError for too little to learn from."""
     features, dropped = _features(rows)
-    kept = distinct(rows, features)
+    whose = [*schema.identifiers(rows.columns), *([] if rows.group is None else [rows.group])]
+    kept = distinct(rows, list(dict.fromkeys([feature.name for feature in features] + whose)))
     copies = len(rows.y) - len(kept)
     if copies:  # what they say of a column is said twice
         rows = rows.take(kept)

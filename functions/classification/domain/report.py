@@ -107,9 +107,8 @@ def _beaten(trained: Trained, seed: int) -> str:
     def gain(weights: Floats) -> float:
         return metrics.average_precision(y, theirs, weights) - metrics.average_precision(y, ours, weights)
 
-    low, high = np.nanquantile(
-        metrics.bootstrap(gain, trained.parts.groups[trained.parts.test], seed=seed, repeats=200), [0.025, 0.975]
-    )
+    groups = trained.parts.groups[trained.parts.test]
+    low, high = np.nanquantile(metrics.bootstrap(gain, groups, seed=seed, repeats=200), [0.025, 0.975])
     return (
         f"A logistic regression on the same columns is better: average precision {gain(np.ones(len(y))):+.3f}, "
         f"between {low:+.3f} and {high:+.3f} with 95 % confidence."

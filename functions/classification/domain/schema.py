@@ -66,11 +66,10 @@ def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
     """
     features, dropped = [], {}
     for name, values in columns.items():
-        words = [text(value) for value in values]
-        present = [word for word in words if word.casefold() not in NULLS]
-        reason = _useless(name, present, len(words) - len(present)) or _timed(values, present)
+        present = _present(values)
+        reason = _useless(name, present, len(values) - len(present)) or _timed(values, present)
         if reason is None:
-            feature = _feature(name, present, nullable=len(present) < len(words))
+            feature = _feature(name, present, nullable=len(present) < len(values))
             reason = _wordy(feature, present)
         if reason is None:
             features.append(feature)
@@ -111,16 +110,20 @@ def _feature(name: str, present: list[str], *, nullable: bool) -> Feature:
 
 
 def whose(columns: Columns) -> str | None:
-    """The column that says whose row it is: `user_id`, else of those named like an identifier that has a value more
-    than once the one of most values; None when there is none."""
-    if "user_id" in columns:
-        return "user_id"
-    counts = {}
-    for name, values in columns.items():
-        present = [word for word in map(text, values) if word.casefold() not in NULLS]
-        if (distinct := len(set(present))) < len(present) and _identifies(name, present):
-            counts[name] = distinct
-    return max(counts, key=lambda name: counts[name], default=None)
+    """The column that says whose row it is: `user_id`, else that of `identifiers` with most values, if some come again;
+    None when there is none."""
+    values = {name: set(map(text, columns[name])) for name in identifiers(columns)}
+    again = {name: len(words) for name, words in values.items() if len(words) < len(columns[name])}
+    return "user_id" if "user_id" in columns else max(again, key=lambda name: again[name], default=None)
+
+
+def identifiers(columns: Columns) -> list[str]:
+    """Columns that say whose row it is, or which: `user_id`, and those that are named so and have many values."""
+    return [name for name, values in columns.items() if name == "user_id" or _identifies(name, _present(values))]
+
+
+def _present(values: Sequence[Any]) -> list[str]:
+    return [word for word in map(text, values) if word.casefold() not in NULLS]
 
 
 def _identifies(name: str, present: list[str]) -> bool:

@@ -54,31 +54,31 @@ class Parts:
     split: Split
 
 
-def distinct(rows: Labelled, features: Sequence[Feature]) -> Rows:
-    """Numbers of the rows without exact copies: same features, truth, person and time; the first of them stays.
+def distinct(rows: Labelled, names: Sequence[str]) -> Rows:
+    """Numbers of the rows without exact copies: the same in these columns, truth and time; the first of them stays.
 
     Where rows are alike by chance, as in a table of a few categories, none is a copy.
     """
-    lines = _lines(rows, features)
-    if _alike_by_chance(rows, features, lines):
+    lines = _lines(rows, names)
+    if _alike_by_chance(rows, names, lines):
         return np.arange(len(lines))
     first: dict[object, int] = {}
-    for i, key in enumerate(zip(lines, rows.y.tolist(), _people(rows, rows.group), rows.times, strict=True)):
+    for i, key in enumerate(zip(lines, rows.y.tolist(), rows.times, strict=True)):
         first.setdefault(key, i)
     return np.array(list(first.values()), dtype=np.int64)
 
 
-def _alike_by_chance(rows: Labelled, features: Sequence[Feature], lines: list[str]) -> bool:
-    """Whether a row would have more than .05 twins if its columns were independent, at the shares that values have
-    among the different rows."""
+def _alike_by_chance(rows: Labelled, names: Sequence[str], lines: list[str]) -> bool:
+    """Whether chance explains the rows that are alike: with independent columns, at the shares that values have among
+    the different rows, a row would have .05 twins, or there would be a third of the pairs that there are."""
     first = list({line: i for i, line in enumerate(lines)}.values())
     count, itself = len(first), int(len(first) > FEW)
     twins = float(len(lines))
-    for feature in features:
-        values = rows.columns[feature.name]
+    for name in names:
+        values = rows.columns[name]
         counts = np.array(list(Counter(text(values[i]) for i in first).values()))
         twins *= float((counts * (counts - itself)).sum()) / (count * (count - itself))
-    return twins > BY_CHANCE
+    return twins > BY_CHANCE or len(lines) - count <= 3 * len(lines) * twins / 2
 
 
 def divide(rows: Labelled, features: Sequence[Feature], *, seed: int, in_order: bool = False) -> Parts:
@@ -89,8 +89,9 @@ def divide(rows: Labelled, features: Sequence[Feature], *, seed: int, in_order: 
     order): the groups seen last test, and of the 40 % before them every other group, by hash, calibrates, so that both
     the forest and the calibration see the newest population.
     """
-    spread = _alike_by_chance(rows, features, _lines(rows, features))
-    keys = _keys(rows, features, rows.group, spread=spread)
+    names = [feature.name for feature in features]
+    spread = _alike_by_chance(rows, names, _lines(rows, names))
+    keys = _keys(rows, names, rows.group, spread=spread)
     numbers: dict[str, int] = {}
     groups = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
     draws = _uniform(list(numbers), seed)
@@ -144,7 +145,7 @@ def _parts(
 
 def twins(rows: Labelled, features: Sequence[Feature], parts: Parts) -> int:
     """How many test rows equal a row of the other parts in every feature."""
-    lines = _lines(rows, features)
+    lines = _lines(rows, [feature.name for feature in features])
     known = {lines[i] for i in (*parts.train, *parts.calibration)}
     return sum(lines[i] in known for i in parts.test)
 
@@ -156,14 +157,14 @@ def unseen(rows: Labelled, features: Sequence[Feature], split: Split) -> Bools:
         return np.zeros(len(rows.y), dtype=bool)
     if split.kind == "time":
         return later
-    keys = _keys(rows, features, split.group, spread=split.spread)
+    keys = _keys(rows, [feature.name for feature in features], split.group, spread=split.spread)
     return later | (_uniform(keys, split.seed) < split.share)
 
 
-def _lines(rows: Labelled, features: Sequence[Feature]) -> list[str]:
-    """One text per row that depends on nothing but its features."""
+def _lines(rows: Labelled, names: Sequence[str]) -> list[str]:
+    """One text per row that depends on nothing but these columns."""
     absent = [None] * len(rows.y)
-    columns = [map(text, rows.columns.get(name, absent)) for name in sorted(feature.name for feature in features)]
+    columns = [map(text, rows.columns.get(name, absent)) for name in sorted(names)]
     return ["\x1f".join(cells) for cells in zip(*columns, strict=True)]
 
 
@@ -172,11 +173,11 @@ def _people(rows: Labelled, group: str | None) -> list[str]:
     return [""] * len(rows.y) if group is None else list(map(text, rows.columns.get(group, [None] * len(rows.y))))
 
 
-def _keys(rows: Labelled, features: Sequence[Feature], group: str | None, *, spread: bool) -> list[str]:
+def _keys(rows: Labelled, names: Sequence[str], group: str | None, *, spread: bool) -> list[str]:
     """What makes rows one group: the person, else the features; if `spread`, also how many equal rows came before."""
     before: Counter[str] = Counter()
     keys = []
-    for line, person in zip(_lines(rows, features), _people(rows, group), strict=True):
+    for line, person in zip(_lines(rows, names), _people(rows, group), strict=True):
         before[line] += 1
         keys.append(f"\x1e{person}" if person else f"{before[line] if spread else ''}\x1f{line}")
     return keys

@@ -111,11 +111,28 @@ def test_rows_that_are_alike_by_chance_are_no_copies_and_those_the_model_never_s
     columns = {name: rng.integers(0, kinds, 2_400).tolist() for name, kinds in {"a": 2, "b": 4, "c": 6}.items()}
     rows = Labelled(columns, rng.random(2_400) < 0.3, [None] * 2_400)
     features, _ = schema.infer(rows.columns)
-    assert len(splits.distinct(rows, features)) == 2_400
+    assert len(splits.distinct(rows, [*columns])) == 2_400
     parts = splits.divide(rows, features, seed=0)
     assert len(parts.test) / 2_400 == pytest.approx(0.2, abs=0.04)
     assert splits.unseen(rows, features, parts.split)[parts.test].all()
     assert splits.twins(rows, features, parts) == len(parts.test)
+
+
+def test_customers_of_other_numbers_are_no_copies_of_each_other_and_an_index_makes_no_difference():
+    rng = np.random.default_rng(6)
+    columns = {f"x{k}": rng.integers(0, 90, 300).tolist() * 2 for k in range(4)}
+    y = (rng.random(300) < 0.4).tolist() * 2
+
+    def copies(**more: list) -> int:
+        package = learning.learn(
+            Labelled(columns | more, np.array(y), [None] * 600), learning.read_target(["a", "b"], "y")[0], QUICK
+        )
+        assert package.report["twins"] == 0
+        return package.report["rows"]["copies"]
+
+    assert copies(CustomerId=[1_000 + 37 * i for i in range(600)]) == 0
+    assert copies(CustomerId=[1_000 + 37 * (i % 300) for i in range(600)]) == 300
+    assert copies(**{"Unnamed: 0": [*range(600)]}) == 300
 
 
 def test_a_champion_has_seen_every_row_of_a_person_it_learnt_from():

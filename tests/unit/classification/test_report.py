@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from functions.classification import learning
-from functions.classification.domain import candidate, metrics
+from functions.classification.domain import metrics
 from functions.classification.domain.plots import draw_report
 from functions.classification.domain.splits import Labelled
+from functions.classification.domain.target import Target
 from tests.unit.classification.conftest import QUICK
 
 
 def learn(columns, y):
-    return learning.learn(Labelled(columns, y, [None] * len(y)), candidate.Target("t", "1", "0"), QUICK)
+    return learning.learn(Labelled(columns, y, [None] * len(y)), Target("t", "1", "0"), QUICK)
 
 
 def noise(rows: int, positive: float, seed: int = 0):
