@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from functions.classification.contracts import Event, Result
-from functions.classification.domain.schema import Inputs, encode
+from functions.classification.domain.schema import LARGEST, Inputs, encode
 from functions.classification.domain.scoring import Model
 from layers.runtime.parsing import first_error
 
@@ -62,7 +62,7 @@ class Scored:
                     "features": {
                         name: value
                         for name, value in message.event.features.items()
-                        if value is None or isinstance(value, str | int | float)
+                        if value is None or isinstance(value, str) or _is_number(value)
                     },
                     "probability": result.probability,
                     "segment": result.segment,
@@ -145,6 +145,10 @@ def score_messages(messages: Sequence[Message], model: Model, now: datetime, res
     ]
     poison = [Poison(messages[i].message_id, messages[i].body, reason) for i, reason in sorted(bad.items())]
     return Scored(kept, inputs, p, results, poison)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < LARGEST  # not so an infinity, no number, or endless digits
 
 
 def _reason(error: ValidationError) -> str:

@@ -22,7 +22,7 @@ from functions.classification.messages import utc_text
 from layers.runtime.errors import TrefoilError
 from layers.runtime.observability import logger
 from layers.runtime.parsing import MALFORMED
-from layers.storage.objects import ObjectInfo
+from layers.storage.objects import EPOCH, ObjectInfo
 
 log = logger("classification")
 
@@ -49,7 +49,7 @@ class Joined:
     segment: str
     model_version: str
     outcome: Any
-    told_at: datetime
+    told_at: datetime = EPOCH
 
 
 SCORED = {field.name for field in fields(Joined)} - {"outcome", "told_at"}
@@ -107,8 +107,8 @@ def _read(
             return None
         try:
             return parse(lake.get(info.key), info)
-        except (TrefoilError, *MALFORMED):
-            log.warning("object left out", key=info.key, exc_info=True)
+        except (TrefoilError, *MALFORMED) as exc:
+            log.warning("object left out", key=info.key, error=type(exc).__name__)
             return None
 
     read_in_all = 0

@@ -94,8 +94,9 @@ class S3Objects:
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """Objects under `prefix` in key order, those only whose key comes after `after`."""
         pages = self._client.get_paginator("list_objects_v2")
+        start = {"StartAfter": after} if after else {}
         with translated(prefix):
-            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=after):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, **start):
                 for entry in page.get("Contents", ()):
                     yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
 

@@ -166,7 +166,7 @@ def _specification(
         threshold=threshold,
         base_rate=base_rate,
         segments=make_segments(threshold, base_rate),
-        references=tuple(drift.reference(inputs[f"c{i}"][held_out], f) for i, f in enumerate(features)),
+        references=tuple(drift.reference(inputs[f"c{i}"], f, held_out) for i, f in enumerate(features)),
         score_reference=drift.reference(p[held_out], None),
         split=parts.split,
         left_out=left_out,

@@ -34,51 +34,58 @@ class Index:
         return True
 
 
+class Calls:
+    """Functions that score one full batch after another; an event is a put that ends."""
+
+    def __init__(self, functions: int, key_of: Key, batches: int) -> None:
+        self.draw, self.index, self.key_of = random.Random(0), Index(), key_of
+        self.settings, self.failed = ClassificationSettings(), 0
+        self.events: list[tuple[float, int, int, str, int]] = []
+        self.left = [batches] * functions
+        self.waiting: list[list[str]] = [[] for _ in range(functions)]
+        self.deadlines, self.under_way = [0.0] * functions, [0] * functions
+        for function in range(functions):
+            self.begin(function, self.draw.random())
+
+    def begin(self, function: int, now: float) -> None:
+        self.left[function] -= 1
+        segments = self.draw.choices(list(SHARES), list(SHARES.values()), k=BATCH)
+        self.waiting[function] = [self.key_of(s, f"user-{self.draw.randrange(10_000_000)}") for s in segments]
+        self.deadlines[function] = now + TIMEOUT_S - self.settings.deadline_seconds
+        self.under_way[function] = self.settings.writers
+        for _ in range(self.settings.writers):
+            self.put(function, now, self.waiting[function].pop())
+
+    def put(self, function: int, when: float, key: str, attempt: int = 1) -> None:
+        heapq.heappush(self.events, (when + WRITE_S, self.draw.randrange(1 << 60), function, key, attempt))
+
+    def run(self) -> None:
+        while self.events:
+            now, _, function, key, attempt = heapq.heappop(self.events)
+            in_time = now < self.deadlines[function]
+            if not self.index.takes(key, now):
+                if attempt < ATTEMPTS and in_time:
+                    self.put(function, now + self.draw.random() * min(2 ** (attempt - 1), 20), key, attempt + 1)
+                    continue
+                self.failed += 1
+            if self.waiting[function] and in_time:
+                self.put(function, now, self.waiting[function].pop())
+            else:
+                self.end(function, now)
+
+    def end(self, function: int, now: float) -> None:
+        self.under_way[function] -= 1
+        if self.under_way[function] == 0:
+            self.failed += len(self.waiting[function])
+            if self.left[function]:
+                self.begin(function, now)
+
+
 def returned(functions: int, key_of: Key, batches: int = 3) -> float:
-    """Share of the messages that calls give back, when `functions` of them score one full batch after another."""
-    settings, draw, index = ClassificationSettings(), random.Random(0), Index()
-    failed = 0
-    waiting: list[list[str]] = []
-    deadlines: list[float] = []
-    events: list[tuple[float, int, int, str, int]] = []  # when, order, function, key, attempt
-
-    def next_key() -> str:
-        (segment,) = draw.choices(list(SHARES), list(SHARES.values()))
-        return key_of(segment, f"user-{draw.randrange(10_000_000)}")
-
-    def begin(function: int, now: float) -> None:
-        waiting[function] = [next_key() for _ in range(BATCH)]
-        deadlines[function] = now + TIMEOUT_S - settings.deadline_seconds
-        for _ in range(settings.writers):
-            put(function, now, waiting[function].pop(), 1)
-
-    def put(function: int, when: float, key: str, attempt: int) -> None:
-        heapq.heappush(events, (when + WRITE_S, len(events) + draw.randrange(1 << 30), function, key, attempt))
-
-    left = [batches] * functions
-    under_way = [settings.writers] * functions
-    for function in range(functions):
-        waiting.append([])
-        deadlines.append(0.0)
-        begin(function, draw.random())
-    while events:
-        now, _, function, key, attempt = heapq.heappop(events)
-        if not index.takes(key, now):
-            if attempt < ATTEMPTS and now < deadlines[function]:
-                put(function, now + draw.random() * min(2 ** (attempt - 1), 20), key, attempt + 1)
-                continue
-            failed += 1
-        if waiting[function] and now < deadlines[function]:
-            put(function, now, waiting[function].pop(), 1)
-            continue
-        under_way[function] -= 1
-        if under_way[function] == 0:
-            failed += len(waiting[function])
-            left[function] -= 1
-            if left[function]:
-                under_way[function] = settings.writers
-                begin(function, now)
-    return failed / (functions * batches * BATCH)
+    """Share of the messages that calls give back."""
+    calls = Calls(functions, key_of, batches)
+    calls.run()
+    return calls.failed / (functions * batches * BATCH)
 
 
 @pytest.mark.parametrize(("functions", "share"), [(10, 0.0005), (20, 0.005)])

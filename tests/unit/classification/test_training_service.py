@@ -145,3 +145,48 @@ def test_dates_of_parquet_are_times(kind):
     made.lake.put("customers/a.parquet", as_parquet(table.append_column("observed_at", days)))
     answer = service(made).train("by hand", 600)
     assert made.registry.manifest(LEAF, answer["version"]).details["split"]["kind"] == "time"
+
+
+def grown(seed: int, rows: int, change: str) -> pa.Table:
+    """An export of customers: one had no `job` yet, the other has a `channel` more."""
+    table = customers(rows, seed=seed)
+    if change == "lacks job":
+        return table.drop_columns(["job"])
+    return table.append_column("channel", pa.array(["web", "shop", "phone"] * (rows // 3)))
+
+
+def test_a_schema_that_grew_asks_neither_old_nor_new_events_for_what_they_lack():
+    cloud = Cloud()
+    cloud.lake.put("customers/1.csv", as_csv(grown(1, 900, "lacks job")))
+    cloud.lake.put("customers/2.csv", as_csv(grown(2, 900, "has channel")))
+    assert service(cloud).train("schedule", 600)["promoted"]
+    bodies = []
+    for i, change in enumerate(("lacks job", "has channel")):
+        sent = map(json.loads, events(grown(3, 30, change), seed=i))
+        bodies += [json.dumps(body | {"user_id": f"{change} {body['user_id']}"}) for body in sent]
+    explicit = json.loads(bodies[-1])
+    bodies.append(json.dumps(explicit | {"user_id": "null", "features": explicit["features"] | {"channel": None}}))
+    bodies.append(json.dumps(explicit | {"user_id": "blank", "features": explicit["features"] | {"channel": ""}}))
+    absent = {name: value for name, value in explicit["features"].items() if name != "channel"}
+    bodies.append(json.dumps(explicit | {"user_id": "absent", "features": absent}))
+    assert cloud.scoring().score(records(bodies), lambda: 60.0) == []
+    assert [letter.reason for letter in cloud.dead_letters.letters] == []
+    assert len(cloud.results.items) == 63
+    null, blank, left_out = (cloud.results.items[(name,)]["probability"] for name in ("null", "blank", "absent"))
+    assert null == blank == left_out
+
+
+def test_a_column_that_is_new_in_customers_comes_with_the_events_that_already_sent_it(lake_cloud):
+    from functions.classification import outcomes
+
+    service(lake_cloud).train("schedule", 600)
+    table = grown(5, 60, "has channel")
+    start = NOW - timedelta(hours=1)
+    lake_cloud.scoring().score(records(events(table, seed=5, start=start)), lambda: 60.0)
+    told = [
+        {"user_id": f"user-{i:07d}", "observed_at": (start + timedelta(seconds=i)).isoformat(), "outcome": y}
+        for i, y in enumerate(table["y"].to_pylist())
+    ]
+    lake_cloud.lake.put(f"outcomes/dt={NOW.date()}/a.jsonl", "\n".join(map(json.dumps, told)).encode())
+    joined = outcomes.join(lake_cloud.lake, outcomes.days_until(NOW.date(), 2))
+    assert [row.features["channel"] for row in joined] == table["channel"].to_pylist()

@@ -14,7 +14,7 @@ from tests.unit.cli.stack import fake_stack
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Any:
     made = fake_stack()
-    monkeypatch.setattr(ingest, "connect", lambda *_: made)
+    monkeypatch.setattr(ingest, "change", lambda *_, **__: made)
     made.lake.upload = lambda file, key: made.lake.put(key, file.read_bytes())
     return made
 
