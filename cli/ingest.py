@@ -43,6 +43,8 @@ def ingest(
     keys = [f"{what.value}/{file.name}" for file in files]
     if len(set(keys)) < len(keys):
         raise InputError("two files have the same name; they would replace each other", file=files[0].name)
+    if what is What.CUSTOMERS:
+        _check_target(stack, files)
     done = []
     with progress() as bar:
         for file, key in bar.track(list(zip(files, keys, strict=True)), description="ingesting"):
@@ -56,6 +58,20 @@ def ingest(
         say(f"{run.key}: {run.outcome} {figures(run.counts)} {run.detail}".rstrip())
     failed = any(run.outcome == "failed" for run in done)
     return {"files": [run.model_dump(mode="json") for run in done]}, USER_INPUT if failed else DONE
+
+
+def _check_target(stack: Stack, files: list[Path]) -> None:
+    """Raises InputError for a file without the column that the deployed training predicts."""
+    from functions.classification import bundle, records
+    from functions.classification.settings import ClassificationSettings
+
+    name = stack.outputs["FunctionClassificationTrain"]
+    found = stack.client("lambda").get_function_configuration(FunctionName=name)
+    target = found.get("Environment", {}).get("Variables", {}).get("TREFOIL_TARGET")
+    for file in files:
+        with file.open("rb") as stream:
+            header = records.open_table(stream, str(file)).header
+        bundle.require(header, [target or ClassificationSettings.model_fields["target"].default], str(file))
 
 
 def _ingested(stack: Stack, key: str) -> Run:

@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -20,6 +21,8 @@ class InMemoryObjects:
         self.bucket = bucket
         self.bodies = dict(bodies or {})
         self.tags: dict[str, dict[str, str]] = {}
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.modified: dict[str, datetime] = {}
 
     def get(self, key: str, *, if_match: str | None = None) -> bytes:
         body, etag = self.get_tagged(key)
@@ -49,15 +52,17 @@ class InMemoryObjects:
         ):
             raise ConflictError(f"{key} was changed by somebody else")
         self.bodies[key] = bytes(body)
+        self.modified[key] = self.clock()
         return _etag(body)
 
     def upload(self, path: Path, key: str) -> None:
         self.bodies[key] = Path(path).read_bytes()
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         for key in sorted(self.bodies):
-            if key.startswith(prefix):
-                yield ObjectInfo(key, len(self.bodies[key]), _etag(self.bodies[key]))
+            if key.startswith(prefix) and key > after:
+                body = self.bodies[key]
+                yield ObjectInfo(key, len(body), _etag(body), self.modified.get(key) or self.clock())
 
     def open(self, key: str, *, if_match: str | None = None) -> BinaryIO:
         body = self.get(key, if_match=if_match)

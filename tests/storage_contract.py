@@ -1,5 +1,6 @@
 """What every object store and every table promises; run against the fakes and against the real adapters."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -37,6 +38,8 @@ class ObjectsContract:
         for key in ("list/b", "list/a", "other"):
             objects.put(key, key.encode())
         assert [(o.key, o.size) for o in objects.list("list/")] == [("list/a", 6), ("list/b", 6)]
+        assert [o.key for o in objects.list("list/", after="list/a")] == ["list/b"]
+        assert all(abs((datetime.now(UTC) - o.modified).total_seconds()) < 600 for o in objects.list("list/"))
 
     def test_reads_ranges_of_an_open_object(self, objects: Any) -> None:
         objects.put("range", bytes(range(200)))

@@ -5,7 +5,7 @@ import gzip
 import io
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,11 +20,14 @@ ADDED = ("probability", "segment")
 
 @dataclass
 class Counted:
-    """What became of the rows; `first_problem` names the first row (from 0) that could not be scored."""
+    """What became of the rows: how many, and those (from 0) that could not be scored, each with its reason.
+
+    `absent`: columns that the file lacks and the model takes as missing.
+    """
 
     rows: int = 0
-    scored: int = 0
-    first_problem: str | None = None
+    rejected: dict[int, str] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
 
 
 class _Sink(Protocol):
@@ -36,7 +39,7 @@ def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
     """Write `source` to `out` with a probability and a segment per row, empty where there is none; yields progress.
 
     CSV stays CSV with its delimiter (compressed if `out` ends in .gz); an `out` that ends in .parquet is Parquet.
-    Raises InputError when the file lacks a column of the model or has no rows, or when `out` cannot be written.
+    Raises InputError when the file lacks a column that the model needs or has no rows, or when `out` cannot be written.
     """
     counted = Counted()
     try:
@@ -45,7 +48,9 @@ def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
         raise InputError(exc.strerror or "cannot be read", file=str(source)) from exc
     with stream:
         reader = open_table(stream, str(source))
-        require(reader.header, [f.name for f in model.specification.features], str(source))
+        features = model.specification.features
+        counted.absent = [f.name for f in features if f.nullable and f.name not in reader.header]
+        require(reader.header, [f.name for f in features if f.name not in counted.absent], str(source))
         for name in ADDED:
             if name in reader.header:
                 raise InputError("the file already has this column", file=str(source), field=name)
@@ -104,10 +109,8 @@ def _answers(
     segments: list[str | None] = list(model.segments(p))
     for row in bad:
         probabilities[row] = segments[row] = None
-    if bad and counted.first_problem is None:
-        counted.first_problem = f"row {counted.rows + min(bad)}: {bad[min(bad)]}"
+    counted.rejected |= {counted.rows + row: bad[row] for row in sorted(bad)}
     counted.rows += chunk.rows
-    counted.scored += chunk.rows - len(bad)
     return probabilities, segments
 
 

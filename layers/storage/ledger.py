@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from pydantic import BaseModel, Field
@@ -15,6 +15,7 @@ from layers.runtime.settings import Settings
 from layers.storage.registry import now
 from layers.storage.tables import Item
 
+KEPT: Final = timedelta(days=400)  # a trigger that is repeated after that runs once more
 # `empty`: nothing came where something was due; `idle`: nothing ever came.
 Outcome = Literal["running", "done", "empty", "idle", "failed"]
 
@@ -139,4 +140,6 @@ class RunLedger:
         return (Run.model_validate(row) for row in self._table.query(Key("job").eq(job), newest_first=True))
 
     def _write(self, run: Run, condition: ConditionBase) -> None:
-        self._table.put({k: v for k, v in run.model_dump(mode="json").items() if v is not None}, condition=condition)
+        row = {k: v for k, v in run.model_dump(mode="json").items() if v is not None}
+        expires_at = int((run.started_at + KEPT).timestamp())
+        self._table.put(row | {"expires_at": expires_at}, condition=condition)

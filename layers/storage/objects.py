@@ -2,22 +2,29 @@
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from botocore.exceptions import HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
+from layers.runtime.errors import NotFoundError
 from layers.storage.aws import translated
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DENIED = {"AccessDenied", "403"}
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One listed object; `etag` is without quotes."""
+    """One listed object; `etag` is without quotes, `modified` the time of its last write."""
 
     key: str
     size: int
     etag: str
+    modified: datetime = EPOCH
 
 
 class S3Objects:
@@ -38,7 +45,7 @@ class S3Objects:
     def _read(self, key: str, if_match: str | None = None, tries: int = 3, **arguments: str) -> tuple[bytes, str]:
         """The SDK repeats a call but not the reading of its body, whose connection may break as well."""
         condition = {} if if_match is None else {"IfMatch": if_match}
-        with translated(key):
+        with self._named(key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key, **condition, **arguments)
             try:
                 return answer["Body"].read(), answer["ETag"].strip('"')
@@ -46,6 +53,17 @@ class S3Objects:
                 if tries == 1:
                     raise
         return self._read(key, if_match, tries - 1, **arguments)
+
+    @contextmanager
+    def _named(self, key: str) -> Iterator[None]:
+        """Whoever may list a prefix only is answered 403 for a key that is not there: listing tells which it is."""
+        try:
+            with translated(key):
+                yield
+        except ClientError as exc:
+            if exc.response.get("Error", {}).get("Code") not in DENIED or any(i.key == key for i in self.list(key)):
+                raise
+            raise NotFoundError(f"{key} does not exist") from exc
 
     def put(
         self,
@@ -74,12 +92,14 @@ class S3Objects:
         with translated(key):
             self._client.upload_file(str(path), self.bucket, key)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Objects under `prefix` in key order."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Objects under `prefix` in key order, those only whose key comes after `after`."""
+        pages = self._client.get_paginator("list_objects_v2")
+        start = {"StartAfter": after} if after else {}
         with translated(prefix):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, **start):
                 for entry in page.get("Contents", ()):
-                    yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+                    yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
 
     def open(self, key: str, *, if_match: str | None = None) -> BinaryIO:
         """A seekable file that fetches ranges as they are read, all of one version, for Parquet footers and row groups.
@@ -87,7 +107,7 @@ class S3Objects:
         Raises ConflictError, here or while it is read, when the object is another than `if_match` or than when opened.
         """
         condition = {} if if_match is None else {"IfMatch": if_match}
-        with translated(key):
+        with self._named(key):
             head = self._client.head_object(Bucket=self.bucket, Key=key, **condition)
         info = ObjectInfo(key, head["ContentLength"], head["ETag"].strip('"'))
         return cast(BinaryIO, io.BufferedReader(_RangeReader(self.range, info), buffer_size=1 << 20))

@@ -160,7 +160,9 @@ def cold_start(directory: Path, *, repeats: int) -> Iterator[Row]:
 def score_large(directory: str, source: str, out: str) -> int:
     """Rows scored of a file; run in a process of its own."""
     model = bundle.load_directory(Path(directory))
-    return [counted.scored for counted in file_scoring.score_file(model, Path(source), Path(out))][-1]
+    return [
+        counted.rows - len(counted.rejected) for counted in file_scoring.score_file(model, Path(source), Path(out))
+    ][-1]
 
 
 def file_of(count: int, directory: Path, folder: Path) -> Iterator[Row]:

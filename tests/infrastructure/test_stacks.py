@@ -1,6 +1,7 @@
 """The synthesised templates, as a reviewer of the deployment would read them."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,21 @@ def test_buckets_are_private_encrypted_tls_only_and_expire_by_tag_only(data: Tem
     data.has_resource_properties("AWS::S3::Bucket", {"VersioningConfiguration": {"Status": "Enabled"}})
 
 
+def test_what_expires_leaves_no_marker_behind(data: Template) -> None:
+    (versioned,) = (
+        b for b in resources(data, "AWS::S3::Bucket").values() if "VersioningConfiguration" in b["Properties"]
+    )
+    rules = versioned["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert [rule["ExpiredObjectDeleteMarker"] for rule in rules if "ExpiredObjectDeleteMarker" in rule] == [True]
+
+
+def test_a_saved_query_names_the_day_of_every_table(service: Template) -> None:
+    (query,) = resources(service, "AWS::Athena::NamedQuery").values()
+    text = query["Properties"]["QueryString"]
+    for alias in re.findall(r"(?:FROM|JOIN) \w+ (\w+)", text):
+        assert re.search(rf"{alias}\.dt = '", text), f"{alias} is read for every day since the first"
+
+
 def test_tables_have_the_contracts_keys_recovery_and_expiry(data: Template) -> None:
     keys = {}
     for table in resources(data, "AWS::DynamoDB::GlobalTable").values():
@@ -105,7 +121,7 @@ def test_tables_have_the_contracts_keys_recovery_and_expiry(data: Template) -> N
         assert table["DeletionPolicy"] == "Retain"
     assert keys == {
         ("leaf", "version"): True,
-        ("job", "key"): False,
+        ("job", "key"): True,
         ("series_id", "item"): True,
         ("user_id",): True,
         ("model", "bucket"): True,
@@ -115,7 +131,9 @@ def test_tables_have_the_contracts_keys_recovery_and_expiry(data: Template) -> N
         {
             "StreamSpecification": {"StreamViewType": "NEW_AND_OLD_IMAGES"},
             "GlobalSecondaryIndexes": [
-                Match.object_like({"KeySchema": Match.array_with([{"AttributeName": "segment", "KeyType": "HASH"}])})
+                Match.object_like(
+                    {"KeySchema": Match.array_with([{"AttributeName": "segment_shard", "KeyType": "HASH"}])}
+                )
             ],
         },
     )

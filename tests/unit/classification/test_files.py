@@ -70,6 +70,17 @@ def churn_model(churn) -> Path:
     return out
 
 
+def test_rows_that_were_not_learnt_from_are_listed(trefoil, tmp_path):
+    rows = [[i % 7, "yes" if i % 3 else "no"] for i in range(200)]
+    rows[5], rows[9], rows[11] = ["what", "yes"], [1, ""], [1]
+    path = write(tmp_path / "in.csv", ["x", "y"], rows)
+    status, answer = trefoil("train", path, "--target", "y", "--iterations", 1, "--out", tmp_path / "m")
+    assert (status, answer["ragged"]) == (0, 1)
+    listed = {row["row"]: row["reason"] for row in pq.read_table(tmp_path / "m" / "rejected.parquet").to_pylist()}
+    assert listed == {5: "x is not a number", 9: "y is null", 11: "has another number of fields than the header"}
+    assert trefoil("score", tmp_path / "m", path, "--out", tmp_path / "s.csv")[1]["rejected"] == 2
+
+
 def test_another_schema_is_learnt_and_identifiers_and_constants_named(churn_model):
     report = json.loads((churn_model / "report.json").read_text())
     assert report["target"] == "left?"
@@ -117,6 +128,9 @@ def test_rows_that_cannot_be_scored_stay_empty_and_are_counted(trefoil, churn, c
     status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.tsv")
     assert (status, answer["rows"], answer["scored"]) == (0, 900, 898)
     assert answer["first_problem"] == "row 2: monthly spend (EUR) is not a number"
+    listed = pq.read_table(tmp_path / "out.tsv.rejected.parquet").to_pylist()
+    assert [row["row"] for row in listed] == [2, 4]
+    assert listed[0]["reason"] == "monthly spend (EUR) is not a number"
     after = read(tmp_path / "out.tsv")
     assert after[3][-2:] == ["", ""]
     assert after[5][-2:] == ["", ""]
@@ -205,10 +219,19 @@ def test_scoring_tells_what_is_missing(trefoil, churn, churn_model, tmp_path):
     path = csv_of(tmp_path, ["x"], [[1]])
     status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.csv")
     assert status == 2
-    assert "monthly spend (EUR)" in answer["error"]
+    assert "has.card" in answer["error"]
     assert not (tmp_path / "out.csv").exists()
     assert trefoil("score", tmp_path, churn, "--out", tmp_path / "out.csv")[0] == 2
     assert trefoil("score", churn_model, tmp_path / "nope.csv", "--out", tmp_path / "out.csv")[0] == 2
+
+
+def test_a_file_of_before_a_column_came_is_scored_without_it_and_that_is_told(trefoil, churn, churn_model, tmp_path):
+    header, *rows = read(churn)
+    old = header.index("plan")
+    header, *rows = ([*row[:old], *row[old + 1 :]] for row in [header, *rows])
+    path = write(tmp_path / "old.tsv", header, rows, "\t")
+    status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.tsv")
+    assert (status, answer["scored"], answer["absent"]) == (0, 900, ["plan"])
 
 
 def test_a_changed_model_is_our_failure(trefoil, churn, churn_model, tmp_path):
