@@ -13,6 +13,8 @@ from layers.runtime.errors import ConflictError, NotFoundError
 from layers.storage.objects import ObjectInfo
 from layers.storage.tables import Item, _dump, _load
 
+ATOMIC = threading.Lock()
+
 
 class InMemoryObjects:
     """A bucket in a dict. `tags` holds what `tag` set."""
@@ -21,7 +23,6 @@ class InMemoryObjects:
         self.bucket = bucket
         self.bodies = dict(bodies or {})
         self.tags: dict[str, dict[str, str]] = {}
-        self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes:
         return self.get_tagged(key)[0]
@@ -44,7 +45,7 @@ class InMemoryObjects:
         if_absent: bool = False,
         content_type: str | None = None,
     ) -> str:
-        with self._lock:
+        with ATOMIC:
             standing = self.bodies.get(key)
             if if_match is not None and standing is None:
                 raise NotFoundError(f"{key} does not exist")

@@ -155,7 +155,8 @@ def load(body: bytes) -> Series:
 def _runs(values: Ints) -> list[list[int]]:
     """[value, how often in a row]: few, as a file brings its days in one piece."""
     starts = np.flatnonzero(np.diff(values, prepend=values[0] - 1))
-    return [list(run) for run in zip(values[starts].tolist(), np.diff(starts, append=len(values)).tolist(), strict=True)]
+    counts = np.diff(starts, append=len(values))
+    return [[int(value), int(count)] for value, count in zip(values[starts], counts, strict=True)]
 
 
 def _repeated(runs: list[list[int]], size: int) -> Ints:
