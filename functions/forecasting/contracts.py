@@ -36,8 +36,8 @@ class SeriesItem(Answer):
     """A row of the catalog."""
 
     series_id: SeriesId
-    first_ds: date
-    last_ds: date
+    first_ds: date | None = Field(description="null while only the future is known")
+    last_ds: date | None
     observations: int = Field(ge=0, examples=[780])
     model: ModelSummary | None
 

@@ -49,6 +49,7 @@ def build_api() -> Mangum:
         fit=trainer(settings.holdout_days, now),
         memory=settings.memory_answers,
         lease=settings.fit_lease_seconds,
+        batch_seconds=settings.batch_seconds,
     )
     app = create_app(service, settings, region=s3.meta.region_name or "us-east-1")
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA])
