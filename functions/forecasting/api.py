@@ -75,24 +75,25 @@ class Doorkeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on, or answer 403; 500 when nobody else has an answer."""
+        if scope.get("method") == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
+        if scope["type"] == "http":
+            scope = {**scope, "headers": _without_refused(scope["headers"])}
         if scope["type"] == "http" and _plain(scope["path"]).startswith("/v1"):
             try:
                 claims(scope)
             except ForbiddenError as error:
                 await problems.respond(problems.describe(error))(scope, receive, send)
                 return
-        if scope["type"] == "http":
-            scope, send = _understood(scope), _without_body(send) if scope["method"] == "HEAD" else send
         try:
             await self._app(scope, receive, send)
         except Exception as exc:  # noqa: BLE001 - the last resort of this entry point
             await problems.respond(problems.describe(exc))(scope, receive, send)
 
 
-def _understood(scope: Scope) -> Scope:
-    """HEAD as GET, and without `accept-encoding` where it refuses gzip, for middleware that looks for the word only."""
-    headers = [(name, v) for name, v in scope["headers"] if name != b"accept-encoding" or not REFUSED_GZIP.search(v)]
-    return {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"], "headers": headers}
+def _without_refused(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Without an `accept-encoding` that refuses gzip, for middleware that only looks for the word."""
+    return [(name, v) for name, v in headers if name != b"accept-encoding" or not REFUSED_GZIP.search(v)]
 
 
 def _without_body(send: Send) -> Send:

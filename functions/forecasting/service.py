@@ -4,6 +4,7 @@ What computes is imported by the first call that needs it: a cached answer start
 """
 
 import hashlib
+import heapq
 import json
 import math
 import time
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from functions.forecasting.catalog import Catalog, Model, Row
 from functions.forecasting.contracts import MAX_FITS, BatchItem, ModelEntry, Question
+from functions.forecasting.domain.identity import natural_key
 from functions.forecasting.store import LEAF, Answers, Histories, History, Models, Recent, parse_trained
 from layers.runtime.errors import InputError, TrefoilError, UnavailableError
 from layers.runtime.observability import logger
@@ -59,15 +61,14 @@ class ForecastService:
         self._spot: Recent[Trained] = Recent(50)
 
     def search(self, q: str, limit: int, after: str) -> tuple[list[tuple[str, Row]], bool]:
-        """Up to `limit` series behind `after` whose id contains `q` in any case, and whether more follow."""
-        wanted, rows = q.casefold(), self._catalog.rows()
-        found: list[tuple[str, Row]] = []
-        for series_id, row in rows.items():
-            if series_id > after and wanted in series_id.casefold():
-                if len(found) == limit:
-                    return self._current(found), True
-                found.append((series_id, row))
-        return self._current(found), False
+        """Up to `limit` series behind `after` whose id contains `q` in any case, and whether more follow.
+
+        Numbers within ids count as numbers: 2 comes before 10.
+        """
+        wanted, rows, start = q.casefold(), self._catalog.rows(), natural_key(after)
+        keys = (natural_key(name) for name in rows if wanted in name.casefold())
+        page = heapq.nsmallest(limit + 1, (key for key in keys if key > start))
+        return self._current([(name, rows[name]) for _, name in page[:limit]]), len(page) > limit
 
     def _current(self, found: list[tuple[str, Row]]) -> list[tuple[str, Row]]:
         """With the model that answers now, which after a rollback is not the one published last."""

@@ -12,8 +12,13 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from layers.runtime.errors import ConflictError, MissingError, UnavailableError
 
 # Standard mode backs off with jitter and retries throttling, 5xx and resets alike.
+# NAT forgets a connection on which nothing is said for minutes, while a function works.
 CONFIG = Config(
-    retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20, max_pool_connections=32
+    retries={"mode": "standard", "max_attempts": 5},
+    connect_timeout=3,
+    read_timeout=20,
+    max_pool_connections=32,
+    tcp_keepalive=True,
 )
 
 NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "NotFound", "404", "ResourceNotFoundException"}

@@ -170,6 +170,19 @@ def test_pages_follow_each_other(call):
     assert first["items"][0]["model"].keys() == {"kind", "version", "skill"}
 
 
+def test_numbers_within_ids_are_ordered_as_numbers_over_all_pages() -> None:
+    house = House()
+    for name in ("1", "11", "10", "2", "store-9", "store-10", "Store-3"):
+        house.put(made(30, name=name), key=f"sales/{name}.csv")
+    call = Caller(house.app())
+    listed, cursor = [], ""
+    while cursor is not None:
+        _, _, page = call("/v1/series", f"limit=3&cursor={cursor}")
+        listed += [item["series_id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    assert listed == ["1", "2", "10", "11", "Store-3", "store-9", "store-10"]
+
+
 def test_similar_leaves_the_series_itself_out(call):
     _, _, body = call("/v1/series/a/similar", "k=2")
     assert {item["series_id"] for item in body["items"]} == {"b", "c d"}
