@@ -6,8 +6,8 @@ What computes is imported by the first call that needs it: a cached answer start
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -97,9 +97,11 @@ class ForecastService:
         return documents.similar(series, profiles, k)
 
     def forecast(self, question: Question, *, may_fit: bool = True) -> Answered:
-        """Answer a question. Raises NotFoundError, InputError, and UnavailableError when somebody else's fit takes long
-        or a fit is needed that `may_fit` forbids."""
+        """Answer a question; every horizon begins after the newest observation of the catalog. Raises NotFoundError,
+        InputError, and UnavailableError when somebody else's fit takes long or `may_fit` forbids one that is needed."""
         history = self._histories.read(question.series_id)
+        newest = max((row.last_ds for row in self._catalog.rows().values() if row.last_ds), default=None)
+        question = replace(question, as_of=date.fromisoformat(newest) if newest else None)
         version = self._models.version()
         entry = self._models.index(version).get(question.series_id) if version else None
         spot = f"spot-{history.name}"
@@ -187,12 +189,14 @@ def asked(item: BatchItem) -> Question:
     return Question(series_id, item.horizon, item.level, item.future, item.scale)
 
 
-def trainer(holdout: int, clock: Callable[[], datetime]) -> Callable[["Series", str], "Trained"]:
+def trainer(
+    holdout: int, clock: Callable[[], datetime], known: Collection[str] = ()
+) -> Callable[["Series", str], "Trained"]:
     """A `fit` for the service that trains here and now; Prophet is imported at the first call."""
 
     def fit(series: "Series", history: str) -> "Trained":
         from functions.forecasting.domain.training import train
 
-        return train(series, history=history, holdout=holdout, now=clock()).trained
+        return train(series, history=history, holdout=holdout, now=clock(), known=known).trained
 
     return fit

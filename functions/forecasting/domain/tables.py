@@ -72,6 +72,7 @@ def read(
         parsed.rejected.append(Rejection(int(numbers[position]), str(ids[position]), reason))
     good = np.ones(len(frame), bool)
     good[list(bad)] = False
+    hint = "" if "series_id" in frame else ": is a series_id missing?"
     order = np.flatnonzero(good)
     codes = np.unique(ids[order], return_inverse=True)[1] if len(order) else np.zeros(0, int)
     order = order[np.lexsort((days[order], codes))]
@@ -87,7 +88,8 @@ def read(
             parsed.series.append(outcome)
         else:
             parsed.rejected += [
-                Rejection(int(numbers[rows[i]]), str(ids[rows[0]]), reason(numbers[rows])) for i, reason in outcome
+                Rejection(int(numbers[rows[i]]), str(ids[rows[0]]), reason(numbers[rows]) + hint)
+                for i, reason in outcome
             ]
     return parsed
 
