@@ -171,7 +171,7 @@ def choose_design(tested: list[Fold], *, log: bool = True) -> tuple[Design | Non
     best = design.model_copy(update={"columns": tuple(groups["file"])})
     score = loss(best)
     groups["assumed"] = [c for c in everything if features.of_file(c) in first.assumed]
-    for change in ("weekday", "closed", "month", "year", "assumed"):
+    for change in ("assumed", "weekday", "closed", "month", "year"):
         trial = _changed(best, change, groups)
         if trial != best and (trial_score := loss(trial)) < score * GAIN:
             best, score = trial, trial_score
@@ -184,7 +184,8 @@ def _changed(design: Design, change: str, groups: dict[str, list[str]]) -> Desig
         return design.model_copy(update={"yearly": False})
     if change == "assumed":
         return design.model_copy(update={"columns": tuple(c for c in design.columns if c not in groups[change])})
-    return design.model_copy(update={"columns": design.columns + tuple(groups[change])})
+    more = [c for c in groups[change] if not features.of_file(c) or f"x:{features.of_file(c)}" in design.columns]
+    return design.model_copy(update={"columns": design.columns + tuple(more)})
 
 
 Errors = tuple[Floats, Floats, Floats]
