@@ -7,7 +7,7 @@ import typer
 
 from cli.console import DONE, OUR_FAILURE, Json, progress, say
 from cli.execution import finished, start
-from cli.stack import Profile, Stack, Stage, connect
+from cli.stack import Profile, Stack, Stage, Yes, change
 from layers.runtime.errors import InputError, UnavailableError
 
 app = typer.Typer(help="Make results again from the inputs.", no_args_is_help=True)
@@ -23,13 +23,14 @@ def anomalies(
     first: Annotated[str, typer.Option("--from", help="first day, YYYY-MM-DD")],
     last: Annotated[str, typer.Option("--to", help="last day, itself included")],
     force: Annotated[bool, typer.Option("--force", help="label days again that are done with the same input")] = False,
-    stage: Stage = "dev",
+    yes: Yes = False,
+    stage: Stage = None,
     profile: Profile = None,
     json_output: Json = False,
 ) -> tuple[dict[str, Any], int]:
     """Label each day's rides. Days that are done with the same input are passed over, so it can be run again."""
     days = _days(first, last)
-    stack = connect(stage, profile)
+    stack = change(stage, profile, f"labelling {first} to {last} again", yes=yes)
     done = []
     with progress() as bar:
         task = bar.add_task("backfill", total=len(days))
@@ -45,12 +46,13 @@ def anomalies(
 
 @app.command()
 def histories(
-    stage: Stage = "dev",
+    yes: Yes = False,
+    stage: Stage = None,
     profile: Profile = None,
     json_output: Json = False,
 ) -> tuple[dict[str, Any], int]:
     """Read every file in sales/ again, in the order in which they arrived."""
-    stack = connect(stage, profile)
+    stack = change(stage, profile, "reading all sales again", yes=yes)
     pages = stack.client("s3").get_paginator("list_objects_v2").paginate(Bucket=stack.lake.bucket, Prefix="sales/")
     found = sorted((entry for page in pages for entry in page.get("Contents", ())), key=lambda e: e["LastModified"])
     done = []

@@ -44,7 +44,7 @@ def down(json_output: Json = False) -> dict[str, Any]:
 def logs(
     function: Annotated[str, typer.Argument(help="as in the list that an unknown name prints, e.g. clustering-fit")],
     minutes: Annotated[int, typer.Option(min=1, help="how far back")] = 60,
-    stage: Stage = "dev",
+    stage: Stage = None,
     profile: Profile = None,
     json_output: Json = False,
 ) -> dict[str, Any]:

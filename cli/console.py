@@ -8,8 +8,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from boto3.exceptions import Boto3Error
-from botocore.exceptions import BotoCoreError, ClientError
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -77,9 +75,9 @@ def run(app: Callable[..., Any]) -> int:
         return _fail(str(exc), USER_INPUT)
     except TrefoilError as exc:
         return _fail(str(exc), OUR_FAILURE)
-    except (BotoCoreError, Boto3Error, ClientError) as exc:
-        return _fail(_told_by_aws(exc), OUR_FAILURE)
     except Exception as exc:  # noqa: BLE001 - a fault of ours: what a bug report needs, and still one JSON object
+        if any(kind.__module__.startswith(("boto3.", "botocore.")) for kind in type(exc).mro()):
+            return _fail(_told_by_aws(exc), OUR_FAILURE)
         err.print(traceback.format_exc(), style="dim", markup=False, soft_wrap=True)
         return _fail(f"{type(exc).__name__}: {exc}", OUR_FAILURE)
     if isinstance(answer, int):  # typer's own: --help, an interrupt
@@ -90,8 +88,8 @@ def run(app: Callable[..., Any]) -> int:
     return status if isinstance(status, int) else DONE
 
 
-def _told_by_aws(exc: Exception) -> str:
-    if not isinstance(exc, ClientError):
+def _told_by_aws(exc: Any) -> str:
+    if not hasattr(exc, "response"):
         return f"AWS cannot be used: {exc}"
     error, hint = exc.response.get("Error", {}), ""
     if "Expired" in error.get("Code", ""):

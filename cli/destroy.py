@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import Json, err, say
-from cli.stack import Profile, Stack, Stage, connect
+from cli.stack import Profile, Stack, Stage, change
 from layers.runtime.errors import InputError, NotFoundError
 from layers.storage.aws import translated
 
@@ -20,12 +20,12 @@ KINDS = ("images", "stacks", "buckets", "tables", "user pools", "log groups")
 
 def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="Remove all that is listed, without asking.")] = False,
-    stage: Stage = "dev",
+    stage: Stage = None,
     profile: Profile = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Delete both stacks and what their deletion keeps: data, models, users, images, logs. Lists it first."""
-    stack = connect(stage, profile, deployed=False)
+    stack = change(stage, profile, "removing", deployed=False)
     found = _found(stack)
     if not any(found.values()):
         raise NotFoundError(f"nothing of stage {stack.stage} is there")

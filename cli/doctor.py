@@ -12,16 +12,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import OUR_FAILURE, Json, say, table
 from cli.stack import Profile, Stack, Stage, connect
-from infra.local import images
-from infra.local.emulator import ROOT
-from infra.settings import DeploySettings
+from infra.local.emulator import ROOT, machine_architecture
+from infra.settings import DeploySettings, deployment
 from layers.runtime.errors import NotFoundError, TrefoilError
 
 HTTP_SECONDS, NEW_ACCOUNT_MB = 29, 3008
 BOOTSTRAP, BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version", 6
 OTHERS = 2  # concurrent executions beside both maps and scoring: the API and an ingestion
 READ_ACCESS = "give this profile read access, then run it again"
-SIGN_IN = "trefoil up, or sign in and set AWS_REGION, or name --profile"
+SIGN_IN = "trefoil up, or sign in, set AWS_REGION, and name --stage or --profile"
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,9 @@ class Finding:
     fix: str
 
 
-def doctor(stage: Stage = "dev", profile: Profile = None, json_output: Json = False) -> tuple[dict[str, Any], int]:
+def doctor(stage: Stage = None, profile: Profile = None, json_output: Json = False) -> tuple[dict[str, Any], int]:
     """Check this machine, the account and the deployed stack; exit 1 when something would fail."""
-    findings = [*_machine(), *_account(stage, profile)]
+    findings = [*_machine(stage), *_account(stage, profile)]
     shown = table("", "check", "found")
     for one in findings:
         shown.add_row("ok" if one.ok else "NO", one.check, one.found)
@@ -46,16 +45,16 @@ def doctor(stage: Stage = "dev", profile: Profile = None, json_output: Json = Fa
     return {"healthy": healthy, "findings": [asdict(one) for one in findings]}, 0 if healthy else OUR_FAILURE
 
 
-def _machine() -> Iterator[Finding]:
-    deploy = DeploySettings()
+def _machine(stage: str | None) -> Iterator[Finding]:
+    deploy, _ = deployment(stage)
     docker = _said(["docker", "version", "--format", "{{.Server.Version}}"])
     yield Finding("Docker", bool(docker), docker or "does not answer", "start Docker; images are built with it")
     buildx = bool(_said(["docker", "buildx", "version"]))
     plain = not buildx or os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS") == "1"
     fix = "export BUILDX_NO_DEFAULT_ATTESTATIONS=1: Lambda refuses images with attestations"
     yield Finding("image attestations", plain, "off" if plain else "on", fix)
-    here, wanted = images.machine_architecture(), deploy.architecture
-    fix = f"TREFOIL_DEPLOY_ARCHITECTURE={here}, or build on a {wanted} machine"
+    here, wanted = machine_architecture(), deploy.architecture
+    fix = f'architecture = "{here}" in the stage\'s file, or build on a {wanted} machine'
     yield Finding("architecture", here == wanted, f"machine {here}, functions {wanted}", fix)
     memory = max(getattr(deploy, name) for name in DeploySettings.model_fields if name.endswith("_memory_mb"))
     fix = f"a new account allows {NEW_ACCOUNT_MB} MB; lower it, or ask AWS for more"
@@ -74,7 +73,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding("CDK command line", installed == pinned, installed or "missing", f"make setup installs {pinned}")
 
 
-def _account(stage: str, profile: str | None) -> Iterator[Finding]:
+def _account(stage: str | None, profile: str | None) -> Iterator[Finding]:
     """The account first, which can be looked at before anything is deployed, then what is deployed."""
     try:
         account = connect(stage, profile, deployed=False)
@@ -114,9 +113,9 @@ def _bootstrap(stack: Stack) -> tuple[bool, str, str]:
 
 def _concurrency(stack: Stack) -> tuple[bool, str, str]:
     limit = stack.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
-    deploy = DeploySettings()
+    deploy, _ = deployment(stack.stage)
     needed = 2 * deploy.map_concurrency + deploy.score_concurrency + OTHERS
-    fix = "ask AWS for more in Service Quotas, or lower TREFOIL_DEPLOY_MAP_CONCURRENCY"
+    fix = "ask AWS for more in Service Quotas, or lower map_concurrency in the stage's file"
     return limit >= needed, f"{limit}, of which {needed} may be needed", fix
 
 

@@ -10,7 +10,7 @@ import typer
 
 from cli.console import DONE, USER_INPUT, Json, figures, progress, say
 from cli.output import readable
-from cli.stack import Profile, Stack, Stage, connect
+from cli.stack import Profile, Stack, Stage, change
 from layers.runtime.errors import InputError, UnavailableError
 from layers.storage.ledger import Run
 
@@ -30,14 +30,14 @@ class What(StrEnum):
 def ingest(
     files: Annotated[list[Path], typer.Argument(help="tables, .csv, .csv.gz or .parquet; events as lines of JSON")],
     what: Annotated[What, typer.Option("--as", help="what the files hold")] = What.SALES,
-    stage: Stage = "dev",
+    stage: Stage = None,
     profile: Profile = None,
     json_output: Json = False,
 ) -> tuple[dict[str, Any], int]:
     """Bring in sales and wait until they are histories, customers to learn from, or events, which go to the queue."""
     for file in files:
         readable(file)
-    stack = connect(stage, profile)
+    stack = change(stage, profile, f"bringing in {what.value}")
     if what is What.EVENTS:
         return {"sent": sum(_sent(stack, file) for file in files)}, DONE
     keys = [f"{what.value}/{file.name}" for file in files]

@@ -2,20 +2,48 @@
 
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 
-from cli import backfill, classifier, cloud, console, models, operate
+from cli import classifier, console
 from cli.anomalies import ManyFiles, anomalies
-from cli.demo import demo
-from cli.destroy import destroy
-from cli.doctor import doctor
 from cli.forecast import forecast
-from cli.ingest import ingest
 from cli.simulate import simulate
-from cli.status import status
+from layers.runtime.errors import InputError
+
+
+class Commands(typer.core.TyperGroup):
+    """Commands on files are here at once; those on a stack, with AWS's library, when one or the list is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the help; those on files alone where AWS's library is not installed."""
+        try:
+            self._add_stack_commands()
+        except InputError as exc:
+            console.err.print(f"commands on a stack: {exc}", markup=False)
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name, None where there is none. Raises InputError where it is not installed."""
+        if cmd_name not in self.commands:
+            self._add_stack_commands()
+        return super().get_command(ctx, cmd_name)
+
+    def _add_stack_commands(self) -> None:
+        try:
+            from cli.stack_commands import app as more
+        except ModuleNotFoundError as exc:
+            if str(exc.name).partition(".")[0] in {"cli", "functions", "infra", "layers"}:
+                raise
+            raise InputError(f"{exc.name} is not installed; install trefoil[deploy], or trefoil[local] too") from exc
+        group: Any = typer.main.get_command(more)
+        self.commands.update(group.commands)
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Three machine-learning services on one stem: anomalies, forecasts, classification.",
     no_args_is_help=True,
     add_completion=False,
@@ -23,28 +51,25 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.say(f"trefoil {version('trefoil')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     pass
 
 
-app.command()(demo)
-app.command()(cloud.up)
-app.command()(cloud.down)
-app.command()(status)
-app.command()(cloud.logs)
 app.command(cls=ManyFiles)(anomalies)
 app.command()(forecast)
-app.command()(simulate)
-app.command()(doctor)
-app.command()(destroy)
-app.command()(ingest)
-app.command()(operate.train)
-app.command()(operate.runs)
-app.add_typer(backfill.app, name="backfill")
-app.add_typer(models.app, name="models")
-app.add_typer(operate.redrive_app, name="redrive")
 app.add_typer(classifier.app, name="classifier")
+app.command()(simulate)
 
 
 def main() -> None:

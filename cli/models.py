@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import Json, figures, say, table
-from cli.stack import Profile, Stack, Stage, connect
+from cli.stack import Profile, Stack, Stage, Yes, change, connect
 from layers.runtime.errors import InputError, NotFoundError
 from layers.storage import upkeep
 from layers.storage.manifest import Manifest, code_hash
@@ -28,7 +28,7 @@ Version = Annotated[str, typer.Argument(help="as `trefoil models list` shows it,
 
 
 @app.command("list")
-def list_(leaf: LeafName, stage: Stage = "dev", profile: Profile = None, json_output: Json = False) -> dict[str, Any]:
+def list_(leaf: LeafName, stage: Stage = None, profile: Profile = None, json_output: Json = False) -> dict[str, Any]:
     """List versions, newest first."""
     rows = connect(stage, profile).registry.versions(leaf.value)
     shown = table("version", "status", "created", "metrics")
@@ -40,7 +40,7 @@ def list_(leaf: LeafName, stage: Stage = "dev", profile: Profile = None, json_ou
 
 @app.command()
 def show(
-    leaf: LeafName, version: Version, stage: Stage = "dev", profile: Profile = None, json_output: Json = False
+    leaf: LeafName, version: Version, stage: Stage = None, profile: Profile = None, json_output: Json = False
 ) -> dict[str, Any]:
     """Show where a version comes from and how good it was, after its files were checked against their hashes."""
     stack = connect(stage, profile)
@@ -59,10 +59,15 @@ def show(
 
 @app.command()
 def promote(
-    leaf: LeafName, version: Version, stage: Stage = "dev", profile: Profile = None, json_output: Json = False
+    leaf: LeafName,
+    version: Version,
+    yes: Yes = False,
+    stage: Stage = None,
+    profile: Profile = None,
+    json_output: Json = False,
 ) -> dict[str, Any]:
     """Make a version the champion, whatever its figures say, after its files were checked against their hashes."""
-    stack = connect(stage, profile)
+    stack = change(stage, profile, f"promoting {leaf.value} {version}", yes=yes)
     standing = _champion(stack, leaf)
     made = _promoted(stack, leaf, version, standing.version if standing else None, "promoted by hand")
     say(f"{leaf.value}: {made.version} answers now")
@@ -71,10 +76,10 @@ def promote(
 
 @app.command()
 def rollback(
-    leaf: LeafName, stage: Stage = "dev", profile: Profile = None, json_output: Json = False
+    leaf: LeafName, yes: Yes = False, stage: Stage = None, profile: Profile = None, json_output: Json = False
 ) -> dict[str, Any]:
     """Make the version before the champion answer again, after its files were checked against their hashes."""
-    stack = connect(stage, profile)
+    stack = change(stage, profile, f"rolling {leaf.value} back", yes=yes)
     standing = _champion(stack, leaf)
     if standing is None or standing.previous is None:
         raise InputError(f"{leaf.value} has no earlier champion")
@@ -88,12 +93,13 @@ def prune(
     leaf: LeafName,
     keep: Annotated[int, typer.Option(min=0, help="newest versions kept beside the champion and the one before")] = 5,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="name them and remove nothing")] = False,
-    stage: Stage = "dev",
+    yes: Yes = False,
+    stage: Stage = None,
     profile: Profile = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Remove old versions, never the champion nor the one before it. The bucket keeps what was removed for a while."""
-    stack = connect(stage, profile)
+    stack = change(stage, profile, f"pruning {leaf.value}", yes=yes or dry_run)
     if dry_run:
         found = upkeep.superfluous(stack.registry, leaf.value, keep)
     else:

@@ -9,7 +9,7 @@ import typer
 from cli.cloud import JOBS, key_of
 from cli.console import Json, figures, say, table
 from cli.execution import finished, start
-from cli.stack import Profile, Stack, Stage, connect
+from cli.stack import Profile, Stack, Stage, Yes, change, connect
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Run
 
@@ -26,12 +26,12 @@ class Trained(StrEnum):
 def train(
     leaf: Annotated[Trained, typer.Argument(help="forecasting or classification")],
     force: Annotated[bool, typer.Option("--force", help="forecasting: refit series that did not change, too")] = False,
-    stage: Stage = "dev",
+    stage: Stage = None,
     profile: Profile = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Start training as the schedule would, and wait for it."""
-    stack = connect(stage, profile)
+    stack = change(stage, profile, f"training {leaf.value}")
     if leaf is Trained.FORECASTING:
         answer = finished(stack, start(stack, "ForecastingStateMachine", {"force": force}))
     else:
@@ -49,7 +49,7 @@ def train(
 def runs(
     job: Annotated[str | None, typer.Argument(help="one job; all of them when left out")] = None,
     last: Annotated[int, typer.Option(min=1, help="how many of each job")] = 10,
-    stage: Stage = "dev",
+    stage: Stage = None,
     profile: Profile = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
@@ -98,12 +98,13 @@ def classification(
     limit: Annotated[int, typer.Option(min=1, help="how many at most")] = 100_000,
     reason: Annotated[str, typer.Option(help="only those whose reason contains this")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show them and send nothing")] = False,
-    stage: Stage = "dev",
+    yes: Yes = False,
+    stage: Stage = None,
     profile: Profile = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Move dead letters back to the queue, each deleted only after it was sent, and count them by reason."""
-    stack = connect(stage, profile)
+    stack = change(stage, profile, "counting dead letters" if dry_run else "redriving", yes=yes or dry_run)
     sqs, letters = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"]
     counts: dict[str, int] = {}
     kept: list[str] = []

@@ -1,6 +1,7 @@
 """A deployed stack as commands see it: the local cloud when it runs, or AWS by profile and stage."""
 
 import json
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -12,6 +13,7 @@ import typer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
+from cli.console import err, wants_json
 from infra.local import cloud as local
 from layers.runtime.errors import InputError, UnavailableError
 from layers.storage.aws import CONFIG
@@ -22,8 +24,9 @@ from layers.storage.tables import DynamoTable
 
 PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
 
-Stage = Annotated[str, typer.Option(help="Stage on AWS; the local cloud is found by itself.")]
-Profile = Annotated[str | None, typer.Option(help="AWS profile; without it the local cloud, when it runs.")]
+Stage = Annotated[str | None, typer.Option(help="Stage on AWS; without it and a profile, the local cloud.")]
+Profile = Annotated[str | None, typer.Option(help="AWS profile, of stage dev unless --stage names another.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it on AWS without asking.")]
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,13 @@ class Stack:
     def ledger(self) -> RunLedger:
         return RunLedger(self.table("Runs"))
 
+    def target(self) -> str:
+        """Where this is, in words: the local cloud with its address, or account, region and stage."""
+        if self.cloud:
+            return f"local cloud at {self.endpoint}"
+        client = self.client("sts")
+        return f"account {client.get_caller_identity()['Account']}, {client.meta.region_name}, stage {self.stage}"
+
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         """Call a function, named by its output, and wait for its answer. Raises UnavailableError when it fails."""
         answer = self.client("lambda").invoke(FunctionName=self.outputs[function], Payload=json.dumps(event))
@@ -104,14 +114,18 @@ class Stack:
                 return exc.code, {k.lower(): v for k, v in exc.headers.items()}, exc.read()
 
 
-def connect(stage: str = "dev", profile: str | None = None, *, deployed: bool = True) -> Stack:
-    """The local cloud if it runs and no profile is named, else `stage` on AWS; without outputs if not `deployed`.
+def connect(stage: str | None = None, profile: str | None = None, *, deployed: bool = True) -> Stack:
+    """The local cloud where neither stage nor profile is named, else that stage on AWS; no outputs if not `deployed`.
 
-    Raises NotFoundError when the stage is not deployed there, UnavailableError without valid credentials or network.
+    Never one in place of the other. Raises InputError when no local cloud runs, NotFoundError when the stage is not
+    deployed there, UnavailableError without valid credentials or network.
     """
-    running = local.find() if profile is None else None
-    if running:
+    if stage is None and profile is None:
+        running = local.find()
+        if running is None:
+            raise InputError("no local cloud runs: `trefoil up` starts one; --stage and --profile name one on AWS")
         return local_stack(running, deployed=deployed)
+    stage = stage or "dev"
     try:
         session = boto3.Session(profile_name=profile)
         client: Any = session.client("cloudformation", config=CONFIG)
@@ -119,8 +133,22 @@ def connect(stage: str = "dev", profile: str | None = None, *, deployed: bool = 
     except ProfileNotFound as exc:
         raise InputError(str(exc), field="--profile") from exc
     except (BotoCoreError, ClientError) as exc:
-        hint = "no local cloud runs (`trefoil up` starts one), and AWS cannot be used"
-        raise UnavailableError(f"{hint}: {exc}") from exc
+        raise UnavailableError(f"AWS cannot be used: {exc}") from exc
+
+
+def change(stage: str | None, profile: str | None, what: str, *, yes: bool = True, deployed: bool = True) -> Stack:
+    """The stack that a command is about to change, after stderr said which it is; on AWS it asks unless `yes`.
+
+    Raises InputError when the answer is no, or when nobody can be asked.
+    """
+    stack = connect(stage, profile, deployed=deployed)
+    target = stack.target()
+    err.print(f"{what}: {target}", markup=False, highlight=False, soft_wrap=True)
+    if not yes and stack.cloud is None:
+        asked = sys.stdin.isatty() and not wants_json() and typer.confirm("Go on?", err=True)
+        if not asked:
+            raise InputError(f"nothing was done to {target}; --yes does it without asking", field="--yes")
+    return stack
 
 
 def local_stack(cloud: local.Cloud, *, deployed: bool = True) -> Stack:

@@ -20,7 +20,7 @@ HINTS = {
 KEYED = ("clustering", "forecasting-ingest")
 
 
-def status(stage: Stage = "dev", profile: Profile = None, json_output: Json = False) -> tuple[dict[str, Any], int]:
+def status(stage: Stage = None, profile: Profile = None, json_output: Json = False) -> tuple[dict[str, Any], int]:
     """Show the last run of each job, champions, queues and alarms; exit 1 when something needs attention."""
     stack, now = connect(stage, profile), datetime.now(UTC)
     history = {job: sorted(stack.ledger.history(job), key=lambda run: run.started_at) for job in JOBS}

@@ -1,18 +1,21 @@
-"""The CDK app: `cdk deploy --all`. Settings come from `TREFOIL_DEPLOY_*` variables, see infra/settings.py."""
+"""The CDK app: `cdk deploy --all`. Settings come from the stage's file, see infra/settings.py."""
+
+import sys
 
 from aws_cdk import App, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from infra.data_stack import DataStack
 from infra.service_stack import ServiceStack
-from infra.settings import DeploySettings
+from infra.settings import DeploySettings, StageFile, deployment
+from layers.runtime.errors import InputError
 
 # The data stack refuses to drop what the service stack still uses.
 CONTEXT = {"@aws-cdk/core:defaultCrossStackReferences": "strong"}
 
 
-def build(deploy: DeploySettings) -> App:
-    """An app with the two stacks of the stage."""
+def build(deploy: DeploySettings, file: StageFile) -> App:
+    """An app with the two stacks of the stage. Raises InputError for run-time settings that are wrong."""
     app = App(context=CONTEXT)
     data = DataStack(
         app,
@@ -22,7 +25,12 @@ def build(deploy: DeploySettings) -> App:
         description="Trefoil: what outlives a deployment",
     )
     ServiceStack(
-        app, f"trefoil-{deploy.stage}-service", data=data, deploy=deploy, description="Trefoil: everything that runs"
+        app,
+        f"trefoil-{deploy.stage}-service",
+        data=data,
+        deploy=deploy,
+        file=file,
+        description="Trefoil: everything that runs",
     )
     Tags.of(app).add("project", "trefoil")
     Tags.of(app).add("stage", deploy.stage)
@@ -31,4 +39,7 @@ def build(deploy: DeploySettings) -> App:
 
 
 if __name__ == "__main__":
-    build(DeploySettings()).synth()
+    try:
+        build(*deployment()).synth()
+    except InputError as exc:
+        sys.exit(f"trefoil: {exc}")

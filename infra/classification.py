@@ -21,8 +21,9 @@ class Classification(Leaf):
         super().__init__(scope, id_, stage=stage)
         deploy, data = stage.deploy, stage.data
         self.events = EventQueue(self, "Events", timeout=SCORE_TIMEOUT, window=Duration.seconds(deploy.score_window_s))
-        settings = ClassificationSettings(
-            **stage.common(),
+        settings = stage.settings(
+            ClassificationSettings,
+            self.name,
             classifications_table=data.classifications.table_name,
             profiles_table=data.profiles.table_name,
             dead_letter_queue_url=self.events.dead_letters.queue_url,
@@ -43,9 +44,7 @@ class Classification(Leaf):
             timeout=SCORE_TIMEOUT,
             snap_start=deploy.snap_start,
         )
-        watched = ClassificationSettings(
-            **settings.model_dump(exclude={"memory_mb", "train_function"}), train_function=train.function.function_name
-        )
+        watched = settings.model_copy(update={"train_function": train.function.function_name})
         watch = self.add(
             "watch",
             memory_mb=deploy.classification_memory_mb,

@@ -15,8 +15,8 @@ class Clustering(Leaf):
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_, stage=stage)
         deploy, lake, models = stage.deploy, stage.data.lake, stage.data.models
-        environment = ClusteringSettings(
-            **stage.common(), timezone=deploy.timezone, model_days=deploy.superseded_days
+        environment = stage.settings(
+            ClusteringSettings, self.name, timezone=deploy.timezone, model_days=deploy.superseded_days
         ).environment()
         fit, label, publish = (
             self.add(entry, memory_mb=deploy.clustering_memory_mb, environment=environment)

@@ -32,8 +32,9 @@ class Forecasting(Leaf):
             access_token_validity=Duration.hours(1),
             prevent_user_existence_errors=True,
         )
-        environment = ForecastingSettings(
-            **stage.common(),
+        environment = stage.settings(
+            ForecastingSettings,
+            self.name,
             forecasts_table=data.forecasts.table_name,
             user_pool_client=self.client.user_pool_client_id,
             user_pool_endpoint=deploy.user_pool_endpoint,

@@ -15,17 +15,18 @@ from infra.data_stack import DataStack
 from infra.image_function import ImageFunction
 from infra.planned_map import PlannedMap
 from infra.schedule import schedule
-from infra.settings import DeploySettings
+from infra.settings import AnySettings, DeploySettings, StageFile
 
 BATCH_TIMEOUT = Duration.minutes(15)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Data and settings of the deployment, and the queue of what a trigger could not deliver."""
+    """Data and settings of the deployment, the file they stand in, and the queue of what no trigger delivered."""
 
     data: DataStack
     deploy: DeploySettings
+    file: StageFile
     undelivered: sqs.IQueue
 
     @property
@@ -33,15 +34,18 @@ class Stage:
         """How long every log group keeps its events."""
         return logs.RetentionDays[self.deploy.log_retention]
 
-    def common(self) -> dict[str, Any]:
-        """Run-time settings that every leaf has."""
-        return {
-            "stage": self.deploy.stage,
-            "lake_bucket": self.data.lake.bucket_name,
-            "models_bucket": self.data.models.bucket_name,
-            "models_table": self.data.registry.table_name,
-            "runs_table": self.data.runs.table_name,
-        }
+    def settings(self, kind: type[AnySettings], leaf: str, **given: Any) -> AnySettings:
+        """Run-time settings of a leaf: its section of the stage's file, what every leaf has, and what is `given`."""
+        return self.file.settings(
+            kind,
+            leaf,
+            stage=self.deploy.stage,
+            lake_bucket=self.data.lake.bucket_name,
+            models_bucket=self.data.models.bucket_name,
+            models_table=self.data.registry.table_name,
+            runs_table=self.data.runs.table_name,
+            **given,
+        )
 
 
 class Leaf(Construct):

@@ -12,17 +12,19 @@ from infra.event_queue import dead_letter_queue
 from infra.forecasting import Forecasting
 from infra.leaf import Stage
 from infra.monitoring import Monitoring
-from infra.settings import DeploySettings
+from infra.settings import DeploySettings, StageFile
 from infra.warehouse import Warehouse
 
 
 class ServiceStack(Stack):
     """Everything that runs."""
 
-    def __init__(self, scope: Construct, id_: str, *, data: DataStack, deploy: DeploySettings, **stack: Any) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, data: DataStack, deploy: DeploySettings, file: StageFile, **stack: Any
+    ) -> None:
         super().__init__(scope, id_, **stack)
         undelivered = dead_letter_queue(self, "Undelivered")
-        stage = Stage(data, deploy, undelivered)
+        stage = Stage(data, deploy, file, undelivered)
         clustering = Clustering(self, "Clustering", stage=stage)
         forecasting = Forecasting(self, "Forecasting", stage=stage)
         classification = Classification(self, "Classification", stage=stage)

@@ -1,9 +1,23 @@
-"""Deploy-time settings, read in `infra/app.py` and passed down as keyword arguments."""
+"""Settings of a deployment, read in `infra/app.py` and passed down as keyword arguments: one file for each stage."""
 
-from typing import Literal
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from layers.runtime.errors import InputError
+from layers.runtime.parsing import first_error
+from layers.runtime.settings import PREFIX
+
+DEPLOY_PREFIX: Final = f"{PREFIX}DEPLOY_"
+STAGES: Final = Path(__file__).parent / "stages"
+SECTIONS: Final = ("deploy", "clustering", "forecasting", "classification")
+
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 # Members of CDK's RetentionDays, by name: importing CDK starts Node, and commands that only read settings need none.
 Retention = Literal[
@@ -14,9 +28,12 @@ Retention = Literal[
 
 
 class DeploySettings(BaseSettings):
-    """Read from `TREFOIL_DEPLOY_<FIELD>`; the defaults deploy in a new account (3,008 MB, 10 concurrent executions)."""
+    """Section `deploy` of the stage's file; a variable `TREFOIL_DEPLOY_<FIELD>` is stronger.
 
-    model_config = SettingsConfigDict(env_prefix="TREFOIL_DEPLOY_", frozen=True, extra="ignore")
+    The defaults deploy in a new account (3,008 MB, 10 concurrent executions).
+    """
+
+    model_config = SettingsConfigDict(env_prefix=DEPLOY_PREFIX, frozen=True, extra="ignore")
 
     stage: str = Field(
         "dev", pattern=r"^[a-z][a-z0-9]{0,15}$", description="name of the deployment, part of stack names"
@@ -54,3 +71,55 @@ class DeploySettings(BaseSettings):
     scan_limit_gb: int = Field(10, ge=1, description="most that one Athena query may scan, GB")
     user_pool_endpoint: str = Field("", description="address of the user pool's API for the page; empty for AWS's own")
     alarm_email: str = Field("", description="address subscribed to the alarm topic; empty for none")
+
+
+@dataclass(frozen=True)
+class StageFile:
+    """`infra/stages/<stage>.toml`: values by section, none of a stage that has no file."""
+
+    name: str
+    sections: dict[str, dict[str, Any]]
+
+    @classmethod
+    def read(cls, stage: str) -> "StageFile":
+        """Raises InputError that names the file, and the section that is none."""
+        file = STAGES / f"{stage}.toml"
+        try:
+            sections = tomllib.loads(file.read_text()) if file.exists() else {}
+        except (OSError, ValueError) as exc:
+            raise InputError(f"cannot be read: {exc}", file=file.name) from exc
+        for section, values in sections.items():
+            if section not in SECTIONS or not isinstance(values, dict):
+                raise InputError(f"is none of the sections {', '.join(SECTIONS)}", file=file.name, field=section)
+        return cls(file.name, sections)
+
+    def settings(self, kind: type[AnySettings], section: str, **given: Any) -> AnySettings:
+        """Settings with the values of a section; `given` ones are not for the file to say.
+
+        Raises InputError that names file, section and field; also for a run-time setting in the environment, which
+        would not be there at the next deployment.
+        """
+        if (prefix := kind.model_config["env_prefix"]) == PREFIX:
+            for name in kind.model_fields.keys() - given.keys():
+                if (variable := f"{prefix}{name.upper()}") in os.environ:
+                    raise InputError(f"is set in this shell: write {name} into {self.name}", field=variable)
+        values = self.sections.get(section, {})
+        for name in values:
+            if name not in kind.model_fields or name in given:
+                why = "is set by the stack" if name in given else "is no setting"
+                raise InputError(why, file=self.name, field=f"{section}.{name}")
+        try:
+            return kind(**values, **given)
+        except ValidationError as exc:
+            where, why = first_error(exc)
+            raise InputError(why, file=self.name, field=f"{section}.{where}") from exc
+
+
+def deployment(stage: str | None = None) -> tuple[DeploySettings, StageFile]:
+    """Settings of `stage`, by default the one that `TREFOIL_DEPLOY_STAGE` names, and its file. Raises InputError."""
+    stage = stage or os.environ.get(f"{DEPLOY_PREFIX}STAGE") or "dev"
+    file = StageFile.read(stage)
+    values = file.sections.get("deploy", {})
+    weaker = {k: v for k, v in values.items() if f"{DEPLOY_PREFIX}{k.upper()}" not in os.environ}
+    merged = StageFile(file.name, file.sections | {"deploy": weaker})
+    return merged.settings(DeploySettings, "deploy", stage=stage), merged

@@ -18,7 +18,7 @@ import boto3
 import botocore.session
 from pydantic import BaseModel
 
-from infra.local import emulator, images, processes
+from infra.local import emulator, processes
 from infra.local.deployment import deploy_stacks
 from infra.local.emulator import REGION, ROOT, Packaging, environment
 from layers.runtime.errors import ConflictError, NotFoundError, UnavailableError
@@ -106,7 +106,7 @@ def down(home: Path = HOME) -> bool:
     if processes.runs(cloud.pid, "ministack"):
         processes.end(cloud.pid)
     if cloud.packaging == "image":
-        images.remove_network(_network(home))
+        _remove_network(home)
     shutil.rmtree(home, ignore_errors=True)
     return True
 
@@ -127,7 +127,7 @@ def running(
 
 
 def _start(packaging: Packaging, home: Path, enforce: bool) -> Cloud:
-    network = images.network_environment(_network(home)) if packaging == "image" else {}
+    network = _network_environment(home) if packaging == "image" else {}
     host = network.get("BIND_HOST", "127.0.0.1")
     port = emulator.free_port(host)
     endpoint = f"http{'s' if enforce else ''}://{host}:{port}"
@@ -153,8 +153,20 @@ def _start(packaging: Packaging, home: Path, enforce: bool) -> Cloud:
         if pid:
             processes.end(pid)
         if network:
-            images.remove_network(_network(home))
+            _remove_network(home)
         raise
+
+
+def _network_environment(home: Path) -> dict[str, str]:
+    from infra.local import images  # with Docker's library, which only images need
+
+    return images.network_environment(_network(home))
+
+
+def _remove_network(home: Path) -> None:
+    from infra.local import images
+
+    images.remove_network(_network(home))
 
 
 def _make_user(cloud: Cloud) -> Cloud:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.local import images, processes
-from infra.local.emulator import REGION, ROOT, environment
+from infra.local import processes
+from infra.local.emulator import ACCOUNT, REGION, ROOT, environment
 from layers.runtime.errors import TrefoilError
 
 if TYPE_CHECKING:
@@ -21,11 +21,13 @@ def deploy_stacks(cloud: "Cloud", home: Path) -> None:
         env["AWS_CA_BUNDLE"] = cloud.authority
     _cdk(["synth", "--quiet", "--output", str(assembly)], env, home)
     if cloud.packaging == "image":
-        images.build_images(assembly)
-    _cdk(["bootstrap", "--app", str(assembly), f"aws://{images.ACCOUNT}/{REGION}"], env, home)
+        from infra.local.images import build_images  # needs Docker's library
+
+        build_images(assembly)
+    _cdk(["bootstrap", "--app", str(assembly), f"aws://{ACCOUNT}/{REGION}"], env, home)
     if cloud.authority:
         # The emulator does not tell that the repository which CDK asks for is the one that this role is for.
-        publisher = f"cdk-hnb659fds-image-publishing-role-{images.ACCOUNT}-{REGION}"
+        publisher = f"cdk-hnb659fds-image-publishing-role-{ACCOUNT}-{REGION}"
         everything = "arn:aws:iam::aws:policy/AdministratorAccess"
         cloud.client("iam").attach_role_policy(RoleName=publisher, PolicyArn=everything)
     parameters = ["--parameters", f"trefoil-{cloud.stage}-service:SavedQuery=no"]

@@ -1,6 +1,7 @@
 """What the emulator is started with, and what those who talk to it are."""
 
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -8,12 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from infra.local import images
-
 ROOT: Final = Path(__file__).resolve().parents[2]
+ACCOUNT: Final = "000000000000"
 REGION: Final = "us-east-1"
 
 Packaging = Literal["source", "image"]
+
+
+def machine_architecture() -> str:
+    """Lambda's name of this machine's processor; an image for another one would need emulation."""
+    return "arm64" if platform.machine().lower() in {"aarch64", "arm64"} else "x86_64"
 
 
 def environment(endpoint: str, packaging: Packaging = "source") -> dict[str, str]:
@@ -29,13 +34,13 @@ def environment(endpoint: str, packaging: Packaging = "source") -> dict[str, str
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL": endpoint,
-        "CDK_DEFAULT_ACCOUNT": images.ACCOUNT,
+        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
         "CDK_DEFAULT_REGION": REGION,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "TREFOIL_DEPLOY_STAGE": "local",
         "TREFOIL_DEPLOY_PACKAGING": packaging,
-        "TREFOIL_DEPLOY_ARCHITECTURE": images.machine_architecture(),
+        "TREFOIL_DEPLOY_ARCHITECTURE": machine_architecture(),
         "TREFOIL_DEPLOY_SCORE_WINDOW_S": "1",
         "TREFOIL_DEPLOY_USER_POOL_ENDPOINT": endpoint,
     }

@@ -7,6 +7,7 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from cli.main import app
+from cli.stack_commands import app as stack_app
 from functions.classification.settings import ClassificationSettings
 from functions.clustering.settings import ClusteringSettings
 from functions.forecasting.settings import ForecastingSettings
@@ -49,8 +50,9 @@ def test_settings_tables_are_those_of_the_classes(name: str, table: Any) -> None
 
 
 def test_every_command_named_exists() -> None:
-    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    known |= {group.name for group in app.registered_groups if group.name}
+    apps = (app, stack_app)
+    known = {c.name or c.callback.__name__ for one in apps for c in one.registered_commands if c.callback}
+    known |= {group.name for one in apps for group in one.registered_groups if group.name}
     named = set(re.findall(r"trefoil ([a-z]+)", README.read_text()))
     assert named <= known
 

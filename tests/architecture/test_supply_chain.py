@@ -6,10 +6,11 @@ import tomllib
 
 import pytest
 
+from infra.local import images
 from tests.conftest import ROOT
 
-# The installer itself comes before the lock file can be read: by version there, newest here.
-BOOTSTRAP = {"layers/Dockerfile": "uv==", "Makefile": "'uv>="}
+# The installer itself comes before the lock file can be read: the newest one.
+BOOTSTRAP = {"Makefile": "'uv>="}
 
 
 def test_every_python_package_is_locked_with_hashes() -> None:
@@ -50,6 +51,25 @@ def test_installs_take_the_lock_files_as_they_are(path: str) -> None:
             assert bootstrap or {"--require-hashes", "--no-deps"} <= set(command.split()), command
         if re.search(r"\bnpm (install|i|add|update)\b|\bnpx (?!cdk)", command):
             pytest.fail(f"{path} installs past the lock file: {command}")
+
+
+def test_the_base_image_is_named_by_its_digest_and_the_installer_by_its_hashes() -> None:
+    recipe = (ROOT / "layers/Dockerfile").read_text()
+    assert re.search(
+        r"^ARG BASE=public\.ecr\.aws/lambda/python:3\.13@sha256:[0-9a-f]{64}\nFROM \$\{BASE\}$", recipe, re.M
+    )
+    installer = (ROOT / "layers/uv.txt").read_text()
+    assert re.search(r"^uv==[\d.]+ \\$", installer, re.M)
+    assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", installer)) > 1
+
+
+def test_the_stand_in_for_the_base_image_has_a_name_of_its_own() -> None:
+    script = (ROOT / ".ci/base-image").read_text()
+    (name,) = re.findall(r"^STAND_IN=(\S+)", script, re.M)
+    assert name == images.STAND_IN
+    assert "amazon" not in name
+    assert '--tag "$STAND_IN"' in script
+    assert '--tag "$IMAGE"' not in script
 
 
 def test_models_are_never_read_as_code() -> None:

@@ -182,7 +182,7 @@ def _statsforecast(name: str, folds: list[training.Fold], served: float) -> Iter
     with tempfile.TemporaryDirectory() as folder:
         given, taken = Path(folder) / "given.json", Path(folder) / "taken.json"
         given.write_text(json.dumps([[None if v != v else v for v in f.frame.y[: f.start].tolist()] for f in folds]))
-        command = ["uv", "run", "--isolated", "--only-group", "bench", "python"]
+        command = ["uv", "run", "--isolated", "--frozen", "--script"]
         command += [str(Path(__file__).with_name("statsforecast_peer.py")), str(given), str(taken), str(HOLDOUT)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:

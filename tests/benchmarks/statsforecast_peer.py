@@ -1,3 +1,7 @@
+# /// script
+# requires-python = ">=3.11,<3.14"
+# dependencies = ["statsforecast>=2.1"]  # it holds pandas below 3, so it has an environment of its own
+# ///
 """Run in an environment with statsforecast: histories (JSON, null is unknown) in, forecasts and seconds out."""
 
 import json

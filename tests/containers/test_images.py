@@ -7,6 +7,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from infra.local import images
 from infra.local.cloud import Cloud
 from tests.containers.conftest import ImageFunction, Sandbox
 
@@ -23,6 +24,7 @@ GROUPS = {
     "classification-training": "functions.classification.training_handler.train",
 }
 ROOT = Path(__file__).resolve().parents[2]
+BASE = re.search(r"^ARG BASE=(.*)$", (ROOT / "layers/Dockerfile").read_text(), re.MULTILINE)[1]
 
 Start = Callable[[ImageFunction], Sandbox]
 
@@ -69,6 +71,26 @@ def test_nothing_but_the_emulator_can_be_reached(
     assert sandbox.run(reach.format("192.0.2.1", 443)) != "0"
 
 
+LACKING = ("find", "xargs", "perl", "tar", "gzip", "which", "apt-get", "dpkg", "gcc", "make")
+
+
+def test_what_aws_leaves_out_of_its_image_is_not_leant_on(functions: dict[str, ImageFunction], start: Start) -> None:
+    """The stand-in lacks these too, so a step of the recipe that needs one fails here and not at a user's."""
+    sandbox = start(functions["functions.clustering.handler.fit"])
+    assert sandbox.run(f"import shutil; print([c for c in {LACKING!r} if shutil.which(c)])") == "[]"
+
+
+@pytest.mark.parametrize("group", ["clustering", "forecasting", "classification-training"])
+def test_python_and_arrow_know_time_zones(functions: dict[str, ImageFunction], start: Start, group: str) -> None:
+    zones = """
+import datetime, zoneinfo, pyarrow.compute as pc
+zone = zoneinfo.ZoneInfo("Europe/Berlin")
+noon = datetime.datetime(2024, 7, 1, 12)
+print(noon.replace(tzinfo=zone).utcoffset(), pc.assume_timezone(noon, str(zone)))
+"""
+    assert start(functions[GROUPS[group]]).run(zones) == "2:00:00 2024-07-01 12:00:00+02:00"
+
+
 def test_all_bytecode_is_compiled_in_the_image(functions: dict[str, ImageFunction], start: Start) -> None:
     sandbox = start(functions["functions.forecasting.handler.api"])
     count = """
@@ -108,7 +130,7 @@ def test_the_readme_tells_the_size_of_each_image(
     functions: dict[str, ImageFunction], client: docker.DockerClient
 ) -> None:
     readme = (ROOT / "layers/README.md").read_text()
-    base = client.images.get("public.ecr.aws/lambda/python:3.13").attrs["Size"]
+    base = client.images.get(images.STAND_IN if images.base_argument(client) else BASE).attrs["Size"]
     told = {row[0]: int(row[1]) for row in re.findall(r"^\| ([a-z-]+) \| [a-z, ]+ \| (\d+) \|$", readme, re.MULTILINE)}
     assert set(told) == set(GROUPS)
     for group, handler in GROUPS.items():

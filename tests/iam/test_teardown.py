@@ -9,7 +9,7 @@ from cli.stack import Stack
 def test_destroy_removes_the_images_of_the_functions_and_no_other(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(destroy, "connect", lambda *_, **__: stack)
+    monkeypatch.setattr(destroy, "change", lambda *_, **__: stack)
     functions = [name for output, name in stack.outputs.items() if output.startswith("Function")]
     run = {stack.client("lambda").get_function(FunctionName=name)["Code"]["ImageUri"] for name in functions}
     repository = next(iter(run)).partition("/")[2].rpartition(":")[0]

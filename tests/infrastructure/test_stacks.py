@@ -13,7 +13,7 @@ from aws_cdk.aws_logs import RetentionDays
 
 from functions.clustering.contracts import LABEL_SCHEMA, DayManifest
 from infra.app import build
-from infra.settings import DeploySettings, Retention
+from infra.settings import DeploySettings, Retention, StageFile
 from infra.warehouse import DAY_COLUMNS, RUN_COLUMNS
 from layers.runtime.observability import metrics
 from tests.conftest import ROOT
@@ -23,7 +23,7 @@ Resources = dict[str, dict[str, Any]]
 
 @cache
 def templates(**settings: Any) -> tuple[Template, Template]:
-    app = build(DeploySettings(**settings))
+    app = build(DeploySettings(**settings), StageFile("dev.toml", {}))
     data, service = (app.node.find_child(f"trefoil-dev-{part}") for part in ("data", "service"))
     return Template.from_stack(data), Template.from_stack(service)
 
@@ -62,8 +62,8 @@ def test_synth_says_no_warning_and_no_finding(assembly: Path) -> None:
 def test_a_finding_would_fail_the_synth(tmp_path: Path) -> None:
     app = tmp_path / "app.py"
     app.write_text(
-        "from infra.app import build\nfrom infra.settings import DeploySettings\n"
-        "from aws_cdk import aws_sqs as sqs\napp = build(DeploySettings())\n"
+        "from infra.app import build\nfrom infra.settings import deployment\n"
+        "from aws_cdk import aws_sqs as sqs\napp = build(*deployment())\n"
         "sqs.Queue(app.node.find_child('trefoil-dev-service'), 'Plain')\napp.synth()\n"
     )
     command = [str(ROOT / "node_modules/.bin/cdk"), "synth", "--quiet", "--output", str(tmp_path / "out")]

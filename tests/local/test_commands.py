@@ -15,8 +15,11 @@ from layers.runtime.errors import InputError
 
 @pytest.fixture(autouse=True)
 def connected(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cloud, ingest, models, operate, status):
-        monkeypatch.setattr(module, "connect", lambda *_: stack)
+    for module, name in (
+        *((module, "connect") for module in (cloud, models, operate, status)),
+        *((module, "change") for module in (ingest, models, operate)),
+    ):
+        monkeypatch.setattr(module, name, lambda *_, **__: stack)
 
 
 def sales_file(folder: Path, name: str, *, days: int = 30) -> Path:

@@ -18,8 +18,8 @@ REMOVING = ("delete_", "batch_delete_")
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     with local.running(lambda _: None, home=tmp_path / "home") as cloud:
         made = local_stack(cloud)
-        for module in (destroy, doctor):
-            monkeypatch.setattr(module, "connect", lambda *_, **__: made)
+        monkeypatch.setattr(destroy, "change", lambda *_, **__: made)
+        monkeypatch.setattr(doctor, "connect", lambda *_, **__: made)
         yield made
 
 

@@ -25,7 +25,7 @@ class Account:
 
     def __init__(self) -> None:
         self.seconds = {"score": 60, "api": 29}
-        self.visible = "365"
+        self.visible, self.stage = "365", "dev"
         self.outputs = {
             "FunctionClassificationScore": "score",
             "FunctionForecastingApi": "api",
@@ -55,7 +55,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account:
     monkeypatch.setattr(doctor, "connect", lambda *_, **__: made)
     monkeypatch.setattr(doctor, "_said", lambda command: f"{pinned} (build)" if "--version" in command else "29.0")
     monkeypatch.setattr(doctor, "_ended", lambda _: True)
-    monkeypatch.setattr(doctor.images, "machine_architecture", lambda: "x86_64")
+    monkeypatch.setattr(doctor, "machine_architecture", lambda: "x86_64")
     monkeypatch.setenv("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
     return made
 
@@ -103,7 +103,7 @@ def anonymous() -> Any:
     [
         ("Docker", lambda a, p: p.setattr(doctor, "_said", lambda _: ""), "start Docker"),
         ("image attestations", lambda a, p: p.delenv("BUILDX_NO_DEFAULT_ATTESTATIONS"), "export BUILDX"),
-        ("architecture", setting("ARCHITECTURE", "arm64"), "TREFOIL_DEPLOY_ARCHITECTURE=x86_64"),
+        ("architecture", setting("ARCHITECTURE", "arm64"), 'architecture = "x86_64"'),
         ("memory", setting("FORECASTING_MEMORY_MB", "4096"), "a new account allows 3008 MB"),
         ("uv.lock", lambda a, p: p.setattr(doctor, "_ended", lambda _: False), "uv lock"),
         ("package-lock.json", edited, "npm install --package-lock-only"),

@@ -16,6 +16,7 @@ LEAF = Leaf.CLASSIFICATION
 def house(monkeypatch: pytest.MonkeyPatch) -> Any:
     stack = fake_stack()
     monkeypatch.setattr(models, "connect", lambda *_: stack)
+    monkeypatch.setattr(models, "change", lambda *_, **__: stack)
     for version in ("one", "two"):
         stack.registry.publish(LEAF.value, version, {"m": version.encode()}, data_hash=f"hash of {version}")
     return stack

@@ -19,6 +19,7 @@ LETTERS, QUEUE = "ClassificationDeadLetters", "ClassificationQueue"
 def stack(monkeypatch: pytest.MonkeyPatch) -> Any:
     made = fake_stack()
     monkeypatch.setattr(operate, "connect", lambda *_: made)
+    monkeypatch.setattr(operate, "change", lambda *_, **__: made)
     return made
 
 

@@ -40,7 +40,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             raise UnavailableError("boom")
         return {"status": "published"}
 
-    monkeypatch.setattr(backfill, "connect", lambda *_: Stack())
+    monkeypatch.setattr(backfill, "change", lambda *_, **__: Stack())
     monkeypatch.setattr(backfill, "start", start)
     monkeypatch.setattr(backfill, "finished", finished)
     return days
