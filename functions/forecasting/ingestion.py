@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Final, Protocol
@@ -14,9 +15,9 @@ from functions.forecasting.domain.identity import content_hash
 from functions.forecasting.domain.profile import profile
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.tables import Rejection
-from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError
+from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
 from layers.runtime.files import Limits
-from layers.storage.ledger import RunLedger
+from layers.storage.ledger import Outcome, Run, RunLedger
 
 JOB: Final = "forecasting-ingest"
 LEASE: Final = timedelta(minutes=16)
@@ -44,6 +45,15 @@ class Ingested:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Merged:
+    """The catalog's row of a history that was written, and the hash of the history that it replaced ("" for none)."""
+
+    series_id: str
+    before: str
+    row: Row
+
+
 class IngestService:
     """Merges files into histories; the same file twice changes nothing."""
 
@@ -64,7 +74,8 @@ class IngestService:
         `owner` names the event: delivered again after a failure, it takes over what it left running.
         """
         moment = arrived or self._clock()
-        claim = self._ledger.claim(JOB, key, fingerprint=etag or self._clock().isoformat(), lease=LEASE, owner=owner)
+        version = "@".join([etag or moment.isoformat(), *([arrived.isoformat()] if etag and arrived else [])])
+        claim = self._ledger.claim(JOB, key, fingerprint=version, lease=LEASE, owner=owner, supersede=True)
         if not claim.granted:
             return Ingested(key, "skipped", detail=f"run {claim.run.run_id} is {claim.run.outcome}")
         try:
@@ -72,41 +83,46 @@ class IngestService:
                 name = key.rsplit("/", 1)[-1]
                 parsed = tables.read(source, name, stamp=int(moment.timestamp()), limits=self._limits)
         except InputError as exc:
-            self._ledger.finish(claim.run, "failed", detail=str(exc))
+            self._finish(claim.run, "failed", detail=str(exc))
             return Ingested(key, "failed", detail=str(exc))
-        rows, late = self._merge_all(parsed.series)
+        merged, late = self._merge_all(parsed.series)
         rejected = parsed.rejected + late
-        self._catalog.update(lambda standing: _put_rows(standing, rows))
+        self._catalog.update(list(merged), lambda series_id, row: self._row(merged[series_id], row))
         if rejected:
             self._record(claim.run.run_id, rejected)
-        counts = {"rows": parsed.rows, "series": len(rows), "rejected": len(rejected)}
-        self._ledger.finish(claim.run, "done", counts=counts, detail=_first(rejected))
+        counts = {"rows": parsed.rows, "series": len(merged), "rejected": len(rejected)}
+        self._finish(claim.run, "done", counts=counts, detail=_first(rejected))
         return Ingested(key, "done", detail=_first(rejected), **counts)
 
-    def _merge_all(self, found: list[Series]) -> tuple[dict[str, Row], list[Rejection]]:
-        rows: dict[str, Row] = {}
+    def _finish(self, run: Run, outcome: Outcome, **recorded: Any) -> None:
+        with suppress(ConflictError):  # the file was put again meanwhile, and its newer version has the ledger's row
+            self._ledger.finish(run, outcome, **recorded)
+
+    def _merge_all(self, found: list[Series]) -> tuple[dict[str, Merged], list[Rejection]]:
+        merged: dict[str, Merged] = {}
         rejected: list[Rejection] = []
         with ThreadPoolExecutor(WRITERS) as pool:
             for series, outcome in zip(found, pool.map(self._try_merge, found), strict=True):
-                if isinstance(outcome, Row):
-                    rows[series.series_id] = outcome
+                if isinstance(outcome, Merged):
+                    merged[series.series_id] = outcome
                 else:
                     rejected.append(Rejection(-1, series.series_id, outcome))
-        return rows, rejected
+        return merged, rejected
 
-    def _try_merge(self, new: Series) -> Row | str:
+    def _try_merge(self, new: Series) -> Merged | str:
         try:
             return self._merge(new)
         except (InputError, CorruptError) as exc:
             return str(exc)
 
-    def _merge(self, new: Series) -> Row:
+    def _merge(self, new: Series) -> Merged:
         key = history_key(new.series_id)
         for _ in range(TRIES):
-            merged, condition = new, Condition(if_absent=True)
+            merged, condition, before = new, Condition(if_absent=True), ""
             try:
                 standing, etag = self._lake.get_tagged(key)
                 merged, condition = domain.merge(domain.load(standing), new), Condition(if_match=etag)
+                before = content_hash(standing)
             except NotFoundError:
                 pass
             body = domain.dump(merged)
@@ -114,20 +130,20 @@ class IngestService:
                 self._lake.put(key, body, **condition)
             except ConflictError:
                 continue
-            return row_of(merged, content_hash(body))
-        raise ConflictError(f"{key} is being changed by too many at once")
+            return Merged(new.series_id, before, row_of(merged, content_hash(body)))
+        raise UnavailableError(f"{key} is being changed by too many at once")
+
+    def _row(self, merged: Merged, standing: Row | None) -> Row:
+        row = merged.row
+        if standing and standing.history not in (merged.before, row.history):
+            # Another file wrote the history, before or after this one: what lies there now decides.
+            body = self._lake.get_tagged(history_key(merged.series_id))[0]
+            row = row_of(domain.load(body), content_hash(body))
+        return row.model_copy(update={"model": standing.model if standing else None})
 
     def _record(self, run_id: str, rejected: list[Rejection]) -> None:
         lines = [json.dumps({"row": r.row, "series_id": r.series_id, "reason": r.reason}) for r in rejected]
         self._lake.put(f"plans/forecasting/rejected/{run_id}.jsonl", "\n".join(lines).encode())
-
-
-def _put_rows(standing: dict[str, Row], rows: dict[str, Row]) -> None:
-    for series_id, row in rows.items():
-        old = standing.get(series_id)
-        # Two files at once may finish in either order: the row that knows more days is the later one.
-        if old is None or (row.last_ds or "", row.observations) >= (old.last_ds or "", old.observations):
-            standing[series_id] = row.model_copy(update={"model": old.model if old else None})
 
 
 def _first(rejected: list[Rejection]) -> str:

@@ -3,10 +3,11 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from botocore.exceptions import HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
 from layers.storage.aws import translated
 
@@ -34,6 +35,15 @@ class S3Objects:
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         """Whole body and its etag, for a later `put(if_match=...)`. Raises NotFoundError."""
         return self._read(key)
+
+    def get_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
+        """Body and etag, or None while the object still is that of `etag` ("" for any). Raises NotFoundError."""
+        try:
+            return self._read(key, IfNoneMatch=etag) if etag else self._read(key)
+        except ClientError as exc:
+            if exc.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_MODIFIED:
+                return None
+            raise
 
     def _read(self, key: str, tries: int = 3, **arguments: str) -> tuple[bytes, str]:
         """The SDK repeats a call but not the reading of its body, whose connection may break as well."""

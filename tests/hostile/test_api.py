@@ -250,7 +250,7 @@ EXTREMES = {
 def test_extreme_sales_give_finite_answers_and_cost_no_other_series(name: str) -> None:
     house = House()
     wild = {"x": np.where(DAYS % 3 == 0, 1e12, -1e12), "flat": np.full(200, 1e12), "huge": np.full(200, 1e300)}
-    odd = Series("odd", START, EXTREMES[name], None, wild, np.ones(200, np.int64))
+    odd = Series("odd", START, EXTREMES[name], None, wild)
     assert house.put(odd).series == house.put(made(200, name="plain"), key="sales/plain.csv").series == 1
     call = Caller(house.app())
     before = [ask(call, "odd"), ask(call, "plain")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 import numpy as np
 
 from functions.forecasting.domain import columns
-from functions.forecasting.domain.series import MAX_DAYS, Series
+from functions.forecasting.domain.series import MAX_DAYS, UNKNOWN, Series
 from layers.runtime.errors import InputError
 from layers.runtime.files import MB, Limits, Text, reading
 
@@ -28,7 +28,12 @@ ROSSMANN: Final = {
     "SchoolHoliday": "school_holiday",
 }
 
-FAR: Final = f"ds is decades away from the other days of its series, which may span {MAX_DAYS} days"
+GAP_DAYS: Final = 5 * 366
+FEW: Final = 3
+MISTYPED: Final = "ds is years away from all but a few days of its series: is the year mistyped?"
+OLD: Final = f"ds is before the newest {MAX_DAYS:,} days of its series, which are kept"
+TORN: Final = "ds comes again with other values"
+SEVERAL: Final = "most days come several times with different values: is a series_id missing?"
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,13 @@ class Rejection:
 
 @dataclass
 class Parsed:
-    """What a file held; `ignored` are columns that are neither numbers nor few categories."""
+    """What a file held; `ignored` are columns that are neither numbers nor few categories, `repeated` counts copies."""
 
     series: list[Series] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     rows: int = 0
+    repeated: int = 0
 
 
 def read(
@@ -72,59 +78,64 @@ def read(
         parsed.rejected.append(Rejection(int(numbers[position]), str(ids[position]), reason))
     good = np.ones(len(frame), bool)
     good[list(bad)] = False
-    hint = "" if "series_id" in frame else ": is a series_id missing?"
     order = np.flatnonzero(good)
     codes = np.unique(ids[order], return_inverse=True)[1] if len(order) else np.zeros(0, int)
     order = order[np.lexsort((days[order], codes))]
     edges = np.flatnonzero(ids[order][1:] != ids[order][:-1]) + 1
     limits.check(name, file_series=len(edges) + 1)
+    values = {"y": y, "open": opened, **regressors}
+    known = {name: column for name, column in values.items() if column is not None}
     for rows in np.split(order, edges) if len(order) else []:
-        values = {"y": y, "open": opened, **regressors}
-        near = _near(days[rows])
-        parsed.rejected += [Rejection(int(numbers[i]), str(ids[i]), FAR) for i in rows[~near]]
-        rows = rows[near]
-        outcome = _one(str(ids[rows[0]]), days[rows], {k: v[rows] for k, v in values.items() if v is not None}, stamp)
-        if isinstance(outcome, Series):
-            parsed.series.append(outcome)
-        else:
-            parsed.rejected += [
-                Rejection(int(numbers[rows[i]]), str(ids[rows[0]]), reason(numbers[rows]) + hint)
-                for i, reason in outcome
-            ]
+        reasons, repeats = _sifted(days[rows], np.column_stack([column[rows] for column in known.values()]))
+        parsed.rejected += [
+            Rejection(int(numbers[i]), str(ids[i]), reason) for i, reason in zip(rows, reasons, strict=True) if reason
+        ]
+        parsed.repeated += int(repeats.sum())
+        rows = rows[(reasons == "") & ~repeats]
+        if len(rows):
+            parsed.series.append(_dense(str(ids[rows[0]]), days[rows], {k: v[rows] for k, v in known.items()}, stamp))
     return parsed
 
 
-def _near(days: np.ndarray) -> np.ndarray:
-    """Where the sorted days of a series are near enough to each other: a mistyped year must not cost the others."""
-    if (days[-1] - days[0]).astype(int) < MAX_DAYS:
-        return np.ones(len(days), bool)
-    near: np.ndarray = np.abs((days - days[len(days) // 2]).astype(int)) < MAX_DAYS // 2
-    return near
+def _sifted(days: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Why each row of a series cannot be used ("" for none), and which only repeat the row before.
+
+    `days` (n,) sorted, `values` (n, columns). What is wrong with a day costs no other day, unless most days are.
+    """
+    reasons = np.full(len(days), "", object)
+    first = np.r_[True, days[1:] != days[:-1]]
+    starts, day = np.flatnonzero(first), np.cumsum(first) - 1
+    standard = values[starts[day]]
+    differs = ~((values == standard) | (np.isnan(values) & np.isnan(standard))).all(axis=1)
+    torn = np.bincount(day, differs) > 0
+    reasons[torn[day]] = TORN if torn.mean() <= 0.5 else SEVERAL
+    reasons[_mistyped(days)] = MISTYPED
+    usable = days[reasons == ""]
+    if len(usable):
+        reasons[(reasons == "") & (days <= usable[-1] - MAX_DAYS)] = OLD
+    return reasons, ~first & ~torn[day]
 
 
-def _one(series_id: str, days: np.ndarray, known: dict[str, np.ndarray], stamp: int) -> Any:
-    twice = np.flatnonzero(days[1:] == days[:-1])
-    if len(twice):
-        i = int(twice[0])
+def _mistyped(days: np.ndarray) -> np.ndarray:
+    """Where few rows lie years apart from the rest; the usual cause is a wrong digit of the year."""
+    pieces = np.r_[0, np.cumsum(np.diff(days).astype(int) > GAP_DAYS)]
+    sizes = np.bincount(pieces)
+    few = (sizes <= max(FEW, len(days) // 100)) & (sizes < sizes.max())
+    apart: np.ndarray = few[pieces]
+    return apart
 
-        def reason(numbers: np.ndarray) -> str:
-            return f"series left out: {days[i]} comes twice, in rows {numbers[i]} and {numbers[i + 1]}"
 
-        return [(i, reason), (i + 1, reason)]
+def _dense(series_id: str, days: np.ndarray, known: dict[str, np.ndarray], stamp: int) -> Series:
     at = (days - days[0]).astype(int)
     size = int(at[-1]) + 1
-
-    def dense(values: np.ndarray) -> np.ndarray:
-        wide = np.full(size, np.nan)
-        wide[at] = values
-        return wide
-
-    laid = {name: dense(values) for name, values in known.items()}
-    stamps = np.zeros(size, np.int64)
+    wide = {name: np.full(size, np.nan) for name in known}
+    for name, values in known.items():
+        wide[name][at] = values
+    stamps = np.full(size, UNKNOWN)
     stamps[at] = stamp
-    y, opened = laid.pop("y"), laid.pop("open", None)
-    kept = {name: values for name, values in laid.items() if np.isfinite(values).any()}
-    return Series(series_id, days[0], y, opened, kept, stamps)
+    y, opened = wide.pop("y"), wide.pop("open", None)
+    kept = {name: values for name, values in wide.items() if np.isfinite(values).any()}
+    return Series(series_id, days[0], y, opened, kept, dict.fromkeys(known, stamps))
 
 
 def _parquet(source: BinaryIO, name: str, limits: Limits) -> tuple["pa.Table", np.ndarray, list[int]]:

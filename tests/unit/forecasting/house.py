@@ -37,7 +37,7 @@ def made(days: int = 300, *, seed: int = 0, name: str = "s", promo: bool = True,
     on = ((i // 7 % 2 == 0) & (i % 7 < 5)).astype(float)
     week = np.array([0.2, 0.1, 0.0, 0.0, 0.1, -0.3, 0.0])[i % 7]
     y = np.exp(np.log(level) + week + 0.3 * on * promo + rng.normal(0, 0.1, days)) * opened
-    return Series(name, START, y, opened, {"promo": on} if promo else {}, np.ones(days, np.int64))
+    return Series(name, START, y, opened, {"promo": on} if promo else {})
 
 
 def written(*series: Series) -> bytes:

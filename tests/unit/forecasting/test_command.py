@@ -63,7 +63,7 @@ def test_one_series_can_be_chosen_and_an_unknown_one_is_the_users_mistake(trefoi
         (b"", "empty"),
         (b"ds,sales\n2024-01-01,1\n", "y"),
         (b"ds,y\n2024-01-01,lots\n", "row 0"),
-        (b"ds,y\n2024-01-01,1\n2024-01-01,2\n", "rows 0 and 1"),
+        (b"ds,y\n2024-01-01,1\n2024-01-01,2\n", "is a series_id missing?"),
         (b"ds,y\n2024-01-01,\n", "empty on every day"),
     ],
 )

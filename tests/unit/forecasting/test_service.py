@@ -139,7 +139,7 @@ def test_search_pages_through_thousands_in_order():
     catalog = house.service()._catalog
     house.put(made(30, name="seed"))
     row = catalog.rows()["seed"]
-    catalog.update(lambda rows: rows.update({f"Shop-{i:04}": row for i in range(5000)}))
+    catalog.update([f"Shop-{i:04}" for i in range(5000)], lambda *_: row)
     found, more = house.service().search("shop-1", 300, "")
     rest, end = house.service().search("SHOP-1", 1000, found[-1][0])
     assert (len(found), more, len(found) + len(rest), end) == (300, True, 1000, False)

@@ -32,11 +32,44 @@ def test_empty_values_after_the_last_observation_are_the_known_future():
     assert series.regressors["promo"].tolist() == [0, 1, 0]
 
 
-def test_a_series_with_a_day_twice_is_left_out_with_both_rows_named_and_the_others_stay():
-    parsed = read("series_id,ds,y\na,2024-01-01,1\nb,2024-01-01,1\na,2024-01-02,2\na,2024-01-01,3\n")
-    assert [one.series_id for one in parsed.series] == ["b"]
+def test_a_row_that_comes_twice_costs_nothing_and_is_counted():
+    parsed = read("series_id,ds,y\na,2024-01-01,1\na,2024-01-02,\na,2024-01-01,1\na,2024-01-02,\n")
+    assert (parsed.rejected, parsed.repeated) == ([], 2)
+    assert parsed.series[0].y.tolist()[0] == 1.0
+
+
+def test_a_day_that_comes_again_with_other_values_costs_that_day_alone():
+    parsed = read("series_id,ds,y\na,2024-01-01,1\nb,2024-01-01,1\na,2024-01-02,2\na,2024-01-01,3\na,2024-01-03,4\n")
+    assert {one.series_id: one.y.tolist() for one in parsed.series} == {"a": [2.0, 4.0], "b": [1.0]}
     assert [r.row for r in parsed.rejected] == [0, 3]
-    assert "rows 0 and 3" in parsed.rejected[0].reason
+    assert "again with other values" in parsed.rejected[0].reason
+
+
+def test_several_rows_a_day_everywhere_ask_for_a_series_id():
+    rows = "".join(f"2024-01-{i + 1:02},{store}{i}\n" for i in range(20) for store in (1, 2))
+    parsed = read(f"ds,y\n{rows}")
+    assert (parsed.series, len(parsed.rejected)) == ([], 40)
+    assert "is a series_id missing?" in parsed.rejected[0].reason
+
+
+def test_of_fifty_three_years_of_months_the_oldest_are_left_out():
+    months = [f"{1970 + i // 12}-{i % 12 + 1:02}-01" for i in range(53 * 12)]
+    parsed = read("ds,y\n" + "".join(f"{ds},{i}\n" for i, ds in enumerate(months)))
+    (series,) = parsed.series
+    assert str(series.last_ds) == "2022-12-01"
+    assert series.y[-1] == 635.0
+    assert len(parsed.rejected) == 53 * 12 - np.isfinite(series.y).sum()
+    assert max(r.row for r in parsed.rejected) < 53 * 12 - 40 * 12
+    assert "newest" in parsed.rejected[0].reason
+
+
+@pytest.mark.parametrize("year", ["2204", "1924", "2042"])
+def test_a_mistyped_year_costs_its_row_alone(year):
+    days = [f"2024-03-{i + 1:02}" for i in range(20)]
+    days[7] = days[7].replace("2024", year)
+    parsed = read("ds,y\n" + "".join(f"{ds},{i}\n" for i, ds in enumerate(days)))
+    assert [(r.row, "mistyped" in r.reason or "not a date" in r.reason) for r in parsed.rejected] == [(7, True)]
+    assert (str(parsed.series[0].start), len(parsed.series[0].y)) == ("2024-03-01", 20)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_what_the_backtest_reports_is_what_the_forecast_attains():
     y = 100 * (1 + late) * (1 + works) * np.exp(0.05 * np.random.default_rng(0).normal(size=len(days)))
     known = len(days) - 42
     columns = {"yr": late[:known], "workingday": works[:known]}
-    series = Series("bikes", days[0], y[:known], None, columns, np.ones(known, np.int64))
+    series = Series("bikes", days[0], y[:known], None, columns)
     result = trained(series, holdout=42)
     attained = metrics.wape(y[known:], ahead(series, result, days=42).yhat)
     assert result.backtest.wape < 0.06
