@@ -49,8 +49,9 @@ def forecast_one(task: Task) -> Result:
     started = time.perf_counter()
     low, high = DEFAULT_HOLDOUT
     holdout = task.backtest if task.backtest is not None else min(max(task.horizon, low), high)
-    outcome = train(task.series, history="", holdout=holdout, now=task.now, level=task.level, known=task.known)
-    start = task.series.row(task.as_of) + 1 if task.as_of else None
+    start = task.series.row(task.as_of) + 1 if task.as_of else task.series.observed
+    learnt = frame.eve(task.series, task.series.observed, task.known, newest=start)
+    outcome = train(learnt, history="", holdout=holdout, now=task.now, level=task.level, known=task.known)
     laid = frame.build(task.series, task.horizon, start=start)
     predicted = model.forecast(outcome.trained, laid, task.level)
     said = model.caveats(outcome.trained, laid)

@@ -134,13 +134,15 @@ def _told(
     return told
 
 
-def eve(series: Series, start: int, known: Collection[str] = ()) -> Series:
+def eve(series: Series, start: int, known: Collection[str] = (), *, newest: int = 0) -> Series:
     """The series as it was known before row `start`: without later observations, and with regressors as far ahead as
-    the file tells them beyond the last observation; wholly when they are planned or in `known`."""
+    the file tells them beyond the last observation, or beyond row `newest` where other series have later ones; wholly
+    when they are planned or in `known`."""
+    last = max(series.observed, newest)
     told = {}
     for name, values in series.regressors.items():
         planned = {name, _base(name)} & set(known) or PLANNED.search(_words(name))
-        ends = len(values) if planned else start + max(0, _seen(values) - series.observed)
+        ends = len(values) if planned else start + max(0, _seen(values) - last)
         told[name] = np.where(np.arange(len(values)) < ends, values, np.nan)
     return replace(series.until(start), regressors=told)
 

@@ -170,3 +170,9 @@ def test_what_was_measured_after_the_eve_is_not_known_on_it():
     eve = frame.eve(series, 150)
     assert (eve.observed, np.isfinite(eve.regressors["temp"]).sum()) == (150, 150)
     assert np.isfinite(eve.regressors["promo"]).all()
+
+
+def test_weather_of_a_pause_is_no_knowledge_of_the_future():
+    series = flags(np.random.default_rng(0).normal(size=200), "temp").until(100)
+    assert np.isfinite(frame.eve(series, 100).regressors["temp"]).sum() == 200
+    assert np.isfinite(frame.eve(series, 100, newest=193).regressors["temp"]).sum() == 107
