@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
 
-Horizon = Annotated[int, Field(ge=1, le=365, description="days after the last observation", examples=[42])]
+Horizon = Annotated[
+    int, Field(ge=1, le=365, description="days after the newest observation of all series", examples=[42])
+]
 Level = Annotated[float, Field(ge=0.5, le=0.99, description="share of days the interval should hold", examples=[0.95])]
 SeriesId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$", examples=["store-001"])]
 Value = Annotated[FiniteFloat, Field(ge=-1e12, le=1e12)]
@@ -155,17 +157,20 @@ class BatchItem(BaseModel):
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of one series; `scale` multiplies the answer (a store that the system does not know)."""
+    """What is asked of one series; `scale` multiplies the answer (a store that the system does not know). The horizon
+    begins after `as_of`, or after the last observation when that is later."""
 
     series_id: str
     horizon: int
     level: float
     future: Mapping[str, Sequence[float]]
     scale: float | None = None
+    as_of: date | None = None
 
     def hash(self) -> str:
         """Name of the question apart from its series: 16 hex digits."""
-        parts = [self.horizon, self.level, self.scale, {k: list(v) for k, v in self.future.items()}]
+        future = {k: list(v) for k, v in self.future.items()}
+        parts = [self.horizon, self.level, self.scale, future, str(self.as_of)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -46,7 +46,7 @@ def build_api() -> Mangum:
         catalog=Catalog(lake, freshness=fresh),
         models=Models(models, ModelRegistry(models, DynamoTable(settings.models_table, dynamo)), freshness=fresh),
         answers=Answers(DynamoTable(settings.forecasts_table, dynamo), keep_seconds=settings.cache_hours * 3600),
-        fit=trainer(settings.holdout_days, now),
+        fit=trainer(settings.holdout_days, now, settings.known_names),
         memory=settings.memory_answers,
         lease=settings.fit_lease_seconds,
         batch_seconds=settings.batch_seconds,
@@ -83,7 +83,7 @@ def build_training() -> "TrainingService":
         registry=ModelRegistry(models, DynamoTable(settings.models_table, dynamo)),
         ledger=RunLedger(DynamoTable(settings.runs_table, dynamo)),
         catalog=Catalog(lake),
-        fit=trainer(settings.holdout_days, now),
+        fit=trainer(settings.holdout_days, now, settings.known_names),
         shard_series=settings.shard_series,
         memory_mb=settings.memory_mb,
     )

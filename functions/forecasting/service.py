@@ -8,8 +8,8 @@ import heapq
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -101,9 +101,11 @@ class ForecastService:
         return documents.similar(series, profiles, k)
 
     def forecast(self, question: Question, *, end: float = math.inf) -> Answered:
-        """Answer a question. Raises NotFoundError, InputError, and UnavailableError when it needs a fit that is not
-        there within the lease and before `end` of the monotonic clock."""
+        """Answer a question; every horizon begins after the newest observation of the catalog. Raises NotFoundError,
+        InputError, and UnavailableError for a fit that is not there within the lease and before `end` (monotonic)."""
         history = self._histories.read(question.series_id)
+        newest = max((row.last_ds for row in self._catalog.rows().values() if row.last_ds), default=None)
+        question = replace(question, as_of=date.fromisoformat(newest) if newest else None)
         version = self._models.version()
         entry = self._models.index(version).get(question.series_id) if version else None
         spot = f"spot-{history.name}"
@@ -193,12 +195,14 @@ def asked(item: BatchItem) -> Question:
     return Question(series_id, item.horizon, item.level, item.future, item.scale)
 
 
-def trainer(holdout: int, clock: Callable[[], datetime]) -> Callable[["Series", str], "Trained"]:
+def trainer(
+    holdout: int, clock: Callable[[], datetime], known: Collection[str] = ()
+) -> Callable[["Series", str], "Trained"]:
     """A `fit` for the service that trains here and now; Prophet is imported at the first call."""
 
     def fit(series: "Series", history: str) -> "Trained":
         from functions.forecasting.domain.training import train
 
-        return train(series, history=history, holdout=holdout, now=clock()).trained
+        return train(series, history=history, holdout=holdout, now=clock(), known=known).trained
 
     return fit

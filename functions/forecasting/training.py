@@ -106,6 +106,8 @@ class TrainingService:
                 raise
             except TrefoilError as exc:
                 failed[series_id] = str(exc)
+            except Exception as exc:  # noqa: BLE001 - whatever one series does to a fit, it must not stop the others
+                failed[series_id] = type(exc).__name__
         seconds = time.monotonic() - started
         result = ShardResult(entries=entries, failed=failed, gb_seconds=seconds * self._memory_gb)
         self._lake.put(_result_key(shard.run_id, shard.number), result.model_dump_json().encode())

@@ -1,6 +1,5 @@
 """Columns of a sales file as values: days, numbers, identifiers, regressors, and why a row has none."""
 
-from collections.abc import Iterator
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +17,8 @@ SMALLEST, LARGEST = 1e-9, 1e12
 FIRST, LAST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
 MAX_CATEGORIES: Final = 12
 STRAY: Final = 0.1
-NOTHING: Final = ("", "0", "none", "no", "false", "nan")
+NOTHING: Final = {"", "0", "none", "no", "false"}
+UNKNOWN: Final = {"nan", "na", "n/a", "null", "unknown"}
 TRUTH: Final = {"true": "1", "false": "0", "yes": "1", "no": "0"}
 
 
@@ -73,6 +73,9 @@ def required(
     if "open" in frame:
         opened, open_bad = _number(frame["open"])
         open_bad = open_bad | (np.isfinite(opened) & ~np.isin(opened, (0.0, 1.0)))
+        if open_bad.sum() > np.isin(opened, (0.0, 1.0)).sum():
+            why = "says whether a day is open, 0 or 1, but holds other values; give the column another name"
+            raise InputError(why, file=name, field="open")
         bad |= dict.fromkeys(np.flatnonzero(open_bad).tolist(), "open is neither 0 nor 1")
     unique, codes = np.unique(ids.astype(str), return_inverse=True)
     for i, series_id in enumerate(unique):
@@ -84,31 +87,38 @@ def required(
 
 
 def regressors(frame: "pd.DataFrame") -> tuple[dict[str, np.ndarray], list[str]]:
-    """Every other column as numbers (n,) or as 0/1 columns of its few texts, and the names of what is neither."""
+    """Every other column as numbers (n,), or as 0/1 columns of its few texts, and the names of what is neither."""
     found: dict[str, np.ndarray] = {}
     ignored = []
+    observed = np.isfinite(_number(frame["y"])[0])
     for column in frame.columns:
         if column in OURS or not str(column).strip():
             continue
-        values, bad = (np.zeros(0), np.ones(1, bool)) if frame[column].dtype.kind == "M" else _number(frame[column])
-        if not bad.any():
-            found[str(column)] = values
-        elif coded := dict(_categories(str(column), frame[column])):
+        text = _text(frame[column]).str.lower().to_numpy(dtype=object).astype(str)
+        timed = frame[column].dtype.kind == "M"
+        if coded := {} if timed else code(str(column), text, *_number(frame[column]), observed):
             found |= coded
-        elif bad.mean() < STRAY:
-            found[str(column)] = values
         else:
             ignored.append(str(column))
     return found, ignored
 
 
-def _categories(name: str, column: "pd.Series[Any]") -> Iterator[tuple[str, np.ndarray]]:
-    """One 0/1 column for every value but the usual one."""
-    text = _text(column)
-    counts = text.value_counts()
-    if not 2 <= len(counts) <= MAX_CATEGORIES:
-        return
-    nothing = [value for value in counts.index if value.lower() in NOTHING]
-    base = {str(v) for v in nothing} or {str(counts.index[0])}
-    for value in sorted(str(v) for v in counts.index if str(v) not in base):
-        yield f"{name}_{value}", (text == value).to_numpy(dtype=float)
+def code(
+    name: str, text: np.ndarray, numbers: np.ndarray, unread: np.ndarray, observed: np.ndarray
+) -> dict[str, np.ndarray]:
+    """A regressor as columns (n,) that mean the same in every file: each cell is coded by its own value alone.
+
+    A number is a value of `name`. A text is 1 in `name=text` and 0 in the column's other texts, a word for nothing is 0
+    in all of them, and a sign without letter or digit is unknown. `text` (n,) is in lower case, `unread` (n,) where it
+    is no number. A blank is nothing where the `observed` rows have blanks too, else unknown. Too many texts: empty.
+    """
+    if not unread.any():
+        return {name: numbers}
+    known = np.array([any(map(str.isalnum, cell)) and cell not in UNKNOWN for cell in text])
+    kinds = sorted(set(text[unread & known]) - NOTHING)
+    if len(kinds) > MAX_CATEGORIES:
+        return {name: numbers} if unread.mean() < STRAY else {}
+    blank = text == ""
+    known |= blank & bool((blank & observed).any())
+    coded = {f"{name}={kind}": np.where(known, text == kind, np.nan) for kind in kinds}
+    return ({name: numbers} if np.nan_to_num(numbers).any() or not kinds else {}) | coded

@@ -63,6 +63,10 @@ class Series:
         self._some()
         return day(self.start + self.observed - 1)
 
+    def row(self, when: date) -> int:
+        """Number of the row of a day, which may lie outside the series."""
+        return _days_between(self.start, np.datetime64(when, "D"))
+
     def _some(self) -> Floats:
         if not self.observed:
             raise InputError(f"series {self.series_id} has no observation", field="y")

@@ -8,9 +8,13 @@ import pytest
 
 from functions.forecasting.contracts import BatchItem, Question
 from functions.forecasting.domain.profile import nearest, profile
+from functions.forecasting.domain.series import dump
 from functions.forecasting.domain.tables import read
+from functions.forecasting.service import trainer
+from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.simulate import table
 from layers.runtime.errors import CorruptError, InputError, NotFoundError, UnavailableError
+from layers.storage.registry import now
 from tests.unit.forecasting.house import House, made, written
 
 
@@ -212,6 +216,34 @@ def test_a_series_of_a_few_days_resembles_none():
     house = House()
     house.put(made(30, name="a"), made(3, name="b"))
     assert house.service().similar("a", 5)["items"] == []
+    assert house.service().similar("b", 5)["items"] == []
+
+
+def test_the_smallest_sales_are_not_rounded_away():
+    house = House()
+    house.put(made(120, name="a", level=2e-5))
+    points = json.loads(house.service().forecast(ask()).body)["points"]
+    assert all(1e-5 < point["yhat"] < 4e-5 for point in points[:3])
+    assert len({point["yhat"] for point in points}) > 3
+
+
+def test_every_horizon_begins_after_the_newest_observation_of_the_catalog_and_a_bridge_is_said(house):
+    house.train()
+    service = house.service()
+    service.forecast(ask("b"))
+    house.put(made(134, name="a"), key="sales/b.csv")
+    late = service.forecast(ask("b"))
+    document = json.loads(late.body)
+    assert (late.source, document["points"][0]["ds"]) == ("computed", "2023-05-16")
+    assert "y: last observed on 2023-05-01; the 14 days before the horizon are bridged" in document["assumptions"]
+
+
+def test_a_model_whose_regressor_the_history_lacks_still_answers(house):
+    house.train()
+    lost = replace(made(120, name="a"), regressors={})
+    house.lake.put("history/a.json.gz", dump(lost))
+    document = json.loads(house.service().forecast(ask()).body)
+    assert any("not in the history any more" in said for said in document["assumptions"])
 
 
 def test_the_level_of_a_series_does_not_matter_to_its_profile():
@@ -224,3 +256,13 @@ def test_the_written_file_is_what_the_reader_reads():
 
     (series,) = read(io.BytesIO(written(made(30, name="a"))), "a.csv").series
     np.testing.assert_allclose(series.y, made(30).y)
+
+
+def test_regressors_that_the_setting_names_are_known_beforehand():
+    names = ForecastingSettings(known=" price, temp ").known_names
+    assert names == ["price", "temp"]
+    temp = np.random.default_rng(0).normal(size=200)
+    warm = replace(made(200, promo=False), regressors={"temp": temp})
+    warm = replace(warm, y=warm.y * np.exp(0.5 * temp))
+    told, untold = (trainer(28, now, known)(warm, "h").backtest.wape for known in (names, []))
+    assert told < 0.6 * untold

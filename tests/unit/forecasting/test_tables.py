@@ -174,8 +174,48 @@ def test_the_rossmann_layout_is_recognised():
     assert first.series_id == "1"
     assert first.y.tolist() == [0.0, 5263.0]
     assert first.open.tolist() == [0.0, 1.0]
-    assert first.regressors["state_holiday_a"].tolist() == [1.0, 0.0]
+    assert first.regressors["state_holiday=a"].tolist() == [1.0, 0.0]
     assert "Customers" not in first.regressors
+
+
+def days(column, values):
+    rows = "\n".join(f"2024-01-{i + 1:02},1,{value}" for i, value in enumerate(values))
+    (series,) = read(f"ds,y,{column}\n{rows}\n").series
+    return {name: [None if v != v else v for v in values.tolist()] for name, values in series.regressors.items()}
+
+
+def test_a_text_means_the_same_in_every_file_however_often_it_comes():
+    assert days("weather", ["sun", "sun", "rain"]) == {"weather=rain": [0, 0, 1], "weather=sun": [1, 1, 0]}
+    assert days("weather", ["rain", "rain", "rain"]) == {"weather=rain": [1, 1, 1]}
+    assert days("weather", ["Rain", "none", ""]) == {"weather=rain": [1, 0, 0]}
+    assert days("state_holiday", ["0", "a", "0"]) == {"state_holiday=a": [0, 1, 0]}
+
+
+@pytest.mark.parametrize("stray", ["?", "n/a", "-", ""])
+def test_a_sign_or_a_word_for_missing_is_unknown_and_makes_no_category(stray):
+    assert days("promo", ["0", "1", stray]) == {"promo": [0, 1, None]}
+
+
+def test_a_number_among_texts_keeps_its_value_whatever_the_others_are():
+    assert days("promo", ["0", "1", "x"]) == {"promo": [0, 1, None], "promo=x": [0, 0, 1]}
+
+
+def test_a_blank_category_in_the_future_is_unknown_where_no_observed_day_has_one():
+    body = "ds,y,weather,event\n2024-01-01,1,rain,\n2024-01-02,1,sun,fair\n2024-01-03,,,\n"
+    (series,) = read(body).series
+    assert np.isnan(series.regressors["weather=rain"][2])
+    assert series.regressors["event=fair"].tolist() == [0, 1, 0]
+
+
+def test_a_column_of_prices_called_open_is_refused_with_the_way_out():
+    with pytest.raises(InputError, match="another name") as caught:
+        read("ds,y,open\n2024-01-01,1,20.5\n2024-01-02,2,1\n2024-01-03,2,21\n")
+    assert caught.value.field == "open"
+
+
+def test_two_rows_a_day_without_a_series_id_ask_for_one():
+    parsed = read("ds,y\n2024-01-01,1\n2024-01-01,2\n")
+    assert "is a series_id missing?" in parsed.rejected[0].reason
 
 
 def test_a_column_of_many_texts_is_ignored_and_named():
