@@ -1,0 +1,116 @@
+"""How a CSV file is written, from its first rows: delimiter, header, and where its rows begin."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from layers.runtime.errors import InputError
+from layers.runtime.files import reading
+
+DELIMITERS: Final = ",;\t|"
+HEAD: Final = 1 << 20
+SAMPLE: Final = 100
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """`header` has a cell, stripped, for every field of a row; `start` is where its rows begin, in bytes of UTF-8.
+
+    A row may be as short as the header without its last nameless cells, and longer by empty fields.
+    """
+
+    delimiter: str
+    header: tuple[str, ...]
+    shortest: int
+    start: int
+
+    def fitted(self, fields: list[str]) -> list[str] | None:
+        """The row's fields as the header has them, or None when it has too few, or too many that say something."""
+        width = len(self.header)
+        if len(fields) < self.shortest or any(field.strip() for field in fields[width:]):
+            return None
+        return padded(fields, width)
+
+
+def padded(fields: list[str], width: int) -> list[str]:
+    """Exactly `width` of them."""
+    return (fields + [""] * (width - len(fields)))[:width]
+
+
+def fields_of(row: str, delimiter: str) -> list[str]:
+    """The fields of one row of text."""
+    return next(csv.reader(io.StringIO(row, newline=""), delimiter=delimiter), [])
+
+
+def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
+    """The dialect of a file called `name` that begins with `head`, `cut` when it goes on.
+
+    Raises InputError when it has no header, or two columns of one name.
+    """
+    lines = io.StringIO(head, newline="")
+    first = lines.readline().strip("\r\n")
+    told = first[4:] if first.lower().startswith("sep=") and len(first) == 5 else ""
+    begin = lines.tell() if told else 0
+    with reading(name, "CSV"):
+        if told:
+            delimiter, (rows, start) = told, _rows(head, begin, told, cut)
+        else:
+            trials = {delimiter: _rows(head, begin, delimiter, cut) for delimiter in DELIMITERS}
+            delimiter = max(trials, key=lambda d: _fit(trials[d][0]))
+            rows, start = trials[delimiter]
+    if not rows:
+        raise InputError("is empty", file=name)
+    header = [cell.strip() for cell in rows[0]]
+    if any("\x00" in cell for cell in header):
+        raise InputError("is not a CSV or Parquet file", file=name)
+    if not any(header):
+        raise InputError("has no header", file=name)
+    check_names(header, name)
+    shortest = max(i for i, cell in enumerate(header) if cell) + 1
+    # Where rows end in more empty fields than the header has cells, as many are expected of every row.
+    width = max([len(header), *_usual_width(rows[1:], len(header))])
+    return Dialect(delimiter, tuple(padded(header, width)), shortest, len(head[:start].encode()))
+
+
+def check_names(header: Sequence[str], name: str) -> None:
+    """Raises InputError when two columns have the same name, by their places: a file without a header shows a row."""
+    seen: dict[str, int] = {}
+    for place, cell in enumerate(header, 1):
+        if cell and cell in seen:
+            raise InputError(f"columns {seen[cell]} and {place} have the same name", file=name)
+        seen[cell] = place
+
+
+def _rows(head: str, begin: int, delimiter: str, cut: bool) -> tuple[list[list[str]], int]:
+    """The first rows that are not blank, the header among them, and where the header ends."""
+    lines = io.StringIO(head, newline="")
+    lines.seek(begin)
+    rows: list[list[str]] = []
+    start = 0
+    try:
+        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True):
+            if row and not rows:
+                start = lines.tell()
+            rows += [row] if row else []
+            if len(rows) > SAMPLE:
+                return rows, start
+    except csv.Error:  # a field without end, such as one whose quote is not closed
+        if not rows:
+            raise
+    return (rows[:-1] if cut and len(rows) > 1 else rows), start
+
+
+def _fit(rows: list[list[str]]) -> tuple[float, int]:
+    """How well a delimiter parts these rows: the share of rows as wide as the header, and its width."""
+    width = len(rows[0]) if rows else 1
+    if width == 1:
+        return 0.0, 1
+    return sum(len(row) == width or not any(row[width:]) for row in rows) / len(rows), width
+
+
+def _usual_width(rows: list[list[str]], width: int) -> list[int]:
+    """The width of most rows, if it is that of the header and empty fields."""
+    longer = [len(row) for row in rows if len(row) > width and not any(cell.strip() for cell in row[width:])]
+    return [max(longer, key=longer.count)] if len(longer) * 2 > len(rows) else []
