@@ -5,11 +5,11 @@ from collections import Counter
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli.console import Json, progress, say
+from cli.console import Json, err, progress, say
 from cli.output import replaced_directory, write_table
 from layers.runtime.errors import InputError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from functions.forecasting.domain.series import Series
     from functions.forecasting.domain.tables import Parsed
     from functions.forecasting.files import Result, Task
+    from layers.tables import Reading
 
 
 LATE = 366
@@ -44,12 +45,21 @@ def forecast(
     known: Annotated[
         list[str] | None, typer.Option(help="a regressor known beforehand beside planned ones; may be given again")
     ] = None,
+    dates: Annotated[
+        Literal["day-first", "month-first"] | None, typer.Option(help="of 03/04/2019, where the file does not tell")
+    ] = None,
+    decimal: Annotated[
+        Literal[".", ","] | None, typer.Option(help="decimal sign, where the file does not tell")
+    ] = None,
     preset: Annotated[Preset, typer.Option(help="layout of the file; auto tells by its columns")] = Preset.AUTO,
     engine: Annotated[str, typer.Option(help="local, threads, ray or ray://HOST:PORT")] = "local",
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Forecast every series of a file: Prophet where it beats the simple baselines, else the better baseline."""
-    parsed = _read(file, preset.value)
+    from layers.tables import Reading, in_words
+
+    parsed = _read(file, preset.value, Reading(dates, decimal))
+    err.print(f"{file.name}: {in_words(parsed.understood)}", markup=False, soft_wrap=True)
     eve = _eve(parsed, as_of)
     chosen = _chosen(parsed, series or [], file, eve, known or [])
     _check(chosen, known or [], backtest, file)
@@ -65,12 +75,12 @@ def forecast(
     return summary | {"out": str(out)}
 
 
-def _read(file: Path, preset: Any) -> "Parsed":
+def _read(file: Path, preset: Any, reading: "Reading") -> "Parsed":
     from functions.forecasting.domain import tables
 
     try:
         with file.open("rb") as source:
-            return tables.read(source, str(file), preset=preset)
+            return tables.read(source, str(file), preset=preset, reading=reading)
     except OSError as exc:
         raise InputError(f"cannot be read: {exc.strerror}", file=str(file)) from exc
 
@@ -162,7 +172,9 @@ def _write(
         "as_of": str(eve),
         "overall": overall(pairs),
         "kinds": dict(Counter(result.trained.kind for _, result in pairs)),
+        "understood": parsed.understood,
         "rows": parsed.rows,
+        "repeated": parsed.repeated,
         "rejected": len(rejected),
         "ignored_columns": parsed.ignored,
         "series": per_series,

@@ -60,11 +60,13 @@ def build_ingestion() -> "IngestService":
     """Ingestion over S3 and DynamoDB."""
     from functions.forecasting.ingestion import IngestService
     from layers.storage.ledger import RunLedger
+    from layers.tables import Reading
 
     settings = ForecastingSettings()
+    reading = Reading(settings.dates or None, settings.decimal or None)
     lake = S3Objects(settings.lake_bucket, aws.client("s3"))
     ledger = RunLedger(DynamoTable(settings.runs_table, aws.client("dynamodb")))
-    return IngestService(lake, Catalog(lake), ledger, now, settings.limits)
+    return IngestService(lake, Catalog(lake), ledger, now, settings.limits, reading)
 
 
 @cache
@@ -102,7 +104,8 @@ def ingest(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG0
 
     done = [build_ingestion().ingest(**file) for file in requested(event)]
     for one in done:
-        log.info("file ingested", extra={"status": one.status, "series": one.series, "rejected": one.rejected})
+        told = {name: getattr(one, name) for name in ("status", "series", "rejected", "understood")}
+        log.info("file ingested", extra=told)
     return {"files": [vars(one) for one in done], "batchItemFailures": []}
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -18,6 +18,7 @@ from functions.forecasting.domain.tables import Rejection
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
 from layers.runtime.files import Limits
 from layers.storage.ledger import Outcome, Run, RunLedger
+from layers.tables import Reading
 
 JOB: Final = "forecasting-ingest"
 LEASE: Final = timedelta(minutes=16)
@@ -43,6 +44,7 @@ class Ingested:
     series: int = 0
     rejected: int = 0
     detail: str = ""
+    understood: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,10 @@ class IngestService:
         ledger: RunLedger,
         clock: Callable[[], datetime],
         limits: Limits | None = None,
+        reading: Reading | None = None,
     ) -> None:
         self._lake, self._catalog, self._ledger, self._clock = lake, catalog, ledger, clock
-        self._limits = limits
+        self._limits, self._reading = limits, reading
 
     def ingest(self, key: str, *, etag: str = "", arrived: datetime | None = None, owner: str = "") -> Ingested:
         """Read one file. One that cannot be read is recorded as failed; trouble with storage raises.
@@ -81,7 +84,8 @@ class IngestService:
         try:
             with self._lake.open(key) as source:
                 name = key.rsplit("/", 1)[-1]
-                parsed = tables.read(source, name, stamp=int(moment.timestamp()), limits=self._limits)
+                stamp = int(moment.timestamp())
+                parsed = tables.read(source, name, stamp=stamp, limits=self._limits, reading=self._reading)
         except InputError as exc:
             self._finish(claim.run, "failed", detail=str(exc))
             return Ingested(key, "failed", detail=str(exc))
@@ -92,7 +96,7 @@ class IngestService:
             self._record(claim.run.run_id, rejected)
         counts = {"rows": parsed.rows, "series": len(merged), "rejected": len(rejected)}
         self._finish(claim.run, "done", counts=counts, detail=_first(rejected))
-        return Ingested(key, "done", detail=_first(rejected), **counts)
+        return Ingested(key, "done", detail=_first(rejected), understood=parsed.understood, **counts)
 
     def _finish(self, run: Run, outcome: Outcome, **recorded: Any) -> None:
         with suppress(ConflictError):  # the file was put again meanwhile, and its newer version has the ledger's row

@@ -83,7 +83,7 @@ def read(
         rows=len(numbers) + len(table.ragged),
         rejected=[Rejection(one.row, "", one.reason) for one in table.ragged],
         ignored=[regressor for regressor in names if regressor not in (*columns.OURS, *coded)],
-        understood=table.understood(),
+        understood=table.understood() | {"columns": names},
     )
     for position, reason in bad.items():
         parsed.rejected.append(Rejection(int(numbers[position]), str(ids[position]), reason))

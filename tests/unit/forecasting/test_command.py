@@ -21,7 +21,9 @@ def trefoil(monkeypatch, capsys):
         words = ["forecast", *map(str, arguments), "--engine", "threads", "--json"]
         monkeypatch.setattr("sys.argv", ["trefoil", *words])
         status = console.run(lambda **options: app(words, **options))
-        return status, json.loads(capsys.readouterr().out)
+        printed = capsys.readouterr()
+        run.stderr = printed.err
+        return status, json.loads(printed.out)
 
     return run
 
@@ -39,6 +41,23 @@ def test_forecasts_rejections_summary_and_picture_are_written(trefoil, tmp_path)
     summary = json.loads((out / "summary.json").read_text())
     assert summary["series"]["a"]["backtest"]["end"] == "2023-05-31"
     assert (out / "plot.png").stat().st_size > 10_000
+
+
+def test_what_was_understood_of_a_file_is_in_the_summary_and_on_stderr(trefoil, tmp_path):
+    file, out = tmp_path / "sales.csv", tmp_path / "out"
+    days = [f"{i % 12 + 1:02}/{i // 12 + 1:02}/2023" for i in range(120)]
+    file.write_text("ds;y;when\n" + "".join(f"{ds};{i + 1},5;noon\n" for i, ds in enumerate(days)))
+    status, answer = trefoil(file, "--out", out)
+    assert status == 2
+    assert all(word in answer["error"] for word in ("sales.csv", "ds", "--dates day-first", "--dates month-first"))
+    assert trefoil(file, "--out", out, "--dates", "day-first")[0] == 0
+    understood = json.loads((out / "summary.json").read_text())["understood"]
+    assert (understood["delimiter"], understood["decimal"], understood["dates"]) == (
+        ";",
+        {"y": ","},
+        {"ds": "day-first"},
+    )
+    assert "sales.csv: CSV with semicolons, utf-8, decimal , in y, dates day-first in ds" in trefoil.stderr
 
 
 def test_a_task_and_its_result_travel_to_another_process_unchanged():

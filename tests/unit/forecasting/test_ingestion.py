@@ -13,6 +13,7 @@ from functions.forecasting.domain.series import load
 from functions.forecasting.ingestion import IngestService, requested
 from layers.runtime.errors import InputError
 from layers.storage.registry import now
+from layers.tables import Reading
 from tests.fakes import InMemoryObjects
 from tests.unit.forecasting.house import House, made, written
 
@@ -131,6 +132,17 @@ def test_an_unreadable_file_is_recorded_and_can_be_sent_again():
     house.lake.put("sales/a.csv", b"nothing,of,use\n1,2,3\n")
     assert house.ingestion.ingest("sales/a.csv", etag="1").status == "failed"
     assert house.put(made(50, name="a"), etag="2").status == "done"
+
+
+def test_a_file_that_can_be_read_in_two_ways_fails_and_the_setting_decides():
+    house = House()
+    house.lake.put("sales/a.csv", b"ds,y\n03/04/2019,1\n04/04/2019,2\n")
+    failed = house.ingestion.ingest("sales/a.csv")
+    assert (failed.status, "TREFOIL_DATES" in failed.detail) == ("failed", True)
+    service = IngestService(house.lake, Catalog(house.lake), house.ledger, now, reading=Reading(dates="month-first"))
+    done = service.ingest("sales/a.csv")
+    assert (done.status, done.understood["dates"]) == ("done", {"ds": "month-first"})
+    assert Catalog(house.lake).rows()["a"].first_ds == "2019-03-04"
 
 
 def test_rejected_rows_are_written_with_their_reasons():

@@ -8,6 +8,9 @@ import pytest
 
 from functions.forecasting.domain import tables
 from layers.runtime.errors import InputError
+from layers.tables import Reading
+
+ORDERS = ("day-first", "month-first")
 
 
 def read(text, name="shop.csv", **arguments):
@@ -30,6 +33,43 @@ def test_empty_values_after_the_last_observation_are_the_known_future():
     (series,) = read("ds,y,open,promo\n2024-01-01,5,1,0\n2024-01-02,,1,1\n2024-01-03,,0,0\n").series
     assert series.observed == 1
     assert series.regressors["promo"].tolist() == [0, 1, 0]
+
+
+def test_dates_are_day_first_or_month_first_for_the_whole_column():
+    parsed = read("ds,y\n03/04/2019,1\n23/04/2019,2\n")
+    assert (str(parsed.series[0].start), len(parsed.series[0].y), parsed.rejected) == ("2019-04-03", 21, [])
+    assert parsed.understood["dates"] == {"ds": "day-first"}
+
+
+def test_dates_that_can_be_read_in_two_ways_are_refused_with_both_and_the_option_that_decides():
+    text = "ds,y\n03/04/2019,1\n04/04/2019,2\n"
+    with pytest.raises(InputError, match=r"April 3 or March 4.*--dates day-first or --dates month-first") as caught:
+        read(text)
+    assert (caught.value.file, caught.value.field) == ("shop.csv", "ds")
+    starts = {order: str(read(text, reading=Reading(dates=order)).series[0].start) for order in ORDERS}
+    assert starts == {"day-first": "2019-04-03", "month-first": "2019-03-04"}
+
+
+def test_a_dot_that_may_part_thousands_is_refused_and_a_decimal_comma_said_or_seen_is_read():
+    text = "ds;y\n2024-01-01;1.430\n2024-01-02;985\n"
+    with pytest.raises(InputError, match=r"1\.234 or 1234.*--decimal"):
+        read(text)
+    assert read(text, reading=Reading(decimal=",")).series[0].y.tolist() == [1430.0, 985.0]
+    assert read(text, reading=Reading(decimal=".")).series[0].y.tolist() == [1.43, 985.0]
+    seen = read("ds;y\n2024-01-01;1.430,50\n2024-01-02;985\n")
+    assert (seen.series[0].y.tolist(), seen.understood["decimal"]) == ([1430.5, 985.0], {"y": ","})
+
+
+def test_an_id_is_a_text_whatever_the_decimal_sign():
+    (series,) = read("series_id;ds;y\n1,5;2024-01-01;2,5\n1,5;2024-01-02;3,5\n").series
+    assert (series.series_id, series.y.tolist()) == ("1,5", [2.5, 3.5])
+
+
+def test_a_month_is_its_first_day():
+    assert [str(day) for day in read("ds,y\n2024-01,1\n2024-02,2\n").series[0].days[[0, -1]]] == [
+        "2024-01-01",
+        "2024-02-01",
+    ]
 
 
 def test_a_row_that_comes_twice_costs_nothing_and_is_counted():
@@ -82,7 +122,7 @@ def test_a_mistyped_year_costs_its_row_alone(year):
         ("a,2024-01-05,1,2", "open"),
         ("a/b,2024-01-05,1,1", "series_id"),
         (",2024-01-05,1,1", "series_id"),
-        ("a,2024-01-05", "columns"),
+        ("a,2024-01-05", "fields"),
     ],
 )
 def test_a_bad_row_is_rejected_with_its_reason_and_the_rest_is_kept(row, reason):
