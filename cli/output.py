@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz")
+# What the commands write into a folder: each answer has one of the first, and the others beside it.
+RESULTS = frozenset({"anomalies.parquet", "forecasts.parquet", "model.onnx"})
+BESIDE = frozenset({"rejected.parquet", "summary.json", "plot.png", "manifest.json", "report.json", "report.png"})
 
 
 @contextmanager
 def replaced_directory(path: Path, *, inputs: Iterable[Path] = ()) -> Iterator[Path]:
     """A fresh directory to fill, which becomes `path` when the block ends well; else nothing has changed.
 
-    Raises InputError when `path` is a file, cannot be made, or holds what must not be deleted: the working directory
-    or one of `inputs`.
+    Raises InputError when `path` is a file, cannot be made, or holds what must not be deleted: the working directory,
+    one of `inputs`, or anything but an earlier answer of ours.
     """
     target = path.resolve()
     if target.exists() and not target.is_dir():
@@ -29,6 +32,7 @@ def replaced_directory(path: Path, *, inputs: Iterable[Path] = ()) -> Iterator[P
     for kept in (Path.cwd(), *(Path(source).resolve() for source in inputs)):
         if kept.is_relative_to(target):
             raise InputError(f"--out would delete {kept.name or kept}, which lies in it", file=str(path))
+    _check_replaceable(target, path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -40,6 +44,14 @@ def replaced_directory(path: Path, *, inputs: Iterable[Path] = ()) -> Iterator[P
         _swap(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _check_replaceable(target: Path, path: Path) -> None:
+    names = {entry.name for entry in target.iterdir()} if target.exists() else set()
+    if foreign := sorted(names - RESULTS - BESIDE):
+        raise InputError(f"--out holds {foreign[0]}, which is none of our results: name another folder", file=str(path))
+    if names and not names & RESULTS:
+        raise InputError("--out holds no earlier result of ours: name another folder, or empty it", file=str(path))
 
 
 def write_table(table: "pa.Table", path: Path) -> None:

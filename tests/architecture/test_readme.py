@@ -19,6 +19,12 @@ README = ROOT / "README.md"
 LEAVES = (ClusteringSettings, ForecastingSettings, ClassificationSettings)
 
 
+def test_users_without_an_address_are_made_without_a_message_to_them() -> None:
+    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("functions/*/README.md")]:
+        for command in re.findall(r"admin-create-user(?:[^\n]*\\\n)*[^\n]*", path.read_text()):
+            assert "--message-action SUPPRESS" in command, path
+
+
 def deploy_table() -> str:
     rows = [f"| {_row(DeploySettings, name, 'TREFOIL_DEPLOY_')} |" for name in DeploySettings.model_fields]
     return "\n".join(["| variable | default | what |", "|---|---|---|", *rows])

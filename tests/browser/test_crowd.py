@@ -8,7 +8,7 @@ from infra.settings import DeploySettings
 from tests.browser.conftest import Open, Shot, sign_in
 from tests.browser.site import Site, crowded
 
-EVERYTHING = "#series=store-0001&set.promo=2025-03-03..2025-03-05:1" + "".join(
+EVERYTHING = "#series=store-0001&set.open=2025-03-04..2025-03-05:0" + "".join(
     f"&similar=store-000{n}" for n in (2, 3, 4, 5, 6)
 )
 

@@ -1,5 +1,6 @@
 """What a function is made of: an edit reaches the images it concerns, and no other."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk.assertions import Match, Template
 
+from functions.forecasting import page
 from infra import image_function
 from infra.image_function import ImageFunction, Packaging
 from layers.storage import manifest
@@ -101,6 +103,19 @@ def test_an_edit_changes_the_images_it_concerns_and_no_other(
         text.write("\n# edited\n")
     after = hashes()
     assert {group for group in before if before[group] != after[group]} == concerned
+
+
+def test_the_pages_bundle_is_part_of_the_code(tmp_path: Path) -> None:
+    app = App(outdir=str(tmp_path))
+    make(Stack(app, "Test"), "Api", "forecasting", "functions.forecasting.handler.api", "source")
+    make(Stack(app, "Image"), "Api", "forecasting", "functions.forecasting.handler.api")
+    staged = [path for path in Path(app.synth().directory).glob("asset.*") if path.is_dir()]
+    assert len(staged) == 2
+    for folder in staged:
+        files = page.read(folder / "functions/forecasting/dashboard/built")
+        named = re.findall(r"/static/(\w+-\w+\.\w+)", files[page.INDEX].body.decode())
+        assert {page.INDEX, *named} == files.keys()
+        assert len(files) == 4
 
 
 def test_functions_of_a_leaf_share_one_image() -> None:

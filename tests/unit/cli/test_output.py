@@ -17,10 +17,11 @@ def names(folder: Path) -> list[str]:
 
 def test_a_directory_is_replaced_whole(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
-    for name in ("first", "second"):
+    for name in ("anomalies.parquet", "forecasts.parquet"):
         with replaced_directory(out) as fresh:
             (fresh / name).write_text(name)
-        assert names(out) == [name]
+            (fresh / "summary.json").touch()
+        assert names(out) == [name, "summary.json"]
     assert names(tmp_path / "deep") == ["out"]
     assert out.stat().st_mode & 0o055 == 0o055
 
@@ -29,7 +30,7 @@ def test_a_directory_is_replaced_whole(tmp_path: Path) -> None:
 def test_a_failure_leaves_what_was_there(tmp_path: Path, error: BaseException) -> None:
     out = tmp_path / "out"
     with replaced_directory(out) as fresh:
-        (fresh / "kept").touch()
+        (fresh / "model.onnx").touch()
 
     def fail() -> None:
         with replaced_directory(out) as fresh:
@@ -38,8 +39,36 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, error: BaseException) -
 
     with pytest.raises(type(error)):
         fail()
-    assert names(out) == ["kept"]
+    assert names(out) == ["model.onnx"]
     assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        (["thesis.docx"], "holds thesis.docx"),
+        (["anomalies.parquet", "notes.txt"], "holds notes.txt"),
+        (["summary.json", "plot.png"], "holds no earlier result"),
+        (["model.onnx", "anomalies"], "holds anomalies"),
+    ],
+)
+def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path: Path, there: list[str], told: str) -> None:
+    for name in there:
+        path = tmp_path / "out" / name
+        if name == "anomalies":
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("kept")
+    with pytest.raises(InputError, match=told), replaced_directory(tmp_path / "out"):
+        raise AssertionError("nothing may be computed for a folder that cannot be written")
+    assert names(tmp_path / "out") == sorted(there)
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    with replaced_directory(tmp_path) as fresh:
+        (fresh / "model.onnx").touch()
+    assert names(tmp_path) == ["model.onnx"]
 
 
 def test_it_does_not_delete_files_workplaces_or_its_own_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
