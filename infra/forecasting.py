@@ -101,7 +101,7 @@ class Forecasting(Leaf):
     def _on_arrival(self, ingest: ImageFunction) -> None:
         """Through a queue: of a thousand files at once few are ingested at a time, and none fails by the others."""
         bucket, undelivered = {"name": [self.stage.data.lake.bucket_name]}, self.stage.undelivered
-        arrivals = EventQueue(
+        self.arrivals = EventQueue(
             self,
             "Arrivals",
             timeout=BATCH_TIMEOUT,
@@ -109,9 +109,9 @@ class Forecasting(Leaf):
             timeouts=1,
             dead_letters=undelivered,
         )
-        arrivals.read_by(ingest.target, batch=1, concurrency=self.stage.deploy.ingest_concurrency)
+        self.arrivals.read_by(ingest.target, batch=1, concurrency=self.stage.deploy.ingest_concurrency)
         target = targets.SqsQueue(
-            arrivals.queue, dead_letter_queue=undelivered, retry_attempts=10, max_event_age=Duration.hours(3)
+            self.arrivals.queue, dead_letter_queue=undelivered, retry_attempts=10, max_event_age=Duration.hours(3)
         )
         events.Rule(
             self,

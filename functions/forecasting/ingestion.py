@@ -180,5 +180,6 @@ def requested(event: dict[str, Any]) -> list[dict[str, Any]]:
         found, arrived = event["detail"]["object"], datetime.fromisoformat(event["time"])
         owner = str(event.get("id", ""))
         return [{"key": str(found["key"]), "etag": str(found.get("etag", "")), "arrived": arrived, "owner": owner}]
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as exc:
-        raise InputError("the event names neither keys nor an object") from exc
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        # The original may show a value, and what is raised in a function is logged.
+        raise InputError("the event names neither keys nor an object") from None

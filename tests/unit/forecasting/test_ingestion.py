@@ -1,5 +1,6 @@
 import json
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -172,5 +173,11 @@ def test_an_event_of_s3_and_one_of_a_person_name_files():
     assert requested(event) == [file]
     assert requested({"Records": [{"body": json.dumps(event | {"id": "i"})}]}) == [file | {"owner": "i"}]
     assert requested({"keys": ["sales/a.csv"]}) == [{"key": "sales/a.csv", "arrived": None}]
-    with pytest.raises(InputError):
-        requested({"detail": {}})
+    for wrong in (
+        {"detail": {}},
+        {"detail": {"object": {"key": "k"}}, "time": "planted"},
+        {"Records": [{"body": "planted"}]},
+    ):
+        with pytest.raises(InputError) as caught:
+            requested(wrong)
+        assert "planted" not in "".join(traceback.format_exception(caught.value))
