@@ -80,7 +80,7 @@ def _ingested(stack: Stack, key: str) -> Run:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         run = stack.ledger.get(INGEST, key)
-        if run and run.fingerprint == etag and run.outcome != "running":
+        if run and run.fingerprint.startswith(etag) and run.outcome != "running":
             return run
         time.sleep(0.3)
     raise UnavailableError(f"{key} was not ingested within {PATIENCE} s; see `trefoil logs forecasting-ingest`")

@@ -63,6 +63,7 @@ class DeploySettings(BaseSettings):
     classification_memory_mb: int = Field(1769, ge=512, le=10240, description="memory of scoring and drift, MB")
     map_concurrency: int = Field(2, ge=1, le=1000, description="functions that one state machine's map runs at once")
     score_concurrency: int = Field(2, ge=2, le=1000, description="scoring functions that read the queue at once")
+    ingest_concurrency: int = Field(2, ge=2, le=1000, description="files of sales that are ingested at once")
     score_batch: int = Field(1000, ge=1, le=10000, description="messages per scoring call")
     score_window_s: int = Field(5, ge=1, le=300, description="how long the queue gathers a batch, s")
     api_rate: int = Field(50, ge=1, description="API requests per second before 429")

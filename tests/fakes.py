@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any, BinaryIO, cast
 
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase
 
-from layers.runtime.errors import ConflictError, NotFoundError
+from layers.runtime.errors import ConflictError, MissingError
 from layers.storage.objects import ObjectInfo, _RangeReader
 from layers.storage.tables import Item, _dump, _load
+
+ATOMIC = threading.Lock()
 
 
 class InMemoryObjects:
@@ -32,8 +35,12 @@ class InMemoryObjects:
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         if key not in self.bodies:
-            raise NotFoundError(f"{key} does not exist")
+            raise MissingError(f"{key} does not exist")
         return self.bodies[key], _etag(self.bodies[key])
+
+    def get_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
+        found = self.get_tagged(key)
+        return None if found[1] == etag else found
 
     def put(
         self,
@@ -44,16 +51,17 @@ class InMemoryObjects:
         if_absent: bool = False,
         content_type: str | None = None,
     ) -> str:
-        standing = self.bodies.get(key)
-        if if_match is not None and standing is None:
-            raise NotFoundError(f"{key} does not exist")
-        if (if_absent and standing is not None) or (
-            if_match is not None and standing is not None and _etag(standing) != if_match
-        ):
-            raise ConflictError(f"{key} was changed by somebody else")
-        self.bodies[key] = bytes(body)
-        self.modified[key] = self.clock()
-        return _etag(body)
+        with ATOMIC:
+            standing = self.bodies.get(key)
+            if if_match is not None and standing is None:
+                raise MissingError(f"{key} does not exist")
+            if (if_absent and standing is not None) or (
+                if_match is not None and standing is not None and _etag(standing) != if_match
+            ):
+                raise ConflictError(f"{key} was changed by somebody else")
+            self.bodies[key] = bytes(body)
+            self.modified[key] = self.clock()
+            return _etag(body)
 
     def upload(self, path: Path, key: str) -> None:
         self.bodies[key] = Path(path).read_bytes()

@@ -34,6 +34,15 @@ class ObjectsContract:
             objects.put("merge", b"3", if_match=etag)
         assert objects.get("merge") == b"2"
 
+    def test_gives_what_changed_and_nothing_while_it_did_not(self, objects: Any) -> None:
+        etag = objects.put("polled", b"1")
+        assert objects.get_changed("polled", "") == (b"1", etag)
+        assert objects.get_changed("polled", etag) is None
+        objects.put("polled", b"2")
+        assert objects.get_changed("polled", etag)[0] == b"2"
+        with pytest.raises(NotFoundError):
+            objects.get_changed("never", etag)
+
     def test_lists_a_prefix_in_order_with_sizes(self, objects: Any) -> None:
         for key in ("list/b", "list/a", "other"):
             objects.put(key, key.encode())

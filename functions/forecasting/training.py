@@ -106,6 +106,8 @@ class TrainingService:
                 raise
             except TrefoilError as exc:
                 failed[series_id] = str(exc)
+            except Exception as exc:  # noqa: BLE001 - whatever one series does to a fit, it must not stop the others
+                failed[series_id] = type(exc).__name__
         seconds = time.monotonic() - started
         result = ShardResult(entries=entries, failed=failed, gb_seconds=seconds * self._memory_gb)
         self._lake.put(_result_key(shard.run_id, shard.number), result.model_dump_json().encode())
@@ -138,7 +140,7 @@ class TrainingService:
         failed = {name: why for result in results for name, why in result.failed.items()}
         entries = self._standing() | trained
         self._answer_with(version, entries, shards[0].data_hash, {"trained": len(trained), "failed": len(failed)}, run)
-        self._catalog.update(lambda rows: _put_models(rows, entries, version))
+        self._catalog.update(entries, lambda name, row: _with_model(row, entries[name], version))
         counts = {"series": len(entries), "trained": len(trained), "failed": len(failed)}
         self._ledger.finish(
             run,
@@ -216,8 +218,6 @@ def _entry(key: str, body: bytes) -> ModelEntry:
     )
 
 
-def _put_models(rows: dict[str, Row], entries: dict[str, ModelEntry], version: str) -> None:
-    for name, entry in entries.items():
-        if name in rows:
-            model = Model(kind=entry.kind, version=version, skill=entry.skill)
-            rows[name] = rows[name].model_copy(update={"model": model})
+def _with_model(row: Row | None, entry: ModelEntry, version: str) -> Row | None:
+    model = Model(kind=entry.kind, version=version, skill=entry.skill)
+    return row.model_copy(update={"model": model}) if row else None

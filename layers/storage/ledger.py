@@ -61,13 +61,16 @@ class RunLedger:
         self._table, self._clock, self._since = table, clock, time.monotonic()
         self._memory_gb = (Settings().memory_mb if memory_mb is None else memory_mb) / 1024
 
-    def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta, owner: str = "") -> Claim:
+    def claim(
+        self, job: str, key: str, *, fingerprint: str, lease: timedelta, owner: str = "", supersede: bool = False
+    ) -> Claim:
         """Start a run unless one with this fingerprint is done, or any is under way within its lease.
 
-        An `owner` (an execution whose call is retried) takes over what it left running itself without waiting.
+        An `owner` (an execution whose call is retried) takes over what it left running itself without waiting. Who may
+        `supersede` does not wait for a run of another fingerprint either.
         """
         standing = self.get(job, key)
-        if standing and not self._claimable(standing, fingerprint, owner):
+        if standing and not self._claimable(standing, fingerprint, owner, supersede=supersede):
             return Claim(standing, granted=False)
         started = self._clock()
         run = Run(
@@ -95,8 +98,8 @@ class RunLedger:
             return Claim(winner, granted=False)
         return Claim(run, granted=True)
 
-    def _claimable(self, run: Run, fingerprint: str, owner: str) -> bool:
-        if run.outcome == "running":
+    def _claimable(self, run: Run, fingerprint: str, owner: str, *, supersede: bool) -> bool:
+        if run.outcome == "running" and not (supersede and run.fingerprint != fingerprint):
             return run.lease_until < self._clock() or (owner != "" and run.owner == owner)
         return run.outcome == "failed" or run.fingerprint != fingerprint
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
-from layers.runtime.errors import NotFoundError
+from layers.runtime.errors import MissingError
 from layers.storage.aws import translated
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,6 +43,15 @@ class S3Objects:
         """Whole body and its etag, for a later `put(if_match=...)`. Raises NotFoundError."""
         return self._read(key)
 
+    def get_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
+        """Body and etag, or None while the object still is that of `etag` ("" for any). Raises NotFoundError."""
+        try:
+            return self._read(key, IfNoneMatch=etag) if etag else self._read(key)
+        except ClientError as exc:
+            if exc.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_MODIFIED:
+                return None
+            raise
+
     def _read(self, key: str, if_match: str | None = None, tries: int = 3, **arguments: str) -> tuple[bytes, str]:
         """The SDK repeats a call but not the reading of its body, whose connection may break as well."""
         condition = {} if if_match is None else {"IfMatch": if_match}
@@ -63,7 +73,7 @@ class S3Objects:
         except ClientError as exc:
             if exc.response.get("Error", {}).get("Code") not in DENIED or any(i.key == key for i in self.list(key)):
                 raise
-            raise NotFoundError(f"{key} does not exist") from exc
+            raise MissingError(f"{key} does not exist") from exc
 
     def put(
         self,

@@ -85,6 +85,7 @@ EVENTS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "a shard": (lambda event: parsed(Shard, event), SHARD),
     "what plan answered": (lambda event: parsed(Planned, event), FITTED),
     "a new object": (requested, ARRIVED),
+    "messages of new objects": (requested, {"Records": [{"body": json.dumps(ARRIVED)}]}),
     "named keys": (requested, {"keys": ["sales/a.csv"]}),
 }
 
@@ -123,7 +124,7 @@ HISTORY = {
     "y": [1, None],
     "open": None,
     "regressors": {"p": [0, 1]},
-    "stamp": [1, 1],
+    "stamps": {"y": [[1, 1], [-1, 1]], "p": [[1, 2]]},
 }
 ROW = {"observations": 1, "history": "h", "profile": [1.0], "model": {"kind": "k", "version": "v", "skill": None}}
 ENTRY = {"key": "k", "sha256": "s", "bytes": 1, "history": "h", "kind": "k", "skill": None}

@@ -87,7 +87,13 @@ def read_customers(body: Any, name: str, limits: Limits) -> None:
 MANY = SALES + b"".join(b"s%d,2024-01-01,1\n" % i for i in range(20))
 PAST: dict[str, tuple[Callable[..., None], Any, str, Limits, str]] = {
     "sales without end": (read_sales, io.BufferedReader(Zeros(SALES)), "a.csv", Limits(object_mb=8), "OBJECT_MB"),
-    "a bomb of sales": (read_sales, gzip.compress(SALES + bytes(BOMB)), "a.csv.gz", Limits(object_mb=8), "OBJECT_MB"),
+    "a bomb of sales": (
+        read_sales,
+        gzip.compress(SALES + LONG * (BOMB // len(LONG))),
+        "a.csv.gz",
+        Limits(object_mb=8),
+        "OBJECT_MB",
+    ),
     "many columns of sales": (read_sales, table(600, 2), "a.csv", Limits(table_columns=500), "TABLE_COLUMNS"),
     "many cells of sales": (read_sales, table(5, 30), "a.csv", Limits(table_cells=100), "TABLE_CELLS"),
     "many series": (read_sales, MANY, "a.csv", Limits(file_series=10), "FILE_SERIES"),

@@ -86,8 +86,9 @@ def test_buckets_are_private_encrypted_tls_only_and_expire_by_tag_only(data: Tem
         assert all(properties["PublicAccessBlockConfiguration"].values())
         assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert bucket["DeletionPolicy"] == "Retain"
+        read_once = {"scored/", "queries/", "clustering/", "plans/forecasting/"}
         for rule in properties["LifecycleConfiguration"]["Rules"]:
-            if "ExpirationInDays" in rule and rule.get("Prefix") not in {"scored/", "queries/", "clustering/"}:
+            if "ExpirationInDays" in rule and rule.get("Prefix") not in read_once:
                 assert rule["TagFilters"] == [{"Key": "superseded", "Value": "true"}]
     policies = resources(data, "AWS::S3::BucketPolicy").values()
     assert sum('"aws:SecureTransport": "false"' in json.dumps(policy) for policy in policies) == 2
@@ -220,6 +221,21 @@ def test_messages_get_five_tries_and_time_enough(service: Template) -> None:
     )
 
 
+def test_files_that_arrive_wait_in_a_queue_of_which_few_are_read_at_a_time() -> None:
+    _, service = templates(ingest_concurrency=4)
+    (rule,) = resources(service, "AWS::Events::Rule").values()
+    (target,) = rule["Properties"]["Targets"]
+    (name,) = (name for name in resources(service, "AWS::SQS::Queue") if "Arrivals" in name)
+    assert target["Arn"] == {"Fn::GetAtt": [name, "Arn"]}
+    assert "Undelivered" in json.dumps(target["DeadLetterConfig"])
+    queue = resources(service, "AWS::SQS::Queue")[name]["Properties"]
+    assert "Undelivered" in json.dumps(queue["RedrivePolicy"]["deadLetterTargetArn"])
+    assert queue["VisibilityTimeout"] >= 15 * 60
+    service.has_resource_properties(
+        "AWS::Lambda::EventSourceMapping", {"BatchSize": 1, "ScalingConfig": {"MaximumConcurrency": 4}}
+    )
+
+
 def test_schedules_have_a_zone_retries_and_a_dead_letter_queue() -> None:
     _, service = templates(timezone="Europe/Amsterdam", clustering_schedule="cron(30 1 * * ? *)")
     schedules = resources(service, "AWS::Scheduler::Schedule").values()
@@ -323,9 +339,9 @@ def test_snap_start_publishes_versions_behind_aliases_that_triggers_call() -> No
     ]
     assert len(snapped) == 2
     assert len(resources(service, "AWS::Lambda::Alias")) == 2
-    mapping = next(iter(resources(service, "AWS::Lambda::EventSourceMapping").values()))
+    mappings = json.dumps(resources(service, "AWS::Lambda::EventSourceMapping"))
     aliases = resources(service, "AWS::Lambda::Alias")
-    assert json.dumps(mapping["Properties"]["FunctionName"]).endswith(':live"]]}')
+    assert ':live"]]}' in mappings
     (integration,) = resources(service, "AWS::ApiGatewayV2::Integration").values()
     assert any(alias in json.dumps(integration["Properties"]["IntegrationUri"]) for alias in aliases)
 

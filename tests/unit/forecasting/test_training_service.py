@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from functions.forecasting.catalog import Catalog
@@ -75,10 +76,11 @@ def test_a_shard_tried_again_fits_only_what_is_missing(house):
     assert house.fits == ["s0", "s1"]
 
 
-def test_a_series_that_cannot_be_trained_is_counted_and_stops_nothing(house):
+@pytest.mark.parametrize("error", [InputError("no"), RuntimeError("no"), np.linalg.LinAlgError("no"), KeyError("no")])
+def test_a_series_that_cannot_be_trained_is_counted_and_stops_nothing(house, error):
     def broken(series, history):
         if series.series_id == "s1":
-            raise InputError("no way")
+            raise error
         return house.fit(series, history)
 
     service = house.training(broken)
