@@ -213,7 +213,7 @@ def test_every_horizon_begins_after_the_newest_observation_of_the_catalog_and_a_
     late = service.forecast(ask("b"))
     document = json.loads(late.body)
     assert (late.source, document["points"][0]["ds"]) == ("computed", "2023-05-16")
-    assert "y: last observed on 2023-05-01; the 14 days before the horizon are bridged" in document["assumptions"]
+    assert "y: last observed on 2023-05-01; bridged over 14 days to the horizon" in document["assumptions"]
 
 
 def test_a_model_whose_regressor_the_history_lacks_still_answers(house):
