@@ -5,14 +5,15 @@ UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 QUICKLY := $(if $(QUICK),TREFOIL_QUICK=1)
 LOOPBACK := --allow-hosts=127.0.0.1,::1,localhost --allow-unix-socket
-VENDOR := functions/forecasting/dashboard/vendor
+PAGE := functions/forecasting/dashboard
+BUILT := $(PAGE)/built/index.html
 
 .PHONY: help setup demo test check containers browser faults load iam bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s%s\n", $$1, $$2}'
 
-setup: .venv/.done node_modules/.done ## Install what the lock files name, into this checkout only.
+setup: .venv/.done node_modules/.done $(BUILT) ## Install what the lock files name, into this checkout only.
 
 demo: setup ## Run all three leaves end to end on the local cloud; ONCE=1 ends by itself.
 	@$(RUN) trefoil demo $(if $(ONCE),--once)
@@ -45,7 +46,7 @@ bench: setup ## Speed, memory and quality beside peers; QUICK=1 in two minutes.
 	$(RUN) python -m tests.benchmarks $(if $(QUICK),--quick)
 
 clean: ## Remove everything that make built.
-	rm -rf .venv .uv node_modules build cdk.out .trefoil functions/forecasting/dashboard/vendor
+	rm -rf .venv .uv node_modules build cdk.out .trefoil $(PAGE)/built
 
 $(CURDIR)/.uv/bin/uv:
 	python3 -m venv .uv
@@ -57,5 +58,7 @@ $(CURDIR)/.uv/bin/uv:
 
 node_modules/.done: package.json package-lock.json .venv/.done
 	PATH=$(CURDIR)/.venv/bin:$$PATH npm ci --no-audit --no-fund --loglevel=error
-	mkdir -p $(VENDOR) && cp node_modules/uplot/dist/uPlot.esm.js node_modules/uplot/dist/uPlot.min.css $(VENDOR)/
 	@touch $@
+
+$(BUILT): node_modules/.done $(wildcard $(PAGE)/*.*)
+	PATH=$(CURDIR)/.venv/bin:$$PATH npm run --silent build

@@ -22,7 +22,7 @@ from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
 from layers.storage.tables import DynamoTable
 
-PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
+PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1}, tcp_keepalive=True)
 
 Stage = Annotated[str | None, typer.Option(help="Stage on AWS; without it and a profile, the local cloud.")]
 Profile = Annotated[str | None, typer.Option(help="AWS profile, of stage dev unless --stage names another.")]

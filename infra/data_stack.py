@@ -69,6 +69,7 @@ class DataStack(Stack):
             )
             bucket.add_lifecycle_rule(id="parts", abort_incomplete_multipart_upload_after=Duration.days(1))
         self.lake.add_lifecycle_rule(id="scored", prefix="scored/", expiration=Duration.days(scored_days))
+        self.lake.add_lifecycle_rule(id="plans", prefix="plans/forecasting/", expiration=Duration.days(superseded_days))
         self.lake.add_lifecycle_rule(id="queries", prefix="queries/", expiration=Duration.days(7))
         # A model a day, which nobody needs after its run; the champions of the other leaves are pruned by a person.
         self.models.add_lifecycle_rule(id="runs", prefix="clustering/", expiration=Duration.days(superseded_days))
@@ -123,7 +124,7 @@ class DataStack(Stack):
         )
         acknowledge(
             pool,
-            COG2="each user may enrol an authenticator app; administrators make all users and may ask it of them",
+            COG2="each user may add an authenticator app on the page, which from then on asks for its code",
             COG3="threat protection needs the Plus plan, priced per user, while this pool has no open sign-up",
             COG8="the Plus plan is priced per user and guards open sign-up, which this pool does not have",
         )

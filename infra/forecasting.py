@@ -1,18 +1,23 @@
 """Forecasting: files become histories, a weekly state machine refits, an API answers."""
 
-from aws_cdk import Duration
+from pathlib import Path
+from typing import Final
+
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
 from functions.forecasting.settings import ForecastingSettings
+from infra.event_queue import EventQueue
 from infra.grants import allow_items, allow_objects
 from infra.http_api import HttpApi
-from infra.image_function import ImageFunction
-from infra.leaf import Leaf, Stage
+from infra.image_function import ROOT, ImageFunction
+from infra.leaf import BATCH_TIMEOUT, Leaf, Stage
 
 API_TIMEOUT = Duration.seconds(29)
+PAGE: Final = ROOT / "functions/forecasting/dashboard"
 
 
 class Forecasting(Leaf):
@@ -23,11 +28,14 @@ class Forecasting(Leaf):
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_, stage=stage)
         deploy, data = stage.deploy, stage.data
+        if not bundled(PAGE):
+            Annotations.of(self).add_error(f"the page's bundle is missing or older than {PAGE}: run `make setup`")
         self.client = cognito.UserPoolClient(
             self,
             "Dashboard",
             user_pool=data.users,
             auth_flows=cognito.AuthFlow(user_password=True),
+            disable_o_auth=True,
             generate_secret=False,
             access_token_validity=Duration.hours(1),
             prevent_user_existence_errors=True,
@@ -60,9 +68,11 @@ class Forecasting(Leaf):
         for function in (train, api):
             allow_objects(function.role, data.lake, "history/", "read")
         for function in (ingest, publish):
-            allow_objects(function.role, data.lake, "catalog.json", "read", "write")
+            for prefix in ("catalog.json", "catalog/"):
+                allow_objects(function.role, data.lake, prefix, "read", "write")
         for function in (plan, api):
-            allow_objects(function.role, data.lake, "catalog.json", "read")
+            for prefix in ("catalog.json", "catalog/"):
+                allow_objects(function.role, data.lake, prefix, "read")
         for function in (train, publish):
             allow_objects(function.role, data.models, "forecasting/", "read", "write")
         for function in (plan, api):
@@ -74,7 +84,6 @@ class Forecasting(Leaf):
         allow_items(api.role, data.registry, "GetItem", leaf=self.name)
         allow_items(api.role, data.forecasts, "GetItem", "PutItem", "DeleteItem")
 
-        self.keep_failures(ingest)
         self._on_arrival(ingest)
         self.machine = self.map_over_plan(plan, train, publish)
         self.every("Weekly", deploy.forecasting_schedule, self.machine)
@@ -90,12 +99,19 @@ class Forecasting(Leaf):
         )
 
     def _on_arrival(self, ingest: ImageFunction) -> None:
-        bucket = {"name": [self.stage.data.lake.bucket_name]}
-        target = targets.LambdaFunction(
-            ingest.target,
-            dead_letter_queue=self.stage.undelivered,
-            retry_attempts=10,
-            max_event_age=Duration.hours(3),
+        """Through a queue: of a thousand files at once few are ingested at a time, and none fails by the others."""
+        bucket, undelivered = {"name": [self.stage.data.lake.bucket_name]}, self.stage.undelivered
+        arrivals = EventQueue(
+            self,
+            "Arrivals",
+            timeout=BATCH_TIMEOUT,
+            window=Duration.seconds(0),
+            timeouts=1,
+            dead_letters=undelivered,
+        )
+        arrivals.read_by(ingest.target, batch=1, concurrency=self.stage.deploy.ingest_concurrency)
+        target = targets.SqsQueue(
+            arrivals.queue, dead_letter_queue=undelivered, retry_attempts=10, max_event_age=Duration.hours(3)
         )
         events.Rule(
             self,
@@ -107,3 +123,10 @@ class Forecasting(Leaf):
             ),
             targets=[target],
         )
+
+
+def bundled(page: Path) -> bool:
+    """Whether the bundle of the page is there and as new as its sources."""
+    index = page / "built" / "index.html"
+    newest = max(file.stat().st_mtime for file in page.iterdir() if file.is_file())
+    return index.exists() and index.stat().st_mtime >= newest

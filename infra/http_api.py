@@ -59,12 +59,13 @@ class HttpApi(Construct):
         tokens = authorizers.HttpUserPoolAuthorizer("Tokens", users, user_pool_clients=[client])
         self.api.add_routes(
             path="/v1/{proxy+}",
-            methods=[apigw.HttpMethod.GET, apigw.HttpMethod.POST],
+            methods=[apigw.HttpMethod.GET, apigw.HttpMethod.HEAD, apigw.HttpMethod.POST],
             integration=integration,
             authorizer=tokens,
         )
         for path in OPEN:
-            for route in self.api.add_routes(path=path, methods=[apigw.HttpMethod.GET], integration=integration):
+            methods = [apigw.HttpMethod.GET, apigw.HttpMethod.HEAD]
+            for route in self.api.add_routes(path=path, methods=methods, integration=integration):
                 acknowledge(route, APIG4="the sign-in page and its files hold no data; /v1 asks for a token")
 
     def _write_access_log(self, log_group: logs.LogGroup) -> None:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase
 
-from layers.runtime.errors import ConflictError, NotFoundError
+from layers.runtime.errors import ConflictError, MissingError
 from layers.storage.objects import ObjectInfo
 from layers.storage.tables import Item, _dump, _load
 
@@ -29,7 +29,7 @@ class InMemoryObjects:
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         if key not in self.bodies:
-            raise NotFoundError(f"{key} does not exist")
+            raise MissingError(f"{key} does not exist")
         return self.bodies[key], _etag(self.bodies[key])
 
     def get_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
@@ -48,7 +48,7 @@ class InMemoryObjects:
         with ATOMIC:
             standing = self.bodies.get(key)
             if if_match is not None and standing is None:
-                raise NotFoundError(f"{key} does not exist")
+                raise MissingError(f"{key} does not exist")
             if (if_absent and standing is not None) or (
                 if_match is not None and standing is not None and _etag(standing) != if_match
             ):

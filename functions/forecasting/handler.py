@@ -49,6 +49,7 @@ def build_api() -> Mangum:
         fit=trainer(settings.holdout_days, now, settings.known_names),
         memory=settings.memory_answers,
         lease=settings.fit_lease_seconds,
+        batch_seconds=settings.batch_seconds,
     )
     app = create_app(service, settings, region=s3.meta.region_name or "us-east-1")
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA])
@@ -88,30 +89,33 @@ def build_training() -> "TrainingService":
     )
 
 
+@log.inject_lambda_context
 def api(event: dict[str, Any], context: Any) -> Any:
     """API Gateway, HTTP API payload 2.0."""
     return build_api()(event, context)
 
 
-def ingest(event: dict[str, Any], _: Any) -> dict[str, Any]:
-    """An object arrived in `sales/`, or a person names keys."""
+@log.inject_lambda_context
+def ingest(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
+    """Objects arrived in `sales/`, told by the queue, or a person names keys."""
     from functions.forecasting.ingestion import requested
 
-    owner = str(event.get("id", ""))
-    done = [build_ingestion().ingest(key, etag=etag, arrived=at, owner=owner) for key, etag, at in requested(event)]
+    done = [build_ingestion().ingest(**file) for file in requested(event)]
     for one in done:
         log.info("file ingested", extra={"status": one.status, "series": one.series, "rejected": one.rejected})
-    return {"files": [vars(one) for one in done]}
+    return {"files": [vars(one) for one in done], "batchItemFailures": []}
 
 
-def plan(event: dict[str, Any], _: Any) -> dict[str, Any]:
+@log.inject_lambda_context
+def plan(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """First step of the weekly state machine."""
     planned = build_training().plan(parsed(PlanEvent, event))
     log.info("training planned", extra={"status": planned.status, "run_id": planned.run_id})
     return planned.model_dump(exclude_none=True)
 
 
-def train(event: dict[str, Any], _: Any) -> dict[str, Any]:
+@log.inject_lambda_context
+def train(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """One element of the map: a shard of series."""
     result = build_training().train(parsed(Shard, event))
     log.info("shard trained", extra=result)
@@ -119,7 +123,8 @@ def train(event: dict[str, Any], _: Any) -> dict[str, Any]:
 
 
 @metrics("forecasting").log_metrics
-def publish(event: dict[str, Any], _: Any) -> dict[str, Any]:
+@log.inject_lambda_context
+def publish(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Last step: one version out of all shards, or the record of a failure."""
     result = build_training().publish(parsed(Planned, event))
     if result["status"] == "published":

@@ -162,13 +162,19 @@ def row_of(series: Series, history: str) -> Row:
     )
 
 
-def requested(event: dict[str, Any]) -> list[tuple[str, str, datetime | None]]:
-    """(key, etag, arrival) of each file an event names. Raises InputError for an event of another shape."""
+def requested(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """Arguments of `ingest` for each file that an event names: one of S3, messages with such, or a person's keys.
+
+    Raises InputError for an event of another shape.
+    """
     try:
+        if "Records" in event:
+            return [file for record in event["Records"] for file in requested(json.loads(record["body"]))]
         if isinstance(keys := event.get("keys"), list) and all(isinstance(key, str) for key in keys):
             arrived = datetime.fromisoformat(event["time"]) if "time" in event else None
-            return [(key, "", arrived) for key in keys]
-        found = event["detail"]["object"]
-        return [(str(found["key"]), str(found.get("etag", "")), datetime.fromisoformat(event["time"]))]
-    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            return [{"key": key, "arrived": arrived} for key in keys]
+        found, arrived = event["detail"]["object"], datetime.fromisoformat(event["time"])
+        owner = str(event.get("id", ""))
+        return [{"key": str(found["key"]), "etag": str(found.get("etag", "")), "arrived": arrived, "owner": owner}]
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as exc:
         raise InputError("the event names neither keys nor an object") from exc

@@ -4,7 +4,9 @@ What computes is imported by the first call that needs it: a cached answer start
 """
 
 import hashlib
+import heapq
 import json
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from functions.forecasting.catalog import Catalog, Model, Row
 from functions.forecasting.contracts import MAX_FITS, BatchItem, ModelEntry, Question
+from functions.forecasting.domain.identity import natural_key
 from functions.forecasting.store import LEAF, Answers, Histories, History, Models, Recent, parse_trained
 from layers.runtime.errors import InputError, TrefoilError, UnavailableError
 from layers.runtime.observability import logger
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 WAIT: Final = 0.15
 FIT_SECONDS: Final = 2
+NEVER: Final = -math.inf
 
 Source = Literal["memory", "table", "computed"]
 
@@ -49,22 +53,22 @@ class ForecastService:
         fit: Callable[["Series", str], "Trained"],
         memory: int,
         lease: int,
+        batch_seconds: float,
     ) -> None:
         self._histories, self._catalog, self._models, self._answers = histories, catalog, models, answers
-        self._fit, self._lease = fit, lease
+        self._fit, self._lease, self._batch_seconds = fit, lease, batch_seconds
         self._memory: Recent[Answered] = Recent(memory)
         self._spot: Recent[Trained] = Recent(50)
 
     def search(self, q: str, limit: int, after: str) -> tuple[list[tuple[str, Row]], bool]:
-        """Up to `limit` series behind `after` whose id contains `q` in any case, and whether more follow."""
-        wanted, rows = q.casefold(), self._catalog.rows()
-        found: list[tuple[str, Row]] = []
-        for series_id, row in rows.items():
-            if series_id > after and wanted in series_id.casefold():
-                if len(found) == limit:
-                    return self._current(found), True
-                found.append((series_id, row))
-        return self._current(found), False
+        """Up to `limit` series behind `after` whose id contains `q` in any case, and whether more follow.
+
+        Numbers within ids count as numbers: 2 comes before 10.
+        """
+        wanted, rows, start = q.casefold(), self._catalog.rows(), natural_key(after)
+        keys = (natural_key(name) for name in rows if wanted in name.casefold())
+        page = heapq.nsmallest(limit + 1, (key for key in keys if key > start))
+        return self._current([(name, rows[name]) for _, name in page[:limit]]), len(page) > limit
 
     def _current(self, found: list[tuple[str, Row]]) -> list[tuple[str, Row]]:
         """With the model that answers now, which after a rollback is not the one published last."""
@@ -96,9 +100,9 @@ class ForecastService:
         profiles = {n: row.profile for n, row in self._catalog.rows().items() if n != series_id and any(row.profile)}
         return documents.similar(series, profiles, k)
 
-    def forecast(self, question: Question, *, may_fit: bool = True) -> Answered:
+    def forecast(self, question: Question, *, end: float = math.inf) -> Answered:
         """Answer a question; every horizon begins after the newest observation of the catalog. Raises NotFoundError,
-        InputError, and UnavailableError when somebody else's fit takes long or `may_fit` forbids one that is needed."""
+        InputError, and UnavailableError for a fit that is not there within the lease and before `end` (monotonic)."""
         history = self._histories.read(question.series_id)
         newest = self._catalog.newest()
         question = replace(question, as_of=date.fromisoformat(newest) if newest else None)
@@ -112,70 +116,72 @@ class ForecastService:
         body = self._answers.get(question.series_id, item)
         source: Source = "table"
         if body is None:
-            body, source = self._computed(question, history, entry, version if entry else spot, may_fit), "computed"
+            body, source = self._computed(question, history, entry, version if entry else spot, end), "computed"
             self._answers.put(question.series_id, item, body)
         answered = Answered(body, hashlib.sha256(body).hexdigest()[:32], source)
         self._memory.put(key, answered)
         return answered
 
     def _computed(
-        self, question: Question, history: History, entry: ModelEntry | None, version: str | None, may_fit: bool
+        self, question: Question, history: History, entry: ModelEntry | None, version: str | None, end: float
     ) -> bytes:
         from functions.forecasting import documents
 
         laid = documents.laid_out(history.series, question)
-        trained = self._models.trained(entry) if entry else self._on_the_spot(history, may_fit=may_fit)
+        trained = self._models.trained(entry) if entry else self._on_the_spot(history, end)
         document = documents.answer(question, history.series, laid, trained, version or "")
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
-    def _on_the_spot(self, history: History, *, may_fit: bool) -> "Trained":
+    def _on_the_spot(self, history: History, end: float) -> "Trained":
         """The fit of this history, made by whoever claims it first; the others wait for it."""
         if (held := self._spot.get((history.series_id, history.name))) is not None:
             return held
-        item, deadline = f"spot-{history.name}#model", time.monotonic() + self._lease
+        item, waited = f"spot-{history.name}#model", min(end, time.monotonic() + self._lease)
         while (body := self._answers.get(history.series_id, item)) is None:
-            if not may_fit:
+            if end == NEVER:
                 raise UnavailableError("has no model yet and others are fitted first", retry_after=FIT_SECONDS)
-            if self._answers.claim(history.series_id, item, self._lease):
-                body = self._fit_and_keep(history, item)
+            if claim := self._answers.claim(history.series_id, item, self._lease):
+                body = self._fit_and_keep(history, item, claim)
                 break
-            if time.monotonic() > deadline:
+            if time.monotonic() > waited:
                 raise UnavailableError("is being fitted", retry_after=FIT_SECONDS)
             time.sleep(WAIT)
         trained = parse_trained(body)
         self._spot.put((history.series_id, history.name), trained)
         return trained
 
-    def _fit_and_keep(self, history: History, item: str) -> bytes:
+    def _fit_and_keep(self, history: History, item: str, claim: str) -> bytes:
         try:
             body = self._fit(history.series, history.name).model_dump_json().encode()
         except BaseException:
-            self._answers.release(history.series_id, item)
+            self._answers.release(history.series_id, item, claim)
             raise
         self._answers.put(history.series_id, item, body)
         logger(LEAF).info("series fitted on the spot", series_id=history.series_id)
         return body
 
     def batch(self, items: Sequence[BatchItem]) -> list[tuple[str, Answered | TrefoilError]]:
-        """An answer or an error for each item, in order; at most ten of them are fitted."""
-        fits = MAX_FITS
+        """An answer or an error for each item, in order; at most ten are fitted, and none is begun after the time."""
+        fits, end = MAX_FITS, time.monotonic() + self._batch_seconds
         results: list[tuple[str, Answered | TrefoilError]] = []
         for item in items:
             try:
                 question = asked(item)
-                answered = self._maybe_fitted(question, may_fit=fits > 0)
+                if time.monotonic() > end:
+                    raise UnavailableError("was not reached in the time of one call", retry_after=1)
+                answered = self._maybe_fitted(question, end if fits else NEVER)
                 fits -= answered[1]
                 results.append((item.id, answered[0]))
             except TrefoilError as exc:
                 results.append((item.id, exc))
         return results
 
-    def _maybe_fitted(self, question: Question, *, may_fit: bool) -> tuple[Answered, int]:
+    def _maybe_fitted(self, question: Question, end: float) -> tuple[Answered, int]:
         known = (question.series_id, self._histories.read(question.series_id).name)
         version = self._models.version()
         modelled = version is not None and question.series_id in self._models.index(version)
         before = modelled or self._spot.get(known) is not None
-        answered = self.forecast(question, may_fit=may_fit)
+        answered = self.forecast(question, end=end)
         return answered, int(not before and self._spot.get(known) is not None)
 
 

@@ -22,6 +22,9 @@ class ForecastingSettings(Settings):
     known: str = Field("", description="regressors known beforehand beside planned ones, names parted by commas")
     file_series: int = Field(20_000, ge=1, description="most series of one sales file")
     shard_series: int = Field(50, description="series that one training call takes, count")
+    batch_seconds: float = Field(
+        18.0, description="after which no item of a batch is begun any more: the gateway ends a call at 29, seconds"
+    )
     fit_lease_seconds: int = Field(25, description="how long a fit on the spot is claimed, seconds")
 
     @property

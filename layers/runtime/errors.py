@@ -36,6 +36,10 @@ class NotFoundError(TrefoilError):
     """The thing asked for does not exist."""
 
 
+class MissingError(NotFoundError):
+    """An object or row that is expected in storage is not there; nobody outside is told its key."""
+
+
 class ConflictError(TrefoilError):
     """A conditional write lost: somebody else changed the thing first."""
 
@@ -64,6 +68,7 @@ STATUS: Final[dict[type[TrefoilError], int]] = {
     LimitError: 422,
     InputError: 422,
     NotFoundError: 404,
+    MissingError: 500,
     ConflictError: 409,
     ForbiddenError: 403,
     UnavailableError: 503,

@@ -9,11 +9,16 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from layers.runtime.errors import ConflictError, NotFoundError, UnavailableError
+from layers.runtime.errors import ConflictError, MissingError, UnavailableError
 
 # Standard mode backs off with jitter and retries throttling, 5xx and resets alike.
+# NAT forgets a connection on which nothing is said for minutes, while a function works.
 CONFIG = Config(
-    retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20, max_pool_connections=32
+    retries={"mode": "standard", "max_attempts": 5},
+    connect_timeout=3,
+    read_timeout=20,
+    max_pool_connections=32,
+    tcp_keepalive=True,
 )
 
 NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "NotFound", "404", "ResourceNotFoundException"}
@@ -43,7 +48,7 @@ def translated(what: str) -> Iterator[None]:
         code = exc.response.get("Error", {}).get("Code", "")
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in NOT_FOUND:
-            raise NotFoundError(f"{what} does not exist") from exc
+            raise MissingError(f"{what} does not exist") from exc
         if code in CONFLICT:
             raise ConflictError(f"{what} was changed by somebody else") from exc
         if code in SLOW_DOWN or status >= 500:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
@@ -23,6 +23,8 @@ FLAGS = (
     "--disable-sync",
 )
 MOVE = "() => document.getAnimations().forEach((one) => one.finish())"
+
+Wait = Literal["commit", "load"]
 
 PATIENCE = 20_000.0
 MEASURED: list[str] = []
@@ -69,18 +71,20 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, site: Site) -> Iterator[Open]:
-    """Open the page at a fragment; afterwards nothing may have gone wrong in it or been kept by it."""
+    """Open the page at a fragment, on `today`; afterwards nothing may have gone wrong in it or been kept by it."""
     pages: list[Page] = []
     faults: list[str] = []
 
-    def visit(fragment: str = "", **context: Any) -> Page:
+    def visit(fragment: str = "", *, url: str = site.url, today: str = "", wait: Wait = "load", **context: Any) -> Page:
         settings = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"} | context
         page = browser.new_context(**settings).new_page()
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: faults.append(message.text) if "Content Security" in message.text else None)
         pages.append(page)
-        page.goto(site.url + fragment)
+        if today:
+            page.clock.set_fixed_time(today)
+        page.goto(url + fragment, wait_until=wait)
         return page
 
     yield visit

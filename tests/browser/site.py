@@ -1,9 +1,16 @@
 """A deployed stack on the local cloud with stores in it, for a browser to look at."""
 
+import threading
 import time
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -18,9 +25,12 @@ from tests.tables import as_parquet
 STORES = 8
 CROWD = 5_000
 YOUNG = "kiosk-young"
+SIX_DAYS = "kiosk-six-days"
 UNFITTED = "store-unfitted"
+SUNDAY = 6
 FORMULA = "=1+1 kiosk"
 THREE_YEARS = "store-three-years"
+Answer = tuple[int, dict[str, str], bytes]
 CORNER = Row(first_ds="2025-03-01", last_ds="2025-03-03", observations=3, history="", profile=[0.0] * 20)
 
 
@@ -42,19 +52,96 @@ class Site:
             MessageAction="SUPPRESS",
         )
 
+    def add_planner(self, username: str, password: str) -> None:
+        """A user who may sign in."""
+        self.add_newcomer(username, "Temporary-1!")
+        self.stack.client("cognito-idp").admin_set_user_password(
+            UserPoolId=self.stack.outputs["UserPool"], Username=username, Password=password, Permanent=True
+        )
+
+
+class Crowded:
+    """The site of an account with few executions: refuses calls beyond `most` at once, in each way a gateway has."""
+
+    def __init__(self, site: Site, most: int, seconds: float) -> None:
+        self.most, self.seconds, self.calls, self.refused, self.peak = most, seconds, list[str](), 0, 0
+        self._host, self._origin = urllib.parse.urlsplit(site.url).netloc, str(site.stack.endpoint)
+        self._running, self._lock = 0, threading.Lock()
+
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer | None:
+        """Status, headers and body; None to break the connection off."""
+        with self._lock:
+            self.calls.append(path)
+            if self._running == self.most:
+                self.refused += 1
+                status = (500, 503, 429, 0)[self.refused % 4]
+                return (status, {"Content-Type": "application/json"}, b'{"message":"no room"}') if status else None
+            self._running += 1
+            self.peak = max(self.peak, self._running)
+        try:
+            time.sleep(self.seconds)
+            passed = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
+            answer = httpx.request(method, self._origin + path, headers=passed | {"Host": self._host}, content=body)
+            dropped = ("content-encoding", "content-length", "transfer-encoding", "connection")
+            kept = {name: value for name, value in answer.headers.items() if name not in dropped}
+            return answer.status_code, kept, answer.content
+        finally:
+            with self._lock:
+                self._running -= 1
+
+
+@contextmanager
+def crowded(site: Site, *, most: int = 6, seconds: float = 0.3) -> Iterator[tuple[Crowded, str]]:
+    """A proxy before the site, and its address."""
+    state = Crowded(site, most, seconds)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length) if length else None
+            answer = state.answer(self.command, self.path, dict(self.headers), body)
+            if answer is None:
+                self.close_connection = True
+                return
+            status, headers, content = answer
+            self.send_response(status)
+            for name, value in (headers | {"Content-Length": str(len(content))}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield state, f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
 
 def filled(cloud: Cloud) -> Site:
     """Stores with models, one too young for one, some that come after the training, and 5,000 names to search in."""
     stack = local_stack(cloud)
     put(stack, "stores", sales(STORES * (DAYS + FUTURE), 7))
     put(stack, "young", some_days([YOUNG, FORMULA], 45))
-    wait_for(stack, STORES + 2)
+    week = some_days([SIX_DAYS], 400)
+    put(stack, "six-days", week.filter([day.weekday() != SUNDAY for day in week["ds"].to_pylist()]))
+    wait_for(stack, STORES + 3)
     finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": datetime.now(UTC).isoformat()}), 120)
     late = sales(2 * (DAYS + FUTURE), 8)
     names = np.array([UNFITTED, "store-unfitted-too"])[np.repeat([0, 1], DAYS + FUTURE)]
     put(stack, "late", late.set_column(0, "series_id", pa.array(names)))
     put(stack, "long", some_days([THREE_YEARS], 3 * 365))
-    wait_for(stack, STORES + 2 + 3)
+    wait_for(stack, STORES + 3 + 3)
     crowd = {f"corner-{i:05}": CORNER for i in range(CROWD)}
     Catalog(stack.lake).update(crowd, lambda name, _: crowd[name])
     return Site(stack, stack.outputs["ApiUrl"].rstrip("/") + "/", cloud.username, cloud.password)

@@ -1,7 +1,11 @@
 """Signing in, out, and again."""
 
+import base64
 import re
+import time
 
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Open, Shot, sign_in
@@ -78,6 +82,64 @@ def test_an_ended_session_asks_again_and_loses_nothing(signed_in: Open, site: Si
     expect(page.get_by_label("Sales, in % of it")).to_be_visible()
     expect(page.get_by_label("Sales, in % of it")).to_have_value("73")
     assert "horizon=14" in page.url
+
+
+def test_an_authenticator_app_is_added_and_its_code_asked_for(visit: Open, site: Site, shot: Shot):
+    site.add_planner("careful", "Lasting-And-Long-3!")
+    page = visit()
+    sign_in(page, "careful", "Lasting-And-Long-3!")
+    page.get_by_role("button", name="Authenticator app").click()
+    secret = page.locator("#authenticator-secret code")
+    expect(secret).to_be_visible()
+    key = (secret.text_content() or "").replace(" ", "")
+    link = page.get_by_role("link", name="open it in an app on this device").get_attribute("href")
+    assert link == f"otpauth://totp/Trefoil%3Acareful?secret={key}&issuer=Trefoil"
+    shot(page, "authenticator")
+    page.get_by_label("Code that the app shows").fill("000000")
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_text("That is not the code of this moment.")).to_be_visible()
+    page.get_by_label("Code that the app shows").fill(code_of(key))
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_text("Done: from now on, signing in asks for a code of the app.")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Sign out").click()
+    sign_in(page, "careful", "Lasting-And-Long-3!")
+    expect(page.get_by_role("heading", name="Enter the code")).to_be_visible()
+    expect(page.get_by_label("Code", exact=True)).to_be_focused()
+    page.get_by_label("Code", exact=True).fill("000 000")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("That is not the code of this moment.")).to_be_visible()
+    shot(page, "code")
+    page.get_by_label("Code", exact=True).fill(code_of(key))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Which store?")).to_be_visible()
+
+
+def test_who_must_have_an_authenticator_app_adds_it_at_the_first_sign_in(visit: Open, site: Site, shot: Shot):
+    page = visit()
+    page.route(lambda url: url.startswith(str(site.stack.endpoint)), ask_for_an_app)
+    sign_in(page, site.username, site.password)
+    expect(page.get_by_role("heading", name="Add an authenticator app")).to_be_visible()
+    key = (page.locator("#secret code").text_content() or "").replace(" ", "")
+    shot(page, "authenticator-required")
+    page.get_by_label("Code", exact=True).fill(code_of(key))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Which store?")).to_be_visible()
+
+
+def ask_for_an_app(route: Route) -> None:
+    """Answer a password as a pool does whose administrator made the app a duty; the emulator lets such users in."""
+    if not route.request.headers.get("x-amz-target", "").endswith(".InitiateAuth"):
+        route.fallback()
+        return
+    challenge = {"ChallengeName": "MFA_SETUP", "Session": "a session", "ChallengeParameters": {}}
+    route.fulfill(json=challenge, headers={"Access-Control-Allow-Origin": "*"})
+
+
+def code_of(key: str) -> str:
+    """What an authenticator app with this key shows now."""
+    app = TOTP(base64.b32decode(key), 6, SHA1(), 30, enforce_key_length=False)
+    return app.generate(int(time.time())).decode()
 
 
 def refuse_once(page: Page) -> None:

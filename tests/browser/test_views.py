@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Open, Shot, sign_in
-from tests.browser.site import FORMULA, UNFITTED, YOUNG, Site
+from tests.browser.site import FORMULA, SIX_DAYS, UNFITTED, YOUNG, Site
 
 STORE = "store-0003"
 
@@ -221,6 +221,87 @@ def test_a_busy_service_is_asked_again_when_it_says(signed_in: Open):
     page.route(re.compile("/forecast[?]"), lambda route: route.fulfill(status=503, json=busy), times=1)
     pick(page, "Store", STORE)
     opened(page, STORE)
+
+
+def test_a_side_panel_that_fails_leaves_the_forecast_and_can_be_tried_again(signed_in: Open, shot: Shot):
+    page = signed_in()
+    detail = "an unexpected condition on our side"
+    page.route(
+        re.compile("/similar[?]"),
+        lambda route: route.fulfill(status=500, json={"title": "x", "status": 500, "detail": detail}),
+        times=1,
+    )
+    pick(page, "Store", STORE)
+    expect(page.locator("#similar").get_by_role("alert")).to_have_text("An unexpected condition on our side.")
+    expect(page.locator("#plot canvas")).to_be_visible()
+    expect(page.locator("#problem")).to_be_hidden()
+    shot(page, "panel-failed")
+    page.locator("#similar").get_by_role("button", name="Try again").click()
+    opened(page, STORE)
+
+
+def test_a_store_that_cannot_be_laid_over_is_named_and_the_others_are(signed_in: Open, shot: Shot):
+    page = signed_in(f"#series={STORE}&similar=store-9999&similar=store-0001")
+    opened(page, STORE)
+    expect(page.locator("#similar").get_by_role("alert")).to_contain_text("Not laid over: the sales of store-9999")
+    expect(page.locator("#readout .overlay-0")).to_be_visible()
+    shot(page, "overlay-missing")
+
+
+def test_a_zoom_of_one_store_is_not_taken_for_the_next(signed_in: Open):
+    page = opened(signed_in(f"#series={STORE}"), STORE)
+    page.evaluate("() => { document.querySelector('[data-zoom=all]').click(); location.hash = '#series=store-0002'; }")
+    opened(page, "store-0002")
+    page.wait_for_timeout(500)  # the timer of a zoom is shorter
+    assert "from=" not in page.url
+    page.get_by_role("button", name="Table").click()
+    assert page.locator("#table-part tbody tr").count() == 42 + 90
+
+
+def test_a_change_of_plan_for_one_store_is_not_taken_for_the_next(signed_in: Open):
+    page = opened(signed_in(f"#series={STORE}"), STORE)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or "") if "/forecasts" in request.url else None)
+    page.evaluate(
+        "() => { document.querySelector('button[data-lane=promo]').click(); location.hash = '#series=store-0002'; }"
+    )
+    opened(page, "store-0002")
+    page.wait_for_timeout(500)
+    assert asked == []
+    assert "set." not in page.url
+
+
+def test_a_name_typed_and_not_picked_is_the_one_that_is_meant(signed_in: Open):
+    page = signed_in()
+    page.get_by_text("My store is not listed").click()
+    pick(page, "Similar to", STORE)
+    page.get_by_label("Similar to", exact=True).fill("store-0005")
+    page.get_by_role("button", name="Forecast").click()
+    opened(page, "New store like store-0005, at 100% of its sales")
+    page.get_by_label("Store", exact=True).fill("store-0004")
+    page.get_by_label("Days ahead").fill("7")
+    page.get_by_label("Days ahead").blur()
+    opened(page, "store-0004")
+    expect(page.get_by_text("Next 7 days")).to_be_visible()
+    page.get_by_label("Store", exact=True).fill("store-00")
+    page.get_by_label("Interval").select_option("0.8")
+    expect(page.get_by_role("alert").filter(has_text="There is no store store-00.")).to_be_visible()
+
+
+def test_a_store_that_leaves_closed_days_out_is_drawn_without_zeros(signed_in: Open, shot: Shot):
+    page = opened(signed_in(f"#series={SIX_DAYS}"), SIX_DAYS)
+    expect(page.locator("#shut")).to_have_text("Closed as a rule and left out of the lines: Sunday.")
+    expect(page.locator("#figures")).to_contain_text("on the 42 days before")
+    shot(page, "six-days")
+
+
+def test_sales_that_are_months_old_are_told_and_fresh_ones_are_not(signed_in: Open):
+    page = opened(signed_in(f"#series={STORE}", today="2025-05-25T12:00:00Z"), STORE)
+    expect(page.locator("#age")).to_have_text(
+        "The last sales are 3 months old: they end on 19 Feb 2025, and the forecast begins the day after."
+    )
+    page = opened(signed_in(f"#series={STORE}", today="2025-02-28T12:00:00Z"), STORE)
+    expect(page.locator("#age")).to_be_hidden()
 
 
 def test_without_a_connection_it_says_so(signed_in: Open):

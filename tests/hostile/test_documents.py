@@ -85,6 +85,7 @@ EVENTS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "a shard": (lambda event: parsed(Shard, event), SHARD),
     "what plan answered": (lambda event: parsed(Planned, event), FITTED),
     "a new object": (requested, ARRIVED),
+    "messages of new objects": (requested, {"Records": [{"body": json.dumps(ARRIVED)}]}),
     "named keys": (requested, {"keys": ["sales/a.csv"]}),
 }
 

@@ -1,6 +1,7 @@
 """The synthesised templates, as a reviewer of the deployment would read them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -8,10 +9,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from aws_cdk import Stack
+from aws_cdk.assertions import Annotations as AssemblyAnnotations
 from aws_cdk.assertions import Match, Template
 from aws_cdk.aws_logs import RetentionDays
 
 from functions.clustering.contracts import LABEL_SCHEMA, DayManifest
+from infra import forecasting
 from infra.app import build
 from infra.settings import DeploySettings, Retention, StageFile
 from infra.warehouse import DAY_COLUMNS, RUN_COLUMNS
@@ -81,8 +85,9 @@ def test_buckets_are_private_encrypted_tls_only_and_expire_by_tag_only(data: Tem
         assert all(properties["PublicAccessBlockConfiguration"].values())
         assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert bucket["DeletionPolicy"] == "Retain"
+        read_once = {"scored/", "queries/", "clustering/", "plans/forecasting/"}
         for rule in properties["LifecycleConfiguration"]["Rules"]:
-            if "ExpirationInDays" in rule and rule.get("Prefix") not in {"scored/", "queries/", "clustering/"}:
+            if "ExpirationInDays" in rule and rule.get("Prefix") not in read_once:
                 assert rule["TagFilters"] == [{"Key": "superseded", "Value": "true"}]
     policies = resources(data, "AWS::S3::BucketPolicy").values()
     assert sum('"aws:SecureTransport": "false"' in json.dumps(policy) for policy in policies) == 2
@@ -121,6 +126,30 @@ def test_nobody_signs_up_by_himself(data: Template) -> None:
     data.has_resource_properties(
         "AWS::Cognito::UserPool", {"AdminCreateUserConfig": {"AllowAdminCreateUserOnly": True}}
     )
+
+
+def test_the_page_signs_in_by_the_pools_own_api_and_no_other_way(service: Template) -> None:
+    (client,) = resources(service, "AWS::Cognito::UserPoolClient").values()
+    properties = client["Properties"]
+    assert properties["AllowedOAuthFlowsUserPoolClient"] is False
+    assert not {"AllowedOAuthFlows", "AllowedOAuthScopes", "CallbackURLs"} & properties.keys()
+
+
+@pytest.mark.parametrize("state", ["missing", "older than its source"])
+def test_synth_refuses_to_deploy_without_the_pages_bundle(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "dashboard"
+    shutil.copytree(forecasting.PAGE, page)
+    if state == "missing":
+        shutil.rmtree(page / "built")
+    else:
+        (page / "app.js").touch()
+    monkeypatch.setattr(forecasting, "PAGE", page)
+    stack = build(DeploySettings(), StageFile("dev.toml", {})).node.find_child("trefoil-dev-service")
+    assert isinstance(stack, Stack)
+    found = AssemblyAnnotations.from_stack(stack).find_error("*", Match.string_like_regexp("run `make setup`"))
+    assert len(found) == 1
 
 
 def test_functions_fit_a_new_account(service: Template) -> None:
@@ -174,6 +203,21 @@ def test_messages_get_five_tries_and_time_enough(service: Template) -> None:
     )
 
 
+def test_files_that_arrive_wait_in_a_queue_of_which_few_are_read_at_a_time() -> None:
+    _, service = templates(ingest_concurrency=4)
+    (rule,) = resources(service, "AWS::Events::Rule").values()
+    (target,) = rule["Properties"]["Targets"]
+    (name,) = (name for name in resources(service, "AWS::SQS::Queue") if "Arrivals" in name)
+    assert target["Arn"] == {"Fn::GetAtt": [name, "Arn"]}
+    assert "Undelivered" in json.dumps(target["DeadLetterConfig"])
+    queue = resources(service, "AWS::SQS::Queue")[name]["Properties"]
+    assert "Undelivered" in json.dumps(queue["RedrivePolicy"]["deadLetterTargetArn"])
+    assert queue["VisibilityTimeout"] >= 15 * 60
+    service.has_resource_properties(
+        "AWS::Lambda::EventSourceMapping", {"BatchSize": 1, "ScalingConfig": {"MaximumConcurrency": 4}}
+    )
+
+
 def test_schedules_have_a_zone_retries_and_a_dead_letter_queue() -> None:
     _, service = templates(timezone="Europe/Amsterdam", clustering_schedule="cron(30 2 * * ? *)")
     schedules = resources(service, "AWS::Scheduler::Schedule").values()
@@ -201,8 +245,9 @@ def test_only_the_page_is_open(service: Template) -> None:
         r["Properties"]["RouteKey"]: r["Properties"] for r in resources(service, "AWS::ApiGatewayV2::Route").values()
     }
     opened = {key for key, route in routes.items() if route["AuthorizationType"] == "NONE"}
-    assert opened == {"GET /", "GET /static/{proxy+}", "GET /healthz", "GET /openapi.json"}
-    assert {key for key in routes if key not in opened} == {"GET /v1/{proxy+}", "POST /v1/{proxy+}"}
+    paths = ("/", "/static/{proxy+}", "/healthz", "/openapi.json")
+    assert opened == {f"{method} {path}" for method in ("GET", "HEAD") for path in paths}
+    assert {key for key in routes if key not in opened} == {f"{m} /v1/{{proxy+}}" for m in ("GET", "HEAD", "POST")}
     service.has_resource_properties(
         "AWS::ApiGatewayV2::Stage",
         {
@@ -276,9 +321,9 @@ def test_snap_start_publishes_versions_behind_aliases_that_triggers_call() -> No
     ]
     assert len(snapped) == 2
     assert len(resources(service, "AWS::Lambda::Alias")) == 2
-    mapping = next(iter(resources(service, "AWS::Lambda::EventSourceMapping").values()))
+    mappings = json.dumps(resources(service, "AWS::Lambda::EventSourceMapping"))
     aliases = resources(service, "AWS::Lambda::Alias")
-    assert json.dumps(mapping["Properties"]["FunctionName"]).endswith(':live"]]}')
+    assert ':live"]]}' in mappings
     (integration,) = resources(service, "AWS::ApiGatewayV2::Integration").values()
     assert any(alias in json.dumps(integration["Properties"]["IntegrationUri"]) for alias in aliases)
 

@@ -1,30 +1,38 @@
-/** The forecasting API: JSON in and out, errors as sentences, waiting where the service asks for it. */
+/** The forecasting API: JSON in and out, errors as sentences, asking again where the service had no room. */
 
 import { sentence, title } from "./words.js";
 
-const TRIES = 6;
+/** Each call is an execution of a function, of which an account may have as few as ten. */
+const AT_ONCE = 3;
+const TRIES = 7;
+const PATIENCE = 30_000;
 
-/** An error that can be shown as it is; `retryAfter` in seconds when the service asked to wait. */
+/** An error that can be shown as it is; `wait` is how long until asking again makes sense, ms; 0 for never. */
 export class Problem extends Error {
-  constructor(message, status, retryAfter = 0) {
+  constructor(message, status, wait = 0) {
     super(message);
     this.status = status;
-    this.retryAfter = retryAfter;
+    this.wait = wait;
   }
 
   /** From an RFC 9457 document, or the gateway's `{"message"}`. */
   static from(document, status, retryAfter = 0) {
+    const refused = !document.detail && status in GATEWAY && status !== 401 && status !== 413;
     const field = document.field ? title(document.field.split(".").pop()) : "";
     const detail = document.detail ?? GATEWAY[status] ?? document.message ?? `the service answered ${status}`;
     const subject = field ? `${field}: ` : "";
-    return new Problem(sentence(subject + detail), status, document.retry_after ?? retryAfter);
+    const wait = Math.min(document.retry_after ?? retryAfter, 10) * 1000;
+    return new Problem(sentence(subject + detail), status, wait || (refused ? SOON : 0));
   }
 }
 
+const SOON = 250;
+/** What the gateway says without words of ours. Where a function has no room for a call, it is one of the 5xx or 429. */
 const GATEWAY = {
   401: "you are not signed in",
   413: "the request is too large",
   429: "too many requests at once; wait a moment and try again",
+  500: "the service failed; try again in a moment",
   502: "the service failed; try again in a moment",
   503: "the service took too long; try again in a moment",
   504: "the service took too long; try again in a moment",
@@ -58,33 +66,50 @@ export class Api {
 
   /** One question of a batch: `{series_id | like + scale, horizon, level, future}`. */
   ask(question, signal) {
-    return waiting(signal, async () => {
-      const body = JSON.stringify({ items: [{ id: "page", ...question }] });
-      const headers = { "Content-Type": "application/json" };
-      const answer = await this.#send("/v1/forecasts", { method: "POST", headers, body, signal });
-      const { forecast, problem } = answer.items[0];
+    const body = JSON.stringify({ items: [{ id: "page", ...question }] });
+    const headers = { "Content-Type": "application/json" };
+    return this.#send("/v1/forecasts", { method: "POST", headers, body, signal }, ({ items: [{ forecast, problem }] }) => {
       if (problem) throw Problem.from(problem, problem.status);
       return forecast;
     });
   }
 
-  #send(path, options) {
-    return waiting(options.signal, async () => {
+  #send(path, options, take = (answer) => answer) {
+    return persist(options.signal, async () => {
       const token = await this.#session.token();
-      const response = await this.#fetch(path, options, token);
-      if (response.status !== 401) return read(response);
-      this.#session.refused(token);
-      return read(await this.#fetch(path, options, await this.#session.token()));
+      let response = await this.#fetch(path, options, token);
+      if (response.status === 401) {
+        this.#session.refused(token);
+        response = await this.#fetch(path, options, await this.#session.token());
+      }
+      return take(await read(response));
     });
   }
 
-  async #fetch(path, options, token) {
-    try {
-      return await fetch(path, { ...options, headers: { ...options.headers, Authorization: `Bearer ${token}` } });
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      throw new Problem("The service cannot be reached. Check the connection and try again.", 0);
-    }
+  #fetch(path, options, token) {
+    return reach(path, { ...options, headers: { ...options.headers, Authorization: `Bearer ${token}` } });
+  }
+}
+
+/** What the page is told of where it is. */
+export const configuration = () => persist(undefined, async () => read(await reach("/static/config.json")));
+
+let free = AT_ONCE;
+const queue = [];
+
+/** `fetch`, a few at a time. */
+async function reach(path, options) {
+  if (free > 0) free -= 1;
+  else await new Promise((resolve) => { queue.push(resolve); });
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    const wait = navigator.onLine ? SOON : 0;
+    throw new Problem("The service cannot be reached. Check the connection and try again.", 0, wait);
+  } finally {
+    if (queue.length) queue.shift()();
+    else free += 1;
   }
 }
 
@@ -94,14 +119,16 @@ async function read(response) {
   throw Problem.from(document, response.status, Number(response.headers.get("Retry-After")) || 0);
 }
 
-/** Calls `attempt` again as long as the service says when; a fit by someone else is such a case. */
-async function waiting(signal, attempt) {
+/** Calls `attempt` again while its problem says when: later each time, and not in step with other pages. */
+async function persist(signal, attempt) {
+  const end = performance.now() + PATIENCE;
   for (let tries = 1; ; tries += 1) {
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof Problem) || !error.retryAfter || tries === TRIES) throw error;
-      await new Promise((resolve) => { setTimeout(resolve, Math.min(error.retryAfter, 10) * 1000); });
+      const wait = (error.wait === SOON ? SOON * 2 ** (tries - 1) : error.wait) * (1 + Math.random() / 2);
+      if (!(error instanceof Problem) || !wait || tries === TRIES || performance.now() + wait > end) throw error;
+      await new Promise((resolve) => { setTimeout(resolve, wait); });
       signal?.throwIfAborted();
     }
   }

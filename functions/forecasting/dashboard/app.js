@@ -1,16 +1,16 @@
 /** Start: read the configuration, sign in, show what the URL asks for. */
 
-import { Api } from "./api.js";
+import { Api, configuration } from "./api.js";
 import { Session } from "./auth.js";
 import { byId } from "./dom.js";
 import { Page } from "./page.js";
-import { askToSignIn } from "./signin.js";
+import { askToSignIn, offerAuthenticator } from "./signin.js";
 
 async function start() {
-  const response = await fetch("/static/config.json");
-  if (!response.ok) throw new Error(`config.json: ${response.status}`);
+  const config = await configuration();
+  byId("starting").hidden = true;
   const expired = "Your session has ended. Sign in again to go on; nothing you entered is lost.";
-  const session = new Session(await response.json(), () => signIn(session, expired));
+  const session = new Session(config, () => signIn(session, expired));
   await signIn(session, "With the account that your administrator gave you.");
   document.body.classList.add("in");
   byId("sign-out").onclick = async () => {
@@ -18,6 +18,7 @@ async function start() {
     await session.signOut();
     location.replace(location.pathname);
   };
+  byId("authenticator-add").onclick = () => offerAuthenticator(session, byId("user").textContent);
   byId("main").hidden = false;
   new Page(new Api(session)).start();
 }
@@ -28,6 +29,7 @@ async function signIn(session, why) {
 }
 
 start().catch((error) => {
+  byId("starting").hidden = true;
   byId("main").hidden = false;
   byId("controls").hidden = true;
   byId("problem").hidden = false;

@@ -8,15 +8,30 @@ export class SignInError extends Error {
   }
 }
 
+const WRONG_CODE = "That is not the code of this moment. Enter the one that the app shows now.";
 const SAID = {
   NotAuthorizedException: "The username or the password is wrong.",
   UserNotFoundException: "The username or the password is wrong.",
   UserNotConfirmedException: "This account has not been confirmed yet.",
   PasswordResetRequiredException: "The password of this account must be reset; ask your administrator.",
+  CodeMismatchException: WRONG_CODE,
+  EnableSoftwareTokenMFAException: WRONG_CODE,
+  ExpiredCodeException: WRONG_CODE,
   TooManyRequestsException: "Too many attempts. Wait a minute and try again.",
   LimitExceededException: "Too many attempts. Wait a minute and try again.",
 };
 const EARLY = 60_000;
+/** Challenges that the page can answer, and what the answer is called. */
+const ANSWERS = {
+  NEW_PASSWORD_REQUIRED: "NEW_PASSWORD",
+  SOFTWARE_TOKEN_MFA: "SOFTWARE_TOKEN_MFA_CODE",
+  MFA_SETUP: null, // enrolled before it is answered, by a call of its own
+};
+
+/**
+ * @typedef {{name: string, session: string, username: string, secret: string}} Challenge `secret` is for the
+ *   authenticator app of a user who must enrol one, else empty
+ */
 
 export class Session {
   #config;
@@ -35,7 +50,7 @@ export class Session {
     this.#ask = ask;
   }
 
-  /** Resolves to null when signed in, to a challenge when a new password is due. Throws SignInError. */
+  /** Resolves to null when signed in, to a challenge when more is asked for. Throws SignInError. @returns {Promise<Challenge|null>} */
   async signIn(username, password) {
     const answer = await this.#call("InitiateAuth", {
       AuthFlow: "USER_PASSWORD_AUTH",
@@ -45,15 +60,28 @@ export class Session {
     return this.#take(answer, username);
   }
 
-  /** Answers the challenge of `signIn`. */
-  async setPassword(challenge, password) {
+  /** Answers a challenge with a new password or the app's code; resolves as `signIn` does. @param {Challenge} challenge */
+  async answer({ name, session, username }, value) {
+    const enrolled = ANSWERS[name] ? null : await this.#call("VerifySoftwareToken", { Session: session, UserCode: value });
     const answer = await this.#call("RespondToAuthChallenge", {
-      ChallengeName: "NEW_PASSWORD_REQUIRED",
+      ChallengeName: name,
       ClientId: this.#config.user_pool_client,
-      Session: challenge.session,
-      ChallengeResponses: { USERNAME: challenge.username, NEW_PASSWORD: password },
+      Session: enrolled ? enrolled.Session : session,
+      ChallengeResponses: { USERNAME: username, ...(enrolled ? {} : { [ANSWERS[name]]: value }) },
     });
-    return this.#take(answer, challenge.username);
+    return this.#take(answer, username);
+  }
+
+  /** A secret for the authenticator app of whoever is signed in. */
+  async secret() {
+    return (await this.#call("AssociateSoftwareToken", { AccessToken: await this.token() })).SecretCode;
+  }
+
+  /** From now on signing in asks for a code of the app that has the secret, as `code` proves. */
+  async enrol(code) {
+    const AccessToken = await this.token();
+    await this.#call("VerifySoftwareToken", { AccessToken, UserCode: code });
+    await this.#call("SetUserMFAPreference", { AccessToken, SoftwareTokenMfaSettings: { Enabled: true, PreferredMfa: true } });
   }
 
   /** An access token that is good for a while; refreshed, or asked for, when the one at hand is not. */
@@ -87,7 +115,7 @@ export class Session {
           ClientId: this.#config.user_pool_client,
           AuthParameters: { REFRESH_TOKEN: this.#refresh },
         });
-        this.#take(answer, "");
+        await this.#take(answer, "");
         return;
       } catch (error) {
         if (!(error instanceof SignInError) || error.kind === "offline") throw error;
@@ -97,7 +125,7 @@ export class Session {
     await this.#ask();
   }
 
-  #take(answer, username) {
+  async #take(answer, username) {
     const result = answer.AuthenticationResult;
     if (result) {
       this.#access = result.AccessToken;
@@ -106,8 +134,11 @@ export class Session {
       this.#until = Date.now() + Math.max(lifetime - EARLY, lifetime / 2);
       return null;
     }
-    if (answer.ChallengeName === "NEW_PASSWORD_REQUIRED") return { session: answer.Session, username };
-    throw new SignInError(answer.ChallengeName, `This account asks for ${answer.ChallengeName}, which this page cannot do.`);
+    const name = answer.ChallengeName;
+    if (!(name in ANSWERS)) throw new SignInError(name, `This account asks for ${name}, which this page cannot do.`);
+    if (name !== "MFA_SETUP") return { name, session: answer.Session, username, secret: "" };
+    const { Session: session, SecretCode: secret } = await this.#call("AssociateSoftwareToken", { Session: answer.Session });
+    return { name, session, username, secret };
   }
 
   async #call(action, body) {

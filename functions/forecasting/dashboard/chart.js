@@ -1,6 +1,6 @@
 /** The one chart: history, forecast with its band, what-if line, overlays, and the days held out for the test. */
 
-import uPlot from "/static/vendor/uPlot.esm.js";
+import uPlot from "uplot";
 import { make } from "./dom.js";
 import { amount, factor, longDay, shortDay, shortMonth, weekdayOf, year } from "./words.js";
 
@@ -23,7 +23,7 @@ export class Chart {
   /**
    * @param {HTMLElement} host
    * @param {HTMLElement} readout legend and values of the day under the cursor
-   * @param {(from: number, to: number) => void} moved the window changed
+   * @param {(rows: import("./rows.js").Rows, from: number, to: number) => void} moved the window over these rows changed
    */
   constructor(host, readout, moved) {
     this.#host = host;
@@ -96,7 +96,7 @@ export class Chart {
       hooks: {
         drawClear: [(plot) => this.#background(plot, look)],
         setCursor: [(plot) => this.#hover(plot)],
-        setScale: [(plot, name) => { if (name === "x" && plot === this.#plot) this.#moved(...this.window); }],
+        setScale: [(plot, name) => { if (name === "x" && plot === this.#plot) this.#moved(this.#rows, ...this.window); }],
         ready: [(plot) => plot.over.addEventListener("dblclick", () => this.zoom("all"))],
       },
     };
@@ -230,9 +230,11 @@ function described(rows, look) {
   return all;
 }
 
-/** A line without the zeros of weekdays that are closed as a rule: undefined, which joins the days beside it. */
+/** A line without zeros and gaps of weekdays that are closed as a rule: undefined, which joins the days beside it. */
 function bridged({ days, shut }, { values, drawn }) {
-  return drawn ?? values.map((value, i) => (value === 0 && shut.includes(weekdayOf(days[i])) ? undefined : value));
+  const known = (value) => value !== null;
+  const [first, last] = [values.findIndex(known), values.findLastIndex(known)];
+  return drawn ?? values.map((value, i) => (!value && i >= first && i <= last && shut.includes(weekdayOf(days[i])) ? undefined : value));
 }
 
 /** The what-if line where it leaves the forecast, with the open day before and after; else it would hide the forecast. */

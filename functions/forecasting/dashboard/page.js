@@ -10,9 +10,11 @@ import { similarStores } from "./similar.js";
 import { download, table } from "./table.js";
 import { trust, verdict } from "./trust.js";
 import { LEVELS, blank, format, parse } from "./view.js";
-import { amount, change, count, dayOf, longDay, percent, shortDay, signedPercent, weekdayName } from "./words.js";
+import { age, amount, change, count, dayOf, fullDay, longDay, percent, shortDay, signedPercent, today, weekdayName } from "./words.js";
 
 const PATIENCE = 600;
+/** Sales older than this many days are worth a word: two seasons of a store, whose season is the week. */
+const OLD = 14;
 
 export class Page {
   #api;
@@ -29,7 +31,7 @@ export class Page {
   /** @param {import("./api.js").Api} api */
   constructor(api) {
     this.#api = api;
-    this.#chart = new Chart(byId("plot"), byId("readout"), settle((from, to) => this.#moved(from, to), 150));
+    this.#chart = new Chart(byId("plot"), byId("readout"), settle((...moved) => this.#moved(...moved), 150));
     const fail = (error) => this.#fail(error);
     const find = (q, limit) => api.search(q, limit);
     this.#store = storeSearch(byId("store-search"), {
@@ -98,7 +100,11 @@ export class Page {
 
   #set(name, value) {
     if (!byId(name).reportValidity()) return;
-    if (this.#view.series || this.#view.like) this.#go({ [name]: value, from: null, to: null });
+    const typed = this.#store.value();
+    if (typed && typed !== this.#view.series) {
+      this.#view[name] = value;
+      this.#open(typed);
+    } else if (this.#view.series || this.#view.like) this.#go({ [name]: value, from: null, to: null });
     else this.#view[name] = value;
   }
 
@@ -121,6 +127,7 @@ export class Page {
     );
     if ((series || like) !== this.#loaded) this.#histories.clear();
     this.#loaded = series || like;
+    byId("view").inert = true;
     try {
       if (!series && !like) {
         await this.#welcome(signal);
@@ -129,12 +136,13 @@ export class Page {
       this.#busy(`Loading ${series || like}`);
       const [points, forecast] = await Promise.all([this.#history(series || like, signal), this.#forecast(signal)]);
       signal.throwIfAborted();
-      this.#shown = { history: points, forecast, whatIf: null, overlays: [], items: null, rows: null };
+      this.#shown = { history: points, forecast, whatIf: null, overlays: [], missing: [], items: null, rows: null, signal };
       byId("view").hidden = false;
+      byId("view").inert = false;
       this.#draw();
       this.#strip();
       this.#trust();
-      await Promise.all([this.#compare(signal), this.#ask()]);
+      await Promise.all([this.#compare(), this.#ask()]);
     } catch (error) {
       if (signal.aborted) return;
       byId("view").hidden = true;
@@ -169,34 +177,46 @@ export class Page {
     return series ? this.#api.forecast(series, horizon, level, signal) : this.#api.ask({ like, scale, horizon, level }, signal);
   }
 
-  /** Similar stores, and the histories of those laid over the chart. */
-  async #compare(signal) {
+  /** Similar stores, and the histories of those laid over the chart; without them the forecast stands. */
+  async #compare() {
     const { series, like } = this.#view;
-    this.#shown.items = (await this.#api.similar(series || like, signal)).items;
-    await this.#overlay(signal);
+    const shown = this.#shown;
+    try {
+      shown.items = (await this.#api.similar(series || like, shown.signal)).items;
+    } catch (error) {
+      if (shown.signal.aborted) return;
+      const again = make("button", { type: "button", class: "quiet", onclick: () => this.#compare() }, "Try again");
+      byId("similar").replaceChildren(make("p", { class: "wrong", role: "alert" }, readable(error)), again);
+      return;
+    }
+    await this.#overlay();
   }
 
-  async #overlay(signal) {
+  async #overlay() {
     const shown = this.#shown;
     const chosen = this.#view.similar;
-    similarStores(byId("similar"), {
-      items: shown.items, chosen, lay: (id, on) => this.#lay(id, on), open: (id) => this.#open(id),
-    });
-    const histories = await Promise.all(chosen.map((id) => this.#history(id, signal)));
-    if (signal.aborted || chosen !== this.#view.similar) return;
-    shown.overlays = chosen.map((id, i) => ({ id, points: histories[i] }));
+    this.#similar();
+    const laid = await Promise.allSettled(chosen.map((id) => this.#history(id, shown.signal)));
+    if (shown.signal.aborted || chosen !== this.#view.similar) return;
+    shown.overlays = chosen.flatMap((id, i) => (laid[i].value ? [{ id, points: laid[i].value }] : []));
+    shown.missing = chosen.filter((_, i) => !laid[i].value);
+    this.#similar();
     this.#draw(true);
   }
 
-  async #lay(id, on) {
+  #similar() {
+    const { items, missing } = this.#shown;
+    similarStores(byId("similar"), {
+      items, missing, chosen: this.#view.similar, lay: (id, on) => this.#lay(id, on), open: (id) => this.#open(id),
+    });
+  }
+
+  #lay(id, on) {
     const others = this.#view.similar.filter((one) => one !== id);
     this.#view.similar = on ? [...others, id] : others;
+    this.#shown.missing = [];
     this.#note();
-    try {
-      await this.#overlay(this.#stop.signal);
-    } catch (error) {
-      this.#fail(error);
-    }
+    return this.#overlay();
   }
 
   #draw(keep = false) {
@@ -213,9 +233,19 @@ export class Page {
     byId("badge").className = `badge ${good === null ? "" : good ? "good" : "fair"}`;
     const { shut } = shown.rows;
     byId("shut").textContent = shut.length ? `Closed as a rule and left out of the lines: ${shut.map(weekdayName).join(", ")}.` : "";
+    this.#age();
     this.#figures();
     this.#show();
     this.#chart.draw(shown.rows, window, holdout);
+  }
+
+  /** Say that the last observation is long ago, where it is. */
+  #age() {
+    const { history: points, rows } = this.#shown;
+    const last = points.findLast((point) => point.y !== null);
+    const days = last ? today() - dayOf(last.ds) : 0;
+    const since = last && dayOf(last.ds) + 1 < rows.start ? `the forecast begins on ${fullDay(rows.start)}` : "the forecast begins the day after";
+    byId("age").textContent = days > OLD ? `The last sales are ${age(days)} old: they end on ${fullDay(dayOf(last.ds))}, and ${since}.` : "";
   }
 
   #figures() {
@@ -251,8 +281,8 @@ export class Page {
     part.scrollTop = first ? first.offsetTop - head.offsetHeight : 0;
   }
 
-  #moved(from, to) {
-    const { rows } = this.#shown;
+  #moved(rows, from, to) {
+    if (rows !== this.#shown.rows || this.#shown.signal.aborted) return;
     const usual = near(rows, "near");
     const apart = from !== usual[0] || to !== usual[1];
     [this.#view.from, this.#view.to] = apart ? [from, to] : [null, null];
@@ -261,14 +291,16 @@ export class Page {
   }
 
   #strip() {
-    const { forecast } = this.#shown;
+    const shown = this.#shown;
+    const { forecast } = shown;
     strip(byId("plan"), {
       start: dayOf(forecast.points[0].ds), lanes: lanes(forecast), changes: this.#view.changes,
-      changed: settle(() => this.#planned(), 200),
+      changed: settle(() => this.#planned(shown), 200),
     });
   }
 
-  #planned() {
+  #planned(shown) {
+    if (shown.signal.aborted) return;
     this.#note();
     this.#ask();
   }

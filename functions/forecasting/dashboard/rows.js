@@ -57,12 +57,12 @@ function common(own, other) {
   return ratio > 0 && Number.isFinite(ratio) ? ratio : 1;
 }
 
-/** Weekdays that sold nothing on most of their last eight days; none when that holds for the whole week. */
+/** Weekdays that sold nothing, or are not told of, on most of their last eight days; none when that is the whole week. */
 function shut(days, sales) {
-  const known = days.map((day, i) => [weekdayOf(day), sales[i]]).filter(([, value]) => value !== null);
+  const known = sales.slice(0, sales.findLastIndex((value) => value !== null) + 1);
   const idle = [0, 1, 2, 3, 4, 5, 6].filter((weekday) => {
-    const lately = known.filter(([one]) => one === weekday).slice(-8);
-    return lately.length > 0 && lately.filter(([, value]) => value === 0).length > lately.length / 2;
+    const lately = known.filter((_, i) => weekdayOf(days[i]) === weekday).slice(-8);
+    return lately.filter((value) => !value).length > lately.length / 2;
   });
   return idle.length < 7 ? idle : [];
 }
@@ -79,7 +79,8 @@ export function figures(rows) {
   const yhat = rows.yhat.slice(at);
   const total = sum(yhat);
   const before = at >= length ? rows.sales.slice(at - length, at) : [];
-  const complete = before.length > 0 && before.every((value) => value !== null);
+  const closed = (i) => rows.shut.includes(weekdayOf(rows.start - length + i));
+  const complete = before.length > 0 && before.every((value, i) => value !== null || closed(i));
   const span = Math.min(7, length);
   let week = 0;
   let best = -1;

@@ -162,5 +162,6 @@ export function storeSearch(host, { id, find, choose, fail }) {
     input.value = value;
   }
 
-  return { set, value: () => chosen, focus: () => input.focus() };
+  // What stands in the field is what is meant, picked or not.
+  return { set, value: () => input.value.trim(), focus: () => input.focus() };
 }

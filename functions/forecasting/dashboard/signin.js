@@ -1,7 +1,19 @@
-/** The sign-in dialog; what lies behind it stays as it was. */
+/** The sign-in dialog and that of the authenticator app; what lies behind them stays as it was. */
 
 import { SignInError } from "./auth.js";
-import { byId } from "./dom.js";
+import { byId, make } from "./dom.js";
+
+/** What the dialog shows at each step: the part of the form, its required fields, its words. */
+const FIRST = { part: "credentials", fields: ["username", "password"], title: "Sign in", go: "Sign in" };
+const CODE = { part: "code-part", fields: ["code"], go: "Sign in" };
+const STEPS = {
+  NEW_PASSWORD_REQUIRED: {
+    part: "renewal", fields: ["new-password", "repeated"], title: "Choose a new password", go: "Save and sign in",
+    why: "This is your first time here. The password you were given works only once.",
+  },
+  SOFTWARE_TOKEN_MFA: { ...CODE, title: "Enter the code", why: "Your authenticator app shows it: six digits, new every half minute." },
+  MFA_SETUP: { ...CODE, title: "Add an authenticator app", why: "Your administrator asks for one: signing in will then need its code." },
+};
 
 /**
  * Ask until somebody is signed in.
@@ -12,9 +24,8 @@ import { byId } from "./dom.js";
 export function askToSignIn(session, why) {
   const dialog = byId("sign-in");
   let challenge = null;
-  byId("sign-in-why").textContent = why;
   byId("sign-in-wrong").textContent = "";
-  renewal(false);
+  show({ ...FIRST, why });
   let done = false;
   dialog.onclose = () => { if (!done) dialog.showModal(); };
   if (!dialog.open) dialog.showModal();
@@ -23,59 +34,96 @@ export function askToSignIn(session, why) {
   return new Promise((resolve) => {
     byId("sign-in-form").onsubmit = async (event) => {
       event.preventDefault();
-      await attempt(async () => {
-        const first = challenge === null;
-        challenge = first
-          ? await session.signIn(byId("username").value.trim(), byId("password").value)
-          : await session.setPassword(challenge, newPassword());
-        if (challenge) {
-          renewal(true);
-          return;
+      await attempt(byId("sign-in-go"), byId("sign-in-wrong"), next, (error) => {
+        if (challenge && error.kind === "NotAuthorizedException") {
+          challenge = null;
+          show({ ...FIRST, why });
+          return "That took too long. Sign in once more.";
         }
-        for (const id of ["password", "new-password", "repeated"]) byId(id).value = "";
-        done = true;
-        dialog.close();
-        resolve(byId("username").value.trim());
+        return error.message;
       });
+      if (!done) return;
+      dialog.close();
+      resolve(byId("username").value.trim());
     };
   });
 
-  async function attempt(action) {
-    const [go, wrong] = [byId("sign-in-go"), byId("sign-in-wrong")];
-    go.disabled = true;
-    wrong.textContent = "";
-    try {
-      await action();
-    } catch (error) {
-      if (!(error instanceof SignInError)) throw error;
-      wrong.textContent = error.message;
-      if (challenge && error.kind === "NotAuthorizedException") {
-        wrong.textContent = "That took too long. Sign in once more.";
-        challenge = null;
-        renewal(false);
-      }
-    } finally {
-      go.disabled = false;
-    }
+  async function next() {
+    challenge = challenge
+      ? await session.answer(challenge, challenge.name === "NEW_PASSWORD_REQUIRED" ? newPassword() : digits("code"))
+      : await session.signIn(byId("username").value.trim(), byId("password").value);
+    done = !challenge;
+    for (const id of ["new-password", "repeated", "code", ...(done ? ["password"] : [])]) byId(id).value = "";
+    if (!challenge) return;
+    byId("secret").replaceChildren(...(challenge.secret ? secret(challenge.secret, challenge.username) : []));
+    show(STEPS[challenge.name]);
+    byId(STEPS[challenge.name].fields[0]).focus();
   }
 }
+
+/** Show a secret for an authenticator app to whoever is signed in, and enrol the app with a code of it. */
+export async function offerAuthenticator(session, username) {
+  const dialog = byId("authenticator");
+  const [go, wrong] = [byId("authenticator-go"), byId("authenticator-wrong")];
+  byId("authenticator-code").value = "";
+  byId("authenticator-secret").replaceChildren();
+  byId("authenticator-close").onclick = () => dialog.close();
+  byId("authenticator-form").hidden = false;
+  byId("authenticator-why").textContent = "Signing in will then ask for its code. It takes the place of one that you added before.";
+  byId("authenticator-form").onsubmit = async (event) => {
+    event.preventDefault();
+    await attempt(go, wrong, async () => {
+      await session.enrol(digits("authenticator-code"));
+      byId("authenticator-form").hidden = true;
+      byId("authenticator-why").textContent = "Done: from now on, signing in asks for a code of the app.";
+      byId("authenticator-close").focus();
+    });
+  };
+  dialog.showModal();
+  await attempt(go, wrong, async () => {
+    byId("authenticator-secret").replaceChildren(...secret(await session.secret(), username));
+    byId("authenticator-code").focus();
+  });
+}
+
+/** Run `action`; `words` makes of what the user pool refused the sentence that is shown. */
+async function attempt(go, wrong, action, words = (error) => error.message) {
+  go.disabled = true;
+  wrong.textContent = "";
+  try {
+    await action();
+  } catch (error) {
+    if (!(error instanceof SignInError)) throw error;
+    wrong.textContent = words(error);
+  } finally {
+    go.disabled = false;
+  }
+}
+
+function show({ part, fields, title, go, why }) {
+  for (const one of [FIRST, ...Object.values(STEPS)]) {
+    byId(one.part).hidden = one.part !== part;
+    for (const id of one.fields) byId(id).required = fields.includes(id);
+  }
+  byId("sign-in-title").textContent = title;
+  byId("sign-in-go").textContent = go;
+  byId("sign-in-why").textContent = why;
+}
+
+/** The secret as a link for an app on this device, and as text to type into another. */
+function secret(code, username) {
+  const query = new URLSearchParams({ secret: code, issuer: "Trefoil" });
+  const address = `otpauth://totp/${encodeURIComponent(`Trefoil:${username}`)}?${query}`;
+  return [
+    make("p", {}, "In the app, add an account by typing this key, or ", make("a", { href: address }, "open it in an app on this device"), ":"),
+    make("p", {}, make("code", {}, code.replaceAll(/(.{4})(?=.)/g, "$1 "))),
+  ];
+}
+
+const digits = (id) => byId(id).value.replaceAll(/\D/g, "");
 
 function newPassword() {
   const [first, second] = [byId("new-password").value, byId("repeated").value];
   if (first !== second) throw new SignInError("mismatch", "The two new passwords differ.");
   return first;
-}
-
-/** Show the fields of a forced first change instead of the credentials. */
-function renewal(on) {
-  byId("credentials").hidden = on;
-  byId("renewal").hidden = !on;
-  for (const id of ["username", "password"]) byId(id).required = !on;
-  for (const id of ["new-password", "repeated"]) byId(id).required = on;
-  byId("sign-in-title").textContent = on ? "Choose a new password" : "Sign in";
-  byId("sign-in-go").textContent = on ? "Save and sign in" : "Sign in";
-  if (on) {
-    byId("sign-in-why").textContent = "This is your first time here. The password you were given works only once.";
-    byId("new-password").focus();
-  }
 }

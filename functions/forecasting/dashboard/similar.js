@@ -4,19 +4,21 @@ import { make } from "./dom.js";
 
 /**
  * @param {HTMLElement} host
- * @param {{items: {series_id: string, distance: number, shared: string}[], chosen: string[],
- *   lay: (id: string, on: boolean) => void, open: (id: string) => void}} options
+ * @param {{items: {series_id: string, distance: number, shared: string}[], chosen: string[], missing: string[],
+ *   lay: (id: string, on: boolean) => void, open: (id: string) => void}} options `missing` are those of `chosen` whose
+ *   sales did not come
  */
-export function similarStores(host, { items, chosen, lay, open }) {
+export function similarStores(host, { items, chosen, missing, lay, open }) {
   if (!items.length) {
     host.replaceChildren(make("p", {}, "There is no other store to compare with yet."));
     return;
   }
+  const laid = chosen.filter((id) => !missing.includes(id));
   const furthest = Math.max(...items.map((item) => item.distance), 1e-9);
   const row = ({ series_id: id, distance, shared }) => {
-    const place = chosen.indexOf(id);
+    const place = laid.indexOf(id);
     const box = make("input", {
-      type: "checkbox", checked: place >= 0, onchange: (event) => lay(id, event.target.checked),
+      type: "checkbox", checked: chosen.includes(id), onchange: (event) => lay(id, event.target.checked),
     });
     return make(
       "li", {},
@@ -28,6 +30,7 @@ export function similarStores(host, { items, chosen, lay, open }) {
   host.replaceChildren(
     make("p", {}, "Tick a store to lay it over the chart, brought to this store's level."),
     make("ul", { class: "stores" }, ...items.map(row)),
+    missing.length ? make("p", { class: "wrong", role: "alert" }, `Not laid over: the sales of ${missing.join(", ")} did not come.`) : "",
   );
 }
 

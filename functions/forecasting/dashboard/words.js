@@ -47,6 +47,10 @@ export const factor = (value) => new Intl.NumberFormat(undefined, { maximumSigni
 /** `1 day`, `42 days`. */
 export const count = (n, noun) => `${whole.format(n)} ${noun}${n === 1 ? "" : "s"}`;
 
+/** How long ago a day is: days, and months from two on. */
+export const age = (days) => (days < 61 ? count(days, "day") : count(Math.round(days / 30.44), "month"));
+export const today = () => Math.floor(Date.now() / DAY);
+
 /** A regressor's name for people: `school_holiday` becomes `School holiday`. */
 export function title(name) {
   if (/^promo(tion)?s?$/i.test(name)) return "Promotion";

@@ -16,6 +16,11 @@ def check_id(series_id: str) -> str:
     return series_id
 
 
+def natural_key(series_id: str) -> tuple[str, str]:
+    """What to sort ids by as people do, numbers within them as numbers, and the id itself."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(20), series_id), series_id
+
+
 def content_hash(body: bytes) -> str:
     """Name of a history's content: 16 hex digits."""
     return hashlib.sha256(body).hexdigest()[:16]

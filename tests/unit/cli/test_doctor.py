@@ -115,6 +115,7 @@ def anonymous() -> Any:
         ("bootstrap", answer("get_parameter", lambda Name: {"Parameter": {"Value": "5"}}), "npx cdk bootstrap"),
         ("bootstrap", answer("get_parameter", refused("AccessDeniedException")), "give this profile read access"),
         ("concurrent executions", setting("MAP_CONCURRENCY", "100"), "ask AWS for more in Service Quotas"),
+        ("concurrent executions", setting("MAP_CONCURRENCY", "3"), "lower map_concurrency"),
         ("deployed stack", connecting(NotFoundError("not deployed"), deployed_only=True), "npx cdk deploy --all"),
         ("visibility timeout", lambda a, p: setattr(a, "visible", "359"), "raise it to 360 s"),
         ("API timeout", lambda a, p: a.seconds.update(api=30), "29 s or less"),

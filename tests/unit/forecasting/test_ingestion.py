@@ -156,7 +156,9 @@ def test_an_event_of_s3_and_one_of_a_person_name_files():
         "time": "2026-01-05T00:00:00Z",
         "detail": {"bucket": {"name": "lake"}, "object": {"key": "sales/a b.csv", "etag": "x"}},
     }
-    assert requested(event) == [("sales/a b.csv", "x", MONDAY)]
-    assert requested({"keys": ["sales/a.csv"]}) == [("sales/a.csv", "", None)]
+    file = {"key": "sales/a b.csv", "etag": "x", "arrived": MONDAY, "owner": ""}
+    assert requested(event) == [file]
+    assert requested({"Records": [{"body": json.dumps(event | {"id": "i"})}]}) == [file | {"owner": "i"}]
+    assert requested({"keys": ["sales/a.csv"]}) == [{"key": "sales/a.csv", "arrived": None}]
     with pytest.raises(InputError):
         requested({"detail": {}})

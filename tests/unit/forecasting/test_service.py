@@ -1,4 +1,5 @@
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -98,6 +99,27 @@ def test_a_fit_that_fails_gives_its_claim_up(house):
     with pytest.raises(CorruptError):
         broken.forecast(ask())
     assert right.forecast(ask()).source == "computed"
+
+
+def test_a_claim_given_up_late_does_not_take_a_successors(house):
+    answers = house.service()._answers
+    lapsed = answers.claim("a", "spot", -5)
+    successor = answers.claim("a", "spot", 60)
+    answers.release("a", "spot", lapsed)
+    assert answers.claim("a", "spot", 60) is None
+    answers.release("a", "spot", successor)
+    assert answers.claim("a", "spot", 60)
+
+
+def test_a_batch_has_one_deadline_for_all_its_waiting_and_tells_what_it_did_not_reach(house):
+    service = house.service(lease=20, batch_seconds=0.3)
+    for name in ("a", "b"):
+        assert service._answers.claim(name, f"spot-{service._histories.read(name).name}#model", 60)
+    started = time.monotonic()
+    results = service.batch([BatchItem(id=str(i), series_id="ab"[i % 2], horizon=i + 1) for i in range(20)])
+    assert time.monotonic() - started < 2
+    assert len(results) == 20
+    assert all(isinstance(result, UnavailableError) and result.retry_after > 0 for _, result in results)
 
 
 def test_a_damaged_model_is_not_served(house):
