@@ -92,6 +92,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._parts: dict[str, tuple[str, Part]] = {}
         self._rows: dict[str, Row] = {}
+        self._newest: str | None = None
         self._checked = float("-inf")
 
     def rows(self) -> dict[str, Row]:
@@ -102,6 +103,11 @@ class Catalog:
                 self._checked = self._clock()
             return self._rows
 
+    def newest(self) -> str | None:
+        """Day of the newest observation of all series; None before the first."""
+        self.rows()
+        return self._newest
+
     def _refresh(self) -> None:
         root = self._fetch(KEY)
         with ThreadPoolExecutor(SHARDS) as pool:
@@ -109,6 +115,7 @@ class Catalog:
         if parts != self._parts:
             rows = {name: row for _, part in parts.values() for name, row in part.rows.items()}
             self._parts, self._rows = parts, dict(sorted(rows.items()))
+            self._newest = max((row.last_ds for row in rows.values() if row.last_ds), default=None)
 
     def _fetch(self, key: str) -> tuple[str, Part]:
         """Etag and content of an object, which is only read when it is not the one in memory."""

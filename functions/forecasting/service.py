@@ -104,7 +104,7 @@ class ForecastService:
         """Answer a question; every horizon begins after the newest observation of the catalog. Raises NotFoundError,
         InputError, and UnavailableError for a fit that is not there within the lease and before `end` (monotonic)."""
         history = self._histories.read(question.series_id)
-        newest = max((row.last_ds for row in self._catalog.rows().values() if row.last_ds), default=None)
+        newest = self._catalog.newest()
         question = replace(question, as_of=date.fromisoformat(newest) if newest else None)
         version = self._models.version()
         entry = self._models.index(version).get(question.series_id) if version else None

@@ -110,8 +110,8 @@ def _peculiar(y: Floats, days: Days, start: int) -> list[str]:
     said = []
     if (below := int((y < 0).sum())) > 0:
         said.append(f"y: below zero on {below} days, kept as it is")
-    if start > len(y) > 0:
-        said.append(f"y: last observed on {days[len(y) - 1]}; the {start - len(y)} days before the horizon are bridged")
+    if (gap := start - len(y)) > 0 and len(y):
+        said.append(f"y: last observed on {days[len(y) - 1]}; bridged over {gap} day{'s' * (gap > 1)} to the horizon")
     return said
 
 

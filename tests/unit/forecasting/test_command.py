@@ -108,7 +108,7 @@ def test_stores_that_ended_earlier_are_forecast_for_the_same_days_and_use_their_
         f"2023-10-{d:02}" for d in range(1, 9)
     }
     told = answer["series"]["a"]["assumptions"]
-    assert told == ["y: last observed on 2023-07-02; the 84 days before the horizon are bridged"]
+    assert told == ["y: last observed on 2023-07-02; bridged over 84 days to the horizon"]
 
 
 def test_the_eve_of_the_horizon_can_be_given(trefoil, tmp_path):

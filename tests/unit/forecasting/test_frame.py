@@ -161,7 +161,7 @@ def test_a_series_that_ended_earlier_is_bridged_from_the_habits_of_its_last_week
     laid = frame.build(series, 14, start=280 + 84)
     assert laid.days[-14:].tolist() == (series.start + 364 + np.arange(14)).tolist()
     assert laid.open[-14:].tolist() == [1, 1, 1, 1, 1, 1, 0] * 2
-    assert laid.assumptions[0] == "y: last observed on 2023-10-08; the 84 days before the horizon are bridged"
+    assert laid.assumptions[0] == "y: last observed on 2023-10-08; bridged over 84 days to the horizon"
 
 
 def test_what_was_measured_after_the_eve_is_not_known_on_it():

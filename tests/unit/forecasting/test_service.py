@@ -235,7 +235,7 @@ def test_every_horizon_begins_after_the_newest_observation_of_the_catalog_and_a_
     late = service.forecast(ask("b"))
     document = json.loads(late.body)
     assert (late.source, document["points"][0]["ds"]) == ("computed", "2023-05-16")
-    assert "y: last observed on 2023-05-01; the 14 days before the horizon are bridged" in document["assumptions"]
+    assert "y: last observed on 2023-05-01; bridged over 14 days to the horizon" in document["assumptions"]
 
 
 def test_a_model_whose_regressor_the_history_lacks_still_answers(house):
@@ -266,3 +266,20 @@ def test_regressors_that_the_setting_names_are_known_beforehand():
     warm = replace(warm, y=warm.y * np.exp(0.5 * temp))
     told, untold = (trainer(28, now, known)(warm, "h").backtest.wape for known in (names, []))
     assert told < 0.6 * untold
+
+
+def test_after_a_sunny_file_a_rainy_one_keeps_its_rain_and_both_are_one_column():
+    house = House()
+    days, rng = made(180).days.astype(str), np.random.default_rng(0)
+    wet = np.r_[np.zeros(90), rng.random(90) < 0.5]
+    y = 100 * np.exp(-0.7 * wet + 0.05 * rng.normal(size=180))
+    for key, part in (("sunny", slice(0, 90)), ("rainy", slice(90, 180))):
+        rows = [f"a,{d},{v},{'rain' if w else 'sun'}" for d, v, w in zip(days[part], y[part], wet[part], strict=True)]
+        house.lake.put(f"sales/{key}.csv", "\n".join(["series_id,ds,y,weather", *rows]).encode())
+        house.ingestion.ingest(f"sales/{key}.csv")
+    service = house.service()
+    service._fit = trainer(28, now, ["weather"])
+    plan = {"weather=rain": [1.0, 0.0] * 7, "weather=sun": [0.0, 1.0] * 7}
+    points = json.loads(service.forecast(ask(horizon=14, future=plan)).body)["points"]
+    wet_days, dry_days = (np.mean([p["yhat"] for p in points[i::2]]) for i in (0, 1))
+    assert wet_days / dry_days == pytest.approx(np.exp(-0.7), rel=0.1)
