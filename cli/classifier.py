@@ -3,17 +3,23 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli.console import Json, progress, say
+from cli.console import Json, err, progress, say
 from cli.output import replaced_directory, write_table
 from layers.runtime.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Dates = Annotated[
+    Literal["day-first", "month-first"] | None, typer.Option(help="of dates like 03/04/2019; told from the file")
+]
+Decimal = Annotated[
+    Literal[".", ","] | None, typer.Option(help="decimal sign of numbers like 1.234; told from the file")
+]
 REJECTED = "rejected.parquet"
 
 app = typer.Typer(help="Train and apply a classifier on files.", no_args_is_help=True)
@@ -40,16 +46,22 @@ def train(
     iterations: Annotated[int, typer.Option(min=1, max=500, help="candidates of the search")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same model")] = 0,
     budget: Annotated[float, typer.Option(min=1, help="time budget, s; the search is cut to keep it")] = 600,
+    dates: Dates = None,
+    decimal: Decimal = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Train a classifier on FILE and report how good it is on rows that nothing saw."""
-    from functions.classification import bundle, learning, records
+    from functions.classification import bundle, learning
+    from functions.classification.columns import read_file
     from functions.classification.domain.schema import whose
     from functions.classification.domain.training import Parameters
+    from layers.tables import Reading, in_words
 
     started = time.monotonic()
     parameters = Parameters(iterations=iterations, seed=seed, budget_seconds=budget, **_money(value, cost))
-    columns, ragged = records.read_file(file)
+    read = read_file(file, Reading(dates, decimal))
+    columns = read.values
+    err.print(in_words(read.understood))
     target, chosen, refused = _columns(list(columns), str(file), target, features, preset)
     group = group or whose({name: values for name, values in columns.items() if name != target})
     also = [] if group is None else [group]
@@ -69,7 +81,8 @@ def train(
             )
     except InputError as exc:
         raise InputError(exc.args[0], file=str(file), row=exc.row, field=exc.field) from exc
-    rejected = learning.reject(columns, target, package)
+    rejected = {read.rows[row]: why for row, why in learning.reject(columns, target, package).items()}
+    rejected |= {one.row: one.reason for one in read.ragged}
     with replaced_directory(out, inputs=[file]) as directory:
         bundle.write_directory(
             directory,
@@ -82,14 +95,15 @@ def train(
             specification=package.trained.model.specification,
         )
         if rejected:
-            write_table(_listing(rejected), directory / REJECTED)
+            write_table(_listing(dict(sorted(rejected.items()))), directory / REJECTED)
     seconds = time.monotonic() - started
-    _say_trained(package, out, seconds, rejected=ragged + len(rejected))
+    _say_trained(package, out, seconds, rejected=len(rejected))
     return package.report | {
         "version": package.version,
         "seconds": seconds,
         "out": str(out),
-        "ragged": ragged,
+        "ragged": len(read.ragged),
+        "understood": read.understood,
         "unlabelled": len(columns[target]) - len(rows.y),
     }
 
@@ -166,19 +180,23 @@ def score(
     model_dir: Annotated[Path, typer.Argument(help="directory that `train` wrote")],
     file: Annotated[Path, typer.Argument(help="CSV or Parquet file with the model's columns")],
     out: Annotated[Path, typer.Option(help="file to write: the same rows with probability and segment")],
+    dates: Dates = None,
+    decimal: Decimal = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Add a probability and a segment to each row of FILE."""
     from functions.classification.bundle import load_directory
     from functions.classification.file_scoring import Counted, score_file
+    from layers.tables import Reading, in_words
 
     started = time.monotonic()
     model = load_directory(model_dir)
     counted = Counted()
     with progress() as bar:
         task = bar.add_task("rows scored", total=None)
-        for counted in score_file(model, file, out):
+        for counted in score_file(model, file, out, Reading(dates, decimal)):
             bar.update(task, completed=counted.rows)
+    err.print(in_words(counted.understood))
     seconds = time.monotonic() - started
     listed = out.with_name(f"{out.name}.{REJECTED}")
     listed.unlink(missing_ok=True)
@@ -198,6 +216,7 @@ def score(
         "rejected": rejected,
         "first_problem": first,
         "absent": counted.absent,
+        "understood": counted.understood,
         "model_version": model.version,
         "seconds": seconds,
         "out": str(out),

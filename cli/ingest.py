@@ -62,16 +62,17 @@ def ingest(
 
 def _check_target(stack: Stack, files: list[Path]) -> None:
     """Raises InputError for a file without the column that the deployed training predicts."""
-    from functions.classification import bundle, records
+    from functions.classification import bundle
     from functions.classification.settings import ClassificationSettings
+    from layers.tables import open_table
 
     name = stack.outputs["FunctionClassificationTrain"]
     found = stack.client("lambda").get_function_configuration(FunctionName=name)
     target = found.get("Environment", {}).get("Variables", {}).get("TREFOIL_TARGET")
     for file in files:
         with file.open("rb") as stream:
-            header = records.open_table(stream, str(file)).header
-        bundle.require(header, [target or ClassificationSettings.model_fields["target"].default], str(file))
+            names = open_table(stream, str(file)).names
+        bundle.require(names, [target or ClassificationSettings.model_fields["target"].default], str(file))
 
 
 def _ingested(stack: Stack, key: str) -> Run:

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from pydantic import ValidationError
 
-from functions.classification import bundle, learning, outcomes, records
+from functions.classification import bundle, learning, outcomes
+from functions.classification.columns import read as read_columns
 from functions.classification.contracts import LEAF, Specification
 from functions.classification.domain.scoring import Model
 from functions.classification.domain.splits import Labelled
@@ -29,6 +30,7 @@ from layers.storage.ledger import Claim, Outcome, Run
 from layers.storage.manifest import Manifest
 from layers.storage.objects import ObjectInfo
 from layers.storage.registry import Champion
+from layers.tables import Reading
 
 log = logger("classification")
 
@@ -122,7 +124,19 @@ class TrainingService:
         for row in joined:
             digest.update(f"{row.user_id} {row.observed_at} {row.event_id} {row.outcome}\n".encode())
         s = self._settings
-        chosen = (s.target, s.positive, s.group, s.leak_columns, s.time_column, s.iterations, s.seed, s.value, s.cost)
+        chosen = (
+            s.target,
+            s.positive,
+            s.group,
+            s.leak_columns,
+            s.dates,
+            s.decimal,
+            s.time_column,
+            s.iterations,
+            s.seed,
+            s.value,
+            s.cost,
+        )
         digest.update(repr(chosen).encode())
         return digest.hexdigest()
 
@@ -160,11 +174,13 @@ class TrainingService:
         """Labelled rows of `customers/` and, after them, of the outcomes."""
         columns: dict[str, list[Any]] = {}
         settings, limits = self._settings, self._settings.limits
+        reading = Reading(settings.dates or None, settings.decimal or None)
         for info in self._lake.list("customers/"):
             limits.check(info.key, object_mb=info.size / MB)
             if info.size:
-                found, _ = records.read_all(io.BytesIO(self._lake.get(info.key)), info.key, limits)
-                count = _append(columns, found)
+                body = io.BytesIO(self._lake.get(info.key))
+                read = read_columns(body, info.key, limits=limits, reading=reading, times=[settings.time_column])
+                count = _append(columns, read.values)
                 limits.check("customers/", table_columns=len(columns), table_cells=count * len(columns))
         if settings.target not in columns:
             raise InputError("no file in customers/ has this column", field=settings.target)

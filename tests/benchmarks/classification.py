@@ -18,7 +18,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from functions.classification import bundle, file_scoring, learning, records
+from functions.classification import bundle, file_scoring, learning
+from functions.classification.columns import read_file
 from functions.classification.domain import metrics, pipelines, schema, training
 from functions.classification.domain.scoring import Model, calibrated
 from functions.classification.domain.training import Parameters
@@ -182,7 +183,7 @@ def quality(*, splits: int, iterations: int) -> Iterator[Row]:
 
     The peers learn from all of the 80 %.
     """
-    columns, _ = records.read_file(REAL)
+    columns = read_file(REAL).values
     labelled, _ = learning.label(columns, "y", without=PRESETS["bank"].leaks)
     features, _ = schema.infer(labelled.columns)
     inputs, _ = schema.encode(labelled.columns, features)

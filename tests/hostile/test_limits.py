@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.classification import records
+from functions.classification import columns
 from functions.classification.file_scoring import score_file
 from functions.classification.simulate import customers
 from functions.classification.training_service import TrainingService
@@ -81,7 +81,7 @@ def read_sales(body: Any, name: str, limits: Limits) -> None:
 
 
 def read_customers(body: Any, name: str, limits: Limits) -> None:
-    records.read_all(io.BytesIO(body) if isinstance(body, bytes) else body, name, limits)
+    columns.read(io.BytesIO(body) if isinstance(body, bytes) else body, name, limits=limits)
 
 
 MANY = SALES + b"".join(b"s%d,2024-01-01,1\n" % i for i in range(20))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.classification import records
+from functions.classification import columns
 from functions.classification.contracts import Feature
 from functions.classification.domain.schema import encode
 from functions.clustering import simulate
@@ -74,19 +74,13 @@ FEATURES = (Feature(name="age", kind="number"), Feature(name="job", kind="catego
 
 def read_customers(body: bytes, name: str) -> Found:
     """Ids of rows that can be scored, and rows that cannot with their reason."""
-    reader = records.open_table(io.BytesIO(body), name)
-    found: list[str] = []
-    bad: dict[int, str] = {}
-    done = 0
-    if not {"id", "age", "job"} <= set(reader.header):
+    read = columns.read(io.BytesIO(body), name)
+    if not {"id", "age", "job"} <= read.values.keys():
         raise InputError("lacks a column", file=name)
-    for chunk in reader.chunks:
-        inputs, wrong = encode(chunk.columns, FEATURES)
-        wrong |= dict.fromkeys(chunk.ragged, "the number of fields differs from the header")
-        assert all(not math.isinf(inputs["c0"][i, 0]) for i in range(chunk.rows) if i not in wrong)
-        found += [str(chunk.columns["id"][i]) for i in range(chunk.rows) if i not in wrong]
-        bad |= {done + i: reason for i, reason in wrong.items()}
-        done += chunk.rows
+    inputs, wrong = encode(read.values, FEATURES)
+    assert all(not math.isinf(inputs["c0"][i, 0]) for i in range(len(read.rows)) if i not in wrong)
+    found = [str(read.values["id"][i]) for i in range(len(read.rows)) if i not in wrong]
+    bad = {read.rows[i]: reason for i, reason in wrong.items()} | {one.row: one.reason for one in read.ragged}
     return found, bad
 
 

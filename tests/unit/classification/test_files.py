@@ -10,7 +10,7 @@ import pytest
 
 from cli import console
 from cli.main import app
-from functions.classification import bundle, learning, records
+from functions.classification import bundle, columns, learning
 from functions.classification.domain.training import Parameters
 from functions.classification.simulate import customers
 from tests.unit.classification.conftest import as_csv
@@ -59,8 +59,7 @@ def churn(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def churn_model(churn) -> Path:
     out = churn.parent / "model"
-    columns, _ = records.read_file(churn)
-    rows, target = learning.label(columns, "left?")
+    rows, target = learning.label(columns.read_file(churn).values, "left?")
     package = learning.learn(rows, target, Parameters(iterations=2, trees=30))
     out.mkdir()
     bundle.write_directory(
@@ -223,6 +222,61 @@ def test_scoring_tells_what_is_missing(trefoil, churn, churn_model, tmp_path):
     assert not (tmp_path / "out.csv").exists()
     assert trefoil("score", tmp_path, churn, "--out", tmp_path / "out.csv")[0] == 2
     assert trefoil("score", churn_model, tmp_path / "nope.csv", "--out", tmp_path / "out.csv")[0] == 2
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory) -> Path:
+    draw, rows = random.Random(0), []
+    for i in range(600):
+        x, price = draw.gauss(0, 1), draw.uniform(100, 9_000)
+        born = f"{draw.randrange(1, 29):02}.{draw.randrange(1, 13):02}.19{draw.randrange(40, 99)}"
+        note = " ".join(draw.sample(["a", "late", "parcel", "came", "open", "again", "to", "me"], 6))
+        weight = f"{x:.3f}".replace(".", ",") if i % 20 else ""
+        rows.append(
+            [weight, f"${price:,.2f}", born, note, f"author {i}", int(x + price / 4_500 + draw.gauss(0, 0.4) > 1.5)]
+        )
+    return write(tmp_path_factory.mktemp("german") / "in.csv", ["kg", "price", "dob", "note", "author", "y"], rows, ";")
+
+
+def test_numbers_are_read_as_they_are_written_and_dates_texts_and_names_left_out(trefoil, german, tmp_path):
+    status, answer = trefoil("train", german, "--target", "y", "--iterations", 1, "--out", tmp_path / "m")
+    assert status == 0
+    assert {name: read["read_as"] for name, read in answer["columns"].items()} == {"kg": "number", "price": "number"}
+    assert answer["columns"]["kg"]["missing"] == pytest.approx(0.05, abs=0.03)
+    assert {name: why.split()[0] for name, why in answer["dropped"].items()} == {
+        "dob": "a", "note": "free", "author": "too",
+    }  # fmt: skip
+    assert answer["understood"]["decimal"] == {"kg": ",", "price": "."}
+    status, scored = trefoil("score", tmp_path / "m", german, "--out", tmp_path / "s.csv")
+    assert (status, scored["scored"]) == (0, 600)
+    header, *rows = csv.reader((tmp_path / "s.csv").read_text().splitlines(), delimiter=";")
+    table = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    table["kg"] = [float(cell.replace(",", ".")) if cell else None for cell in table["kg"]]
+    table["price"] = [float(cell.replace(",", "")[1:]) for cell in table["price"]]
+    ours = list(map(float, table.pop("probability")))
+    table.pop("segment")
+    pq.write_table(pa.table(table), tmp_path / "in.parquet")
+    trefoil("score", tmp_path / "m", tmp_path / "in.parquet", "--out", tmp_path / "s.parquet")
+    assert pq.read_table(tmp_path / "s.parquet")["probability"].to_pylist() == pytest.approx(ours, abs=1e-9)
+    assert max(ours) > 2 * min(ours)
+
+
+def test_numbers_that_can_be_read_in_two_ways_are_asked_for(trefoil, tmp_path):
+    path = write(tmp_path / "in.csv", ["x", "y"], [[f"{1 + i % 9}.{i % 7}00", int(i % 9 > 5)] for i in range(300)], ";")
+    options = ("train", path, "--target", "y", "--iterations", 1, "--out", tmp_path / "m")
+    status, answer = trefoil(*options)
+    assert status == 2
+    assert "in.csv: x: " in answer["error"]
+    assert "--decimal" in answer["error"]
+    assert trefoil(*options, "--decimal", ",")[0] == 0
+
+
+def test_a_file_that_shares_no_column_with_the_model_is_refused(trefoil, german, tmp_path):
+    trefoil("train", german, "--target", "y", "--features", "kg", "--iterations", 1, "--out", tmp_path / "m")
+    path = write(tmp_path / "in.csv", ["x", "y"], [[1, 2]])
+    status, answer = trefoil("score", tmp_path / "m", path, "--out", tmp_path / "s.csv")
+    assert status == 2
+    assert "none of the model's columns" in answer["error"]
 
 
 def test_a_file_of_before_a_column_came_is_scored_without_it_and_that_is_told(trefoil, churn, churn_model, tmp_path):
