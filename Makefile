@@ -8,7 +8,7 @@ LOOPBACK := --allow-hosts=127.0.0.1,::1,localhost --allow-unix-socket
 PAGE := functions/forecasting/dashboard
 BUILT := $(PAGE)/built/index.html
 
-.PHONY: help setup demo test check containers browser faults load iam bench clean
+.PHONY: help setup demo test quick check containers browser faults load iam bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s%s\n", $$1, $$2}'
@@ -20,6 +20,11 @@ demo: setup ## Run all three leaves end to end on the local cloud; ONCE=1 ends b
 
 test: setup ## Everything that needs neither Docker nor a browser.
 	$(RUN) pytest $(LOOPBACK) tests/architecture tests/unit tests/hostile tests/infrastructure tests/local
+
+quick: setup ## In seconds to a minute: lint, and the unit tests of the folders that changed since the last commit.
+	$(RUN) ruff check
+	@folders=$$(git status --porcelain -- functions layers cli tests/unit | sed -nE 's#.*(functions|layers|tests/unit)/([a-z]+)/.*#tests/unit/\2#p; s#.* cli/.*#tests/unit/cli#p' | sort -u | xargs -r ls -d 2>/dev/null); \
+	if [ -n "$$folders" ]; then $(RUN) pytest $(LOOPBACK) $$folders; else echo "nothing changed that has unit tests"; fi
 
 check: setup ## Format, lint, types and import contracts.
 	$(RUN) ruff format --check

@@ -3,13 +3,13 @@
 import json
 import shutil
 import time
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import typer
 
-from cli.console import Json, progress, say
+from cli.console import Json, err, progress, say
 from cli.output import readable, replaced_directory
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
@@ -18,24 +18,11 @@ if TYPE_CHECKING:
     from functions.clustering.file_service import FileJob
 
 
-class Preset(StrEnum):
-    """Public file formats."""
-
-    TLC = "tlc"
-
-
-class Params(StrEnum):
-    """Sets of parameters."""
-
-    ROBUST = "robust"
-    BOOK = "book"
-
-
 class ManyFiles(typer.core.TyperCommand):
-    """Lets `--history` take all the names that follow it, as a shell pattern gives them."""
+    """Lets `--history` take all the names that follow it, as a shell pattern gives them, but leave one to FILES."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the option before each of its names."""
+        """Repeat the option before each of its names. Raises InputError when it is not clear which are FILES."""
         spread: list[str] = []
         within = False
         for argument in args:
@@ -43,32 +30,56 @@ class ManyFiles(typer.core.TyperCommand):
                 spread.append("--history")
             within = argument == "--history" or (within and not argument.startswith("-"))
             spread.append(argument)
+        given = self.make_parser(ctx).parse_args(list(spread))[0]
+        names = given.get("history") or ()
+        if names and not given.get("files"):
+            if len(names) > 2:
+                raise InputError(
+                    "takes every name that follows it, and none is left: put FILES first", field="--history"
+                )
+            spread = args
         return super().parse_args(ctx, spread)
 
 
 def anomalies(
-    files: Annotated[
-        list[Path], typer.Argument(help=".parquet, .csv or .csv.gz: ride_id, ride_dist (km), ride_time (h)")
-    ],
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet: ride_id, ride_dist (km), ride_time (h)")],
     out: Annotated[Path, typer.Option(help="directory to make, or to replace whole")],
     history: Annotated[list[Path] | None, typer.Option(help="earlier rides to learn from, one file or several")] = None,
-    preset: Annotated[Preset | None, typer.Option(help="public file format: tlc, NYC trip records")] = None,
-    params: Annotated[Params, typer.Option(help="book: standard scaling, eps .3, 10 neighbours")] = Params.ROBUST,
+    preset: Annotated[Literal["tlc"] | None, typer.Option(help="public file format: tlc, NYC trip records")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS: what the file calls a column of ours")] = None,
+    timezone: Annotated[str, typer.Option(help="IANA zone of times without one; else TREFOIL_TIMEZONE")] = "",
+    dates: Annotated[
+        Literal["day-first", "month-first"] | None, typer.Option(help="of 03/04/2019, where the file does not tell")
+    ] = None,
+    decimal: Annotated[
+        Literal[".", ","] | None, typer.Option(help="decimal sign, where the file does not tell")
+    ] = None,
+    params: Annotated[
+        Literal["robust", "book"], typer.Option(help="book: standard scaling, eps .3, 10 neighbours")
+    ] = "robust",
     engine: Annotated[str, typer.Option(help="local, ray, or ray://HOST:PORT")] = "local",
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Flag abnormal rides: writes anomalies.parquet, rejected.parquet, summary.json and plot.png."""
+    from functions.clustering.domain.columns import Format
     from functions.clustering.file_service import FileJob
+    from layers.tables import Reading, in_words
 
     started = time.perf_counter()
     history = history or []
     for path in (*files, *history):
         readable(path)
-    if params is Params.BOOK and history:
+    if params == "book" and history:
         raise InputError("the book's method takes no history", field="--history")
-    job = FileJob(files, history, preset.value if preset else None, params.value)
+    form = Format(preset, _zone(timezone), _renamed(column or []), Reading(dates, decimal))
+    job = FileJob(files, history, form, params)
     with replaced_directory(out, inputs=[*files, *history]) as fresh:
         summary = _run(job, engine, fresh)
+        summary["understood"] = job.understood
+        for name, understood in job.understood.items():
+            err.print(f"{name}: {in_words(understood)}; {understood['columns']}", markup=False, soft_wrap=True)
+        for warning in summary["warnings"]:
+            err.print(f"warning: {warning}", markup=False, soft_wrap=True)
         summary["seconds"] = round(time.perf_counter() - started, 2)
         (fresh / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     say(
@@ -101,3 +112,23 @@ def _run(job: "FileJob", engine: str, out: Path) -> dict[str, Any]:
     title = job.files[0].name if len(job.files) == 1 else f"{len(job.files)} files"
     (out / "plot.png").write_bytes(picture(reports, title))
     return summarise(model, reports) | {"sampled_from": sampled_from, "params": job.params, "model_version": version}
+
+
+def _zone(name: str) -> str:
+    """The zone of times without one: as given, else by the setting, else that of the trip records."""
+    from functions.clustering.settings import ClusteringSettings
+
+    settings = ClusteringSettings()
+    name = name or (settings.timezone if "timezone" in settings.model_fields_set else "America/New_York")
+    try:
+        return ZoneInfo(name).key
+    except (OSError, LookupError, ValueError) as exc:
+        raise InputError(f"{name} is no IANA time zone", field="--timezone") from exc
+
+
+def _renamed(pairs: list[str]) -> dict[str, str]:
+    """Ours -> theirs. Raises InputError for what is not OURS=THEIRS."""
+    names = dict(pair.partition("=")[::2] for pair in pairs)
+    if not all(names.values()):
+        raise InputError("is not of the form OURS=THEIRS", field="--column")
+    return names

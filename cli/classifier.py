@@ -3,13 +3,24 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli.console import Json, progress, say
-from cli.output import replaced_directory
+from cli.console import Json, err, progress, say
+from cli.output import replaced_directory, write_table
 from layers.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Dates = Annotated[
+    Literal["day-first", "month-first"] | None, typer.Option(help="of dates like 03/04/2019; told from the file")
+]
+Decimal = Annotated[
+    Literal[".", ","] | None, typer.Option(help="decimal sign of numbers like 1.234; told from the file")
+]
+REJECTED = "rejected.parquet"
 
 app = typer.Typer(help="Train and apply a classifier on files.", no_args_is_help=True)
 
@@ -21,7 +32,12 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="directory to write the model and its report to; replaced whole")],
     target: Annotated[str | None, typer.Option(help="column to predict; it has two values")] = None,
-    positive: Annotated[str | None, typer.Option(help="the value to find; the rarer one unless named")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="the value to find; unless named 1, yes or true, else the rarer one")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="column that says whose row it is: one's rows are never both learnt and judged")
+    ] = None,
     features: Annotated[str | None, typer.Option(help="columns to learn from: A,B,.. or a list of the preset")] = None,
     time_ordered: Annotated[bool, typer.Option("--time-ordered", help="the rows are in time order")] = False,
     value: Annotated[float | None, typer.Option(min=0, help="what acting on a positive brings")] = None,
@@ -30,18 +46,29 @@ def train(
     iterations: Annotated[int, typer.Option(min=1, max=500, help="candidates of the search")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same model")] = 0,
     budget: Annotated[float, typer.Option(min=1, help="time budget, s; the search is cut to keep it")] = 600,
+    dates: Dates = None,
+    decimal: Decimal = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Train a classifier on FILE and report how good it is on rows that nothing saw."""
-    from functions.classification import bundle, learning, records
+    from functions.classification import bundle, learning
+    from functions.classification.columns import read_file
+    from functions.classification.domain.schema import whose
     from functions.classification.domain.training import Parameters
+    from layers.tables import Reading, in_words
 
     started = time.monotonic()
     parameters = Parameters(iterations=iterations, seed=seed, budget_seconds=budget, **_money(value, cost))
-    columns, ragged = records.read_file(file)
+    read = read_file(file, Reading(dates, decimal))
+    columns = read.values
+    err.print(in_words(read.understood))
     target, chosen, refused = _columns(list(columns), str(file), target, features, preset)
+    group = group or whose({name: values for name, values in columns.items() if name != target})
+    also = [] if group is None else [group]
+    bundle.require(list(columns), also, str(file))
+    used = {name: columns[name] for name in dict.fromkeys([*chosen, target, *also])}
     try:
-        rows, named = learning.label({name: columns[name] for name in [*chosen, target]}, target, positive=positive)
+        rows, named = learning.label(used, target, positive=positive, group=group)
         with progress() as bar:
             task = bar.add_task("searching", total=iterations)
             package = learning.learn(
@@ -54,6 +81,8 @@ def train(
             )
     except InputError as exc:
         raise InputError(exc.args[0], file=str(file), row=exc.row, field=exc.field) from exc
+    rejected = {read.rows[row]: why for row, why in learning.reject(columns, target, package).items()}
+    rejected |= {one.row: one.reason for one in read.ragged}
     with replaced_directory(out, inputs=[file]) as directory:
         bundle.write_directory(
             directory,
@@ -65,16 +94,24 @@ def train(
             libraries=package.libraries,
             specification=package.trained.model.specification,
         )
+        if rejected:
+            write_table(_listing(dict(sorted(rejected.items()))), directory / REJECTED)
     seconds = time.monotonic() - started
-    unlabelled = len(columns[target]) - len(rows.y)
-    _say_trained(package, out, seconds, rejected=ragged + unlabelled + package.report["rows"]["rejected"])
+    _say_trained(package, out, seconds, rejected=len(rejected))
     return package.report | {
         "version": package.version,
         "seconds": seconds,
         "out": str(out),
-        "ragged": ragged,
-        "unlabelled": unlabelled,
+        "ragged": len(read.ragged),
+        "understood": read.understood,
+        "unlabelled": len(columns[target]) - len(rows.y),
     }
+
+
+def _listing(rejected: dict[int, str]) -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.table({"row": pa.array(rejected.keys(), pa.int64()), "reason": list(rejected.values())})
 
 
 def _money(value: float | None, cost: float | None) -> dict[str, float | None]:
@@ -118,17 +155,21 @@ def _say_trained(package: Any, out: Path, seconds: float, *, rejected: int) -> N
     rows, search = report["rows"], report["search"]
     say(
         f"{report['target']} = {report['positive']}: {report['base_rate']:.1%}"
-        f" of {sum(rows.values()) - rows['rejected']:,} rows"
+        f" of {sum(rows.values()) - rows['rejected'] - rows['copies']:,} rows"
     )
     say(f"measured on {rows['test']:,} rows that neither search, forest, calibration nor threshold saw:")
     for line in summary_lines(package):
         say(line)
-    for name, reason in report["dropped"].items():
+    for name, reason in package.trained.model.specification.left_out.items():
         say(f"left out: {name} ({reason})")
-    for name in report["refused"]:
-        say(f"refused: {name} (known only afterwards)")
+    if report["twins"]:
+        say(f"{report['twins']:,} of the rows measured on equal a row learnt from in every column")
+    if report["group"]:
+        say(f"kept together: rows of the same {report['group']}")
+    if rows["copies"]:
+        say(f"left out: {rows['copies']:,} exact copies of other rows")
     if rejected:
-        say(f"rejected: {rejected:,} rows")
+        say(f"rejected: {rejected:,} rows; see {out / REJECTED}")
     if search["cut_by_time_budget"]:
         say(f"the time budget cut the search: {search['tried']} of {search['iterations']} candidates were tried")
     say(f"model {package.version} in {out} after {seconds:.1f} s; see {out / 'report.png'}")
@@ -139,29 +180,43 @@ def score(
     model_dir: Annotated[Path, typer.Argument(help="directory that `train` wrote")],
     file: Annotated[Path, typer.Argument(help="CSV or Parquet file with the model's columns")],
     out: Annotated[Path, typer.Option(help="file to write: the same rows with probability and segment")],
+    dates: Dates = None,
+    decimal: Decimal = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Add a probability and a segment to each row of FILE."""
     from functions.classification.bundle import load_directory
     from functions.classification.file_scoring import Counted, score_file
+    from layers.tables import Reading, in_words
 
     started = time.monotonic()
     model = load_directory(model_dir)
     counted = Counted()
     with progress() as bar:
         task = bar.add_task("rows scored", total=None)
-        for counted in score_file(model, file, out):
-            bar.update(task, completed=counted.scored)
+        for counted in score_file(model, file, out, Reading(dates, decimal)):
+            bar.update(task, completed=counted.rows)
+    err.print(in_words(counted.understood))
     seconds = time.monotonic() - started
-    rejected = counted.rows - counted.scored
-    say(f"{counted.scored:,} of {counted.rows:,} rows scored by model {model.version} in {seconds:.1f} s: {out}")
+    listed = out.with_name(f"{out.name}.{REJECTED}")
+    listed.unlink(missing_ok=True)
+    if counted.rejected:
+        write_table(_listing(counted.rejected), listed)
+    rejected = len(counted.rejected)
+    scored = counted.rows - rejected
+    first = next((f"row {row}: {why}" for row, why in counted.rejected.items()), None)
+    say(f"{scored:,} of {counted.rows:,} rows scored by model {model.version} in {seconds:.1f} s: {out}")
+    if counted.absent:
+        say(f"not in the file, taken as missing: {', '.join(counted.absent)}")
     if rejected:
-        say(f"{rejected:,} rows could not be scored, the first: {counted.first_problem}")
+        say(f"{rejected:,} rows could not be scored, the first: {first}; all of them: {listed}")
     return {
         "rows": counted.rows,
-        "scored": counted.scored,
+        "scored": scored,
         "rejected": rejected,
-        "first_problem": counted.first_problem,
+        "first_problem": first,
+        "absent": counted.absent,
+        "understood": counted.understood,
         "model_version": model.version,
         "seconds": seconds,
         "out": str(out),

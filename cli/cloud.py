@@ -84,8 +84,8 @@ def say_endpoints(found: dict[str, Any]) -> None:
 
 
 def queue_depth(stack: Stack, name: str) -> int:
-    """Messages that wait in a queue or are being worked on."""
-    wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    """Messages that wait in a queue, also for a first model, or are being worked on."""
+    wanted = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
     answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[name], AttributeNames=wanted)
     return sum(int(answer["Attributes"][attribute]) for attribute in wanted)
 

@@ -18,8 +18,7 @@ from layers.runtime.errors import NotFoundError, TrefoilError
 
 HTTP_SECONDS, NEW_ACCOUNT_MB = 29, 3008
 BOOTSTRAP, BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version", 6
-# Concurrent executions beside both maps and scoring: a planner's page calls the API thrice at once, and a file arrives.
-PAGE_CALLS, INGESTIONS = 3, 1
+PAGE_CALLS = 2  # concurrent executions beside maps and queues: a page of the planners asks again when one is refused
 READ_ACCESS = "give this profile read access, then run it again"
 SIGN_IN = "trefoil up, or sign in, set AWS_REGION, and name --stage or --profile"
 
@@ -115,7 +114,7 @@ def _bootstrap(stack: Stack) -> tuple[bool, str, str]:
 def _concurrency(stack: Stack) -> tuple[bool, str, str]:
     limit = stack.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
     deploy, _ = deployment(stack.stage)
-    needed = 2 * deploy.map_concurrency + deploy.score_concurrency + PAGE_CALLS + INGESTIONS
+    needed = 2 * deploy.map_concurrency + deploy.score_concurrency + deploy.ingest_concurrency + PAGE_CALLS
     fix = "ask AWS for more in Service Quotas, or lower map_concurrency in the stage's file"
     return limit >= needed, f"{limit}, of which {needed} may be needed", fix
 

@@ -43,6 +43,8 @@ def ingest(
     keys = [f"{what.value}/{file.name}" for file in files]
     if len(set(keys)) < len(keys):
         raise InputError("two files have the same name; they would replace each other", file=files[0].name)
+    if what is What.CUSTOMERS:
+        _check_target(stack, files)
     done = []
     with progress() as bar:
         for file, key in bar.track(list(zip(files, keys, strict=True)), description="ingesting"):
@@ -58,13 +60,28 @@ def ingest(
     return {"files": [run.model_dump(mode="json") for run in done]}, USER_INPUT if failed else DONE
 
 
+def _check_target(stack: Stack, files: list[Path]) -> None:
+    """Raises InputError for a file without the column that the deployed training predicts."""
+    from functions.classification import bundle
+    from functions.classification.settings import ClassificationSettings
+    from layers.tables import open_table
+
+    name = stack.outputs["FunctionClassificationTrain"]
+    found = stack.client("lambda").get_function_configuration(FunctionName=name)
+    target = found.get("Environment", {}).get("Variables", {}).get("TREFOIL_TARGET")
+    for file in files:
+        with file.open("rb") as stream:
+            names = open_table(stream, str(file)).names
+        bundle.require(names, [target or ClassificationSettings.model_fields["target"].default], str(file))
+
+
 def _ingested(stack: Stack, key: str) -> Run:
     """The run that the arrival of the object started, once it has ended."""
     etag = next(info.etag for info in stack.lake.list(key) if info.key == key)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         run = stack.ledger.get(INGEST, key)
-        if run and run.fingerprint == etag and run.outcome != "running":
+        if run and run.fingerprint.startswith(etag) and run.outcome != "running":
             return run
         time.sleep(0.3)
     raise UnavailableError(f"{key} was not ingested within {PATIENCE} s; see `trefoil logs forecasting-ingest`")

@@ -53,6 +53,8 @@ def show(
     say(f"{'code':<12}{manifest.code}, {'as in this checkout' if body['as_here'] else 'another than in this checkout'}")
     say(f"{'promoted':<12}{body['reason'] or 'never'}")
     say(f"{'metrics':<12}{figures(manifest.metrics)}")
+    for name, why in manifest.details.get("left_out", {}).items():
+        say(f"{'left out':<12}{name} ({why})")
     say(f"{'files':<12}{len(manifest.files)}, all as their hashes say")
     return body
 

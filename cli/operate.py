@@ -43,6 +43,8 @@ def train(
     for name, value in answer.items():
         if name != "status" and not isinstance(value, dict):
             say(f"  {name:<20}{value}")
+    for name, why in answer.get("left_out", {}).items():
+        say(f"  {'left out':<20}{name} ({why})")
     return {"leaf": leaf.value, **answer}
 
 
@@ -107,11 +109,15 @@ def classification(
     stack = change(stage, profile, "counting dead letters" if dry_run else "redriving", yes=yes or dry_run)
     sqs, letters = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"]
     counts: dict[str, int] = {}
-    kept: list[str] = []
-    sent = 0
+    kept: dict[str, str] = {}  # of those that stay, the receipt by message
+    sent = repeated = 0
     try:
-        while sum(counts.values()) < limit and (batch := _receive(stack, letters)):
-            for message in batch:
+        # What was seen comes again after five minutes; once all of it has, there is nothing new.
+        while sum(counts.values()) < limit and repeated <= len(kept) and (batch := _receive(stack, letters)):
+            again = kept.keys() & {message["MessageId"] for message in batch}
+            kept |= {m["MessageId"]: m["ReceiptHandle"] for m in batch if m["MessageId"] in again}
+            repeated += len(again)
+            for message in (m for m in batch if m["MessageId"] not in again):
                 why = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "failed five times")
                 wanted = reason in why and sum(counts.values()) < limit
                 if wanted:
@@ -121,9 +127,9 @@ def classification(
                     sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
                     sent += 1
                 else:
-                    kept.append(message["ReceiptHandle"])
+                    kept[message["MessageId"]] = message["ReceiptHandle"]
     finally:
-        for receipt in kept:
+        for receipt in kept.values():
             sqs.change_message_visibility(QueueUrl=letters, ReceiptHandle=receipt, VisibilityTimeout=0)
     for why, count in counts.items():
         say(f"{count:6}  {why}")

@@ -37,7 +37,7 @@ def status(stage: Stage = None, profile: Profile = None, json_output: Json = Fal
         *_of_runs(last, stuck),
         *(f"{model['leaf']}: {model['problem']}" for model in models if model["problem"]),
         *_of_queues(queues, answers=champions["classification"] is not None),
-        *(f"alarm {name}: the README's runbook says what to do" for name in alarms),
+        *(f"alarm {name}: docs/operate.md says what to do" for name in alarms),
     ]
     _show_runs(last, now)
     _show_models(models, now)

@@ -6,7 +6,7 @@ from constructs import Construct
 
 from functions.classification.settings import ClassificationSettings
 from infra.event_queue import TRIES, EventQueue
-from infra.grants import allow_items, allow_objects
+from infra.grants import acknowledge_wildcard, allow_items, allow_objects
 from infra.leaf import Leaf, Stage
 
 SCORE_TIMEOUT = Duration.seconds(60)
@@ -27,7 +27,7 @@ class Classification(Leaf):
             classifications_table=data.classifications.table_name,
             profiles_table=data.profiles.table_name,
             dead_letter_queue_url=self.events.dead_letters.queue_url,
-            queue_name=self.events.queue.queue_name,
+            queue_url=self.events.queue.queue_url,
             tries=TRIES,
         )
         train = self.add(
@@ -49,7 +49,6 @@ class Classification(Leaf):
             "watch",
             memory_mb=deploy.classification_memory_mb,
             environment=watched.environment(),
-            timeout=Duration.minutes(5),
         )
 
         for function in (train, score, watch):
@@ -65,19 +64,21 @@ class Classification(Leaf):
         allow_items(score.role, data.profiles, "UpdateItem")
         allow_objects(score.role, data.lake, "scored/", "write")
         self.events.dead_letters.grant_send_messages(score.role)
+        self.events.queue.grant_send_messages(score.role)  # what waits for a first model
         self.events.read_by(score.target, batch=deploy.score_batch, concurrency=deploy.score_concurrency)
 
         for prefix in ("outcomes/", "scored/"):
             allow_objects(watch.role, data.lake, prefix, "read")
         allow_objects(watch.role, data.lake, "scored/reports/", "write")
         allow_items(watch.role, data.profiles, "GetItem")
+        allow_items(watch.role, data.registry, "Query", leaf=self.name)
         allow_items(watch.role, data.runs, "GetItem", "PutItem", leaf=self.name)
         watch.role.add_to_policy(
             iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[train.function.function_arn])
         )
 
-        # CloudWatch's statistics take no resource.
         watch.role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:GetMetricStatistics"], resources=["*"]))
+        acknowledge_wildcard(watch.role, "Resource::*", "CloudWatch's GetMetricStatistics takes no resource")
 
         for function in (train, watch):
             self.keep_failures(function)

@@ -27,9 +27,9 @@ class DataStack(Stack):
         _cfn_bucket(self.lake).add_property_override(events, True)
 
         self.registry = self._table("Models", "leaf", "version", ttl=True)
-        self.runs = self._table("Runs", "job", "key")
+        self.runs = self._table("Runs", "job", "key", ttl=True)
         self.forecasts = self._table("Forecasts", "series_id", "item", ttl=True)
-        self.classifications = self._table("Classifications", "user_id", ttl=True, stream=True, index="segment")
+        self.classifications = self._table("Classifications", "user_id", ttl=True, stream=True, index="segment_shard")
         self.profiles = self._table("Profiles", "model", "bucket", ttl=True)
 
         self.users = self._user_pool()
@@ -69,10 +69,13 @@ class DataStack(Stack):
             )
             bucket.add_lifecycle_rule(id="parts", abort_incomplete_multipart_upload_after=Duration.days(1))
         self.lake.add_lifecycle_rule(id="scored", prefix="scored/", expiration=Duration.days(scored_days))
+        self.lake.add_lifecycle_rule(id="plans", prefix="plans/forecasting/", expiration=Duration.days(superseded_days))
         self.lake.add_lifecycle_rule(id="queries", prefix="queries/", expiration=Duration.days(7))
         # A model a day, which nobody needs after its run; the champions of the other leaves are pruned by a person.
         self.models.add_lifecycle_rule(id="runs", prefix="clustering/", expiration=Duration.days(superseded_days))
-        self.models.add_lifecycle_rule(id="old", noncurrent_version_expiration=Duration.days(superseded_days))
+        old = Duration.days(superseded_days)
+        # What expired leaves a marker behind, which goes when it is the last that is left of an object.
+        self.models.add_lifecycle_rule(id="old", noncurrent_version_expiration=old, expired_object_delete_marker=True)
 
     def _table(
         self,

@@ -13,16 +13,29 @@ KEPT = Duration.days(14)
 
 
 class EventQueue(Construct):
-    """Messages get five tries; then, or when the function says they can never succeed, they go to `dead_letters`."""
+    """Messages get five tries; then, or when the function says they can never succeed, they go to `dead_letters`.
 
-    def __init__(self, scope: Construct, id_: str, *, timeout: Duration, window: Duration) -> None:
+    A message that failed comes again after `timeouts` times that of its function: six leave room for calls that are
+    throttled, one is enough where calls are few.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        timeout: Duration,
+        window: Duration,
+        timeouts: int = 6,
+        dead_letters: sqs.IQueue | None = None,
+    ) -> None:
         super().__init__(scope, id_)
         self._window = window
-        self.dead_letters = dead_letter_queue(self, "DeadLetters")
+        self.dead_letters = dead_letters or dead_letter_queue(self, "DeadLetters")
         self.queue = sqs.Queue(
             self,
             "Queue",
-            visibility_timeout=Duration.seconds(6 * timeout.to_seconds() + window.to_seconds()),
+            visibility_timeout=Duration.seconds(timeouts * timeout.to_seconds() + window.to_seconds()),
             retention_period=Duration.days(4),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=TRIES),
             encryption=sqs.QueueEncryption.SQS_MANAGED,

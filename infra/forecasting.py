@@ -10,10 +10,11 @@ from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
 from functions.forecasting.settings import ForecastingSettings
+from infra.event_queue import EventQueue
 from infra.grants import allow_items, allow_objects
 from infra.http_api import HttpApi
 from infra.image_function import ROOT, ImageFunction
-from infra.leaf import Leaf, Stage
+from infra.leaf import BATCH_TIMEOUT, Leaf, Stage
 
 API_TIMEOUT = Duration.seconds(29)
 PAGE: Final = ROOT / "functions/forecasting/dashboard"
@@ -67,9 +68,11 @@ class Forecasting(Leaf):
         for function in (train, api):
             allow_objects(function.role, data.lake, "history/", "read")
         for function in (ingest, publish):
-            allow_objects(function.role, data.lake, "catalog.json", "read", "write")
+            for prefix in ("catalog.json", "catalog/"):
+                allow_objects(function.role, data.lake, prefix, "read", "write")
         for function in (plan, api):
-            allow_objects(function.role, data.lake, "catalog.json", "read")
+            for prefix in ("catalog.json", "catalog/"):
+                allow_objects(function.role, data.lake, prefix, "read")
         for function in (train, publish):
             allow_objects(function.role, data.models, "forecasting/", "read", "write")
         for function in (plan, api):
@@ -81,7 +84,6 @@ class Forecasting(Leaf):
         allow_items(api.role, data.registry, "GetItem", leaf=self.name)
         allow_items(api.role, data.forecasts, "GetItem", "PutItem", "DeleteItem")
 
-        self.keep_failures(ingest)
         self._on_arrival(ingest)
         self.machine = self.map_over_plan(plan, train, publish)
         self.every("Weekly", deploy.forecasting_schedule, self.machine)
@@ -97,12 +99,19 @@ class Forecasting(Leaf):
         )
 
     def _on_arrival(self, ingest: ImageFunction) -> None:
-        bucket = {"name": [self.stage.data.lake.bucket_name]}
-        target = targets.LambdaFunction(
-            ingest.target,
-            dead_letter_queue=self.stage.undelivered,
-            retry_attempts=10,
-            max_event_age=Duration.hours(3),
+        """Through a queue: of a thousand files at once few are ingested at a time, and none fails by the others."""
+        bucket, undelivered = {"name": [self.stage.data.lake.bucket_name]}, self.stage.undelivered
+        self.arrivals = EventQueue(
+            self,
+            "Arrivals",
+            timeout=BATCH_TIMEOUT,
+            window=Duration.seconds(0),
+            timeouts=1,
+            dead_letters=undelivered,
+        )
+        self.arrivals.read_by(ingest.target, batch=1, concurrency=self.stage.deploy.ingest_concurrency)
+        target = targets.SqsQueue(
+            self.arrivals.queue, dead_letter_queue=undelivered, retry_attempts=10, max_event_age=Duration.hours(3)
         )
         events.Rule(
             self,

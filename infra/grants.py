@@ -38,8 +38,8 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, prefix: str, *verbs: str) 
     actions = [action for verb in verbs for action in OBJECT_ACTIONS[verb]]
     role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[f"{arn}/{pattern}"]))
     if "read" in verbs:
-        # Without it S3 answers 403 for a key that is not there, which cannot be told from a missing grant.
-        role.add_to_policy(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[arn]))
+        own = {"StringLike": {"s3:prefix": pattern}}
+        role.add_to_policy(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[arn], conditions=own))
     if pattern.endswith("*"):
         exported = Stack.of(role).resolve(arn)["Fn::ImportValue"]
         acknowledge_wildcard(role, f"Resource::{exported}/{pattern}", f"{' and '.join(verbs)} under {prefix} only")

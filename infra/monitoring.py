@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.classification import Classification
@@ -57,16 +58,19 @@ class Monitoring(Construct):
         self._alarm("dead-letters", dead, above=0)
         self._alarm("undelivered", lost, above=0)
         self._alarm("api-5xx", broken, above=0)
-        self._alarm("clustering-run-failed", clustering.machine.metric_failed(period=HOUR), above=0)
-        self._alarm("forecasting-run-failed", forecasting.machine.metric_failed(period=HOUR), above=0)
-        self._alarm("day-not-published", *own("clustering", "DaysPublished"), below=1)
+        self._alarm("clustering-run-failed", *_unfinished(clustering.machine), above=0)
+        self._alarm("forecasting-run-failed", *_unfinished(forecasting.machine), above=0)
+        self._daily("day-not-published", *own("clustering", "DaysPublished"), timezone=clustering.stage.deploy.timezone)
         self._alarm("oldest-message", age, above=900)
         moved, unreconciled = own("classification", "Moved", "Unreconciled", period=HOUR, statistic="Maximum")
         self._alarm("drift", moved, above=0)
         self._alarm("unreconciled", unreconciled, above=0)
-        # Of all functions of the account, which share its concurrency; the dashboard tells errors apart.
-        for name, metric in (("function-errors", "Errors"), ("throttles", "Throttles")):
-            self._alarm(name, cloudwatch.Metric(namespace="AWS/Lambda", metric_name=metric, statistic="Sum"), above=0)
+        # Every alarm costs ten cents a month. State machines call their functions again and ring when that was in vain,
+        # and the API's failures ring as its answers.
+        score = classification.functions["score"].function
+        alone = [forecasting.functions["ingest"], *classification.functions.values()]
+        self._alarm("function-errors", *(made.function.metric_errors() for made in alone), above=0)
+        self._alarm("throttles", score.metric_throttles(), above=0)
         Dashboard(
             self,
             "Dashboard",
@@ -77,20 +81,51 @@ class Monitoring(Construct):
             queues={"dead letters": dead, "oldest message, s": age},
         )
 
-    def _alarm(
-        self, name: str, metric: cloudwatch.IMetric, *, above: float | None = None, below: float | None = None
-    ) -> None:
-        compare, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
-        over = above is not None
+    def _alarm(self, name: str, *metrics: cloudwatch.IMetric, above: float) -> None:
+        """Rings when one of `metrics` is above a value; each has an alarm, and all one entry in the runbook."""
+        for i, metric in enumerate(metrics):
+            self._ring(
+                name,
+                metric,
+                f"-{i}" * bool(i),
+                threshold=above,
+                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            )
+
+    def _daily(self, name: str, metric: cloudwatch.IMetric, *, timezone: str) -> None:
+        """Rings when a calendar day of the zone ends with none, or without data after a day that had some.
+
+        A leaf that was never used has never had data, which is no change and no ring.
+        """
+        alarm = self._ring(
+            name,
+            metric,
+            threshold=1,
+            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.MISSING,
+        )
+        alarm.add_insufficient_data_action(actions.SnsAction(self.topic))
+        made = alarm.node.default_child
+        assert isinstance(made, cloudwatch.CfnAlarm)  # noqa: S101 - narrows the type
+        made.evaluation_window = cloudwatch.CfnAlarm.EvaluationWindowProperty(
+            wall_clock_window=cloudwatch.CfnAlarm.WallClockWindowProperty(timezone=timezone)
+        )
+
+    def _ring(self, name: str, metric: cloudwatch.IMetric, suffix: str = "", **when: Any) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
             self,
-            name,
+            name + suffix,
             metric=metric,
-            threshold=above if above is not None else below or 0,
             evaluation_periods=1,
-            comparison_operator=compare.GREATER_THAN_THRESHOLD if over else compare.LESS_THAN_THRESHOLD,
-            treat_missing_data=missing.NOT_BREACHING if over else missing.BREACHING,
-            alarm_description=f"trefoil {name}: see the runbook entry of this name in the README",
+            alarm_description=f"trefoil {name}: see docs/operate.md",
+            **when,
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))
         self._alarms.append(alarm)
+        return alarm
+
+
+def _unfinished(machine: sfn.StateMachine) -> list[cloudwatch.Metric]:
+    """Runs that failed, and those that ran out of time or were stopped, which do not count as failed."""
+    return [count(period=HOUR) for count in (machine.metric_failed, machine.metric_timed_out, machine.metric_aborted)]

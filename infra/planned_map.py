@@ -1,6 +1,7 @@
 """plan -> distributed map over what it planned -> publish: the state machine of every batch job."""
 
 import json
+from typing import Any, Final
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -12,12 +13,28 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.grants import acknowledge_versions, acknowledge_wildcard, allow_objects, logical_id
+from layers.runtime.errors import CorruptError, InputError, UnavailableError, family
+
+# What a second try cannot mend.
+FINAL: Final = [error.__name__ for kind in (InputError, CorruptError) for error in family(kind)]
+# Nothing ran, or a service asked to slow down. A function that slept for weeks takes up to 106 s to wake.
+SOON: Final = [
+    *(
+        f"Lambda.{name}"
+        for name in (
+            "TooManyRequestsException", "CodeArtifactUserPendingException", "ResourceNotReadyException",
+            "ServiceException", "AWSLambdaException", "SdkClientException", "ClientExecutionTimeoutException",
+        )
+    ),
+    UnavailableError.__name__,
+]  # fmt: skip
 
 
 class PlannedMap(Construct):
     """`plan` writes a JSON array to the lake, `work` is called once for each element, `publish` ends the run.
 
-    When something fails after its retries, `publish` is told (it records the failed run) and the execution fails.
+    When something fails after its retries, `publish` is told (it records the failed run) and the execution fails. Of
+    the work it is told the element with its error, because the map keeps neither.
     """
 
     def __init__(
@@ -35,11 +52,7 @@ class PlannedMap(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
-        failed = sfn.Fail(self, "Failed", error_path="$.error.Error", cause_path="$.error.Cause")
-        recorded = _call(self, "Record failure", publish, result_path=sfn.JsonPath.DISCARD)
-        recorded.next(failed)
-        recorded.add_catch(failed, result_path="$.unrecorded")
-
+        recorded, work_recorded = (_failure(self, name, publish) for name in ("failure", "failed work"))
         worked = sfn.DistributedMap(
             self,
             "Map",
@@ -50,7 +63,7 @@ class PlannedMap(Construct):
             map_execution_type=sfn.StateMachineType.STANDARD,
             result_path=sfn.JsonPath.DISCARD,
         )
-        worked.item_processor(_call(self, "Work", work))
+        worked.item_processor(_call(self, "Work", work).add_catch(work_recorded, result_path="$.error"))
         worked.add_catch(recorded, result_path="$.error")
         published = _call(self, "Publish", publish)
         published.add_catch(recorded, result_path="$.error")
@@ -97,5 +110,17 @@ def _call(
         retry_on_service_exceptions=False,
         result_path=result_path,
     )
-    task.add_retry(errors=["States.ALL"], max_attempts=2, interval=Duration.seconds(5), backoff_rate=3)
+    jitter: dict[str, Any] = {"interval": Duration.seconds(5), "jitter_strategy": sfn.JitterType.FULL}
+    task.add_retry(errors=FINAL, max_attempts=0)
+    task.add_retry(errors=SOON, max_attempts=15, backoff_rate=2, max_delay=Duration.minutes(2), **jitter)
+    task.add_retry(errors=["States.ALL"], max_attempts=2, backoff_rate=3, **jitter)
     return task
+
+
+def _failure(scope: Construct, what: str, publish: lambda_.IFunction) -> tasks.LambdaInvoke:
+    """Tell `publish` of `$.error`, and fail with it whether or not it could be told."""
+    failed = sfn.Fail(scope, what.capitalize(), error_path="$.error.Error", cause_path="$.error.Cause")
+    recorded = _call(scope, f"Record {what}", publish, result_path=sfn.JsonPath.DISCARD)
+    recorded.next(failed)
+    recorded.add_catch(failed, result_path="$.unrecorded")
+    return recorded

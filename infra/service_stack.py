@@ -51,6 +51,7 @@ class ServiceStack(Stack):
             "UserPoolClient": forecasting.client.user_pool_client_id,
             "ClusteringStateMachine": clustering.machine.state_machine_arn,
             "ForecastingStateMachine": forecasting.machine.state_machine_arn,
+            "ForecastingArrivals": forecasting.arrivals.queue.queue_url,
             "ClassificationQueue": classification.events.queue.queue_url,
             "ClassificationDeadLetters": classification.events.dead_letters.queue_url,
             "Undelivered": undelivered.queue_url,

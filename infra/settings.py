@@ -1,12 +1,15 @@
 """Settings of a deployment, read in `infra/app.py` and passed down as keyword arguments: one file for each stage."""
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from layers.runtime.errors import InputError
@@ -60,6 +63,7 @@ class DeploySettings(BaseSettings):
     classification_memory_mb: int = Field(1769, ge=512, le=10240, description="memory of scoring and drift, MB")
     map_concurrency: int = Field(2, ge=1, le=1000, description="functions that one state machine's map runs at once")
     score_concurrency: int = Field(2, ge=2, le=1000, description="scoring functions that read the queue at once")
+    ingest_concurrency: int = Field(2, ge=2, le=1000, description="files of sales that are ingested at once")
     score_batch: int = Field(1000, ge=1, le=10000, description="messages per scoring call")
     score_window_s: int = Field(5, ge=1, le=300, description="how long the queue gathers a batch, s")
     api_rate: int = Field(50, ge=1, description="API requests per second before 429")
@@ -71,6 +75,38 @@ class DeploySettings(BaseSettings):
     scan_limit_gb: int = Field(10, ge=1, description="most that one Athena query may scan, GB")
     user_pool_endpoint: str = Field("", description="address of the user pool's API for the page; empty for AWS's own")
     alarm_email: str = Field("", description="address subscribed to the alarm topic; empty for none")
+
+    @field_validator("timezone")
+    @classmethod
+    def _exists(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (OSError, LookupError, ValueError) as exc:
+            raise ValueError("is no IANA zone") from exc
+        return timezone
+
+    @field_validator("clustering_schedule", "forecasting_schedule", "classification_schedule")
+    @classmethod
+    def _comes_every_day(cls, schedule: str, info: ValidationInfo) -> str:
+        """The scheduler passes over a time that the beginning of summer time skips: that day would never run."""
+        zone = info.data.get("timezone", "UTC")
+        if missing := [hour for hour in _hours(schedule) if _skipped(hour, ZoneInfo(zone))]:
+            raise ValueError(f"{missing[0]:02}:00 does not come in {zone} on the day when summer time begins")
+        return schedule
+
+
+def _hours(schedule: str) -> list[int]:
+    """Hours that a cron expression names, alone or from one to another; a run every few hours misses no day."""
+    given = re.fullmatch(r"cron\(\S+ ([\d,-]+) .*\)", schedule)
+    spans = (span.partition("-") for span in given[1].split(",")) if given else ()
+    return [hour for first, _, last in spans for hour in range(int(first), int(last or first) + 1)]
+
+
+def _skipped(hour: int, zone: ZoneInfo) -> bool:
+    """Whether a day of the next year has no such hour in the zone."""
+    today = datetime.now(UTC).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    times = (today + timedelta(days=day, hours=hour) for day in range(366))
+    return any(t.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) != t for t in times)
 
 
 @dataclass(frozen=True)

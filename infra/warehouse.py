@@ -43,9 +43,10 @@ JSON_LINES: Final = {
     "output_format": f"{HIVE}HiveIgnoreKeyTextOutputFormat",
     "serde": "org.openx.data.jsonserde.JsonSerDe",
 }
+# Both tables are given the day: without one Athena looks for an object of every day since the first.
 FLAGGED: Final = """\
 SELECT r.* FROM anomaly_runs r JOIN anomaly_days d ON r.dt = d.dt AND r.run_id = d.run_id
-WHERE r.dt = '2026-01-31' AND r.is_anomaly ORDER BY r.severity DESC
+WHERE r.dt = '2026-01-31' AND d.dt = '2026-01-31' AND r.is_anomaly ORDER BY r.severity DESC
 """
 
 

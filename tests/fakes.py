@@ -2,15 +2,19 @@
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase
 
-from layers.runtime.errors import ConflictError, NotFoundError
-from layers.storage.objects import ObjectInfo
+from layers.runtime.errors import ConflictError, MissingError
+from layers.storage.objects import ObjectInfo, _RangeReader
 from layers.storage.tables import Item, _dump, _load
+
+ATOMIC = threading.Lock()
 
 
 class InMemoryObjects:
@@ -20,14 +24,23 @@ class InMemoryObjects:
         self.bucket = bucket
         self.bodies = dict(bodies or {})
         self.tags: dict[str, dict[str, str]] = {}
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.modified: dict[str, datetime] = {}
 
-    def get(self, key: str) -> bytes:
-        return self.get_tagged(key)[0]
+    def get(self, key: str, *, if_match: str | None = None) -> bytes:
+        body, etag = self.get_tagged(key)
+        if if_match not in (None, etag):
+            raise ConflictError(f"{key} was changed by somebody else")
+        return body
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         if key not in self.bodies:
-            raise NotFoundError(f"{key} does not exist")
+            raise MissingError(f"{key} does not exist")
         return self.bodies[key], _etag(self.bodies[key])
+
+    def get_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
+        found = self.get_tagged(key)
+        return None if found[1] == etag else found
 
     def put(
         self,
@@ -38,29 +51,33 @@ class InMemoryObjects:
         if_absent: bool = False,
         content_type: str | None = None,
     ) -> str:
-        standing = self.bodies.get(key)
-        if if_match is not None and standing is None:
-            raise NotFoundError(f"{key} does not exist")
-        if (if_absent and standing is not None) or (
-            if_match is not None and standing is not None and _etag(standing) != if_match
-        ):
-            raise ConflictError(f"{key} was changed by somebody else")
-        self.bodies[key] = bytes(body)
-        return _etag(body)
+        with ATOMIC:
+            standing = self.bodies.get(key)
+            if if_match is not None and standing is None:
+                raise MissingError(f"{key} does not exist")
+            if (if_absent and standing is not None) or (
+                if_match is not None and standing is not None and _etag(standing) != if_match
+            ):
+                raise ConflictError(f"{key} was changed by somebody else")
+            self.bodies[key] = bytes(body)
+            self.modified[key] = self.clock()
+            return _etag(body)
 
     def upload(self, path: Path, key: str) -> None:
         self.bodies[key] = Path(path).read_bytes()
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         for key in sorted(self.bodies):
-            if key.startswith(prefix):
-                yield ObjectInfo(key, len(self.bodies[key]), _etag(self.bodies[key]))
+            if key.startswith(prefix) and key > after:
+                body = self.bodies[key]
+                yield ObjectInfo(key, len(body), _etag(body), self.modified.get(key) or self.clock())
 
-    def open(self, key: str) -> BinaryIO:
-        return io.BytesIO(self.get(key))
+    def open(self, key: str, *, if_match: str | None = None) -> BinaryIO:
+        body = self.get(key, if_match=if_match)
+        return cast(BinaryIO, io.BufferedReader(_RangeReader(self.range, ObjectInfo(key, len(body), _etag(body)))))
 
-    def range(self, key: str, start: int, end: int) -> bytes:
-        return self.get(key)[start:end]
+    def range(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        return self.get(info.key, if_match=info.etag)[start:end]
 
     def tag(self, key: str, **tags: str) -> None:
         self.get(key)

@@ -7,28 +7,34 @@ from functools import cache
 from typing import Any
 
 from functions.classification.messages import Poison
+from layers.runtime.errors import TrefoilError
+from layers.runtime.observability import logger
 from layers.storage.aws import translated
+
+log = logger("classification")
 
 BATCH = 10
 BATCH_BYTES = 1_000_000  # a queue takes 1 MiB, attributes included
 
 
-class SqsDeadLetters:
-    """A dead-letter queue; each message carries its reason as the attribute `reason`.
+class SqsLetters:
+    """A queue for messages that are not answered; each carries the reason as its attribute `reason`.
 
-    `connect` makes the client when the first bad message comes: most containers never see one.
+    `connect` makes the client when the first one comes: most containers never see one. `delay`: seconds until the
+    queue hands them over, at most 900.
     """
 
-    def __init__(self, url: str, connect: Callable[[], Any]) -> None:
-        self._url, self._connect = url, cache(connect)
+    def __init__(self, url: str, connect: Callable[[], Any], *, delay: int = 0) -> None:
+        self._url, self._connect, self._delay = url, cache(connect), delay
 
     def send(self, letters: Sequence[Poison]) -> set[str]:
-        """Send in batches; returns the message ids that the queue did not take."""
+        """Send in batches; returns the message ids that the queue did not take, and no others."""
         failed: set[str] = set()
         for batch in _batches(letters):
             entries = [
                 {
                     "Id": str(i),
+                    "DelaySeconds": self._delay,
                     "MessageBody": _cut(letter.body),
                     "MessageAttributes": {
                         "reason": {"DataType": "String", "StringValue": letter.reason[:256]},
@@ -37,8 +43,12 @@ class SqsDeadLetters:
                 }
                 for i, letter in enumerate(batch)
             ]
-            with translated("the dead-letter queue"):
-                answer = self._connect().send_message_batch(QueueUrl=self._url, Entries=entries)
+            try:
+                with translated("the queue"):
+                    answer = self._connect().send_message_batch(QueueUrl=self._url, Entries=entries)
+            except TrefoilError:
+                log.warning("letters not sent", exc_info=True)
+                answer = {"Failed": entries}
             failed |= {batch[int(entry["Id"])].message_id for entry in answer.get("Failed", ())}
         return failed
 
@@ -64,8 +74,8 @@ def _cut(body: str) -> str:
 class CloudWatchQueue:
     """What a queue says of itself."""
 
-    def __init__(self, name: str, client: Any) -> None:
-        self._name, self._client = name, client
+    def __init__(self, url: str, client: Any) -> None:
+        self._name, self._client = url.rpartition("/")[2], client
 
     def sent(self, day: date) -> int:
         """Messages sent to it on a day (UTC). A queue that was idle for hours says nothing, which is none."""

@@ -7,7 +7,7 @@ from typing import Protocol
 from functions.classification import bundle
 from functions.classification.contracts import LEAF
 from functions.classification.domain.scoring import Model
-from layers.runtime.errors import NotFoundError, TrefoilError
+from layers.runtime.errors import TrefoilError
 from layers.runtime.observability import logger
 from layers.storage.manifest import Manifest
 from layers.storage.registry import Champion
@@ -31,10 +31,11 @@ class ChampionCache:
         self._model: Model | None = None
         self._asked = 0.0
 
-    def current(self) -> Model:
+    def current(self) -> Model | None:
         """The champion; when it cannot be read, the one before it, if there was one in this container.
 
-        Raises NotFoundError before the first promotion, CorruptError when the stored model is not what it should be.
+        None before the first promotion. Raises NotFoundError or CorruptError when the stored model is not what it
+        should be.
         """
         if self._model is not None and self._clock() - self._asked < self._refresh:
             return self._model
@@ -47,11 +48,9 @@ class ChampionCache:
         self._asked = self._clock()
         return self._model
 
-    def _load(self, standing: Model | None) -> Model:
+    def _load(self, standing: Model | None) -> Model | None:
         champion = self._registry.champion(LEAF)
-        if champion is None:
-            raise NotFoundError("no classification model has been promoted yet")
-        if standing is not None and standing.version == champion.version:
+        if champion is None or (standing is not None and standing.version == champion.version):
             return standing
         manifest = self._registry.manifest(LEAF, champion.version)
         return bundle.load(manifest, lambda name: self._registry.read(manifest, name))

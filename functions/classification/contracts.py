@@ -1,5 +1,6 @@
 """What goes in and out: messages, results, and the specification that makes a model file usable."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -12,10 +13,21 @@ Kind = Literal["number", "boolean", "category"]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(?:\.\d+)?)?(Z|z|[+-]\d\d:?\d\d)?")
+
+
 def _rfc3339(value: Any) -> Any:
     # pydantic alone also takes a number, one in a string, and a time without seconds
-    if not isinstance(value, str) or len(value) < 20 or value[4] != "-":
-        raise ValueError("expected RFC 3339 with an offset")
+    parts = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if parts is None:
+        raise ValueError("expected RFC 3339, like 2026-01-31T12:00:00Z")
+    seconds, offset = parts.groups()
+    if seconds is None:
+        raise ValueError("has no seconds, which RFC 3339 asks for: 12:00:00Z, not 12:00Z")
+    if offset is None:
+        raise ValueError("has no offset, which RFC 3339 asks for: Z or +01:00")
+    if seconds[1:3] == "60":
+        raise ValueError("names a leap second, :60, which clocks do not count: send :59")
     return value
 
 
@@ -79,7 +91,7 @@ class Segment(_Frozen):
 
 
 class Calibration(_Frozen):
-    """p = sigmoid(slope * logit(clip(score, floor, 1 - floor)) + intercept)."""
+    """p = sigmoid(slope * logit(clip(score, floor, 1 - floor)) + intercept); with `floor` 0, p = score."""
 
     slope: float = 1.0
     intercept: float = 0.0
@@ -91,15 +103,23 @@ class Reference(_Frozen):
 
     edges: tuple[float, ...] = ()
     shares: tuple[float, ...]
+    rows: int = Field(10_000, ge=1, description="rows behind the shares; models of before did not say")
+    unknown: float = Field(0.0, description="share of rows in categories that are known by one row, or not at all")
 
 
 class Split(_Frozen):
-    """Which rows this model never saw: those of a hash below `share`, or those observed after `until`."""
+    """Which rows this model never saw: those of a hash below `share`, or those observed after `until`.
+
+    The hash is of what `group`, a column, holds, where it holds something, else of the features, and if `spread` of how
+    many rows of the same features came before.
+    """
 
     kind: Literal["hash", "time", "order"]
     share: float
     seed: int
     until: datetime | None = None
+    group: str | None = None
+    spread: bool = False
 
 
 class Specification(_Frozen):
@@ -116,3 +136,4 @@ class Specification(_Frozen):
     references: tuple[Reference, ...]
     score_reference: Reference
     split: Split
+    left_out: dict[str, str] = Field(default={}, description="columns not learnt from, each with its reason")

@@ -5,38 +5,49 @@ import gzip
 import io
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
+import pyarrow.parquet
+
 from functions.classification.bundle import require
+from functions.classification.columns import written
 from functions.classification.domain.schema import encode
 from functions.classification.domain.scoring import Floats, Model
-from functions.classification.records import Chunk, Reader, open_table
 from layers.runtime.errors import InputError
+from layers.tables import Batch, Reading, Styles, Table, open_table, styles
+from layers.tables.numbers import is_text
+from layers.tables.table import RAGGED
 
+CHUNK = 20_000
 ADDED = ("probability", "segment")
 
 
 @dataclass
 class Counted:
-    """What became of the rows; `first_problem` names the first row (from 0) that could not be scored."""
+    """What became of the rows: how many, and those (from 0) that could not be scored, each with its reason.
+
+    `absent`: columns that the file lacks and the model takes as missing; `understood`: how the file was read.
+    """
 
     rows: int = 0
-    scored: int = 0
-    first_problem: str | None = None
+    rejected: dict[int, str] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    understood: dict[str, Any] = field(default_factory=dict)
 
 
 class _Sink(Protocol):
-    def write(self, chunk: Chunk, probabilities: list[float | None], segments: list[str | None]) -> None: ...
+    def write(self, batch: Batch, probabilities: list[float | None], segments: list[str | None]) -> None: ...
     def close(self) -> None: ...
 
 
-def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
+def score_file(model: Model, source: Path, out: Path, reading: Reading | None = None) -> Iterator[Counted]:
     """Write `source` to `out` with a probability and a segment per row, empty where there is none; yields progress.
 
     CSV stays CSV with its delimiter (compressed if `out` ends in .gz); an `out` that ends in .parquet is Parquet.
-    Raises InputError when the file lacks a column of the model or has no rows, or when `out` cannot be written.
+    Raises InputError when the file lacks a column that the model needs or has no rows, or when `out` cannot be written.
     """
     counted = Counted()
     try:
@@ -44,19 +55,17 @@ def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
     except OSError as exc:
         raise InputError(exc.strerror or "cannot be read", file=str(source)) from exc
     with stream:
-        reader = open_table(stream, str(source))
-        require(reader.header, [f.name for f in model.specification.features], str(source))
-        for name in ADDED:
-            if name in reader.header:
-                raise InputError("the file already has this column", file=str(source), field=name)
+        table = open_table(stream, str(source), reading=reading)
+        counted.absent = _check_columns(model, table)
+        numbers = [f.name for f in model.specification.features if f.kind == "number" and f.name in table.names]
+        written_as = styles(table, numbers=[name for name in numbers if is_text(table.types[name])])
+        counted.understood = table.understood()
         part = _prepared(out, source)
         try:
-            sink: _Sink = (
-                _ParquetSink(part) if out.suffix == ".parquet" else _CsvSink(part, reader, out.suffix == ".gz")
-            )
+            sink: _Sink = _ParquetSink(part) if out.suffix == ".parquet" else _CsvSink(part, table, out.suffix == ".gz")
             try:
-                for chunk, bad, p in _scored(model, reader.chunks):
-                    sink.write(chunk, *_answers(model, p, chunk, bad, counted))
+                for batch, bad, p in _scored(model, table, written_as):
+                    sink.write(batch, *_answers(model, p, batch, bad, counted))
                     yield counted
             finally:
                 sink.close()
@@ -65,6 +74,19 @@ def score_file(model: Model, source: Path, out: Path) -> Iterator[Counted]:
             part.replace(out)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _check_columns(model: Model, table: Table) -> list[str]:
+    """The model's columns that the table lacks and that may be missing. Raises InputError for another one."""
+    features = model.specification.features
+    absent = [f.name for f in features if f.nullable and f.name not in table.names]
+    if len(absent) == len(features):
+        raise InputError("has none of the model's columns", file=table.name)
+    require(table.names, [f.name for f in features if f.name not in absent], table.name)
+    for name in ADDED:
+        if name in table.names:
+            raise InputError("the file already has this column", file=table.name, field=name)
+    return absent
 
 
 def _prepared(out: Path, source: Path) -> Path:
@@ -82,44 +104,47 @@ def _prepared(out: Path, source: Path) -> Path:
     return part
 
 
-def _scored(model: Model, chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, dict[int, str], Floats]]:
-    """Chunks with their bad rows and probabilities; a chunk is scored while the next one is read."""
+def _scored(model: Model, table: Table, written_as: Styles) -> Iterator[tuple[Batch, dict[int, str], Floats]]:
+    """Batches with their bad rows and probabilities; a batch is scored while the next one is read."""
+    features = model.specification.features
     with ThreadPoolExecutor(1) as pool:
-        waiting: tuple[Chunk, dict[int, str], Future[Floats]] | None = None
-        for chunk in chunks:
-            inputs, bad = encode(chunk.columns, model.specification.features)
-            bad |= dict.fromkeys(chunk.ragged, "the number of fields differs from the header")
+        waiting: tuple[Batch, dict[int, str], Future[Floats]] | None = None
+        for batch in table.batches(rows=CHUNK, everything=True):
+            present = [f.name for f in features if f.name in table.names]
+            columns = {name: written(batch.columns.column(name), written_as.numbers.get(name)) for name in present}
+            inputs, bad = encode(columns, features)
+            bad |= dict.fromkeys(batch.ragged, RAGGED)
             scoring = pool.submit(model.score, inputs)
             if waiting:
                 yield waiting[0], waiting[1], waiting[2].result()
-            waiting = chunk, bad, scoring
+            waiting = batch, bad, scoring
         if waiting:
             yield waiting[0], waiting[1], waiting[2].result()
 
 
 def _answers(
-    model: Model, p: Floats, chunk: Chunk, bad: dict[int, str], counted: Counted
+    model: Model, p: Floats, batch: Batch, bad: dict[int, str], counted: Counted
 ) -> tuple[list[float | None], list[str | None]]:
     probabilities: list[float | None] = p.tolist()
     segments: list[str | None] = list(model.segments(p))
     for row in bad:
         probabilities[row] = segments[row] = None
-    if bad and counted.first_problem is None:
-        counted.first_problem = f"row {counted.rows + min(bad)}: {bad[min(bad)]}"
-    counted.rows += chunk.rows
-    counted.scored += chunk.rows - len(bad)
+    counted.rejected |= {counted.rows + row: bad[row] for row in sorted(bad)}
+    counted.rows += len(batch)
     return probabilities, segments
 
 
 class _CsvSink:
-    def __init__(self, path: Path, reader: Reader, zipped: bool) -> None:
+    def __init__(self, path: Path, table: Table, zipped: bool) -> None:
         raw = gzip.GzipFile(path, "wb", compresslevel=4) if zipped else path.open("wb")
         self._file = io.TextIOWrapper(raw, encoding="utf-8", newline="")
-        self._writer = csv.writer(self._file, delimiter=reader.delimiter or ",", lineterminator="\n")
-        self._writer.writerow([*reader.header, *ADDED])
+        self._writer = csv.writer(self._file, delimiter=table.delimiter or ",", lineterminator="\n")
+        self._writer.writerow([*table.header, *ADDED])
 
-    def write(self, chunk: Chunk, probabilities: list[float | None], segments: list[str | None]) -> None:
-        self._writer.writerows(zip(*chunk.columns.values(), probabilities, segments, strict=True))
+    def write(self, batch: Batch, probabilities: list[float | None], segments: list[str | None]) -> None:
+        self._writer.writerows(
+            zip(*(column.to_pylist() for column in batch.columns.columns), probabilities, segments, strict=True)
+        )
 
     def close(self) -> None:
         self._file.close()
@@ -130,11 +155,8 @@ class _ParquetSink:
         self._path = path
         self._writer: Any = None
 
-    def write(self, chunk: Chunk, probabilities: list[float | None], segments: list[str | None]) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet
-
-        table = chunk.arrow if chunk.arrow is not None else pa.table(chunk.columns)
+    def write(self, batch: Batch, probabilities: list[float | None], segments: list[str | None]) -> None:
+        table = pa.Table.from_batches([batch.columns])
         table = table.append_column("probability", pa.array(probabilities, pa.float64()))
         table = table.append_column("segment", pa.array(segments, pa.string()))
         if self._writer is None:

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from functions.classification.adapters import CloudWatchQueue, LambdaTrainer, SqsDeadLetters
+from functions.classification.adapters import CloudWatchQueue, LambdaTrainer, SqsLetters
 from functions.classification.champion import ChampionCache
 from functions.classification.service import ScoringService
 from functions.classification.settings import ClassificationSettings
@@ -31,7 +31,8 @@ def build_scoring() -> ScoringService:
         results=DynamoTable(settings.classifications_table, dynamodb),
         profiles=DynamoTable(settings.profiles_table, dynamodb),
         lake=S3Objects(settings.lake_bucket, s3),
-        dead_letters=SqsDeadLetters(settings.dead_letter_queue_url, lambda: client("sqs")),
+        dead_letters=SqsLetters(settings.dead_letter_queue_url, lambda: client("sqs")),
+        waiting=SqsLetters(settings.queue_url, lambda: client("sqs"), delay=900),
         settings=settings,
     )
 
@@ -63,7 +64,7 @@ def build_reconciliation() -> "Reconciliation":
 
     settings, dynamodb = ClassificationSettings(), client("dynamodb")
     return Reconciliation(
-        CloudWatchQueue(settings.queue_name, client("cloudwatch")),
+        CloudWatchQueue(settings.queue_url, client("cloudwatch")),
         DynamoTable(settings.profiles_table, dynamodb),
         RunLedger(DynamoTable(settings.runs_table, dynamodb)),
     )
@@ -80,7 +81,9 @@ def score(event: dict[str, Any], context: Any) -> dict[str, Any]:
 @emf.log_metrics
 @log.inject_lambda_context
 def watch(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
-    """Hourly: drift, realised quality, whether to train again, and whether yesterday's messages add up."""
-    report = build_watch().watch()
-    build_reconciliation().check()
+    """Hourly: whether yesterday's messages add up, drift, realised quality, and whether to train again."""
+    try:
+        build_reconciliation().check()
+    finally:  # neither waits for the other, nor falls with it
+        report = build_watch().watch(context.get_remaining_time_in_millis() / 1000)
     return report

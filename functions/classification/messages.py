@@ -5,15 +5,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from pydantic import ValidationError
 
 from functions.classification.contracts import Event, Result
-from functions.classification.domain.schema import Inputs, encode
+from functions.classification.domain.schema import LARGEST, Inputs, encode
 from functions.classification.domain.scoring import Model
 from layers.runtime.parsing import first_error
+
+# Fields that tell what a service wraps around a message, and how to have it sent as it is.
+ENVELOPES: Final = {
+    "SNS": ({"Type", "TopicArn", "Message"}, "turn on raw message delivery of the subscription"),
+    "EventBridge": ({"detail-type", "detail"}, "set the target's input path to $.detail"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,15 +51,19 @@ class Scored:
     results: list[Result]
     poison: list[Poison]
 
-    def lines(self, names: Sequence[str]) -> str:
-        """One line of JSON for each, with the features of these names."""
+    def lines(self) -> str:
+        """One line of JSON for each, with all features that were sent: a later model may know more of them."""
         return "".join(
             json.dumps(
                 {
                     "event_id": result.event_id,
                     "user_id": result.user_id,
                     "observed_at": result.observed_at,
-                    "features": {name: message.event.features[name] for name in names},
+                    "features": {
+                        name: value
+                        for name, value in message.event.features.items()
+                        if value is None or isinstance(value, str) or _is_number(value)
+                    },
                     "probability": result.probability,
                     "segment": result.segment,
                     "model_version": result.model_version,
@@ -106,16 +116,13 @@ def read_messages(records: Iterable[Mapping[str, Any]], *, latest: datetime) -> 
 
 
 def score_messages(messages: Sequence[Message], model: Model, now: datetime, result_days: int) -> Scored:
-    """Check features against the model's schema and score those that pass, in one call."""
+    """Check features against the model's schema and score those that pass, in one call. An absent feature is null."""
     features = model.specification.features
-    missing = {
-        i: next(f.name for f in features if f.name not in m.event.features)
-        for i, m in enumerate(messages)
-        if not all(f.name in m.event.features for f in features)
-    }
-    bad = {i: f"{name} is missing" for i, name in missing.items()}
-    whole = [i for i in range(len(messages)) if i not in missing]
-    columns = {f.name: [messages[i].event.features[f.name] for i in whole] for f in features}
+    needed = [f.name for f in features if not f.nullable]
+    absent = [next((name for name in needed if name not in m.event.features), None) for m in messages]
+    bad = {i: f"{name} is missing" for i, name in enumerate(absent) if name}
+    whole = [i for i in range(len(messages)) if i not in bad]
+    columns = {f.name: [messages[i].event.features.get(f.name) for i in whole] for f in features}
     inputs, wrong = encode(columns, features, typed=True)
     bad |= {whole[row]: reason for row, reason in wrong.items()}
     sound = np.array([row for row in range(len(whole)) if row not in wrong], dtype=np.int64)
@@ -140,5 +147,13 @@ def score_messages(messages: Sequence[Message], model: Model, now: datetime, res
     return Scored(kept, inputs, p, results, poison)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < LARGEST  # not so an infinity, no number, or endless digits
+
+
 def _reason(error: ValidationError) -> str:
+    body = error.errors(include_url=False, include_context=False)[0]["input"]
+    for service, (fields, advice) in ENVELOPES.items():
+        if isinstance(body, dict) and fields <= body.keys():
+            return f"is an envelope of {service}, not an event: {advice}"
     return ": ".join(filter(None, first_error(error)))

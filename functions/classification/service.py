@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -23,12 +24,14 @@ from layers.runtime.observability import logger, metrics
 log = logger("classification")
 
 MESSAGES = "#messages"
+WHOLE = 250_000  # characters that a queue takes with a reason beside them, whatever they are
+SHARDS = 16  # a key of an index takes about 1,000 writes a second, and a changed result is two
 
 
 class ModelSource(Protocol):
     """Where the champion comes from."""
 
-    def current(self) -> Model: ...
+    def current(self) -> Model | None: ...
 
 
 class ResultTable(Protocol):
@@ -49,8 +52,8 @@ class Lake(Protocol):
     def put(self, key: str, body: bytes) -> str: ...
 
 
-class DeadLetters(Protocol):
-    """Where messages go that can never succeed."""
+class Letters(Protocol):
+    """Where messages go that can never succeed, or that wait for a first model."""
 
     def send(self, letters: Sequence[Poison]) -> set[str]:
         """Returns the message ids that could not be sent."""
@@ -65,6 +68,11 @@ class Put(Enum):
     FAILED = "failed"
 
 
+def segment_shard(segment: str, user_id: str) -> str:
+    """Key of the index by segment: `target#0` to `target#15`, always the same one for a user."""
+    return f"{segment}#{zlib.crc32(user_id.encode()) % SHARDS}"
+
+
 class ScoringService:
     """Scores batches with the champion."""
 
@@ -74,12 +82,14 @@ class ScoringService:
         results: ResultTable,
         profiles: ProfileTable,
         lake: Lake,
-        dead_letters: DeadLetters,
+        dead_letters: Letters,
+        waiting: Letters,
         settings: ClassificationSettings,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._models, self._results, self._profiles, self._lake = models, results, profiles, lake
-        self._dead_letters, self._settings, self._clock = dead_letters, settings, clock
+        self._dead_letters, self._waiting = dead_letters, waiting
+        self._settings, self._clock = settings, clock
 
     def score(self, records: Sequence[Mapping[str, Any]], remaining: Callable[[], float]) -> list[str]:
         """Handle SQS records; returns the ids of messages to deliver again. `remaining`: seconds left."""
@@ -88,33 +98,38 @@ class ScoringService:
         last = {record["messageId"] for record in records if deliveries(record) >= self._settings.tries}
         self._account([record for record in records if record["messageId"] in last], now)
         model = self._models.current()
+        failed = self._postpone(records) if model is None else self._answer(records, model, now, deadline)
+        self._account([record for record in records if record["messageId"] not in failed | last], now)
+        return [record["messageId"] for record in records if record["messageId"] in failed]
+
+    def _postpone(self, records: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Before the first promotion: send messages to their own queue again, since a return is one of five tries."""
+        log.info("messages wait for a first model", received=len(records))
+        large = {record["messageId"] for record in records if len(record["body"]) > WHOLE}
+        small = [record for record in records if record["messageId"] not in large]
+        return large | self._waiting.send([Poison(r["messageId"], r["body"], "no model answers yet") for r in small])
+
+    def _answer(self, records: Sequence[Mapping[str, Any]], model: Model, now: datetime, deadline: float) -> set[str]:
         messages, poison = read_messages(records, latest=now + timedelta(seconds=self._settings.future_seconds))
         scored = score_messages(messages, model, now, self._settings.result_days)
         if scored.messages:
-            self._keep(scored, model)
-        failed = self._refuse([*poison, *scored.poison])
+            self._keep(scored)
+        poison += scored.poison
+        failed = self._dead_letters.send(poison) if poison else set()
         written = 0
         if scored.messages:
             written, returned = self._write(scored, deadline)
             failed |= returned
             self._count(scored, model, now)
-        self._account([record for record in records if record["messageId"] not in failed | last], now)
-        self._tell(received=len(records), written=written, poison=len(poison) + len(scored.poison), failed=len(failed))
-        return [record["messageId"] for record in records if record["messageId"] in failed]
+        self._tell(received=len(records), written=written, poison=len(poison), failed=len(failed))
+        return failed
 
-    def _refuse(self, poison: list[Poison]) -> set[str]:
-        try:
-            return self._dead_letters.send(poison) if poison else set()
-        except TrefoilError:
-            log.warning("dead letters not sent", exc_info=True)
-            return {letter.message_id for letter in poison}
-
-    def _keep(self, scored: Scored, model: Model) -> None:
+    def _keep(self, scored: Scored) -> None:
         """One object per batch in `scored/`; the same messages give the same key."""
         digest = hashlib.sha256("\n".join(sorted(m.message_id for m in scored.messages)).encode()).hexdigest()[:32]
         day = max(message.observed_at for message in scored.messages)[:10]
-        body = scored.lines([feature.name for feature in model.specification.features])
-        self._lake.put(f"scored/dt={day}/{digest}.jsonl.gz", gzip.compress(body.encode(), 4, mtime=0))
+        body = gzip.compress(scored.lines().encode(), 4, mtime=0)
+        self._lake.put(f"scored/dt={day}/{digest}.jsonl.gz", body)
 
     def _write(self, scored: Scored, deadline: float) -> tuple[int, set[str]]:
         """Put the newest result of each user: how many were new, and the messages whose user's result is not stored."""
@@ -139,7 +154,8 @@ class ScoringService:
         older = Attr("observed_at").lt(result.observed_at)
         same = Attr("observed_at").eq(result.observed_at) & Attr("event_id").lt(result.event_id)
         try:
-            self._results.put(result.model_dump(), condition=Attr("user_id").not_exists() | older | same)
+            item = result.model_dump() | {"segment_shard": segment_shard(result.segment, result.user_id)}
+            self._results.put(item, condition=Attr("user_id").not_exists() | older | same)
         except ConflictError:
             return Put.STALE
         except TrefoilError:
@@ -148,12 +164,12 @@ class ScoringService:
         return Put.WRITTEN
 
     def _count(self, scored: Scored, model: Model, now: datetime) -> None:
-        found = list(drift.counters(scored.inputs, scored.probabilities, model.specification).items())
-        bucket = f"{now.astimezone(UTC):%Y-%m-%dT%H}"
+        hour, users = f"{now.astimezone(UTC):%Y-%m-%dT%H}", [result.user_id for result in scored.results]
+        turn = zlib.crc32(scored.messages[0].message_id.encode())
         try:
-            for part in range(0, len(found), drift.COUNTERS_AT_ONCE):
-                counts = dict(found[part : part + drift.COUNTERS_AT_ONCE])
-                self._add(model.version, bucket, counts, now)
+            for part in drift.counted_parts(len(drift.parts(model.specification)), turn):
+                counts = drift.counters(scored.inputs, scored.probabilities, users, model.specification, part)
+                self._add(model.version, drift.bucket(hour, part), counts, now)
         except TrefoilError:  # a batch that is not counted is no reason to score it again
             log.warning("profile not updated", exc_info=True)
 

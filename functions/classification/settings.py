@@ -1,6 +1,8 @@
 """Run-time settings of the classification leaf."""
 
-from pydantic import Field
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from layers.runtime.settings import Settings
 
@@ -11,7 +13,7 @@ class ClassificationSettings(Settings):
     classifications_table: str = Field("", description="table of the newest result per user")
     profiles_table: str = Field("", description="table of hourly counts of inputs and scores")
     dead_letter_queue_url: str = Field("", description="queue of messages that can never succeed")
-    queue_name: str = Field("", description="name of the queue, whose own count of messages is compared with ours")
+    queue_url: str = Field("", description="queue of events: its own count of messages is compared with ours")
     train_function: str = Field("", description="name of the training function that the watch starts")
 
     refresh_seconds: float = Field(30.0, ge=0, description="how often a warm container asks for the champion, s")
@@ -23,8 +25,15 @@ class ClassificationSettings(Settings):
     profile_days: int = Field(90, ge=1, description="an hourly profile expires after this, days")
 
     target: str = Field("y", description="column of customers/ that is predicted")
-    positive: str = Field("", description="value of the target to find; the rarer one when empty")
-    leak_columns: str = Field("duration", description="columns refused because they are known only afterwards: A,B,..")
+    positive: str = Field("", description="value of the target to find; when empty 1, yes or true, else the rarer one")
+    group: str = Field("", description="column that says whose row it is; empty: user_id, or one that looks like it")
+    leak_columns: str = Field("", description="columns refused because they are known only afterwards: A,B,..")
+    dates: Literal["", "day-first", "month-first"] = Field(
+        "", description="of dates like 03/04/2019; empty: told from the file"
+    )
+    decimal: Literal["", ".", ","] = Field(
+        "", description="decimal sign of numbers like 1.234; empty: told from the file"
+    )
     time_column: str = Field("observed_at", description="column of customers/ with a row's time, where there is one")
     iterations: int = Field(12, ge=1, le=500, description="candidates of the randomised search")
     trees: int = Field(120, ge=10, le=400, description="trees of the forest")
@@ -38,4 +47,20 @@ class ClassificationSettings(Settings):
     drift_index: float = Field(0.25, gt=0, description="stability index from which a population counts as moved")
     unknown_share: float = Field(0.05, gt=0, description="rise of unknown categories that counts as moved, share")
     outcome_days: int = Field(56, ge=1, description="outcomes are joined to results this far back, days")
-    retrain_outcomes: int = Field(2_000, ge=1, description="outcomes newer than the champion that start retraining")
+    outcome_objects: int = Field(
+        50_000, ge=100, description="most objects of scored events that are joined; of more, as many of each day"
+    )
+    retrain_outcomes: int = Field(2_000, ge=1, description="outcomes newer than the last training that start another")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if (self.value or self.cost) and not 0 < self.cost < self.value:
+            raise ValueError("TREFOIL_COST must be above 0 and below TREFOIL_VALUE, or both 0")
+        if self.target in (self.time_column, self.group, *self.leaks):
+            raise ValueError("TREFOIL_TARGET is named as another column too")
+        return self
+
+    @property
+    def leaks(self) -> list[str]:
+        """Columns refused because they are known only afterwards."""
+        return [name.strip() for name in self.leak_columns.split(",") if name.strip()]

@@ -4,20 +4,24 @@ import hashlib
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 from typing import Any, Protocol
 
 import numpy as np
+from pydantic import ValidationError
 
-from functions.classification import bundle, learning, outcomes, records
-from functions.classification.contracts import LEAF
-from functions.classification.domain.candidate import Target
-from functions.classification.domain.schema import text
+from functions.classification import bundle, learning, outcomes
+from functions.classification.columns import read as read_columns
+from functions.classification.contracts import LEAF, Specification
 from functions.classification.domain.scoring import Model
 from functions.classification.domain.splits import Labelled
+from functions.classification.domain.target import Target, is_positive
 from functions.classification.domain.training import Parameters
 from functions.classification.domain.verdict import Verdict, judge
 from functions.classification.outcomes import Joined
+from functions.classification.presets import afterwards
 from functions.classification.settings import ClassificationSettings
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, TrefoilError
 from layers.runtime.files import MB
@@ -26,6 +30,7 @@ from layers.storage.ledger import Claim, Outcome, Run
 from layers.storage.manifest import Manifest
 from layers.storage.objects import ObjectInfo
 from layers.storage.registry import Champion
+from layers.tables import Reading
 
 log = logger("classification")
 
@@ -36,7 +41,7 @@ class Lake(Protocol):
     """Where labelled rows lie."""
 
     def get(self, key: str) -> bytes: ...
-    def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]: ...
 
 
 class Registry(Protocol):
@@ -88,17 +93,26 @@ class TrainingService:
         `owner` is the same when Lambda repeats a call that died: it takes over what it left running.
         """
         started = time.monotonic()
-        joined = outcomes.join(self._lake, outcomes.days_until(self._clock().date(), self._settings.outcome_days))
+        joined = outcomes.join(
+            self._lake,
+            outcomes.days_until(self._clock().date(), self._settings.outcome_days),
+            objects=self._settings.outcome_objects,
+            until=started + remaining / 3,
+        )
         fingerprint = self._fingerprint(joined)
         lease = timedelta(seconds=remaining)
         claim = self._ledger.claim(JOB, fingerprint, fingerprint=fingerprint, lease=lease, owner=owner)
         if not claim.granted:
             return {"status": "skipped", "run_id": claim.run.run_id, **claim.run.counts}
+        if not any(self._lake.list("customers/")) and self._registry.champion(LEAF) is None:
+            self._ledger.finish(claim.run, "idle", detail="no labelled customers yet")
+            return {"status": "idle", "run_id": claim.run.run_id}
         try:
             left = remaining - (time.monotonic() - started)
             answer = self._train(reason, joined, fingerprint, min(self._settings.budget_seconds, 0.8 * left))
-        except TrefoilError as exc:
-            self._ledger.finish(claim.run, "failed", detail=str(exc))
+        except Exception as exc:  # a run left running keeps the next one waiting; other errors may quote a cell
+            detail = str(exc) if isinstance(exc, TrefoilError) else type(exc).__name__
+            self._ledger.finish(claim.run, "failed", detail=detail)
             raise
         self._ledger.finish(claim.run, "done", counts=answer, detail=reason)
         return {"status": "trained", "run_id": claim.run.run_id, **answer}
@@ -110,13 +124,26 @@ class TrainingService:
         for row in joined:
             digest.update(f"{row.user_id} {row.observed_at} {row.event_id} {row.outcome}\n".encode())
         s = self._settings
-        chosen = (s.target, s.positive, s.leak_columns, s.time_column, s.iterations, s.seed, s.value, s.cost)
+        chosen = (
+            s.target,
+            s.positive,
+            s.group,
+            s.leak_columns,
+            s.dates,
+            s.decimal,
+            s.time_column,
+            s.iterations,
+            s.seed,
+            s.value,
+            s.cost,
+        )
         digest.update(repr(chosen).encode())
         return digest.hexdigest()
 
     def _train(self, reason: str, joined: list[Joined], data_hash: str, budget: float) -> dict[str, Any]:
-        rows, target, refused = self._rows(joined)
         standing = self._registry.champion(LEAF)
+        meaning = self._meaning(standing.version) if standing else None
+        rows, target, refused = self._rows(joined, meaning)
         champion = self._model(standing.version) if standing else None
         parameters = Parameters(
             iterations=self._settings.iterations,
@@ -138,28 +165,45 @@ class TrainingService:
             "promoted": verdict.promote,
             "reason": verdict.reason,
             "rows": sum(package.trained.counts.values()),
+            "left_out": package.trained.model.specification.left_out,
             "cut_by_time_budget": package.trained.fitted.cut,
             "metrics": package.metrics,
         }
 
-    def _rows(self, joined: list[Joined]) -> tuple[Labelled, Target, list[str]]:
+    def _rows(self, joined: list[Joined], meaning: Target | None) -> tuple[Labelled, Target, list[str]]:
         """Labelled rows of `customers/` and, after them, of the outcomes."""
         columns: dict[str, list[Any]] = {}
         settings, limits = self._settings, self._settings.limits
+        reading = Reading(settings.dates or None, settings.decimal or None)
         for info in self._lake.list("customers/"):
             limits.check(info.key, object_mb=info.size / MB)
             if info.size:
-                found, _ = records.read_all(io.BytesIO(self._lake.get(info.key)), info.key, limits)
-                count = _append(columns, found)
+                body = io.BytesIO(self._lake.get(info.key))
+                read = read_columns(body, info.key, limits=limits, reading=reading, times=[settings.time_column])
+                count = _append(columns, read.values)
                 limits.check("customers/", table_columns=len(columns), table_cells=count * len(columns))
         if settings.target not in columns:
             raise InputError("no file in customers/ has this column", field=settings.target)
-        refused = [name for name in settings.leak_columns.split(",") if name in columns]
+        refused = afterwards(columns, settings.leaks)
         times = [_time(value) for value in columns.pop(settings.time_column, [])]
         rows, target = learning.label(
-            columns, settings.target, positive=settings.positive or None, without=refused, times=times or None
+            columns,
+            settings.target,
+            positive=settings.positive or None,
+            standing=meaning,
+            group=settings.group or None,
+            without=refused,
+            times=times or None,
         )
         return _with_outcomes(rows, target, joined), target, refused
+
+    def _meaning(self, version: str) -> Target | None:
+        """What the champion, damaged or not, predicts; the first model of a target decides."""
+        with suppress(CorruptError, NotFoundError, ValidationError):
+            known = Specification.model_validate(self._registry.manifest(LEAF, version).details)
+            if known.target == self._settings.target:
+                return Target(known.target, known.positive, known.negative)
+        return None
 
     def _model(self, version: str) -> Model | None:
         """None when it is damaged: nobody can be answered by it, so a candidate need not beat it."""
@@ -209,14 +253,23 @@ def _time(value: Any) -> datetime | None:
             value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
         except ValueError:
             return None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, clock_time.min)
     if not isinstance(value, datetime):
         return None
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _with_outcomes(rows: Labelled, target: Target, joined: list[Joined]) -> Labelled:
-    truths = [text(row.outcome).casefold() for row in joined]
-    positive = [truth in (target.positive.casefold(), "true", "1") for truth in truths]
-    columns = {name: [*values, *(row.features.get(name) for row in joined)] for name, values in rows.columns.items()}
-    times = [*rows.times, *(outcomes.moment(row.observed_at) for row in joined)]
-    return Labelled(columns, np.concatenate([rows.y, np.array(positive, dtype=bool)]), times)
+    """The rows and, after them, the outcomes that say which of the two values they are."""
+    if not joined:
+        return rows
+    known = [(row, truth) for row in joined if (truth := is_positive(row.outcome, target)) is not None]
+    if len(known) < len(joined):
+        log.warning("outcomes are neither value of the target", rows=len(joined) - len(known))
+    group = rows.group or "user_id"
+    before = {group: [None] * len(rows.y), **rows.columns}
+    columns = {name: [*values, *(row.features.get(name) for row, _ in known)] for name, values in before.items()}
+    columns[group] = [*before[group], *(row.user_id for row, _ in known)]
+    times = [*rows.times, *(outcomes.moment(row.observed_at) for row, _ in known)]
+    return Labelled(columns, np.array([*rows.y, *(truth for _, truth in known)], dtype=bool), times, group)

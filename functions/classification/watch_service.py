@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,8 @@ from typing import Any, Protocol
 
 from functions.classification import outcomes
 from functions.classification.contracts import LEAF, Specification
-from functions.classification.domain import watch_page
-from functions.classification.domain.drift import Drift
+from functions.classification.domain import drift, watch_page
+from functions.classification.domain.drift import Move
 from functions.classification.settings import ClassificationSettings
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Claim, Outcome, Run
@@ -20,9 +21,10 @@ from layers.storage.registry import Champion
 
 log = logger("classification")
 
-REPORTS, SCORE = "scored/reports/", "(score)"
+REPORTS = "scored/reports/"
 OUTCOMES_JOB, RETRAIN_JOB = "classification-outcomes", "classification-retrain"
 LEASE = timedelta(minutes=15)
+NAMED = 5
 
 
 class Registry(Protocol):
@@ -30,6 +32,7 @@ class Registry(Protocol):
 
     def champion(self, leaf: str) -> Champion | None: ...
     def manifest(self, leaf: str, version: str) -> Manifest: ...
+    def versions(self, leaf: str) -> list[dict[str, Any]]: ...
 
 
 class ProfileTable(Protocol):
@@ -42,7 +45,7 @@ class Lake(Protocol):
     """Outcomes and scored events, and where the watch's report lies."""
 
     def get(self, key: str) -> bytes: ...
-    def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]: ...
     def put(self, key: str, body: bytes, *, content_type: str | None = None) -> str: ...
 
 
@@ -77,21 +80,26 @@ class WatchService:
         self._registry, self._profiles, self._lake = registry, profiles, lake
         self._ledger, self._trainer, self._settings, self._clock = ledger, trainer, settings, clock
 
-    def watch(self) -> dict[str, Any]:
-        """What was found; a second call in the same hour finds the same and starts nothing twice."""
+    def watch(self, remaining: float = 300.0) -> dict[str, Any]:
+        """What was found; a second call in the same hour finds the same and starts nothing twice.
+
+        `remaining`: seconds that this call may take.
+        """
+        until = time.monotonic() + 0.8 * remaining
         champion = self._registry.champion(LEAF)
         if champion is None:
             return {"version": None, "reason": "no model has been promoted yet", "training_started": False}
         specification = Specification.model_validate(self._registry.manifest(LEAF, champion.version).details)
-        drift = self._drift(champion.version, specification)
-        realised, fresh = self._outcomes(champion.version, specification)
-        reason = self._reason(drift, fresh)
+        events, moves = self._drift(champion.version, specification)
+        realised, fresh = self._outcomes(champion.version, specification, until)
+        reason = self._reason(events, moves, fresh)
         started = reason is not None and self._start(reason)
         report = {
             "version": champion.version,
-            "events": drift.events,
-            "drift": {SCORE: drift.score, **drift.features},
-            "unknown": drift.unknown,
+            "events": events,
+            "drift": {name: move.index for name, move in moves.items()},
+            "chance": {name: move.chance for name, move in moves.items()},
+            "unknown": {f.name: moves[f.name].unknown for f in specification.features if f.kind == "category"},
             "realised": realised,
             "new_outcomes": fresh,
             "reason": reason,
@@ -103,41 +111,44 @@ class WatchService:
     def _keep(self, report: dict[str, Any]) -> None:
         """The newest report as JSON and as a picture; each watch replaces the one before."""
         title = f"Model {report['version']}: {report['events']:,} events in {self._settings.watch_hours} hours"
+        limit = self._settings.drift_index
         picture = watch_page.draw(
             report["drift"] if report["events"] else {},
             report["realised"].get(report["version"], {}),
-            limit=self._settings.drift_index,
+            limits={name: max(limit, chance) for name, chance in report["chance"].items()},
             title=title,
         )
         self._lake.put(f"{REPORTS}watch.json", json.dumps(report, indent=1).encode(), content_type="application/json")
         self._lake.put(f"{REPORTS}watch.svg", picture.encode(), content_type="image/svg+xml")
 
-    def _drift(self, version: str, specification: Specification) -> Drift:
+    def _drift(self, version: str, specification: Specification) -> tuple[int, dict[str, Move]]:
+        """(events, move of the score and of each column) of the last hours."""
         now = self._clock().astimezone(UTC)
-        totals: Counter[str] = Counter()
-        for back in range(self._settings.watch_hours):
-            bucket = f"{now - timedelta(hours=back):%Y-%m-%dT%H}"
-            row = self._profiles.get({"model": version, "bucket": bucket}) or {}
-            totals.update({k: v for k, v in row.items() if k not in ("model", "bucket", "expires_at")})
-        drift = Drift(specification, totals)
-        if drift.events >= self._settings.watch_events:
+        totals: list[Counter[str]] = []
+        for part in range(len(drift.parts(specification))):
+            totals.append(Counter())
+            for back in range(self._settings.watch_hours):
+                bucket = drift.bucket(f"{now - timedelta(hours=back):%Y-%m-%dT%H}", part)
+                row = self._profiles.get({"model": version, "bucket": bucket}) or {}
+                totals[-1].update({k: v for k, v in row.items() if k not in ("model", "bucket", "expires_at")})
+        events, moves = totals[0]["n"], drift.measure(specification, totals)
+        if events >= self._settings.watch_events:
             emitter = metrics("classification")
-            emitter.add_metric("Drift", "NoUnit", drift.largest)
-            emitter.add_metric("Moved", "Count", float(self._moved(drift) is not None))
-        return drift
+            emitter.add_metric("Drift", "NoUnit", max(move.index for move in moves.values()))
+            emitter.add_metric("Moved", "Count", float(self._moved(events, moves) is not None))
+        return events, moves
 
-    def _outcomes(self, version: str, specification: Specification) -> tuple[dict[str, Any], int]:
-        """(realised quality per model and week, outcomes newer than the champion's data), when outcomes changed."""
+    def _outcomes(self, version: str, specification: Specification, until: float) -> tuple[dict[str, Any], int]:
+        """(realised quality per model and week, outcomes told since the last training), when outcomes changed."""
         days = outcomes.days_until(self._clock().astimezone(UTC).date(), self._settings.outcome_days)
-        objects = outcomes.listing(self._lake, days)
-        fingerprint = hashlib.sha256(repr((version, objects)).encode()).hexdigest()
+        trained = max(row["created_at"] for row in self._registry.versions(LEAF))
+        fingerprint = hashlib.sha256(repr((version, trained, outcomes.listing(self._lake, days))).encode()).hexdigest()
         claim = self._ledger.claim(OUTCOMES_JOB, "latest", fingerprint=fingerprint, lease=LEASE)
         if not claim.granted:
             return claim.run.counts.get("realised", {}), int(claim.run.counts.get("fresh", 0))
-        joined = outcomes.join(self._lake, days)
+        joined = outcomes.join(self._lake, days, objects=self._settings.outcome_objects, until=until)
         realised = outcomes.realised_quality(joined, specification)
-        until = specification.split.until
-        fresh = sum(until is None or outcomes.moment(row.observed_at) > until for row in joined)
+        fresh = sum(row.told_at > datetime.fromisoformat(trained) for row in joined)
         self._ledger.finish(claim.run, "done", counts={"realised": realised, "fresh": fresh})
         self._emit(realised.get(version, {}))
         return realised, fresh
@@ -150,21 +161,23 @@ class WatchService:
             emitter.add_metric("RealisedRecall", "NoUnit", latest["recall"])
             emitter.add_metric("RealisedCalibrationError", "NoUnit", latest["calibration_error"])
 
-    def _reason(self, drift: Drift, fresh: int) -> str | None:
-        if moved := self._moved(drift):
+    def _reason(self, events: int, moves: Mapping[str, Move], fresh: int) -> str | None:
+        if moved := self._moved(events, moves):
             return moved
         if fresh >= self._settings.retrain_outcomes:
-            return f"{fresh} outcomes newer than the champion's data"
+            return f"{fresh} outcomes since the last training"
         return None
 
-    def _moved(self, drift: Drift) -> str | None:
-        if drift.events < self._settings.watch_events:
+    def _moved(self, events: int, moves: Mapping[str, Move]) -> str | None:
+        """Which columns moved further than the settings allow and chance does."""
+        if events < self._settings.watch_events:
             return None
-        if drift.largest > self._settings.drift_index:
-            return f"drift: stability index {drift.largest:.2f}"
-        if drift.unknown_rate > self._settings.unknown_share:
-            return f"drift: {drift.unknown_rate:.1%} more unknown categories"
-        return None
+        limit, share = self._settings.drift_index, self._settings.unknown_share
+        found = [f"{n} {m.index:.2f}" for n, m in moves.items() if m.index > max(limit, m.chance)]
+        if found:
+            return f"drift: stability index of {_named(found)}"
+        found = [f"{n} {m.unknown:.1%}" for n, m in moves.items() if m.unknown > max(share, m.unknown_chance)]
+        return f"drift: more unknown categories of {_named(found)}" if found else None
 
     def _start(self, reason: str) -> bool:
         day = f"{self._clock().astimezone(UTC):%Y-%m-%d}"
@@ -175,3 +188,7 @@ class WatchService:
         self._ledger.finish(claim.run, "done", detail=reason)
         log.info("training started", reason=reason)
         return True
+
+
+def _named(columns: list[str]) -> str:
+    return ", ".join(columns[:NAMED]) + (f" and {len(columns) - NAMED} others" if len(columns) > NAMED else "")

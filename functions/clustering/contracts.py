@@ -55,22 +55,29 @@ class DayRequest(Frozen):
 
 
 class FitAnswer(Frozen):
-    """Output of `fit`, input of `publish`. `error` is added by the state machine when something failed."""
+    """Output of `fit`, input of `publish`. `error` is added by the state machine when something failed.
 
-    status: Literal["planned", "skipped", "empty"]
+    `idle`: there never was a ride. An item of the plan that failed is read as one of these with its `error`.
+    """
+
+    status: Literal["planned", "skipped", "empty", "idle"] = "planned"
     dt: date
     run_id: str
-    plan_bucket: str
-    plan_key: str
+    plan_bucket: str = ""
+    plan_key: str = ""
     gb_seconds: float = Field(0.0, description="spent by `fit`")
     error: dict[str, Any] | None = None
 
 
 class Source(Frozen):
-    """An object of `size` bytes to label, or `row_groups` [first, last) of it, with `first_row` rows before them."""
+    """An object of `size` bytes to label, or `row_groups` [first, last) of it, with `first_row` rows before them.
+
+    `etag` is that of the object which was planned: another under its key is not labelled. A file has none.
+    """
 
     key: str
     size: int
+    etag: str | None = None
     row_groups: tuple[int, int] | None = None
     first_row: int = 0
 

@@ -1,8 +1,9 @@
 """Use cases on files, without a cloud: learn, plan, label in workers, join what they wrote."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA, PartReport, Source
-from functions.clustering.domain.columns import Preset
+from functions.clustering.domain.columns import Format
 from functions.clustering.domain.model import Model, fit
 from functions.clustering.domain.parameters import NAMED
 from functions.clustering.domain.picture import draw
@@ -18,8 +19,9 @@ from functions.clustering.domain.planning import plan
 from functions.clustering.domain.reading import RideFile
 from functions.clustering.domain.sample import Reservoir
 from functions.clustering.domain.tables import Labeller, usable
-from functions.clustering.domain.validity import Repeats, rejections
+from functions.clustering.domain.validity import Repeats, rejections, unlikely_units
 from layers.runtime.errors import InputError
+from layers.tables import Styles
 
 SAMPLE = 20_000
 HISTORY_ENOUGH = 1_000
@@ -32,27 +34,33 @@ TABLES = {"anomalies": LABEL_SCHEMA, "rejected": REJECTED_SCHEMA}
 class Part:
     """What one worker does: label `sources`, whose names are relative to `root`, and write two tables under `out`.
 
-    `unique` names files in which no ride id comes twice.
+    `unique` names files in which no ride id comes twice, `decided` is how numbers and times are written in each.
     """
 
     number: int
     sources: list[Source]
-    preset: Preset | None
+    form: Format
     model: dict[str, bytes]
     version: str
     root: str
     out: str
-    unique: frozenset[str] = frozenset()
+    unique: frozenset[str]
+    decided: Mapping[str, Styles]
 
 
-@dataclass(frozen=True)
+@dataclass
 class FileJob:
-    """Rides in `files`, learned from `history` or, for want of rides there, from themselves."""
+    """Rides in `files`, learned from `history` or, for want of rides there, from themselves.
+
+    `understood`: how each file was read.
+    """
 
     files: Sequence[Path]
     history: Sequence[Path]
-    preset: Preset | None
+    form: Format
     params: str
+    understood: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _decided: dict[str, Styles] = field(default_factory=dict)
 
     def learn(self) -> tuple[Model, str]:
         """The model, and whether `history` or `input` was sampled. Raises InputError when no ride is valid."""
@@ -66,16 +74,30 @@ class FileJob:
     def _sample(self, paths: Sequence[Path]) -> Reservoir:
         sample = Reservoir(SAMPLE, seed=0)
         for path in paths:
-            with path.open("rb") as stream:
-                for dist, hours in usable(RideFile(stream, str(path), self.preset)):
+            with self._opened(str(path)) as file:
+                for dist, hours in usable(file):
                     sample.add(dist, hours)
         return sample
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[RideFile]:
+        with open(name, "rb") as stream:
+            file = RideFile(stream, name, self.form, decided=self._decided.get(name))
+            if name not in self._decided:
+                self._decided[name] = file.styles
+                columns = ", ".join(file.columns.names)
+                self.understood[name] = file.table.understood() | {"columns": columns}
+            yield file
+
+    def _styles(self, name: str) -> Styles:
+        with self._opened(name) as file:
+            return file.styles
 
     def nothing_valid(self) -> InputError:
         """What to raise when no row is a ride: the commonest reason, and where it comes first."""
         for path in self.files:
-            with path.open("rb") as stream:
-                for rides in RideFile(stream, str(path), self.preset).rides():
+            with self._opened(str(path)) as file:
+                for rides in file.rides():
                     why = rejections(rides)
                     commonest = Counter(why.tolist()).most_common(1)[0][0]
                     row = int(rides.rows[(why == commonest).argmax()])
@@ -84,9 +106,9 @@ class FileJob:
 
     def parts(self, model: dict[str, bytes], version: str, out: Path) -> list[Part]:
         """The work, in the order of the input."""
-        sizes = [(str(path), path.stat().st_size) for path in self.files]
+        sources = [Source(key=str(path), size=path.stat().st_size) for path in self.files]
         items = plan(
-            sizes,
+            sources,
             self._row_groups,
             item_bytes=PART_BYTES,
             item_rides=PART_RIDES,
@@ -97,16 +119,27 @@ class FileJob:
         unique = frozenset(name for name in split if self._unique(name))
         root = str(Path.cwd())
         return [
-            Part(i, sources, self.preset, model, version, root, str(out), unique) for i, sources in enumerate(items)
+            Part(
+                i,
+                sources,
+                self.form,
+                model,
+                version,
+                root,
+                str(out),
+                unique,
+                {source.key: self._styles(source.key) for source in sources},
+            )
+            for i, sources in enumerate(items)
         ]
 
-    def _row_groups(self, name: str) -> list[tuple[int, int]]:
-        with open(name, "rb") as stream:
-            return RideFile(stream, name, self.preset).row_groups_of()
+    def _row_groups(self, source: Source) -> list[tuple[int, int]]:
+        with self._opened(source.key) as file:
+            return file.row_groups_of()
 
     def _unique(self, name: str) -> bool:
-        with open(name, "rb") as stream:
-            return not Repeats(RideFile(stream, name, self.preset).ids())
+        with self._opened(name) as file:
+            return not Repeats(file.ids())
 
 
 def label_part(part: Part) -> PartReport:
@@ -115,7 +148,8 @@ def label_part(part: Part) -> PartReport:
     with _writer(part, "anomalies") as labelled, _writer(part, "rejected") as rejected:
         for source in part.sources:
             with open(Path(part.root, source.key), "rb") as stream:
-                file = RideFile(stream, source.key, part.preset, source.row_groups, source.first_row)
+                decided = part.decided[source.key]
+                file = RideFile(stream, source.key, part.form, source.row_groups, source.first_row, decided=decided)
                 for rows, bad in labeller.label(file, unique=source.key in part.unique):
                     labelled.write_table(rows)
                     if bad.num_rows:
@@ -145,6 +179,7 @@ def summarise(model: Model, reports: Sequence[PartReport]) -> dict[str, Any]:
         "rides": sum(report.rides for report in reports),
         "anomalies": sum(report.anomalies for report in reports),
         "rejected": sum(report.rejected for report in reports),
+        "warnings": unlikely_units(point for report in reports for point in report.points),
         **model.facts(),
         "rides_per_label": {str(label): labels[label] for label in sorted(labels)},
     }

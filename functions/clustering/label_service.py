@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 from functions.clustering.contracts import LABEL_SCHEMA, PartReport, Paths, PlanItem, Source
 from functions.clustering.domain.model import Model
 from functions.clustering.domain.tables import Labeller, rejected_rows
-from functions.clustering.service import LEAF, Lake, opened
+from functions.clustering.service import LEAF, Lake, form_of, opened
 from functions.clustering.settings import ClusteringSettings
 from layers.runtime.errors import InputError
+from layers.runtime.files import Limits
 from layers.storage.registry import ModelRegistry
 
 
@@ -54,9 +55,9 @@ class LabelService:
         return report
 
     def _label(self, labeller: Labeller, source: Source, writer: Any, rejected: list[pa.Table]) -> None:
-        before = labeller.rides + labeller.rejected
+        before, limits = labeller.rides + labeller.rejected, Limits(piece_rides=self.settings.piece_rides)
         try:
-            with opened(self.lake, source, self.settings.limits) as file:
+            with opened(self.lake, source, limits, form_of(self.settings)) as file:
                 for rows, bad in labeller.label(file):
                     writer.write_table(rows)
                     rejected.append(bad)

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from functions.clustering.contracts import REJECTED_SCHEMA, DayManifest, FitAnswer, FitReport, PartReport, Paths
 from functions.clustering.domain.picture import draw
-from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnreconciledError
+from functions.clustering.domain.validity import unlikely_units
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnreconciledError, cause_of
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Run, RunLedger
 from layers.storage.objects import ObjectInfo
@@ -42,7 +43,8 @@ class PublishService:
     def publish(self, answer: FitAnswer) -> dict[str, Any]:
         """Publish the run, or record that it failed. A run that another one took over changes nothing."""
         ended = self._end(answer)
-        metrics(LEAF).add_metric(name="DaysPublished", unit="Count", value=float(ended["status"] == "published"))
+        for name, status in (("DaysPublished", "published"), ("DaysEmpty", "empty")):
+            metrics(LEAF).add_metric(name=name, unit="Count", value=float(ended["status"] == status))
         return ended
 
     def _end(self, answer: FitAnswer) -> dict[str, Any]:
@@ -56,6 +58,8 @@ class PublishService:
         if answer.error is not None and not published:
             return self._failed(answer, run)
         fit, parts = self._reports(paths)
+        if not any(part.rides for part in parts):
+            return self._empty(answer, run, paths, fit, parts)
         manifest = standing
         if standing is None or not published:
             manifest = self._manifest(answer, fit, parts)
@@ -115,6 +119,7 @@ class PublishService:
             "sampled": fit.sampled,
             "rides_per_label": {str(label): labels[label] for label in sorted(labels)},
             "seconds": round(sum(part.seconds for part in parts), 2),
+            "warnings": unlikely_units(point for part in parts for point in part.points),
         }
         self.lake.put(paths.reports + "rejected.parquet", self._rejected(paths, parts))
         self.lake.put(paths.reports + "summary.json", json.dumps(summary).encode())
@@ -148,11 +153,25 @@ class PublishService:
         with ThreadPoolExecutor(READERS) as pool:
             list(pool.map(lambda key: self.lake.tag(key, superseded="true"), old))
 
-    def _failed(self, answer: FitAnswer, run: Run) -> dict[str, Any]:
-        cause = str((answer.error or {}).get("Error", "unknown"))[:200]
-        logger(LEAF).error("run failed", dt=str(answer.dt), run_id=answer.run_id, cause=cause)
+    def _empty(
+        self, answer: FitAnswer, run: Run, paths: Paths, fit: FitReport, parts: list[PartReport]
+    ) -> dict[str, Any]:
+        """The day's objects hold no ride: it has no new truth, and an earlier one stays."""
+        why = f"{paths.reports}rejected.parquet"
+        self.lake.put(why, self._rejected(paths, parts))
+        logger(LEAF).error("day has no valid ride", dt=str(answer.dt), run_id=answer.run_id, files=fit.files)
         if run.outcome == "running":
-            self._tag(answer, lambda run_id, _: run_id == answer.run_id)
+            counts = {"rejected": sum(part.rejected for part in parts), "files": fit.files}
+            spent = answer.gb_seconds + sum(part.gb_seconds for part in parts)
+            self.ledger.finish(run, "empty", counts=counts, gb_seconds=spent, detail=f"no valid ride: {why} says why")
+        return {"status": "empty", "dt": str(answer.dt), "run_id": answer.run_id}
+
+    def _failed(self, answer: FitAnswer, run: Run) -> dict[str, Any]:
+        """Told first by the item that failed, then by the map, which does not know the cause: the first word stays."""
+        cause = cause_of(answer.error or {})
+        logger(LEAF).error("run failed", dt=str(answer.dt), run_id=answer.run_id, cause=cause)
+        self._tag(answer, lambda run_id, _: run_id == answer.run_id)
+        if run.outcome == "running":
             self.ledger.finish(run, "failed", gb_seconds=answer.gb_seconds, detail=cause)
         return {"status": "failed", "dt": str(answer.dt), "run_id": answer.run_id}
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.metadata import version
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from functions.clustering.contracts import (
     Source,
 )
 from functions.clustering.domain import model as models
+from functions.clustering.domain.columns import Format
 from functions.clustering.domain.parameters import Parameters
 from functions.clustering.domain.planning import plan
 from functions.clustering.domain.reading import RideFile
@@ -34,6 +35,7 @@ from layers.storage.ledger import Run, RunLedger
 from layers.storage.manifest import content_version
 from layers.storage.objects import ObjectInfo
 from layers.storage.registry import ModelRegistry
+from layers.tables import Reading
 
 LEAF = "clustering"
 DAY = timedelta(days=1)
@@ -48,8 +50,8 @@ class Lake(Protocol):
     bucket: str
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]: ...
-    def open(self, key: str) -> BinaryIO: ...
-    def get(self, key: str) -> bytes: ...
+    def open(self, key: str, *, if_match: str | None = None) -> BinaryIO: ...
+    def get(self, key: str, *, if_match: str | None = None) -> bytes: ...
     def put(self, key: str, body: bytes) -> str: ...
 
 
@@ -63,9 +65,15 @@ class FitService:
     settings: ClusteringSettings
 
     def fit(self, request: DayRequest) -> FitAnswer:
-        """Claim the day and plan it: `skipped` when nothing is new or somebody is at it, `empty` without a ride."""
+        """Claim the day and plan it: `skipped` when nothing is new or somebody is at it, `empty` without a ride.
+
+        Before the first ride of all days there is nothing to miss: the day is `idle`.
+        """
         answer = self._fit(request)
-        metrics(LEAF).add_metric(name="DaysEmpty", unit="Count", value=float(answer.status == "empty"))
+        empty = answer.status == "empty"
+        metrics(LEAF).add_metric(name="DaysEmpty", unit="Count", value=float(empty))
+        if empty:
+            metrics(LEAF).add_metric(name="DaysPublished", unit="Count", value=0.0)
         return answer
 
     def _fit(self, request: DayRequest) -> FitAnswer:
@@ -88,12 +96,14 @@ class FitService:
             raise
 
     def _plan(self, day: date, run: Run, objects: list[ObjectInfo]) -> FitAnswer:
+        if not objects:
+            used = any(self.lake.list("rides/"))
+            return self._nothing(day, run, "empty" if used else "idle", "no object" if used else "no rides yet")
         sample, sampled_from = self._sample(day, objects)
         try:
             model = models.fit(*sample.rides(), self._parameters())
         except InputError:
-            self.ledger.finish(run, "empty", counts={"files": len(objects)}, detail="no valid ride")
-            return self._answer("empty", day, run)
+            return self._nothing(day, run, "empty", f"no valid ride in {len(objects)} objects")
         files = model.dump()
         name = content_version(files)
         self.registry.publish(
@@ -122,6 +132,10 @@ class FitService:
         self.lake.put(paths.plan, json.dumps([item.model_dump(mode="json") for item in items]).encode())
         return self._answer("planned", day, run)
 
+    def _nothing(self, day: date, run: Run, outcome: Literal["empty", "idle"], detail: str) -> FitAnswer:
+        self.ledger.finish(run, outcome, detail=detail)
+        return self._answer(outcome, day, run)
+
     def _sample(self, day: date, objects: list[ObjectInfo]) -> tuple[Reservoir, str]:
         """Of the window when it has enough rides, else of the day itself."""
         days = (day - back * DAY for back in range(1, self.settings.window_days + 1))
@@ -135,7 +149,9 @@ class FitService:
         sample = Reservoir(self.settings.sample_rides, seed=day.toordinal())
         for info in objects:
             try:
-                with opened(self.lake, Source(key=info.key, size=info.size), Limits()) as file:
+                with opened(
+                    self.lake, Source(key=info.key, size=info.size, etag=info.etag), Limits(), form_of(self.settings)
+                ) as file:
                     for dist, hours in usable(file):
                         sample.add(dist, hours)
             except InputError as exc:  # `label` says so of its own day; here it only misses in the sample
@@ -154,12 +170,12 @@ class FitService:
         return chosen
 
     def _items(self, objects: list[ObjectInfo]) -> list[list[Source]]:
-        def row_groups(key: str) -> list[tuple[int, int]]:
-            with self.lake.open(key) as stream:
-                return RideFile(stream, key).row_groups_of()
+        def row_groups(source: Source) -> list[tuple[int, int]]:
+            with self.lake.open(source.key, if_match=source.etag) as stream:
+                return RideFile(stream, source.key).row_groups_of()
 
         return plan(
-            ((o.key, o.size) for o in objects),
+            (Source(key=o.key, size=o.size, etag=o.etag) for o in objects),
             row_groups,
             item_bytes=self.settings.item_mb << 20,
             item_rides=self.settings.item_rides,
@@ -181,6 +197,11 @@ class FitService:
         )
 
 
+def form_of(settings: ClusteringSettings) -> Format:
+    """How objects of rides are to be read."""
+    return Format(timezone=settings.timezone, reading=Reading(decimal=settings.decimal or None))
+
+
 def ride_objects(lake: Lake, day: date) -> list[ObjectInfo]:
     """The day's objects; markers, folders and hidden files are none."""
     return [
@@ -191,8 +212,12 @@ def ride_objects(lake: Lake, day: date) -> list[ObjectInfo]:
 
 
 @contextmanager
-def opened(lake: Lake, source: Source, limits: Limits) -> Iterator[RideFile]:
-    """A source as a file: a small object in one request, else by the ranges that are read."""
+def opened(lake: Lake, source: Source, limits: Limits, form: Format) -> Iterator[RideFile]:
+    """A source as a file: a small object in one request, else by the ranges that are read.
+
+    Raises ConflictError when the object is no longer the one that was planned.
+    """
     whole = source.row_groups is None and source.size <= WHOLE_BYTES
-    with io.BytesIO(lake.get(source.key)) if whole else lake.open(source.key) as stream:
-        yield RideFile(stream, source.key, None, source.row_groups, source.first_row, limits)
+    planned = {"if_match": source.etag}
+    with io.BytesIO(lake.get(source.key, **planned)) if whole else lake.open(source.key, **planned) as stream:
+        yield RideFile(stream, source.key, form, source.row_groups, source.first_row, limits)

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
 
-Horizon = Annotated[int, Field(ge=1, le=365, description="days after the last observation", examples=[42])]
+Horizon = Annotated[
+    int, Field(ge=1, le=365, description="days after the newest observation of all series", examples=[42])
+]
 Level = Annotated[float, Field(ge=0.5, le=0.99, description="share of days the interval should hold", examples=[0.95])]
 SeriesId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$", examples=["store-001"])]
 Value = Annotated[FiniteFloat, Field(ge=-1e12, le=1e12)]
@@ -36,8 +38,8 @@ class SeriesItem(Answer):
     """A row of the catalog."""
 
     series_id: SeriesId
-    first_ds: date
-    last_ds: date
+    first_ds: date | None = Field(description="null while only the future is known")
+    last_ds: date | None
     observations: int = Field(ge=0, examples=[780])
     model: ModelSummary | None
 
@@ -155,22 +157,25 @@ class BatchItem(BaseModel):
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of one series; `scale` multiplies the answer (a store that the system does not know)."""
+    """What is asked of one series; `scale` multiplies the answer (a store that the system does not know). The horizon
+    begins after `as_of`, or after the last observation when that is later."""
 
     series_id: str
     horizon: int
     level: float
     future: Mapping[str, Sequence[float]]
     scale: float | None = None
+    as_of: date | None = None
 
     def hash(self) -> str:
         """Name of the question apart from its series: 16 hex digits."""
-        parts = [self.horizon, self.level, self.scale, {k: list(v) for k, v in self.future.items()}]
+        future = {k: list(v) for k, v in self.future.items()}
+        parts = [self.horizon, self.level, self.scale, future, str(self.as_of)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class BatchRequest(BaseModel):
-    """At most 100 questions."""
+    """At most 100 questions; an answer ends at 5.5 MB, which some 75 of a year with five regressors fill."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -222,14 +227,17 @@ class PlanEvent(BaseModel):
 
 
 class Planned(BaseModel):
-    """Output of `plan`, input of `publish`; `error` is added by the state machine when something failed."""
+    """Output of `plan`, input of `publish`; `error` is added by the state machine when something failed.
+
+    A shard that failed is read as one of these with its `error`.
+    """
 
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
-    status: Literal["planned", "skipped", "empty"]
+    status: Literal["planned", "skipped", "empty"] = "planned"
     run_id: str
-    plan_bucket: str
-    plan_key: str
+    plan_bucket: str = ""
+    plan_key: str = ""
     gb_seconds: float = 0.0
     error: dict[str, Any] | None = None
 

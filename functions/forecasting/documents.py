@@ -31,9 +31,9 @@ def history(series: Series, start: date | None, end: date | None) -> dict[str, A
 
 
 def similar(series: Series, profiles: Mapping[str, Sequence[float]], k: int) -> dict[str, Any]:
-    """The `k` of `profiles` nearest to the series' own."""
-    others = np.array(list(profiles.values()), dtype=float).reshape(len(profiles), SIZE)
-    found = nearest(np.array(profile(series)), others, list(profiles), k)
+    """The `k` of `profiles` nearest to the series' own; none for a series too short to have a profile."""
+    own, others = np.array(profile(series)), np.array(list(profiles.values()), dtype=float).reshape(len(profiles), SIZE)
+    found = nearest(own, others, list(profiles), k) if own.any() else []
     items = [{"series_id": n.series_id, "distance": n.distance, "shared": n.shared} for n in found]
     return {"series_id": series.series_id, "items": items}
 
@@ -42,19 +42,20 @@ def laid_out(series: Series, question: Question) -> frame.Frame:
     """The days of the answer. Raises NotFoundError before the first observation, InputError for a wrong plan."""
     if not series.observed:
         raise NotFoundError(f"series {series.series_id} has no observation yet")
-    return frame.build(series, question.horizon, question.future)
+    start = max(series.observed, series.row(question.as_of) + 1) if question.as_of else None
+    return frame.build(series, question.horizon, question.future, start=start)
 
 
 def answer(question: Question, series: Series, laid: frame.Frame, trained: Trained, version: str) -> dict[str, Any]:
     """The document that the API sends, in the order of its contract."""
     predicted = model.forecast(trained, laid, question.level)
     scale = 1.0 if question.scale is None else question.scale
-    columns = [np.round(v * scale, 4).tolist() for v in (predicted.yhat, predicted.lower, predicted.upper)]
-    said = list(laid.assumptions)
+    most = float(np.abs(predicted.upper * scale).max()) or 1.0
+    digits = 4 + max(0, -int(np.floor(np.log10(most))))
+    columns = [np.round(v * scale, digits).tolist() for v in (predicted.yhat, predicted.lower, predicted.upper)]
+    said = model.caveats(trained, laid)
     if question.scale is not None:
         said.append(f"sales are those of {question.series_id} times {question.scale:g}")
-    if trained.history and trained.left_out:
-        said.append(f"{', '.join(trained.left_out)}: not used, moves with the sales themselves")
     days = predicted.days.astype(str).tolist()
     return {
         "series_id": question.series_id,

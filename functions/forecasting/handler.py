@@ -46,9 +46,10 @@ def build_api() -> Mangum:
         catalog=Catalog(lake, freshness=fresh),
         models=Models(models, ModelRegistry(models, DynamoTable(settings.models_table, dynamo)), freshness=fresh),
         answers=Answers(DynamoTable(settings.forecasts_table, dynamo), keep_seconds=settings.cache_hours * 3600),
-        fit=trainer(settings.holdout_days, now),
+        fit=trainer(settings.holdout_days, now, settings.known_names),
         memory=settings.memory_answers,
         lease=settings.fit_lease_seconds,
+        batch_seconds=settings.batch_seconds,
     )
     app = create_app(service, settings, region=s3.meta.region_name or "us-east-1")
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA])
@@ -59,11 +60,13 @@ def build_ingestion() -> "IngestService":
     """Ingestion over S3 and DynamoDB."""
     from functions.forecasting.ingestion import IngestService
     from layers.storage.ledger import RunLedger
+    from layers.tables import Reading
 
     settings = ForecastingSettings()
+    reading = Reading(settings.dates or None, settings.decimal or None)
     lake = S3Objects(settings.lake_bucket, aws.client("s3"))
     ledger = RunLedger(DynamoTable(settings.runs_table, aws.client("dynamodb")))
-    return IngestService(lake, Catalog(lake), ledger, now, settings.limits)
+    return IngestService(lake, Catalog(lake), ledger, now, settings.limits, reading)
 
 
 @cache
@@ -82,36 +85,40 @@ def build_training() -> "TrainingService":
         registry=ModelRegistry(models, DynamoTable(settings.models_table, dynamo)),
         ledger=RunLedger(DynamoTable(settings.runs_table, dynamo)),
         catalog=Catalog(lake),
-        fit=trainer(settings.holdout_days, now),
+        fit=trainer(settings.holdout_days, now, settings.known_names),
         shard_series=settings.shard_series,
         memory_mb=settings.memory_mb,
     )
 
 
+@log.inject_lambda_context
 def api(event: dict[str, Any], context: Any) -> Any:
     """API Gateway, HTTP API payload 2.0."""
     return build_api()(event, context)
 
 
-def ingest(event: dict[str, Any], _: Any) -> dict[str, Any]:
-    """An object arrived in `sales/`, or a person names keys."""
+@log.inject_lambda_context
+def ingest(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
+    """Objects arrived in `sales/`, told by the queue, or a person names keys."""
     from functions.forecasting.ingestion import requested
 
-    owner = str(event.get("id", ""))
-    done = [build_ingestion().ingest(key, etag=etag, arrived=at, owner=owner) for key, etag, at in requested(event)]
+    done = [build_ingestion().ingest(**file) for file in requested(event)]
     for one in done:
-        log.info("file ingested", extra={"status": one.status, "series": one.series, "rejected": one.rejected})
-    return {"files": [vars(one) for one in done]}
+        told = {name: getattr(one, name) for name in ("status", "series", "rejected", "understood")}
+        log.info("file ingested", extra=told)
+    return {"files": [vars(one) for one in done], "batchItemFailures": []}
 
 
-def plan(event: dict[str, Any], _: Any) -> dict[str, Any]:
+@log.inject_lambda_context
+def plan(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """First step of the weekly state machine."""
     planned = build_training().plan(parsed(PlanEvent, event))
     log.info("training planned", extra={"status": planned.status, "run_id": planned.run_id})
     return planned.model_dump(exclude_none=True)
 
 
-def train(event: dict[str, Any], _: Any) -> dict[str, Any]:
+@log.inject_lambda_context
+def train(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """One element of the map: a shard of series."""
     result = build_training().train(parsed(Shard, event))
     log.info("shard trained", extra=result)
@@ -119,7 +126,8 @@ def train(event: dict[str, Any], _: Any) -> dict[str, Any]:
 
 
 @metrics("forecasting").log_metrics
-def publish(event: dict[str, Any], _: Any) -> dict[str, Any]:
+@log.inject_lambda_context
+def publish(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Last step: one version out of all shards, or the record of a failure."""
     result = build_training().publish(parsed(Planned, event))
     if result["status"] == "published":

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -14,9 +15,10 @@ from functions.forecasting.domain.identity import content_hash
 from functions.forecasting.domain.profile import profile
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.tables import Rejection
-from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError
+from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
 from layers.runtime.files import Limits
-from layers.storage.ledger import RunLedger
+from layers.storage.ledger import Outcome, Run, RunLedger
+from layers.tables import Reading
 
 JOB: Final = "forecasting-ingest"
 LEASE: Final = timedelta(minutes=16)
@@ -42,6 +44,16 @@ class Ingested:
     series: int = 0
     rejected: int = 0
     detail: str = ""
+    understood: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The catalog's row of a history that was written, and the hash of the history that it replaced ("" for none)."""
+
+    series_id: str
+    before: str
+    row: Row
 
 
 class IngestService:
@@ -54,9 +66,10 @@ class IngestService:
         ledger: RunLedger,
         clock: Callable[[], datetime],
         limits: Limits | None = None,
+        reading: Reading | None = None,
     ) -> None:
         self._lake, self._catalog, self._ledger, self._clock = lake, catalog, ledger, clock
-        self._limits = limits
+        self._limits, self._reading = limits, reading
 
     def ingest(self, key: str, *, etag: str = "", arrived: datetime | None = None, owner: str = "") -> Ingested:
         """Read one file. One that cannot be read is recorded as failed; trouble with storage raises.
@@ -64,49 +77,56 @@ class IngestService:
         `owner` names the event: delivered again after a failure, it takes over what it left running.
         """
         moment = arrived or self._clock()
-        claim = self._ledger.claim(JOB, key, fingerprint=etag or self._clock().isoformat(), lease=LEASE, owner=owner)
+        version = "@".join([etag or moment.isoformat(), *([arrived.isoformat()] if etag and arrived else [])])
+        claim = self._ledger.claim(JOB, key, fingerprint=version, lease=LEASE, owner=owner, supersede=True)
         if not claim.granted:
             return Ingested(key, "skipped", detail=f"run {claim.run.run_id} is {claim.run.outcome}")
         try:
             with self._lake.open(key) as source:
                 name = key.rsplit("/", 1)[-1]
-                parsed = tables.read(source, name, stamp=int(moment.timestamp()), limits=self._limits)
+                stamp = int(moment.timestamp())
+                parsed = tables.read(source, name, stamp=stamp, limits=self._limits, reading=self._reading)
         except InputError as exc:
-            self._ledger.finish(claim.run, "failed", detail=str(exc))
+            self._finish(claim.run, "failed", detail=str(exc))
             return Ingested(key, "failed", detail=str(exc))
-        rows, late = self._merge_all(parsed.series)
+        merged, late = self._merge_all(parsed.series)
         rejected = parsed.rejected + late
-        self._catalog.update(lambda standing: _put_rows(standing, rows))
+        self._catalog.update(list(merged), lambda series_id, row: self._row(merged[series_id], row))
         if rejected:
             self._record(claim.run.run_id, rejected)
-        counts = {"rows": parsed.rows, "series": len(rows), "rejected": len(rejected)}
-        self._ledger.finish(claim.run, "done", counts=counts, detail=_first(rejected))
-        return Ingested(key, "done", detail=_first(rejected), **counts)
+        counts = {"rows": parsed.rows, "series": len(merged), "rejected": len(rejected)}
+        self._finish(claim.run, "done", counts=counts, detail=_first(rejected))
+        return Ingested(key, "done", detail=_first(rejected), understood=parsed.understood, **counts)
 
-    def _merge_all(self, found: list[Series]) -> tuple[dict[str, Row], list[Rejection]]:
-        rows: dict[str, Row] = {}
+    def _finish(self, run: Run, outcome: Outcome, **recorded: Any) -> None:
+        with suppress(ConflictError):  # the file was put again meanwhile, and its newer version has the ledger's row
+            self._ledger.finish(run, outcome, **recorded)
+
+    def _merge_all(self, found: list[Series]) -> tuple[dict[str, Merged], list[Rejection]]:
+        merged: dict[str, Merged] = {}
         rejected: list[Rejection] = []
         with ThreadPoolExecutor(WRITERS) as pool:
             for series, outcome in zip(found, pool.map(self._try_merge, found), strict=True):
-                if isinstance(outcome, Row):
-                    rows[series.series_id] = outcome
+                if isinstance(outcome, Merged):
+                    merged[series.series_id] = outcome
                 else:
                     rejected.append(Rejection(-1, series.series_id, outcome))
-        return rows, rejected
+        return merged, rejected
 
-    def _try_merge(self, new: Series) -> Row | str:
+    def _try_merge(self, new: Series) -> Merged | str:
         try:
             return self._merge(new)
         except (InputError, CorruptError) as exc:
             return str(exc)
 
-    def _merge(self, new: Series) -> Row:
+    def _merge(self, new: Series) -> Merged:
         key = history_key(new.series_id)
         for _ in range(TRIES):
-            merged, condition = new, Condition(if_absent=True)
+            merged, condition, before = new, Condition(if_absent=True), ""
             try:
                 standing, etag = self._lake.get_tagged(key)
                 merged, condition = domain.merge(domain.load(standing), new), Condition(if_match=etag)
+                before = content_hash(standing)
             except NotFoundError:
                 pass
             body = domain.dump(merged)
@@ -114,20 +134,20 @@ class IngestService:
                 self._lake.put(key, body, **condition)
             except ConflictError:
                 continue
-            return row_of(merged, content_hash(body))
-        raise ConflictError(f"{key} is being changed by too many at once")
+            return Merged(new.series_id, before, row_of(merged, content_hash(body)))
+        raise UnavailableError(f"{key} is being changed by too many at once")
+
+    def _row(self, merged: Merged, standing: Row | None) -> Row:
+        row = merged.row
+        if standing and standing.history not in (merged.before, row.history):
+            # Another file wrote the history, before or after this one: what lies there now decides.
+            body = self._lake.get_tagged(history_key(merged.series_id))[0]
+            row = row_of(domain.load(body), content_hash(body))
+        return row.model_copy(update={"model": standing.model if standing else None})
 
     def _record(self, run_id: str, rejected: list[Rejection]) -> None:
         lines = [json.dumps({"row": r.row, "series_id": r.series_id, "reason": r.reason}) for r in rejected]
         self._lake.put(f"plans/forecasting/rejected/{run_id}.jsonl", "\n".join(lines).encode())
-
-
-def _put_rows(standing: dict[str, Row], rows: dict[str, Row]) -> None:
-    for series_id, row in rows.items():
-        old = standing.get(series_id)
-        # Two files at once may finish in either order: the row that knows more days is the later one.
-        if old is None or (row.last_ds or "", row.observations) >= (old.last_ds or "", old.observations):
-            standing[series_id] = row.model_copy(update={"model": old.model if old else None})
 
 
 def _first(rejected: list[Rejection]) -> str:
@@ -146,13 +166,20 @@ def row_of(series: Series, history: str) -> Row:
     )
 
 
-def requested(event: dict[str, Any]) -> list[tuple[str, str, datetime | None]]:
-    """(key, etag, arrival) of each file an event names. Raises InputError for an event of another shape."""
+def requested(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """Arguments of `ingest` for each file that an event names: one of S3, messages with such, or a person's keys.
+
+    Raises InputError for an event of another shape.
+    """
     try:
+        if "Records" in event:
+            return [file for record in event["Records"] for file in requested(json.loads(record["body"]))]
         if isinstance(keys := event.get("keys"), list) and all(isinstance(key, str) for key in keys):
             arrived = datetime.fromisoformat(event["time"]) if "time" in event else None
-            return [(key, "", arrived) for key in keys]
-        found = event["detail"]["object"]
-        return [(str(found["key"]), str(found.get("etag", "")), datetime.fromisoformat(event["time"]))]
-    except (AttributeError, KeyError, TypeError, ValueError) as exc:
-        raise InputError("the event names neither keys nor an object") from exc
+            return [{"key": key, "arrived": arrived} for key in keys]
+        found, arrived = event["detail"]["object"], datetime.fromisoformat(event["time"])
+        owner = str(event.get("id", ""))
+        return [{"key": str(found["key"]), "etag": str(found.get("etag", "")), "arrived": arrived, "owner": owner}]
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        # The original may show a value, and what is raised in a function is logged.
+        raise InputError("the event names neither keys nor an object") from None

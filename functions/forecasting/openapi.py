@@ -11,7 +11,11 @@ from functions.forecasting import contracts, problems
 DESCRIPTION = """Sales forecasts for any store, with what they assume and how well they did.
 
 Everything under /v1 takes `Authorization: Bearer <access token>` of the user pool. The gateway itself answers 401
-`{"message": "Unauthorized"}` without one, 413 above 10 MB, 429 when throttled and 503 when a call exceeds 29 s."""
+`{"message": "Unauthorized"}` without one, 413 above 6 MB, 429 when throttled and 503 when a call exceeds 29 s.
+
+An id that a path cannot hold (with `?`, `%` or `#`) goes into the query: `/v1/forecast?series_id=` and the like.
+A batch ends in time and at 5.5 MB: an item that was not reached or has no room left has a problem in its place, and
+is asked for in another call. Answers over 2 KB are compressed for who accepts gzip."""
 
 
 def gateway(description: str) -> dict[str, Any]:
@@ -24,18 +28,19 @@ def gateway(description: str) -> dict[str, Any]:
     }
 
 
-def _problem(description: str) -> dict[str, Any]:
+def problem(description: str) -> dict[str, Any]:
+    """An error of ours."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": description, "content": {problems.MEDIA: {"schema": schema}}}
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     401: gateway("Unauthorized"),
-    403: _problem("The call carries no claims of a valid access token."),
-    404: _problem("There is no such series."),
-    422: _problem("The request is not valid; `field` says where."),
+    403: problem("The call carries no claims of a valid access token."),
+    404: problem("There is no such series."),
+    422: problem("The request is not valid; `field` says where."),
     429: gateway("Too Many Requests"),
-    503: _problem("Worth another try after `retry_after` seconds."),
+    503: problem("Worth another try after `retry_after` seconds."),
 }
 ANSWERS = (contracts.SeriesPage, contracts.History, contracts.Forecast, contracts.SimilarSeries, contracts.BatchAnswer)
 CACHED: dict[str, Any] = {

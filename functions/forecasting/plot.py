@@ -53,7 +53,8 @@ def _panel(axis: Any, dates: Any, series: Series, result: Result) -> None:
     versus = "" if report is None or report.baseline_wape is None else f" (baseline {report.baseline_wape:.3f})"
     axis.set_title(f"{series.series_id}: {result.trained.kind}{figures}{versus}", fontsize=9, loc="left")
     parts = [part.upper for part in (result.held, result.forecast) if part is not None]
-    axis.set_ylim(bottom=0, top=1.05 * max(_top(y), *map(_top, parts), 1e-9))
+    low = min(-_top(-y), *(-_top(-part.lower) for part in (result.held, result.forecast) if part is not None), 0.0)
+    axis.set_ylim(bottom=1.05 * low, top=1.05 * max(_top(y), *map(_top, parts), 1e-9))
     axis.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=7))
     axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(axis.xaxis.get_major_locator()))
 

@@ -15,14 +15,17 @@ MEDIA = "application/problem+json"
 # Where versions of Python name a status differently, ours stands.
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
+HIDDEN = {500: "an unexpected condition on our side", 503: "storage does not answer for the moment"}
+
 
 def describe(error: Exception) -> dict[str, Any]:
     """The problem details of an error; what went wrong inside us is not told, but logged."""
     status = status_of(error) if isinstance(error, TrefoilError) else 500
-    told = status < 500 or status == 503
+    # What storage says of itself (the cause is of its library) names keys and tables.
+    told = status < 500 or (status == 503 and error.__cause__ is None)
     if not told:
         logger("forecasting").error("request failed", exc_info=error)
-    problem = _problem(status, Exception.__str__(error) if told else "an unexpected condition on our side")
+    problem = _problem(status, Exception.__str__(error) if told else HIDDEN[status])
     if isinstance(error, InputError) and error.field:
         problem["field"] = error.field
     if isinstance(error, UnavailableError):

@@ -6,9 +6,10 @@ What computes is imported by the first call that needs it: a cached answer start
 import hashlib
 import heapq
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 WAIT: Final = 0.15
 FIT_SECONDS: Final = 2
+NEVER: Final = -math.inf
 
 Source = Literal["memory", "table", "computed"]
 
@@ -51,9 +53,10 @@ class ForecastService:
         fit: Callable[["Series", str], "Trained"],
         memory: int,
         lease: int,
+        batch_seconds: float,
     ) -> None:
         self._histories, self._catalog, self._models, self._answers = histories, catalog, models, answers
-        self._fit, self._lease = fit, lease
+        self._fit, self._lease, self._batch_seconds = fit, lease, batch_seconds
         self._memory: Recent[Answered] = Recent(memory)
         self._spot: Recent[Trained] = Recent(50)
 
@@ -97,10 +100,12 @@ class ForecastService:
         profiles = {n: row.profile for n, row in self._catalog.rows().items() if n != series_id and any(row.profile)}
         return documents.similar(series, profiles, k)
 
-    def forecast(self, question: Question, *, may_fit: bool = True) -> Answered:
-        """Answer a question. Raises NotFoundError, InputError, and UnavailableError when somebody else's fit takes long
-        or a fit is needed that `may_fit` forbids."""
+    def forecast(self, question: Question, *, end: float = math.inf) -> Answered:
+        """Answer a question; every horizon begins after the newest observation of the catalog. Raises NotFoundError,
+        InputError, and UnavailableError for a fit that is not there within the lease and before `end` (monotonic)."""
         history = self._histories.read(question.series_id)
+        newest = self._catalog.newest()
+        question = replace(question, as_of=date.fromisoformat(newest) if newest else None)
         version = self._models.version()
         entry = self._models.index(version).get(question.series_id) if version else None
         spot = f"spot-{history.name}"
@@ -111,70 +116,72 @@ class ForecastService:
         body = self._answers.get(question.series_id, item)
         source: Source = "table"
         if body is None:
-            body, source = self._computed(question, history, entry, version if entry else spot, may_fit), "computed"
+            body, source = self._computed(question, history, entry, version if entry else spot, end), "computed"
             self._answers.put(question.series_id, item, body)
         answered = Answered(body, hashlib.sha256(body).hexdigest()[:32], source)
         self._memory.put(key, answered)
         return answered
 
     def _computed(
-        self, question: Question, history: History, entry: ModelEntry | None, version: str | None, may_fit: bool
+        self, question: Question, history: History, entry: ModelEntry | None, version: str | None, end: float
     ) -> bytes:
         from functions.forecasting import documents
 
         laid = documents.laid_out(history.series, question)
-        trained = self._models.trained(entry) if entry else self._on_the_spot(history, may_fit=may_fit)
+        trained = self._models.trained(entry) if entry else self._on_the_spot(history, end)
         document = documents.answer(question, history.series, laid, trained, version or "")
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
-    def _on_the_spot(self, history: History, *, may_fit: bool) -> "Trained":
+    def _on_the_spot(self, history: History, end: float) -> "Trained":
         """The fit of this history, made by whoever claims it first; the others wait for it."""
         if (held := self._spot.get((history.series_id, history.name))) is not None:
             return held
-        item, deadline = f"spot-{history.name}#model", time.monotonic() + self._lease
+        item, waited = f"spot-{history.name}#model", min(end, time.monotonic() + self._lease)
         while (body := self._answers.get(history.series_id, item)) is None:
-            if not may_fit:
+            if end == NEVER:
                 raise UnavailableError("has no model yet and others are fitted first", retry_after=FIT_SECONDS)
-            if self._answers.claim(history.series_id, item, self._lease):
-                body = self._fit_and_keep(history, item)
+            if claim := self._answers.claim(history.series_id, item, self._lease):
+                body = self._fit_and_keep(history, item, claim)
                 break
-            if time.monotonic() > deadline:
+            if time.monotonic() > waited:
                 raise UnavailableError("is being fitted", retry_after=FIT_SECONDS)
             time.sleep(WAIT)
         trained = parse_trained(body)
         self._spot.put((history.series_id, history.name), trained)
         return trained
 
-    def _fit_and_keep(self, history: History, item: str) -> bytes:
+    def _fit_and_keep(self, history: History, item: str, claim: str) -> bytes:
         try:
             body = self._fit(history.series, history.name).model_dump_json().encode()
         except BaseException:
-            self._answers.release(history.series_id, item)
+            self._answers.release(history.series_id, item, claim)
             raise
         self._answers.put(history.series_id, item, body)
         logger(LEAF).info("series fitted on the spot", series_id=history.series_id)
         return body
 
     def batch(self, items: Sequence[BatchItem]) -> list[tuple[str, Answered | TrefoilError]]:
-        """An answer or an error for each item, in order; at most ten of them are fitted."""
-        fits = MAX_FITS
+        """An answer or an error for each item, in order; at most ten are fitted, and none is begun after the time."""
+        fits, end = MAX_FITS, time.monotonic() + self._batch_seconds
         results: list[tuple[str, Answered | TrefoilError]] = []
         for item in items:
             try:
                 question = asked(item)
-                answered = self._maybe_fitted(question, may_fit=fits > 0)
+                if time.monotonic() > end:
+                    raise UnavailableError("was not reached in the time of one call", retry_after=1)
+                answered = self._maybe_fitted(question, end if fits else NEVER)
                 fits -= answered[1]
                 results.append((item.id, answered[0]))
             except TrefoilError as exc:
                 results.append((item.id, exc))
         return results
 
-    def _maybe_fitted(self, question: Question, *, may_fit: bool) -> tuple[Answered, int]:
+    def _maybe_fitted(self, question: Question, end: float) -> tuple[Answered, int]:
         known = (question.series_id, self._histories.read(question.series_id).name)
         version = self._models.version()
         modelled = version is not None and question.series_id in self._models.index(version)
         before = modelled or self._spot.get(known) is not None
-        answered = self.forecast(question, may_fit=may_fit)
+        answered = self.forecast(question, end=end)
         return answered, int(not before and self._spot.get(known) is not None)
 
 
@@ -188,12 +195,14 @@ def asked(item: BatchItem) -> Question:
     return Question(series_id, item.horizon, item.level, item.future, item.scale)
 
 
-def trainer(holdout: int, clock: Callable[[], datetime]) -> Callable[["Series", str], "Trained"]:
+def trainer(
+    holdout: int, clock: Callable[[], datetime], known: Collection[str] = ()
+) -> Callable[["Series", str], "Trained"]:
     """A `fit` for the service that trains here and now; Prophet is imported at the first call."""
 
     def fit(series: "Series", history: str) -> "Trained":
         from functions.forecasting.domain.training import train
 
-        return train(series, history=history, holdout=holdout, now=clock()).trained
+        return train(series, history=history, holdout=holdout, now=clock(), known=known).trained
 
     return fit

@@ -1,5 +1,7 @@
 """Run-time settings of the forecasting leaf."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from layers.runtime.settings import Settings
@@ -19,6 +21,19 @@ class ForecastingSettings(Settings):
     )
     memory_answers: int = Field(500, description="answers kept in a container's memory, count")
     holdout_days: int = Field(56, description="days held out for the reported backtest, days")
+    known: str = Field("", description="regressors known beforehand beside planned ones, names parted by commas")
+    dates: Literal["", "day-first", "month-first"] = Field(
+        "", description="what comes first in 03/04/2019; empty: told from each file, and refused where it does not tell"
+    )
+    decimal: Literal["", ".", ","] = Field("", description="decimal sign of sales files; empty: as above")
     file_series: int = Field(20_000, ge=1, description="most series of one sales file")
     shard_series: int = Field(50, description="series that one training call takes, count")
+    batch_seconds: float = Field(
+        18.0, description="after which no item of a batch is begun any more: the gateway ends a call at 29, seconds"
+    )
     fit_lease_seconds: int = Field(25, description="how long a fit on the spot is claimed, seconds")
+
+    @property
+    def known_names(self) -> list[str]:
+        """`known` as a list."""
+        return [name.strip() for name in self.known.split(",") if name.strip()]

@@ -8,6 +8,7 @@ import uuid
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
@@ -196,8 +197,8 @@ class Answers:
         expires = int(self._clock()) + self._keep
         self._table.put({"series_id": series_id, "item": item, "body": zlib.compress(body), "expires_at": expires})
 
-    def claim(self, series_id: str, item: str, lease: int) -> bool:
-        """Whether the caller may make this item: nobody has it, or who had it did not finish within the lease."""
+    def claim(self, series_id: str, item: str, lease: int) -> str | None:
+        """A claim to make this item: nobody has it, or who had it did not finish within the lease. Else None."""
         now = int(self._clock())
         row = {"series_id": series_id, "item": item, "lease_until": now + lease, "expires_at": now + self._keep}
         row["claimed_by"] = uuid.uuid4().hex
@@ -206,9 +207,10 @@ class Answers:
         try:
             self._table.put(row, condition=Attr("item").not_exists() | lapsed | mine)
         except ConflictError:
-            return False
-        return True
+            return None
+        return str(row["claimed_by"])
 
-    def release(self, series_id: str, item: str) -> None:
-        """Give a claim up so that the next caller need not wait for its lease."""
-        self._table.delete({"series_id": series_id, "item": item})
+    def release(self, series_id: str, item: str, claim: str) -> None:
+        """Give a claim up so that the next caller need not wait for its lease; one that was taken over stays."""
+        with suppress(ConflictError):
+            self._table.delete({"series_id": series_id, "item": item}, condition=Attr("claimed_by").eq(claim))

@@ -14,7 +14,7 @@ from functions.forecasting.domain.identity import content_hash
 from functions.forecasting.domain.model import Trained
 from functions.forecasting.domain.series import Series, load
 from functions.forecasting.store import INDEX, LEAF, dump_index, parse_index, parse_trained
-from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, TrefoilError, UnavailableError
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, TrefoilError, UnavailableError, cause_of
 from layers.storage.ledger import Run, RunLedger
 from layers.storage.manifest import StoredFile
 from layers.storage.registry import ModelRegistry
@@ -106,6 +106,8 @@ class TrainingService:
                 raise
             except TrefoilError as exc:
                 failed[series_id] = str(exc)
+            except Exception as exc:  # noqa: BLE001 - whatever one series does to a fit, it must not stop the others
+                failed[series_id] = type(exc).__name__
         seconds = time.monotonic() - started
         result = ShardResult(entries=entries, failed=failed, gb_seconds=seconds * self._memory_gb)
         self._lake.put(_result_key(shard.run_id, shard.number), result.model_dump_json().encode())
@@ -126,20 +128,19 @@ class TrainingService:
 
     def publish(self, planned: Planned) -> dict[str, Any]:
         """Make the trained models and those still good one version, and let it answer; record a failed run as such."""
-        shards = [Shard.model_validate(item) for item in json.loads(self._lake.get(planned.plan_key))]
+        shards = [Shard.model_validate(item) for item in json.loads(self._lake.get(_plan_key(planned.run_id)))]
         version, run = shards[0].version, self._ledger.get(JOB, shards[0].data_hash)
-        if run is None or run.run_id != planned.run_id or run.outcome == "done":
+        if run is None or run.run_id != planned.run_id or run.outcome != "running":
             return {"status": "skipped", "run_id": planned.run_id}
         if planned.error is not None:
-            why = str(planned.error.get("Error", "failed"))
-            self._ledger.finish(run, "failed", gb_seconds=planned.gb_seconds, detail=why)
+            self._ledger.finish(run, "failed", gb_seconds=planned.gb_seconds, detail=cause_of(planned.error))
             return {"status": "failed", "run_id": planned.run_id}
         results = [self._result(planned.run_id, shard.number) for shard in shards]
         trained = {name: entry for result in results for name, entry in result.entries.items()}
         failed = {name: why for result in results for name, why in result.failed.items()}
         entries = self._standing() | trained
         self._answer_with(version, entries, shards[0].data_hash, {"trained": len(trained), "failed": len(failed)}, run)
-        self._catalog.update(lambda rows: _put_models(rows, entries, version))
+        self._catalog.update(entries, lambda name, row: _with_model(row, entries[name], version))
         counts = {"series": len(entries), "trained": len(trained), "failed": len(failed)}
         self._ledger.finish(
             run,
@@ -217,8 +218,6 @@ def _entry(key: str, body: bytes) -> ModelEntry:
     )
 
 
-def _put_models(rows: dict[str, Row], entries: dict[str, ModelEntry], version: str) -> None:
-    for name, entry in entries.items():
-        if name in rows:
-            model = Model(kind=entry.kind, version=version, skill=entry.skill)
-            rows[name] = rows[name].model_copy(update={"model": model})
+def _with_model(row: Row | None, entry: ModelEntry, version: str) -> Row | None:
+    model = Model(kind=entry.kind, version=version, skill=entry.skill)
+    return row.model_copy(update={"model": model}) if row else None

@@ -1,6 +1,8 @@
 """The project's exceptions, and the one table that maps each to an HTTP status."""
 
-from typing import Final
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 
 class TrefoilError(Exception):
@@ -36,6 +38,10 @@ class NotFoundError(TrefoilError):
     """The thing asked for does not exist."""
 
 
+class MissingError(NotFoundError):
+    """An object or row that is expected in storage is not there; nobody outside is told its key."""
+
+
 class ConflictError(TrefoilError):
     """A conditional write lost: somebody else changed the thing first."""
 
@@ -64,12 +70,33 @@ STATUS: Final[dict[type[TrefoilError], int]] = {
     LimitError: 422,
     InputError: 422,
     NotFoundError: 404,
+    MissingError: 500,
     ConflictError: 409,
     ForbiddenError: 403,
     UnavailableError: 503,
     CorruptError: 500,
     TrefoilError: 500,
 }
+
+
+def family(error: type[TrefoilError]) -> Iterator[type[TrefoilError]]:
+    """`error` and every kind of it."""
+    yield error
+    for kind in error.__subclasses__():
+        yield from family(kind)
+
+
+def cause_of(error: Mapping[str, Any]) -> str:
+    """What a state machine caught (`Error`, `Cause`), in a line.
+
+    The message of an exception that is none of ours may show what was being read, and is left out.
+    """
+    name = str(error.get("Error", "unknown"))
+    try:
+        cause = json.loads(error["Cause"])["errorMessage"]
+    except (LookupError, TypeError, ValueError):
+        return name
+    return f"{name}: {cause}"[:300] if name in {kind.__name__ for kind in family(TrefoilError)} else name
 
 
 def status_of(error: TrefoilError) -> int:

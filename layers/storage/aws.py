@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from layers.runtime.errors import ConflictError, NotFoundError, UnavailableError
+from layers.runtime.errors import ConflictError, MissingError, UnavailableError
 
 # Standard mode backs off with jitter and retries throttling, 5xx and resets alike.
 # NAT forgets a connection on which nothing is said for minutes, while a function works.
@@ -48,7 +48,7 @@ def translated(what: str) -> Iterator[None]:
         code = exc.response.get("Error", {}).get("Code", "")
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in NOT_FOUND:
-            raise NotFoundError(f"{what} does not exist") from exc
+            raise MissingError(f"{what} does not exist") from exc
         if code in CONFLICT:
             raise ConflictError(f"{what} was changed by somebody else") from exc
         if code in SLOW_DOWN or status >= 500:

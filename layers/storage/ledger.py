@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from pydantic import BaseModel, Field
@@ -15,7 +15,9 @@ from layers.runtime.settings import Settings
 from layers.storage.registry import now
 from layers.storage.tables import Item
 
-Outcome = Literal["running", "done", "empty", "failed"]
+KEPT: Final = timedelta(days=400)  # a trigger that is repeated after that runs once more
+# `empty`: nothing came where something was due; `idle`: nothing ever came.
+Outcome = Literal["running", "done", "empty", "idle", "failed"]
 
 
 class Table(Protocol):
@@ -59,13 +61,16 @@ class RunLedger:
         self._table, self._clock, self._since = table, clock, time.monotonic()
         self._memory_gb = (Settings().memory_mb if memory_mb is None else memory_mb) / 1024
 
-    def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta, owner: str = "") -> Claim:
+    def claim(
+        self, job: str, key: str, *, fingerprint: str, lease: timedelta, owner: str = "", supersede: bool = False
+    ) -> Claim:
         """Start a run unless one with this fingerprint is done, or any is under way within its lease.
 
-        An `owner` (an execution whose call is retried) takes over what it left running itself without waiting.
+        An `owner` (an execution whose call is retried) takes over what it left running itself without waiting. Who may
+        `supersede` does not wait for a run of another fingerprint either.
         """
         standing = self.get(job, key)
-        if standing and not self._claimable(standing, fingerprint, owner):
+        if standing and not self._claimable(standing, fingerprint, owner, supersede=supersede):
             return Claim(standing, granted=False)
         started = self._clock()
         run = Run(
@@ -93,8 +98,8 @@ class RunLedger:
             return Claim(winner, granted=False)
         return Claim(run, granted=True)
 
-    def _claimable(self, run: Run, fingerprint: str, owner: str) -> bool:
-        if run.outcome == "running":
+    def _claimable(self, run: Run, fingerprint: str, owner: str, *, supersede: bool) -> bool:
+        if run.outcome == "running" and not (supersede and run.fingerprint != fingerprint):
             return run.lease_until < self._clock() or (owner != "" and run.owner == owner)
         return run.outcome == "failed" or run.fingerprint != fingerprint
 
@@ -138,4 +143,6 @@ class RunLedger:
         return (Run.model_validate(row) for row in self._table.query(Key("job").eq(job), newest_first=True))
 
     def _write(self, run: Run, condition: ConditionBase) -> None:
-        self._table.put({k: v for k, v in run.model_dump(mode="json").items() if v is not None}, condition=condition)
+        row = {k: v for k, v in run.model_dump(mode="json").items() if v is not None}
+        expires_at = int((run.started_at + KEPT).timestamp())
+        self._table.put(row | {"expires_at": expires_at}, condition=condition)

@@ -1,23 +1,31 @@
 """Objects in one S3 bucket."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from botocore.exceptions import HTTPClientError, IncompleteReadError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 
+from layers.runtime.errors import MissingError
 from layers.storage.aws import translated
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DENIED = {"AccessDenied", "403"}
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One listed object; `etag` is without quotes."""
+    """One listed object; `etag` is without quotes, `modified` the time of its last write."""
 
     key: str
     size: int
     etag: str
+    modified: datetime = EPOCH
 
 
 class S3Objects:
@@ -27,24 +35,45 @@ class S3Objects:
         self.bucket = bucket
         self._client = client
 
-    def get(self, key: str) -> bytes:
-        """Whole body. Raises NotFoundError."""
-        return self.get_tagged(key)[0]
+    def get(self, key: str, *, if_match: str | None = None) -> bytes:
+        """Whole body. Raises NotFoundError, ConflictError when the object has another etag than `if_match`."""
+        return self._read(key, if_match)[0]
 
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         """Whole body and its etag, for a later `put(if_match=...)`. Raises NotFoundError."""
         return self._read(key)
 
-    def _read(self, key: str, tries: int = 3, **arguments: str) -> tuple[bytes, str]:
+    def get_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
+        """Body and etag, or None while the object still is that of `etag` ("" for any). Raises NotFoundError."""
+        try:
+            return self._read(key, IfNoneMatch=etag) if etag else self._read(key)
+        except ClientError as exc:
+            if exc.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_MODIFIED:
+                return None
+            raise
+
+    def _read(self, key: str, if_match: str | None = None, tries: int = 3, **arguments: str) -> tuple[bytes, str]:
         """The SDK repeats a call but not the reading of its body, whose connection may break as well."""
-        with translated(key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=key, **arguments)
+        condition = {} if if_match is None else {"IfMatch": if_match}
+        with self._named(key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, **condition, **arguments)
             try:
                 return answer["Body"].read(), answer["ETag"].strip('"')
             except (HTTPClientError, IncompleteReadError):
                 if tries == 1:
                     raise
-        return self._read(key, tries - 1, **arguments)
+        return self._read(key, if_match, tries - 1, **arguments)
+
+    @contextmanager
+    def _named(self, key: str) -> Iterator[None]:
+        """Whoever may list a prefix only is answered 403 for a key that is not there: listing tells which it is."""
+        try:
+            with translated(key):
+                yield
+        except ClientError as exc:
+            if exc.response.get("Error", {}).get("Code") not in DENIED or any(i.key == key for i in self.list(key)):
+                raise
+            raise MissingError(f"{key} does not exist") from exc
 
     def put(
         self,
@@ -73,22 +102,29 @@ class S3Objects:
         with translated(key):
             self._client.upload_file(str(path), self.bucket, key)
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Objects under `prefix` in key order."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Objects under `prefix` in key order, those only whose key comes after `after`."""
+        pages = self._client.get_paginator("list_objects_v2")
+        start = {"StartAfter": after} if after else {}
         with translated(prefix):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, **start):
                 for entry in page.get("Contents", ()):
-                    yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'))
+                    yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
 
-    def open(self, key: str) -> BinaryIO:
-        """A seekable file that fetches ranges as they are read, for Parquet footers and row groups."""
-        with translated(key):
-            size = self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
-        return cast(BinaryIO, io.BufferedReader(_RangeReader(self, key, size), buffer_size=1 << 20))
+    def open(self, key: str, *, if_match: str | None = None) -> BinaryIO:
+        """A seekable file that fetches ranges as they are read, all of one version, for Parquet footers and row groups.
 
-    def range(self, key: str, start: int, end: int) -> bytes:
-        """Bytes `start` to `end`, the end left out."""
-        return self._read(key, Range=f"bytes={start}-{end - 1}")[0]
+        Raises ConflictError, here or while it is read, when the object is another than `if_match` or than when opened.
+        """
+        condition = {} if if_match is None else {"IfMatch": if_match}
+        with self._named(key):
+            head = self._client.head_object(Bucket=self.bucket, Key=key, **condition)
+        info = ObjectInfo(key, head["ContentLength"], head["ETag"].strip('"'))
+        return cast(BinaryIO, io.BufferedReader(_RangeReader(self.range, info), buffer_size=1 << 20))
+
+    def range(self, info: ObjectInfo, start: int, end: int) -> bytes:
+        """Bytes `start` to `end`, the end left out, of this version of the object. Raises ConflictError."""
+        return self._read(info.key, info.etag, Range=f"bytes={start}-{end - 1}")[0]
 
     def tag(self, key: str, **tags: str) -> None:
         """Set the object's tags; lifecycle rules delete by tag."""
@@ -104,8 +140,8 @@ class S3Objects:
 
 
 class _RangeReader(io.RawIOBase):
-    def __init__(self, objects: S3Objects, key: str, size: int) -> None:
-        self._objects, self._key, self._size, self._at = objects, key, size, 0
+    def __init__(self, read: Callable[[ObjectInfo, int, int], bytes], info: ObjectInfo) -> None:
+        self._read, self._info, self._at = read, info, 0
 
     def readable(self) -> bool:
         return True
@@ -117,14 +153,14 @@ class _RangeReader(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._info.size}[whence]
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        end = min(self._at + len(buffer), self._size)
+        end = min(self._at + len(buffer), self._info.size)
         if end <= self._at:
             return 0
-        body = self._objects.range(self._key, self._at, end)
+        body = self._read(self._info, self._at, end)
         buffer[: len(body)] = body
         self._at += len(body)
         return len(body)

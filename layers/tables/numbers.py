@@ -93,7 +93,7 @@ def unsigned(column: Any, currency: str) -> Any:
     trimmed = pc.utf8_trim_whitespace(column)
     if not currency:
         return trimmed
-    sign = "\\" + currency
+    sign = f"[{currency}]"
     return pc.replace_substring_regex(trimmed, rf"^([+-]?){sign}\s*|\s*{sign}$", r"\1")
 
 

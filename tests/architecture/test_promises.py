@@ -1,4 +1,4 @@
-"""Each promise of the README names the tests that hold it, and every one of them is run before a change is taken."""
+"""Each promise names the tests that hold it, and every one of them is run before a change is taken."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.documents import section
 
-TEST = re.compile(r"\[`(test_\w+)`\]\((tests/[\w/]+\.py)\)")
+TEST = re.compile(r"\[`(test_\w+)`\]\(\.\./(tests/[\w/]+\.py)\)")
 SUITES = re.compile(r"tests/\w+")
 
 

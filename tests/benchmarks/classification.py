@@ -18,7 +18,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from functions.classification import bundle, file_scoring, learning, records
+from functions.classification import bundle, file_scoring, learning
+from functions.classification.columns import read_file
 from functions.classification.domain import metrics, pipelines, schema, training
 from functions.classification.domain.scoring import Model, calibrated
 from functions.classification.domain.training import Parameters
@@ -160,7 +161,9 @@ def cold_start(directory: Path, *, repeats: int) -> Iterator[Row]:
 def score_large(directory: str, source: str, out: str) -> int:
     """Rows scored of a file; run in a process of its own."""
     model = bundle.load_directory(Path(directory))
-    return [counted.scored for counted in file_scoring.score_file(model, Path(source), Path(out))][-1]
+    return [
+        counted.rows - len(counted.rejected) for counted in file_scoring.score_file(model, Path(source), Path(out))
+    ][-1]
 
 
 def file_of(count: int, directory: Path, folder: Path) -> Iterator[Row]:
@@ -180,7 +183,7 @@ def quality(*, splits: int, iterations: int) -> Iterator[Row]:
 
     The peers learn from all of the 80 %.
     """
-    columns, _ = records.read_file(REAL)
+    columns = read_file(REAL).values
     labelled, _ = learning.label(columns, "y", without=PRESETS["bank"].leaks)
     features, _ = schema.infer(labelled.columns)
     inputs, _ = schema.encode(labelled.columns, features)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from functions.clustering import simulate
+from functions.clustering.domain.columns import Format
 from functions.clustering.domain.labelling import label
 from functions.clustering.domain.model import fit
 from functions.clustering.domain.parameters import BOOK, Parameters
@@ -196,7 +197,7 @@ def simulated_quality(size: int, seed: int) -> tuple[float, float]:
 def real_rides(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Valid rides of a month of trip records, km and h."""
     with path.open("rb") as stream:
-        chunks = list(usable(RideFile(stream, str(path), "tlc")))
+        chunks = list(usable(RideFile(stream, str(path), Format("tlc"))))
     return np.concatenate([dist for dist, _ in chunks]), np.concatenate([hours for _, hours in chunks])
 
 

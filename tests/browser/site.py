@@ -143,7 +143,7 @@ def filled(cloud: Cloud) -> Site:
     put(stack, "long", some_days([THREE_YEARS], 3 * 365))
     wait_for(stack, STORES + 3 + 3)
     crowd = {f"corner-{i:05}": CORNER for i in range(CROWD)}
-    Catalog(stack.lake).update(lambda rows: rows.update(crowd))
+    Catalog(stack.lake).update(crowd, lambda name, _: crowd[name])
     return Site(stack, stack.outputs["ApiUrl"].rstrip("/") + "/", cloud.username, cloud.password)
 
 

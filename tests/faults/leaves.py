@@ -121,7 +121,7 @@ class Sales:
             self.ask(one.series_id)
 
     def arrive(self) -> None:
-        """Lambda repeats an asynchronous call that failed; the emulator's EventBridge calls only once."""
+        """The queue brings the arrival again after a quarter of an hour, for which a test does not wait."""
         etag = self.stack.lake.put(self.key, written(*self.series))
         run, end = None, time.monotonic() + DELIVERED
         while time.monotonic() < end:
@@ -199,7 +199,7 @@ class Events:
 
     def train(self) -> None:
         key = "customers/faults.parquet"
-        self.stack.lake.put(key, as_parquet(customers(400, self._seed)))
+        self.stack.lake.put(key, as_parquet(customers(2_000, self._seed)))
         self.stack.invoke("FunctionClassificationTrain", {"reason": "test"})
 
     def drained(self) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from cli.execution import finished, start
+from functions.forecasting.catalog import history_key
 from layers.runtime.errors import UnavailableError
 from tests.faults.conftest import Site
 from tests.faults.leaves import Count, arrival
@@ -74,12 +75,15 @@ def test_two_trainings_at_once_leave_one_champion(site: Site, tally: Tally) -> N
 def test_a_file_that_arrives_twice_or_late_is_ingested_once(site: Site, tally: Tally) -> None:
     _, sales, _ = site.leaves()
     etag = site.stack.lake.put(sales.key, written(*sales.series))
-    events = [arrival(sales.key, etag, name) for name in ("a", "a", "b")]
+    first = arrival(sales.key, etag, "a")
+    events = [first, first, first | {"id": "b"}]
     ends = at_once(*[lambda event=event: site.stack.invoke("FunctionForecastingIngest", event) for event in events])
     assert all(isinstance(end, dict) for end in ends)
     sales.trigger()
-    late = site.stack.invoke("FunctionForecastingIngest", arrival(sales.key, etag, "late"))
-    assert late["files"][0]["status"] == "skipped"
+    stored = history_key(sales.series[0].series_id)
+    before = site.stack.lake.get(stored)
+    site.stack.invoke("FunctionForecastingIngest", first | {"id": "late"})
+    assert site.stack.lake.get(stored) == before
     tell(tally, "the same arrival three times at once, once more and late", "forecasting", 5, sales.check())
 
 

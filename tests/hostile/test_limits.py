@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.classification import records
+from functions.classification import columns
 from functions.classification.file_scoring import score_file
 from functions.classification.simulate import customers
 from functions.classification.training_service import TrainingService
@@ -81,13 +81,19 @@ def read_sales(body: Any, name: str, limits: Limits) -> None:
 
 
 def read_customers(body: Any, name: str, limits: Limits) -> None:
-    records.read_all(io.BytesIO(body) if isinstance(body, bytes) else body, name, limits)
+    columns.read(io.BytesIO(body) if isinstance(body, bytes) else body, name, limits=limits)
 
 
 MANY = SALES + b"".join(b"s%d,2024-01-01,1\n" % i for i in range(20))
 PAST: dict[str, tuple[Callable[..., None], Any, str, Limits, str]] = {
     "sales without end": (read_sales, io.BufferedReader(Zeros(SALES)), "a.csv", Limits(object_mb=8), "OBJECT_MB"),
-    "a bomb of sales": (read_sales, gzip.compress(SALES + bytes(BOMB)), "a.csv.gz", Limits(object_mb=8), "OBJECT_MB"),
+    "a bomb of sales": (
+        read_sales,
+        gzip.compress(SALES + LONG * (BOMB // len(LONG))),
+        "a.csv.gz",
+        Limits(object_mb=8),
+        "OBJECT_MB",
+    ),
     "many columns of sales": (read_sales, table(600, 2), "a.csv", Limits(table_columns=500), "TABLE_COLUMNS"),
     "many cells of sales": (read_sales, table(5, 30), "a.csv", Limits(table_cells=100), "TABLE_CELLS"),
     "many series": (read_sales, MANY, "a.csv", Limits(file_series=10), "FILE_SERIES"),

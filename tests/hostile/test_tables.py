@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.classification import records
+from functions.classification import columns
 from functions.classification.contracts import Feature
 from functions.classification.domain.schema import encode
 from functions.clustering import simulate
+from functions.clustering.domain.columns import Format
 from functions.clustering.domain.model import Model, fit
 from functions.clustering.domain.parameters import NAMED
 from functions.clustering.domain.reading import RideFile
@@ -44,7 +45,7 @@ def read_rides(body: bytes, name: str, preset: Any = None) -> Found:
     labeller = Labeller(MODEL, "v", "r")
     labelled: list[Any] = []
     rejected: dict[int, str] = {}
-    for rows, bad in labeller.label(RideFile(io.BytesIO(body), name, preset)):
+    for rows, bad in labeller.label(RideFile(io.BytesIO(body), name, Format(preset))):
         labelled += rows.to_pylist()
         rejected |= {row["row"]: row["reason"] for row in bad.to_pylist()}
     assert all(math.isfinite(row["severity"]) for row in labelled)
@@ -64,7 +65,7 @@ def read_sales(body: bytes, name: str) -> Found:
     for one in parsed.series:
         for values in (one.y, *one.regressors.values()):
             assert not any(map(math.isinf, values.tolist()))
-    known = [f"{one.series_id}/{day}" for one in parsed.series for day in one.days[one.stamp == 1]]
+    known = [f"{one.series_id}/{day}" for one in parsed.series for day in one.days[one.stamps["y"] == 1]]
     return known, {r.row: r.reason for r in parsed.rejected}
 
 
@@ -73,19 +74,13 @@ FEATURES = (Feature(name="age", kind="number"), Feature(name="job", kind="catego
 
 def read_customers(body: bytes, name: str) -> Found:
     """Ids of rows that can be scored, and rows that cannot with their reason."""
-    reader = records.open_table(io.BytesIO(body), name)
-    found: list[str] = []
-    bad: dict[int, str] = {}
-    done = 0
-    if not {"id", "age", "job"} <= set(reader.header):
+    read = columns.read(io.BytesIO(body), name)
+    if not {"id", "age", "job"} <= read.values.keys():
         raise InputError("lacks a column", file=name)
-    for chunk in reader.chunks:
-        inputs, wrong = encode(chunk.columns, FEATURES)
-        wrong |= dict.fromkeys(chunk.ragged, "the number of fields differs from the header")
-        assert all(math.isfinite(inputs["c0"][i, 0]) for i in range(chunk.rows) if i not in wrong)
-        found += [str(chunk.columns["id"][i]) for i in range(chunk.rows) if i not in wrong]
-        bad |= {done + i: reason for i, reason in wrong.items()}
-        done += chunk.rows
+    inputs, wrong = encode(read.values, FEATURES)
+    assert all(not math.isinf(inputs["c0"][i, 0]) for i in range(len(read.rows)) if i not in wrong)
+    found = [str(read.values["id"][i]) for i in range(len(read.rows)) if i not in wrong]
+    bad = {read.rows[i]: reason for i, reason in wrong.items()} | {one.row: one.reason for one in read.ragged}
     return found, bad
 
 

@@ -41,6 +41,7 @@ KEYS = {
 QUEUES = {
     "ClassificationEventsQueue": "ClassificationQueue",
     "ClassificationEventsDeadLetters": "ClassificationDeadLetters",
+    "ForecastingArrivalsQueue": "ForecastingArrivals",
     "Undelivered": "Undelivered",
 }
 MACHINES = {"ClusteringRunMachine": "ClusteringStateMachine", "ForecastingRunMachine": "ForecastingStateMachine"}

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pytest
 from aws_cdk.assertions import Template
 
+from functions.classification.contracts import Result
 from infra.dashboard import GB_SECOND
-from tests.documents import section, write
+from tests.documents import PROSE, section, write
 from tests.infrastructure.test_stacks import templates
 
 # US East (N. Virginia), 2026-11, US dollars. Of an idle month, free are only quantities that stay free after the first
@@ -31,6 +32,8 @@ PRICES = {
     "million S3 reads": 0.40,
     "GB of logs": 0.50,
     "million traces": 5.0,
+    "GB-month in DynamoDB": 0.25,
+    "GB-month that can be recovered": 0.20,  # point-in-time recovery, of the table and not of its indexes
     "month of a custom metric": 0.30,  # by the hour, and only hours in which it is sent
 }
 # Types that cost nothing while nobody uses them: by request, by byte stored, or always free.
@@ -46,10 +49,11 @@ IDLE_FREE = {
 }  # fmt: skip
 IMAGES_GB = 1.0  # the four images compressed, as ECR stores and bills them
 WATCH_CALLS, WATCH_SECONDS = 24 * 30, 2.0
+WATCH_WRITES = 3  # requests of an hour at the price of writes: one listing of outcomes, and the report twice
 NIGHTLY_CALLS, NIGHTLY_SECONDS = 30, 5.0
 # An event source keeps five long polls of 20 s open on an empty queue; a million requests a month stay free.
 POLLS, FREE_POLLS = 5 * 3 * 60 * 24 * 30, 1_000_000
-IDLE_METRIC_HOURS = 2 * 30  # an empty day and a day that adds up are told once a day; ten metrics stay free
+IDLE_METRIC_HOURS = 2 * 30  # an idle day and a day that adds up are told once a day; ten metrics stay free
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,25 @@ def day(volume: Day) -> dict[str, float]:
     return {leaf: dollars + HOURS[leaf] * metric for leaf, dollars in spent.items()}
 
 
+def results_month(users: int = 1_000_000) -> tuple[float, float]:
+    """GB and dollars a month of the newest result of each user: in the table, in its index, and recoverable."""
+    result = Result(
+        user_id="u" * 16, observed_at="t" * 27, event_id="e" * 36, probability=0.123456789012345, segment="nurture",
+        model_version="v" * 16, classified_at="t" * 27, expires_at=2_000_000_000,
+    )  # fmt: skip
+    item = result.model_dump() | {"segment_shard": "nurture#12"}
+    size = sum(len(name) + (len(value) if isinstance(value, str) else 9) for name, value in item.items())
+    stored, index = (users * (size + overhead) / 1e9 for overhead in (0, 100))
+    dollars = (stored + index) * PRICES["GB-month in DynamoDB"] + stored * PRICES["GB-month that can be recovered"]
+    return stored + index, dollars
+
+
+def storage_sentence() -> str:
+    """What a million results cost, as the README says it."""
+    size, dollars = results_month()
+    return f"a million results are {size:.1f} GB with their index, ${dollars:.2f} a month"
+
+
 def day_table() -> str:
     """The README's table of days."""
     rows = ["| day | rides | series, API calls | messages | in all |", "|---|---|---|---|---|"]
@@ -142,6 +165,7 @@ def idle_month() -> dict[str, float]:
     return {
         "images in ECR": IMAGES_GB * PRICES["GB-month in ECR"],
         "hourly watch": watch * PRICES["GB-second of Lambda"],
+        "listing and report of the watch": WATCH_CALLS * WATCH_WRITES / 1e6 * PRICES["million S3 writes"],
         "nightly fit of a day without rides": nightly * PRICES["GB-second of Lambda"],
         "Lambda requests": calls * PRICES["million Lambda requests"],
         "polls of the empty queue": max(0, POLLS - FREE_POLLS) / 1e6 * PRICES["million SQS requests"],
@@ -173,6 +197,12 @@ def test_an_idle_month_costs_less_than_a_dollar() -> None:
 
 def test_a_small_day_costs_cents() -> None:
     assert 0 < sum(day(DAYS["small"]).values()) < 0.10
+
+
+def test_the_readme_says_what_results_cost_with_their_index_and_their_recovery() -> None:
+    text = PROSE
+    assert storage_sentence() in text
+    assert f"${PRICES['GB-month that can be recovered']:.2f}" in text
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("idle-cost", table), ("day-cost", day_table)])

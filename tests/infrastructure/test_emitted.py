@@ -58,7 +58,7 @@ def cluster(patch: pytest.MonkeyPatch) -> RunLedger:
     world.ledger = world.fitting.ledger = world.publishing.ledger = RunLedger(world.runs, world.clock)
     for name, service in (("fit", world.fitting), ("label", world.labelling), ("publish", world.publishing)):
         patch.setattr(clustering, f"build_{name}", lambda s=service: s)
-    assert clustering.fit({"dt": "2020-01-01"}, CONTEXT)["status"] == "empty"
+    assert clustering.fit({"dt": "2020-01-01"}, CONTEXT)["status"] == "idle"
     world.lake.put(key(DAY), rides())
     answer = clustering.fit({"dt": str(DAY)}, CONTEXT)
     for item in json.loads(world.lake.get(answer["plan_key"])):

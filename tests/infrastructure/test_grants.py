@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from infra.app import build
+from infra.settings import DeploySettings, StageFile
 from tests.infrastructure.test_stacks import resources, templates
 
 VERBS = {
@@ -56,14 +58,17 @@ MAY = {
         "read lake/history/*",
         "write lake/history/*",
         "read lake/catalog.json",
+        "read lake/catalog/*",
         "write lake/catalog.json",
+        "write lake/catalog/*",
         "write lake/plans/forecasting/rejected/*",
         "GetItem runs/forecasting*",
         "PutItem runs/forecasting*",
-        "send Undelivered",
+        "receive ForecastingArrivalsQueue",
     },
     "ForecastingPlan": {
         "read lake/catalog.json",
+        "read lake/catalog/*",
         "read lake/plans/forecasting/*",
         "write lake/plans/forecasting/*",
         "read models/forecasting/*",
@@ -79,7 +84,9 @@ MAY = {
     },
     "ForecastingPublish": {
         "read lake/catalog.json",
+        "read lake/catalog/*",
         "write lake/catalog.json",
+        "write lake/catalog/*",
         "read lake/plans/forecasting/*",
         "read models/forecasting/*",
         "write models/forecasting/*",
@@ -90,6 +97,7 @@ MAY = {
     },
     "ForecastingApi": {
         "read lake/catalog.json",
+        "read lake/catalog/*",
         "read lake/history/*",
         "read models/forecasting/*",
         "GetItem models/forecasting*",
@@ -104,6 +112,7 @@ MAY = {
         "PutItem classifications",
         "UpdateItem profiles",
         "receive ClassificationEventsQueue",
+        "send ClassificationEventsQueue",
         "send ClassificationEventsDeadLetters",
     },
     "ClassificationTrain": {
@@ -124,6 +133,7 @@ MAY = {
         "write lake/scored/reports/*",
         "read models/classification/*",
         "GetItem models/classification*",
+        "Query models/classification*",
         "GetItem profiles",
         "GetItem runs/classification*",
         "PutItem runs/classification*",
@@ -196,6 +206,51 @@ def test_every_role_has_its_sentences() -> None:
 @pytest.mark.parametrize("role", MAY)
 def test_a_role_may_do_what_is_called_and_no_more(role: str) -> None:
     assert sentences(role) == MAY[role]
+
+
+def test_who_may_read_a_prefix_may_list_that_prefix_only() -> None:
+    for policy in resources(templates()[1], "AWS::IAM::Policy").values():
+        statements = policy["Properties"]["PolicyDocument"]["Statement"]
+        read = {
+            (json.dumps(resource["Fn::Join"][1][0]), resource["Fn::Join"][1][1].removeprefix("/"))
+            for statement in statements
+            if listed(statement["Action"])[0] == "s3:GetObject"
+            for resource in listed(statement["Resource"])
+        }
+        may_list = {
+            (json.dumps(statement["Resource"]), statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix"))
+            for statement in statements
+            if "s3:ListBucket" in listed(statement["Action"])
+        }
+        assert may_list <= read, policy["Properties"]["Roles"]
+
+
+def test_the_waiver_of_a_function_that_may_touch_anything_names_what_it_may_do() -> None:
+    service = build(DeploySettings(), StageFile("dev.toml", {})).node.find_child("trefoil-dev-service")
+    for leaf in ("Clustering", "Forecasting", "Classification"):
+        for entry, function in service.node.find_child(leaf).functions.items():  # type: ignore[attr-defined]
+            reasons = " ".join(
+                reason
+                for entry_ in function.role.node.metadata
+                if isinstance(entry_.data, dict)
+                for rule, reason in entry_.data.items()
+                if rule.endswith("IAM5[Resource::*]")
+            )
+            role = f"{leaf}{entry.title()}"
+            for action in anywhere(role):
+                assert action.partition(":")[2] in reasons, f"{role} may {action} anywhere"
+
+
+def anywhere(role: str) -> set[str]:
+    """Actions of a role on every resource."""
+    return {
+        action
+        for policy in resources(templates()[1], "AWS::IAM::Policy").values()
+        if re.fullmatch(rf"{role}Role[0-9A-F]{{8}}", policy["Properties"]["Roles"][0]["Ref"])
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Resource"] == "*"
+        for action in listed(statement["Action"])
+    }
 
 
 def test_alarms_may_publish_to_their_topic_and_plain_http_may_not() -> None:

@@ -136,9 +136,28 @@ def test_a_failing_item_ends_the_execution_in_failure_and_keeps_the_truth(stack:
     assert manifest(stack, day)["rides"] == 2_200
 
 
+def test_the_run_row_has_the_cause_of_an_item_that_failed_within_the_map(stack: Stack) -> None:
+    day, functions = date(2026, 6, 2), stack.client("lambda")
+    put_rides(stack, day, "a", 1_200, 2)
+    name = stack.outputs["FunctionClusteringLabel"]
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    elsewhere = variables | {"TREFOIL_MODELS_BUCKET": "none-of-ours"}
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": elsewhere})
+    try:
+        assert _run(stack, day)["status"] == "failed"
+    finally:
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    row = stack.ledger.get("clustering", str(day))
+    assert row is not None
+    # The emulator's word for every exception; the map's own would be States.ExceedToleratedFailureThreshold.
+    assert (row.outcome, row.detail) == ("failed", "Runtime.HandlerError")
+    assert _run(stack, day)["status"] == "published"
+
+
 def test_an_empty_day_is_recorded(stack: Stack) -> None:
+    put_rides(stack, date(2026, 2, 1), "a", 10, 1)
     day = date(2026, 1, 1)
-    assert _run(stack, day) == {"dt": str(day), "status": "empty", "outcome": "empty", "files": 0}
+    assert _run(stack, day) == {"dt": str(day), "status": "empty", "outcome": "empty"}
 
 
 def test_many_objects_are_planned_as_few_items(stack: Stack) -> None:

@@ -1,7 +1,7 @@
 """One training run from labelled rows to a model that has passed the parity gate, with its report."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from functions.classification.contracts import Calibration, Feature, Specification
 from functions.classification.domain import drift, export, metrics, pipelines, schema, training
 from functions.classification.domain.scoring import Model, calibrated, make_segments
-from functions.classification.domain.splits import Labelled, Parts, divide
+from functions.classification.domain.splits import Labelled, Parts, distinct, divide, twins
+from functions.classification.domain.target import Target
 from functions.classification.domain.training import Parameters
 from layers.runtime.errors import InputError
 
@@ -22,15 +23,6 @@ MIN_OF_EACH = 20
 
 
 @dataclass(frozen=True)
-class Target:
-    """The column to predict and its two values, as text."""
-
-    name: str
-    positive: str
-    negative: str
-
-
-@dataclass(frozen=True)
 class Trained:
     """A candidate: the model, its file, and what it and its peers say about rows that nobody saw."""
 
@@ -38,43 +30,14 @@ class Trained:
     body: bytes
     fitted: training.Fitted
     parity: float
+    rows: Labelled
+    parts: Parts
     test: Labelled
     scores: dict[str, Floats]
     thresholds: dict[str, float]
     counts: dict[str, int]
+    twins: int
     dropped: dict[str, str]
-
-
-def read_target(values: Any, name: str, positive: str | None = None) -> tuple[Target, npt.NDArray[np.int64]]:
-    """The target's two values and, per row, 1 for positive, 0 for negative, -1 for null.
-
-    Positive is the rarer value unless named; of two equally frequent ones the later in sort order. Raises InputError
-    when there are not exactly two values, or `positive` is neither.
-    """
-    words = [schema.text(value) for value in values]
-    words = ["" if word.lower() in schema.NULLS else word for word in words]
-    kinds, counts = np.unique([word for word in words if word], return_counts=True)
-    if len(kinds) != 2:
-        # The values are not shown: this is logged, and a column named by mistake may hold anything.
-        raise InputError(f"the target must have two values, it has {len(kinds)}", field=name)
-    ranked = sorted(zip(counts, kinds, strict=True), key=lambda pair: (pair[0], [-ord(c) for c in pair[1]]))
-    rare, common = str(ranked[0][1]), str(ranked[1][1])
-    if positive is not None:
-        match = [kind for kind in (rare, common) if _same(kind, positive)]
-        if not match:
-            raise InputError(f"the target has no value {positive!r}, only {rare!r} and {common!r}", field=name)
-        rare, common = match[0], common if match[0] == rare else rare
-    code = {rare: 1, common: 0, "": -1}
-    return Target(name, rare, common), np.array([code[word] for word in words])
-
-
-def _same(kind: str, given: str) -> bool:
-    if kind.casefold() == schema.text(given).casefold():
-        return True
-    try:
-        return float(kind) == float(given)
-    except ValueError:
-        return False
 
 
 def train(
@@ -83,14 +46,19 @@ def train(
     parameters: Parameters,
     *,
     in_order: bool = False,
+    refused: Sequence[str] = (),
     version: str = "candidate",
     clock: Callable[[], float] = time.monotonic,
     progress: training.Progress = training.silent,
 ) -> Trained:
     """Search, fit, calibrate, choose thresholds, export, compare. Raises InputError for too little to learn from."""
-    features, dropped = schema.infer(rows.columns)
-    if not features:
-        raise InputError("no column is left to learn from")
+    features, dropped = _features(rows)
+    whose = [*schema.identifiers(rows.columns), *([] if rows.group is None else [rows.group])]
+    kept = distinct(rows, list(dict.fromkeys([feature.name for feature in features] + whose)))
+    copies = len(rows.y) - len(kept)
+    if copies:  # what they say of a column is said twice
+        rows = rows.take(kept)
+        features, dropped = _features(rows)
     _, bad = schema.encode(rows.columns, features)
     good = rows.take(np.array([i for i in range(len(rows.y)) if i not in bad], dtype=np.int64))
     parts = divide(good, features, seed=parameters.seed, in_order=in_order)
@@ -100,7 +68,14 @@ def train(
     ordered = parts.split.kind != "hash"
     seen = parts.train
     fitted = training.fit(
-        table.iloc[seen], good.y[seen], features, parameters, ordered=ordered, clock=clock, progress=progress
+        table.iloc[seen],
+        good.y[seen],
+        features,
+        parameters,
+        groups=parts.groups[seen],
+        ordered=ordered,
+        clock=clock,
+        progress=progress,
     )
     raw = fitted.pipeline.predict_proba(table)[:, 1]
     calibration = training.calibrate(raw[parts.calibration], good.y[parts.calibration])
@@ -112,7 +87,10 @@ def train(
         name: choose_threshold(good.y[parts.calibration], scores[parts.calibration], parameters)
         for name, scores in {"model": p, **others}.items()
     }
-    specification = _specification(target, features, calibration, thresholds["model"], base_rate, inputs, p, parts)
+    left_out = dropped | dict.fromkeys(refused, "known only afterwards")
+    specification = _specification(
+        target, features, left_out, calibration, thresholds["model"], base_rate, inputs, p, parts
+    )
     body = export.to_bytes(fitted.pipeline, features)
     model = Model(version, specification, body)
     return Trained(
@@ -120,6 +98,8 @@ def train(
         body=body,
         fitted=fitted,
         parity=export.check_parity(model, fitted.pipeline, good.columns, seed=parameters.seed),
+        rows=good,
+        parts=parts,
         test=good.take(parts.test),
         scores={name: scores[parts.test] for name, scores in {"model": p, **others}.items()},
         thresholds=thresholds,
@@ -128,9 +108,18 @@ def train(
             "calibration": len(parts.calibration),
             "test": len(parts.test),
             "rejected": len(bad),
+            "copies": copies,
         },
+        twins=twins(good, features, parts),
         dropped=dropped,
     )
+
+
+def _features(rows: Labelled) -> tuple[tuple[Feature, ...], dict[str, str]]:
+    features, dropped = schema.infer({name: values for name, values in rows.columns.items() if name != rows.group})
+    if not features:
+        raise InputError("no column is left to learn from")
+    return features, dropped | ({} if rows.group is None else {rows.group: "says whose row it is"})
 
 
 def choose_threshold(y: Bools, p: Floats, parameters: Parameters) -> float:
@@ -142,9 +131,11 @@ def choose_threshold(y: Bools, p: Floats, parameters: Parameters) -> float:
 
 def _check_enough(y: Bools, parts: Parts) -> None:
     smallest = min(int(y.sum()), int((~y).sum()))
-    lacking = any(not 0 < y[part].sum() < len(part) for part in (parts.train, parts.calibration, parts.test))
-    if smallest < MIN_OF_EACH or lacking:
+    if smallest < MIN_OF_EACH:
         raise InputError(f"too few rows: at least {MIN_OF_EACH} of each kind are needed, there are {smallest}")
+    for name, part in {"train": parts.train, "calibrate": parts.calibration, "judge": parts.test}.items():
+        if not 0 < y[part].sum() < len(part):
+            raise InputError(f"the {len(part)} rows that are to {name} are not of both kinds")
 
 
 def _baselines(
@@ -157,6 +148,7 @@ def _baselines(
 def _specification(
     target: Target,
     features: tuple[Feature, ...],
+    left_out: dict[str, str],
     calibration: Calibration,
     threshold: float,
     base_rate: float,
@@ -174,7 +166,8 @@ def _specification(
         threshold=threshold,
         base_rate=base_rate,
         segments=make_segments(threshold, base_rate),
-        references=tuple(drift.reference(inputs[f"c{i}"][held_out], f) for i, f in enumerate(features)),
+        references=tuple(drift.reference(inputs[f"c{i}"], f, held_out) for i, f in enumerate(features)),
         score_reference=drift.reference(p[held_out], None),
         split=parts.split,
+        left_out=left_out,
     )

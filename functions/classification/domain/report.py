@@ -1,31 +1,40 @@
 """What a candidate is worth: every measure beside a dummy, a logistic regression and the champion."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from functions.classification.contracts import Specification
 from functions.classification.domain import metrics, schema
 from functions.classification.domain.candidate import Bools, Floats, Trained
 from functions.classification.domain.scoring import Model
+from functions.classification.domain.splits import Labelled
 from functions.classification.domain.training import Parameters
 
 PEERS = ("model", "dummy", "logistic", "champion")
 IMPORTANCE_ROWS = 3_000
 REPEATS = 3
+FEW = 20
+TOO_GOOD, ALONE = 0.99, 0.95
 
 
 def make_report(trained: Trained, parameters: Parameters, champion: Model | None = None) -> dict[str, Any]:
     """Per metric `{model, dummy, logistic, champion}`, null where there is none, all on the same unseen rows."""
     scores, thresholds = dict(trained.scores), dict(trained.thresholds)
-    if champion is not None and (known := champion_scores(champion, trained)) is not None:
+    if champion is not None and not np.isnan(known := champion_scores(champion, trained.test)).any():
         scores["champion"], thresholds["champion"] = known, champion.specification.threshold
     measured = {name: _measures(trained.test.y, scores[name], thresholds[name], parameters) for name in scores}
     report: dict[str, Any] = {
         metric: {peer: measured[peer][metric] if peer in measured else None for peer in PEERS}
         for metric in measured["model"]
     }
-    specification = trained.model.specification
-    return report | {
+    specification, positives = trained.model.specification, int(trained.test.y.sum())
+    report |= {
+        "roc_auc_interval": metrics.auc_interval(
+            report["roc_auc"]["model"], positives, len(trained.test.y) - positives
+        ),
+        "columns": _columns(specification),
         "target": specification.target,
         "positive": specification.positive,
         "base_rate": specification.base_rate,
@@ -44,15 +53,80 @@ def make_report(trained: Trained, parameters: Parameters, champion: Model | None
         "permutation_importance": importance(trained, parameters.seed),
         "champion": champion.version if champion else None,
     }
+    return report | {"findings": find(trained, report, parameters.seed)}
 
 
-def champion_scores(champion: Model, trained: Trained) -> Floats | None:
-    """The champion's probabilities for the candidate's test rows; None when it cannot read them."""
-    features = champion.specification.features
-    if any(feature.name not in trained.test.columns for feature in features):
-        return None
-    inputs, bad = schema.encode(trained.test.columns, features)
-    return None if bad else champion.score(inputs)
+def _columns(specification: Specification) -> dict[str, Any]:
+    """How each column was read, and the shares of held-out rows that miss it or are outside the known categories."""
+    read: dict[str, Any] = {}
+    for feature, known in zip(specification.features, specification.references, strict=True):
+        read[feature.name] = {"read_as": feature.kind, "missing": known.shares[-1]}
+        if feature.kind == "category":
+            read[feature.name] |= {"categories": len(feature.categories), "unknown": known.shares[-2]}
+    return read
+
+
+def find(trained: Trained, report: Mapping[str, Any], seed: int) -> list[str]:
+    """What a person should know before believing the figures, as sentences; the first gives the interval."""
+    auc, (low, high) = report["roc_auc"]["model"], report["roc_auc_interval"]
+    rows, positives = len(trained.test.y), int(trained.test.y.sum())
+    says = [f"ROC AUC {auc:.3f} lies between {low:.2f} and {high:.2f} with 95 % confidence."]
+    if min(positives, rows - positives) < FEW:
+        says.append(f"It was measured on {rows:,} rows, {positives:,} of them positive: too few to rely on any figure.")
+    if low <= 0.5:
+        says.append("That cannot be told from chance: these columns may say nothing about the target.")
+    elif auc >= TOO_GOOD:
+        says.append(_suspects(trained, report, seed))
+    if report["average_precision"]["model"] < report["average_precision"]["logistic"]:
+        says.append(_beaten(trained, seed))
+    return says
+
+
+def _suspects(trained: Trained, report: Mapping[str, Any], seed: int) -> str:
+    """Which column does it all: with every other one shuffled, the scores are nearly as good."""
+    leading = list(report["permutation_importance"])[:5]
+    numbers = {feature.name: i for i, feature in enumerate(trained.model.specification.features)}
+    inputs, _ = schema.encode(trained.test.columns, trained.model.specification.features)
+    order = np.random.default_rng(seed).permutation(len(trained.test.y))
+    alone = {}
+    for name in leading:
+        own = {f"c{numbers[name]}", f"m{numbers[name]}"}
+        shuffled = {key: values if key in own else values[order] for key, values in inputs.items()}
+        alone[name] = metrics.roc_auc(trained.test.y, trained.model.score(shuffled))
+    suspects = [name for name in leading if alone[name] >= ALONE] or leading[:3]
+    how = f"{alone[suspects[0]]:.3f} by itself" if alone[suspects[0]] >= ALONE else "what it relies on most"
+    return (
+        f"So good a model is suspicious. Likely a leak: {', '.join(suspects)} ({how}); "
+        "what is known only afterwards must be left out."
+    )
+
+
+def _beaten(trained: Trained, seed: int) -> str:
+    y, ours, theirs = trained.test.y, trained.scores["model"], trained.scores["logistic"]
+
+    def gain(weights: Floats) -> float:
+        return metrics.average_precision(y, theirs, weights) - metrics.average_precision(y, ours, weights)
+
+    groups = trained.parts.groups[trained.parts.test]
+    low, high = np.nanquantile(metrics.bootstrap(gain, groups, seed=seed, repeats=200), [0.025, 0.975])
+    return (
+        f"A logistic regression on the same columns is better: average precision {gain(np.ones(len(y))):+.3f}, "
+        f"between {low:+.3f} and {high:+.3f} with 95 % confidence."
+    )
+
+
+def champion_scores(champion: Model, rows: Labelled) -> Floats:
+    """The champion's probabilities for these rows, NaN where it cannot score one: also where something is missing that
+    it never missed."""
+    features, absent = champion.specification.features, [None] * len(rows.y)
+    inputs, bad = schema.encode({f.name: rows.columns.get(f.name, absent) for f in features}, features)
+    p = champion.score(inputs)
+    p[list(bad)] = np.nan
+    for i, feature in enumerate(features):
+        values = inputs[f"c{i}"].ravel()
+        if not feature.nullable:
+            p[values == "" if feature.kind == "category" else np.isnan(values)] = np.nan
+    return p
 
 
 def _measures(y: Bools, p: Floats, threshold: float, parameters: Parameters) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """From raw values to the model's inputs: the same code for training, files and messages.
 
-Columns are sequences of str, int, float, bool or None. An input array has shape (rows, 1): float32 for numbers and
-booleans (NaN where null), str for categories ("" where null).
+Columns are sequences of str, int, float, bool or None; a word of `NULLS` is null, in messages as in files. An input
+array has shape (rows, 1): float32 for numbers and booleans (NaN where null), str for categories ("" where null). A
+category that may be null has "" as one of its values, so that null is encoded apart from what is unknown.
 """
 
 import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,18 @@ NULLS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 BOOLEANS = {"true": 1.0, "false": 0.0}
 MAX_CATEGORIES = 50
 MIN_CATEGORY_ROWS = 5
+MIN_KNOWN_SHARE = 0.2
+SENTENCE = 4  # words, on average
 NUMERIC_SHARE = 0.95
 LARGEST = float(np.finfo(np.float32).max)
-IDENTIFIER = re.compile(r"(^|_)(id|uuid|guid|key)$|^index$", re.IGNORECASE)
+UNSEEN_NULL = "is null, which training never had"
+UNNAMED = re.compile(r"(unnamed: ?\d+(_level_\d+|\.\d+)*)?", re.IGNORECASE)  # pandas names an index so
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+PERSON = r"account|client|cust|customer|employee|member|patient|person|user"
+IDENTIFIER = re.compile(
+    rf"(.* )?(id|ids|uuid|guid|key|number|no|nr|phone|email|iban|ssn|({PERSON})(id|no|nr|number|key))|index|row ?names?"
+)
+COLLISIONS = 10.0
 
 
 def text(value: Any) -> str:
@@ -38,59 +49,121 @@ def text(value: Any) -> str:
     return str(value).strip()
 
 
+def canonical(value: Any) -> str:
+    """One text for every spelling of a value: case apart, 1.0 is "1", null is ""."""
+    word = text(value).casefold()
+    if word in NULLS:
+        return ""
+    number = _number(word)
+    return word if math.isnan(number) else text(number)
+
+
 def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
     """Features of these columns, and the columns left out, each with its reason.
 
-    Left out: empty, constant, and what looks like an identifier (nearly all values differ and the column is text, runs
-    without gaps, rises row by row, or is named like one).
+    Left out: empty, constant, without a name, and what looks like an identifier by its name or values, never by the
+    order of the rows.
     """
     features, dropped = [], {}
     for name, values in columns.items():
-        words = [text(value) for value in values]
-        present = [word for word in words if word.lower() not in NULLS]
-        reason = _useless(name, present)
+        present = _present(values)
+        reason = _useless(name, present, len(values) - len(present)) or _timed(values, present)
         if reason is None:
-            feature = _feature(name, words, present)
-            if feature.kind == "category" and not feature.categories:
-                reason = "looks like an identifier: nearly all values differ"
-            else:
-                features.append(feature)
-        if reason is not None:
+            feature = _feature(name, present, nullable=len(present) < len(values))
+            reason = _wordy(feature, present)
+        if reason is None:
+            features.append(feature)
+        else:
             dropped[name] = reason
     return tuple(features), dropped
 
 
-def _feature(name: str, words: list[str], present: list[str]) -> Feature:
+def _timed(values: Sequence[Any], present: list[str]) -> str | None:
+    dates = sum(isinstance(value, date) for value in values)
+    return "a date or time, which is not learnt from" if 2 * dates > len(present) else None
+
+
+def _wordy(feature: Feature, present: list[str]) -> str | None:
+    """Why a column of words is left out, if it is: so many differ that the known ones would be few of them."""
+    if feature.kind != "category":
+        return None
+    known = set(feature.categories)
+    share = sum(word in known for word in present) / len(present)
+    if share >= MIN_KNOWN_SHARE:
+        return None
+    if sum(word.count(" ") + 1 for word in present) >= SENTENCE * len(present):
+        return "free text, which is not learnt from"
+    return f"too many different values: those that could be known are {share:.0%} of the rows"
+
+
+def _feature(name: str, present: list[str], *, nullable: bool) -> Feature:
     if {word.lower() for word in present} <= BOOLEANS.keys():
-        return Feature(name=name, kind="boolean", nullable=len(present) < len(words))
+        return Feature(name=name, kind="boolean", nullable=nullable)
     if _numeric_share(present) >= NUMERIC_SHARE:
-        return Feature(name=name, kind="number", nullable=len(present) < len(words))
-    counts = Counter(word for word in words if word)
+        return Feature(name=name, kind="number", nullable=nullable)
+    counts = Counter(present)
     floor = min(MIN_CATEGORY_ROWS, max(counts.values()))
     frequent = [word for word, rows in counts.most_common(MAX_CATEGORIES) if rows >= floor and rows > 1]
-    return Feature(name=name, kind="category", nullable="" in words, categories=tuple(sorted(frequent)))
+    return Feature(
+        name=name, kind="category", nullable=nullable, categories=(*([""] if nullable else []), *sorted(frequent))
+    )
 
 
-def _useless(name: str, present: list[str]) -> str | None:
+def whose(columns: Columns) -> str | None:
+    """The column that says whose row it is: `user_id`, else that of `identifiers` with most values, if some come again;
+    None when there is none."""
+    values = {name: set(map(text, columns[name])) for name in identifiers(columns)}
+    again = {name: len(words) for name, words in values.items() if len(words) < len(columns[name])}
+    return "user_id" if "user_id" in columns else max(again, key=lambda name: again[name], default=None)
+
+
+def identifiers(columns: Columns) -> list[str]:
+    """Columns that say whose row it is, or which: `user_id`, and those that are named so and have many values."""
+    return [name for name, values in columns.items() if name == "user_id" or _identifies(name, _present(values))]
+
+
+def _present(values: Sequence[Any]) -> list[str]:
+    return [word for word in map(text, values) if word.casefold() not in NULLS]
+
+
+def _identifies(name: str, present: list[str]) -> bool:
+    """Named like an identifier (`CustomerId`, `Lead Number`, `phone_number`), with more values than categories have."""
     distinct = len(set(present))
+    if not IDENTIFIER.fullmatch(" ".join(WORD.findall(name)).lower()):
+        return False
+    many = len(present) >= 20 and (distinct > MAX_CATEGORIES or 3 * distinct >= len(present))
+    return many and all(math.isnan(number) or number.is_integer() for number in map(_number, set(present)))
+
+
+def _useless(name: str, present: list[str], blanks: int) -> str | None:
+    distinct = len(set(present))
+    if UNNAMED.fullmatch(name.strip()):
+        return "has no name: an index, perhaps"
     if distinct == 0:
         return "empty"
-    if distinct == 1:
-        return "constant"
-    if distinct < 0.5 * len(present) or len(present) < 20:
+    if distinct == 1:  # a mark or nothing says as much as yes or no
+        return "constant" if min(blanks, len(present)) < MIN_CATEGORY_ROWS else None
+    if _identifies(name, present):
+        return "looks like an identifier: named like one, with many values"
+    if len(present) < 20:
         return None
-    if IDENTIFIER.search(name):
-        return "looks like an identifier: named like one and most values differ"
     if _numeric_share(present) < NUMERIC_SHARE:
-        return "looks like an identifier: nearly all values differ" if distinct >= 0.95 * len(present) else None
-    if distinct < len(present):
         return None
+    return "looks like an identifier: whole numbers as rows are numbered" if _numbered(present) else None
+
+
+def _numbered(present: list[str]) -> bool:
+    """Whether whole numbers are a numbering: never the same, though so many drawn from their range would meet ten times
+    or more (n^2 / 2 range), or in several files one after another from 0 or 1."""
     numbers = np.array([value for word in present if not math.isnan(value := _number(word))])
-    if not np.all(numbers == np.round(numbers)):
-        return None
-    gapless = np.ptp(numbers) + 1 == len(numbers)
-    rising = bool(np.all(np.diff(numbers) > 0))
-    return "looks like an identifier: whole numbers that never repeat" if gapless or rising else None
+    values, counts = np.unique(numbers, return_counts=True)
+    if not np.all(values == np.round(values)):
+        return False
+    width = float(np.ptp(values)) + 1
+    if len(values) == len(numbers):
+        return len(values) == width or len(values) ** 2 / (2 * width) >= COLLISIONS
+    gapless = len(values) == width and values[0] in (0, 1) and len(values) > MAX_CATEGORIES
+    return gapless and bool(np.all(np.diff(counts) <= 0))
 
 
 def _numeric_share(present: list[str]) -> float:
@@ -119,13 +192,15 @@ def _marked(feature: Feature) -> bool:
 def encode(columns: Columns, features: Sequence[Feature], *, typed: bool = False) -> tuple[Inputs, dict[int, str]]:
     """The model's inputs, and for each row that cannot be scored the reason that names its feature.
 
-    `typed` values (messages) must be JSON numbers, booleans and strings; otherwise (files) text is read as what the
-    feature is. A bad row's inputs hold a placeholder. Raises KeyError for a missing column.
+    `typed` values (messages) must be JSON numbers, booleans and strings, and null only where training had it; otherwise
+    (files) text is read as what the feature is. An absent column that training had with nulls is null throughout. A bad
+    row's inputs hold a placeholder. Raises KeyError for another missing column.
     """
     inputs: Inputs = {}
     bad: dict[int, str] = {}
+    absent = [None] * max(map(len, columns.values()), default=0)
     for i, feature in enumerate(features):
-        values = columns[feature.name]
+        values = columns.get(feature.name, absent) if feature.nullable else columns[feature.name]
         read: Any = _categories if feature.kind == "category" else _numbers
         inputs[f"c{i}"] = read(values, feature, bad, typed=typed).reshape(-1, 1)
         if _marked(feature):
@@ -153,8 +228,8 @@ def _numbers(values: Sequence[Any], feature: Feature, bad: dict[int, str], *, ty
 
 def _cell(value: Any, feature: Feature, *, typed: bool) -> tuple[str | None, float]:
     """(reason when bad, number) of one numeric or boolean cell."""
-    if value is None or (not typed and text(value).lower() in NULLS):
-        return (None, math.nan) if feature.nullable else ("is null, which training never had", 0.0)
+    if text(value).casefold() in NULLS:
+        return (UNSEEN_NULL, 0.0) if typed and not feature.nullable else (None, math.nan)
     if feature.kind == "boolean":
         flag = BOOLEANS.get(text(value).lower()) if not typed or isinstance(value, bool) else None
         return ("is not true or false", 0.0) if flag is None else (None, flag)
@@ -174,11 +249,15 @@ def _categories(
         words = list(map(str.strip, values))
     else:
         for row, value in enumerate(values):
-            if typed and value is not None and not isinstance(value, str):
+            if typed and text(value) and not isinstance(value, str):
                 bad.setdefault(row, f"{feature.name} is not a string")
         words = list(map(text, values))
-    if not feature.nullable and "" in words:
+    # An older model may know such a word as a category.
+    nulls = {word for word in set(words) if word.casefold() in NULLS}.difference(feature.categories) | {""}
+    if len(nulls) > 1:
+        words = ["" if word in nulls else word for word in words]
+    if typed and not feature.nullable:
         for row, word in enumerate(words):
-            if not word and (values[row] is None or not typed):
-                bad.setdefault(row, f"{feature.name} is null, which training never had")
+            if not word:
+                bad.setdefault(row, f"{feature.name} {UNSEEN_NULL}")
     return np.array(words, dtype=object)

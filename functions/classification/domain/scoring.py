@@ -33,8 +33,12 @@ class Model:
         """Calibrated probabilities, shape (rows,), from the arrays of `schema.encode`."""
         if not len(next(iter(inputs.values()))):
             return np.empty(0)
-        (raw,) = self._session.run(["probabilities"], inputs)
-        return calibrated(raw[:, 1], self.specification.calibration)
+        return calibrated(self.raw(inputs), self.specification.calibration)
+
+    def raw(self, inputs: Inputs) -> npt.NDArray[np.float32]:
+        """The forest's own scores, before calibration, of at least one row."""
+        (found,) = self._session.run(["probabilities"], inputs)
+        return np.asarray(found[:, 1])
 
     def segments(self, probabilities: Floats) -> list[str]:
         """Name of the segment of each probability."""
@@ -42,10 +46,17 @@ class Model:
 
 
 def calibrated(scores: npt.NDArray[np.floating], calibration: Calibration) -> Floats:
-    """Probabilities of raw forest scores (0 to 1): a straight line on the log-odds (Platt 1999)."""
-    clipped = np.clip(scores.astype(np.float64), calibration.floor, 1 - calibration.floor)
-    odds = calibration.slope * np.log(clipped / (1 - clipped)) + calibration.intercept
+    """Probabilities of raw forest scores (0 to 1): a straight line on the log-odds (Platt 1999), or as they are."""
+    if calibration.floor == 0.0:
+        return scores.astype(np.float64)
+    odds = calibration.slope * log_odds(scores, calibration.floor) + calibration.intercept
     return 1.0 / (1.0 + np.exp(-odds))
+
+
+def log_odds(scores: npt.NDArray[np.floating], floor: float) -> Floats:
+    """Logarithm of score / (1 - score), for scores from `floor` to 1 - `floor`."""
+    clipped = np.clip(scores.astype(np.float64), floor, 1 - floor)
+    return np.log(clipped / (1 - clipped))
 
 
 def segment_names(probabilities: Floats, segments: Sequence[Segment]) -> list[str]:

@@ -1,9 +1,12 @@
-"""Which rows train, which calibrate and which judge; and which rows a model of before has never seen."""
+"""Which rows train, which calibrate and which judge; and which rows a model of before has never seen.
+
+Rows of one person, else rows of the same features, are a group, and a group is never on both sides of a split.
+"""
 
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,88 +15,175 @@ import numpy.typing as npt
 from functions.classification.contracts import Feature, Split
 from functions.classification.domain.schema import Columns, text
 
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 SHARE = 0.2
 MIN_TIMED = 500
+RARE = 100  # fewer rows of a kind, or groups, are dealt by rank: a hash alone may leave a part without one
+FEW = 100
+BY_CHANCE = 0.05
 OLDEST = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled rows: raw columns, the truth, and when each was observed (None: not known)."""
+    """Labelled rows: raw columns, the truth, when each was observed (None: not known), and the name of the column that
+    says whose row it is (None: there is none)."""
 
     columns: Columns
-    y: npt.NDArray[np.bool_]
+    y: Bools
     times: Sequence[datetime | None]
+    group: str | None = None
 
     def take(self, rows: Rows) -> "Labelled":
         """These rows, in this order."""
         columns = {name: [values[i] for i in rows] for name, values in self.columns.items()}
-        return Labelled(columns, self.y[rows], [self.times[i] for i in rows])
+        return replace(self, columns=columns, y=self.y[rows], times=[self.times[i] for i in rows])
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Row numbers of the three parts, and the rule that made them."""
+    """Row numbers of the three parts, the number of each row's group, and the rule that made them."""
 
     train: Rows
     calibration: Rows
     test: Rows
+    groups: Rows
     split: Split
 
 
-def divide(rows: Labelled, features: Sequence[Feature], *, seed: int, in_order: bool = False) -> Parts:
-    """60 % train, 20 % calibrate, 20 % test.
+def distinct(rows: Labelled, names: Sequence[str]) -> Rows:
+    """Numbers of the rows without exact copies: the same in these columns, truth and time; the first of them stays.
 
-    By a hash of the row when rows have no time, so that a row stays in its part when more rows arrive. By time when
-    they have (or `in_order`: the rows are in time order): the newest test, and of the newest 40 % before them every
-    other row, by hash, calibrates, so that both the forest and the calibration see the newest population.
+    Where rows are alike by chance, as in a table of a few categories, none is a copy.
     """
-    draws = uniform_hashes(rows, features, seed)
+    lines = _lines(rows, names)
+    if _alike_by_chance(rows, names, lines):
+        return np.arange(len(lines))
+    first: dict[object, int] = {}
+    for i, key in enumerate(zip(lines, rows.y.tolist(), rows.times, strict=True)):
+        first.setdefault(key, i)
+    return np.array(list(first.values()), dtype=np.int64)
+
+
+def _alike_by_chance(rows: Labelled, names: Sequence[str], lines: list[str]) -> bool:
+    """Whether chance explains the rows that are alike: with independent columns, at the shares that values have among
+    the different rows, a row would have .05 twins, or there would be a third of the pairs that there are."""
+    first = list({line: i for i, line in enumerate(lines)}.values())
+    count, itself = len(first), int(len(first) > FEW)
+    twins = float(len(lines))
+    for name in names:
+        values = rows.columns[name]
+        counts = np.array(list(Counter(text(values[i]) for i in first).values()))
+        twins *= float((counts * (counts - itself)).sum()) / (count * (count - itself))
+    return twins > BY_CHANCE or len(lines) - count <= 3 * len(lines) * twins / 2
+
+
+def divide(rows: Labelled, features: Sequence[Feature], *, seed: int, in_order: bool = False) -> Parts:
+    """60 % train, 20 % calibrate, 20 % test. Where rows are alike by chance, each is a group of its own.
+
+    By a hash of the group when rows have no time, so that a row stays in its part when more rows arrive; where one
+    kind is rare, by the rank of its hash among its kind. By time when they have (or `in_order`: the rows are in time
+    order): the groups seen last test, and of the 40 % before them every other group, by hash, calibrates, so that both
+    the forest and the calibration see the newest population.
+    """
+    names = [feature.name for feature in features]
+    spread = _alike_by_chance(rows, names, _lines(rows, names))
+    keys = _keys(rows, names, rows.group, spread=spread)
+    numbers: dict[str, int] = {}
+    groups = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+    draws = _uniform(list(numbers), seed)
+    split = Split(kind="hash", share=SHARE, seed=seed, group=rows.group, spread=spread)
     timed = len(rows.y) if in_order else sum(time is not None for time in rows.times)
-    known = [time for time in rows.times if time is not None]
-    if not in_order and timed < MIN_TIMED:
-        numbers = np.arange(len(rows.y))
-        split = Split(kind="hash", share=SHARE, seed=seed, until=max(known, default=None))
-        test, calibration = draws < SHARE, (draws >= SHARE) & (draws < 2 * SHARE)
-        return Parts(numbers[~test & ~calibration], numbers[calibration], numbers[test], split)
-    order = np.arange(len(rows.y))
+    if in_order or timed >= MIN_TIMED:
+        return _by_time(rows, groups, draws, split, timed, in_order=in_order)
+    if min(int(rows.y.sum()), int((~rows.y).sum()), len(draws)) < RARE:
+        draws = _ranks(draws, np.bincount(groups, weights=rows.y) > 0)
+        split = split.model_copy(update={"share": 0.0})  # ranks move as rows arrive: later, no row is surely unseen
+    until = max((time for time in rows.times if time is not None), default=None)
+    return _parts((draws < SHARE)[groups], (draws < 2 * SHARE)[groups], groups, split, until)
+
+
+def _ranks(draws: Floats, positive: Bools) -> Floats:
+    """The same order of draws within each kind, evenly from 0 to 1."""
+    ranked = np.empty_like(draws)
+    for kind in (positive, ~positive):
+        members = np.flatnonzero(kind)
+        ranked[members[np.argsort(draws[members])]] = (np.arange(len(members)) + 0.5) / len(members)
+    return ranked
+
+
+def _by_time(rows: Labelled, groups: Rows, draws: Floats, split: Split, timed: int, *, in_order: bool) -> Parts:
+    order = np.arange(len(groups))
     if not in_order:
-        order = np.array(sorted(range(len(rows.y)), key=lambda i: rows.times[i] or OLDEST))
-    cut = len(order) - round(SHARE * timed)
-    before, newest = order[:cut], order[cut:]
-    recent = np.zeros(len(before), dtype=bool)
-    recent[len(before) - round(2 * SHARE * timed) :] = True
-    chosen = recent & (draws[before] < 0.5)
-    until = None if in_order else rows.times[before[-1]]
-    return Parts(
-        before[~chosen],
-        before[chosen],
-        newest,
-        Split(kind="order" if in_order else "time", share=SHARE, seed=seed, until=until),
-    )
+        order = np.array(sorted(range(len(groups)), key=lambda i: rows.times[i] or OLDEST))
+    place = np.empty(len(groups), dtype=np.int64)
+    place[order] = np.arange(len(groups))
+    newest = np.zeros(len(draws), dtype=np.int64)
+    np.maximum.at(newest, groups, place)
+    by_newest = np.argsort(-newest)
+    reach = np.empty(len(draws), dtype=np.int64)
+    reach[by_newest] = np.cumsum(np.bincount(groups)[by_newest])
+    test = (reach <= round(SHARE * timed))[groups]
+    recent = ((reach <= round(3 * SHARE * timed)) & (draws < 0.5))[groups]
+    known = [time or OLDEST for time, tested in zip(rows.times, test, strict=True) if not tested]
+    until = None if in_order else max(known, default=None)
+    split = split.model_copy(update={"kind": "order" if in_order else "time"})
+    return _parts(test, recent, groups, split, until, order)
 
 
-def unseen(rows: Labelled, features: Sequence[Feature], split: Split) -> npt.NDArray[np.bool_]:
+def _parts(
+    test: Bools, chosen: Bools, groups: Rows, split: Split, until: datetime | None, order: Rows | None = None
+) -> Parts:
+    """`chosen` rows that do not test calibrate; row numbers in `order`."""
+    order = np.arange(len(groups)) if order is None else order
+    train, calibration, tested = (order[mask[order]] for mask in (~test & ~chosen, ~test & chosen, test))
+    return Parts(train, calibration, tested, groups, split.model_copy(update={"until": until}))
+
+
+def twins(rows: Labelled, features: Sequence[Feature], parts: Parts) -> int:
+    """How many test rows equal a row of the other parts in every feature."""
+    lines = _lines(rows, [feature.name for feature in features])
+    known = {lines[i] for i in (*parts.train, *parts.calibration)}
+    return sum(lines[i] in known for i in parts.test)
+
+
+def unseen(rows: Labelled, features: Sequence[Feature], split: Split) -> Bools:
     """Rows that a model made under `split` neither fitted, calibrated nor chose on. `features` are that model's."""
     later = np.array([t is not None and (split.until is None or t > split.until) for t in rows.times], dtype=bool)
     if split.kind == "order":
         return np.zeros(len(rows.y), dtype=bool)
     if split.kind == "time":
         return later
-    return later | (uniform_hashes(rows, features, split.seed) < split.share)
+    keys = _keys(rows, [feature.name for feature in features], split.group, spread=split.spread)
+    return later | (_uniform(keys, split.seed) < split.share)
 
 
-def uniform_hashes(rows: Labelled, features: Sequence[Feature], seed: int) -> npt.NDArray[np.float64]:
-    """A number from 0 to 1 per row that depends on nothing but the row's content, `seed`, and how many equal rows came
-    before it."""
-    seen: Counter[str] = Counter()
-    out = np.empty(len(rows.y))
-    columns = [rows.columns[feature.name] for feature in sorted(features, key=lambda feature: feature.name)]
-    for i, (label, *values) in enumerate(zip(rows.y, *columns, strict=True)):
-        line = "\x1f".join([str(bool(label)), *map(text, values)])
-        seen[line] += 1
-        digest = hashlib.blake2b(f"{seed}\x1f{seen[line]}\x1f{line}".encode(), digest_size=8).digest()
-        out[i] = int.from_bytes(digest, "big") / 2**64
-    return out
+def _lines(rows: Labelled, names: Sequence[str]) -> list[str]:
+    """One text per row that depends on nothing but these columns."""
+    absent = [None] * len(rows.y)
+    columns = [map(text, rows.columns.get(name, absent)) for name in sorted(names)]
+    return ["\x1f".join(cells) for cells in zip(*columns, strict=True)]
+
+
+def _people(rows: Labelled, group: str | None) -> list[str]:
+    """Whose each row is; "" where that is not known."""
+    return [""] * len(rows.y) if group is None else list(map(text, rows.columns.get(group, [None] * len(rows.y))))
+
+
+def _keys(rows: Labelled, names: Sequence[str], group: str | None, *, spread: bool) -> list[str]:
+    """What makes rows one group: the person, else the features; if `spread`, also how many equal rows came before."""
+    before: Counter[str] = Counter()
+    keys = []
+    for line, person in zip(_lines(rows, names), _people(rows, group), strict=True):
+        before[line] += 1
+        keys.append(f"\x1e{person}" if person else f"{before[line] if spread else ''}\x1f{line}")
+    return keys
+
+
+def _uniform(keys: Sequence[str], seed: int) -> Floats:
+    """A number from 0 to 1 per key that depends on nothing but the key and `seed`."""
+    digests = (hashlib.blake2b(f"{seed}\x1f{key}".encode(), digest_size=8).digest() for key in keys)
+    return np.array([int.from_bytes(digest, "big") / 2**64 for digest in digests])

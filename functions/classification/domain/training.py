@@ -4,6 +4,7 @@ Encoding, resampling and forest are one pipeline inside the search, so no synthe
 """
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,12 +17,15 @@ from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline as ResamplingPipeline
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import ParameterSampler, StratifiedKFold
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ParameterSampler
 from sklearn.pipeline import Pipeline
 
 from functions.classification.contracts import Calibration, Feature
 from functions.classification.domain import metrics
 from functions.classification.domain.pipelines import encoder
+from functions.classification.domain.scoring import calibrated, log_odds
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -29,6 +33,7 @@ Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 SEARCH_TREES = 60
+MOST_LOST = 1e-3  # of average precision: scores beyond the floor of the map become ties
 DEFAULT: dict[str, Any] = {"leaf": 5, "leaves": 256, "features": "sqrt", "resample": "none", "recent": 1.0}
 SPACE: dict[str, list[Any]] = {
     "leaf": [2, 3, 5, 8, 12, 20],
@@ -75,18 +80,20 @@ def fit(
     features: Sequence[Feature],
     parameters: Parameters,
     *,
+    groups: Rows,
     ordered: bool,
     clock: Callable[[], float] = time.monotonic,
     progress: Progress = silent,
 ) -> Fitted:
-    """Search on `rows` (in time order when `ordered`), then fit the winner on all of them.
+    """Search on `rows` (in time order when `ordered`), then fit the winner on all of them. No group (a number per row)
+    is on both sides of a fold.
 
     The search ends early when the next candidate would not fit in half the time budget; `cut` says so.
     """
     end = clock() + parameters.budget_seconds / 2
-    looked_at = _newest_or_random(len(rows), ordered, parameters)
+    looked_at = _newest_or_random(y, ordered, parameters)
     few, few_y = rows.iloc[looked_at], y[looked_at]
-    folds = list(_folds(few_y, ordered, parameters))
+    folds = _folds(few_y, groups[looked_at], ordered, parameters)
     candidates = _candidates(parameters, ordered)
     scores: list[float] = []
     slowest = 0.0
@@ -103,23 +110,31 @@ def fit(
     return Fitted(pipeline, chosen, len(scores), cut=len(scores) < len(candidates), scores=scores)
 
 
-def _newest_or_random(count: int, ordered: bool, parameters: Parameters) -> Rows:
-    if count <= parameters.search_rows:
-        return np.arange(count)
-    if ordered:
-        return np.arange(count - parameters.search_rows, count)
-    return np.sort(np.random.default_rng(parameters.seed).choice(count, parameters.search_rows, replace=False))
+def _newest_or_random(y: Bools, ordered: bool, parameters: Parameters) -> Rows:
+    """At most `search_rows` rows, of which a rare kind is up to a twentieth, or all that there are."""
+    rank = np.arange(len(y))[::-1] if ordered else np.random.default_rng(parameters.seed).permutation(len(y))
+    order = np.argsort(rank)
+    for kind in (y, ~y):
+        rank[order[kind[order]][: parameters.search_rows // 20]] = -1
+    return np.sort(np.argsort(rank, kind="stable")[: parameters.search_rows])
 
 
-def _folds(y: Bools, ordered: bool, parameters: Parameters) -> Any:
+def _folds(y: Bools, groups: Rows, ordered: bool, parameters: Parameters) -> list[tuple[Rows, Rows]]:
+    """(rows to fit, rows to validate on): forwards in time if `ordered` and both sides have both kinds, else dealt."""
     if ordered:
         cuts = [int(len(y) * share) for share in (0.5, 0.75, 1.0)]
-        forward = [(np.arange(a), np.arange(a, b)) for a, b in pairwise(cuts)]
+        ahead = [np.arange(a, b) for a, b in pairwise(cuts)]
+        forward = [(np.flatnonzero(~np.isin(groups[: v[0]], groups[v])), v) for v in ahead if len(v)]
         usable = [(s, v) for s, v in forward if 0 < y[s].sum() < len(s) and 0 < y[v].sum() < len(v)]
         if usable:
             return usable
-    splitter = StratifiedKFold(min(parameters.folds, int(y.sum())), shuffle=True, random_state=parameters.seed)
-    return splitter.split(np.zeros(len(y)), y)
+    _, members = np.unique(groups, return_inverse=True)
+    positive = np.bincount(members, weights=y) > 0
+    shuffled = np.random.default_rng(parameters.seed).permutation(len(positive))
+    fold = np.empty(len(positive), dtype=np.int64)
+    fold[shuffled[np.argsort(~positive[shuffled], kind="stable")]] = np.arange(len(positive)) % parameters.folds
+    dealt = [(np.flatnonzero(fold[members] != k), np.flatnonzero(fold[members] == k)) for k in range(parameters.folds)]
+    return [(s, v) for s, v in dealt if y[v].any()]
 
 
 def _candidates(parameters: Parameters, ordered: bool) -> list[dict[str, Any]]:
@@ -175,21 +190,26 @@ def _fit_one(
 
 
 def calibrate(scores: Floats, y: Bools) -> Calibration:
-    """Platt's map (1999) of forest scores to probabilities, fitted by Newton steps on his smoothed targets."""
-    floor = Calibration().floor
-    clipped = np.clip(scores, floor, 1 - floor)
-    x = np.log(clipped / (1 - clipped))
+    """Platt's map (1999) of forest scores to probabilities, on his smoothed targets.
+
+    The scores themselves where there is no such map: the fit does not converge, falls, or loses average precision.
+    """
+    found = _platt(scores, y)
+    lost = metrics.average_precision(y, scores) - metrics.average_precision(y, calibrated(scores, found))
+    return found if found.slope > 0 and lost <= MOST_LOST else Calibration(floor=0.0)
+
+
+def _platt(scores: Floats, y: Bools) -> Calibration:
+    """The map that logistic regression finds; of slope 0 when it does not converge."""
     positives, negatives = int(y.sum()), int((~y).sum())
     target = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    design = np.column_stack([x, np.ones_like(x)])
-    weights = np.array([1.0, 0.0])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-design @ weights))
-        # A weak pull towards slope 1 keeps the map rising when the calibration rows are few.
-        gradient = design.T @ (p - target) + np.array([weights[0] - 1.0, 0.0])
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.diag([1.0, 1e-9])
-        step = np.linalg.solve(hessian, gradient)
-        weights -= step
-        if np.abs(step).max() < 1e-10:
-            break
-    return Calibration(slope=max(float(weights[0]), 0.05), intercept=float(weights[1]), floor=floor)
+    # A row of target t is a positive of weight t and a negative of weight 1 - t.
+    x = np.tile(log_odds(scores, Calibration().floor), 2)[:, None]
+    truth, weights = np.repeat([1, 0], len(y)), np.concatenate([target, 1 - target])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            fitted = LogisticRegression().fit(x, truth, sample_weight=weights)
+        except ConvergenceWarning:
+            return Calibration(slope=0.0)
+    return Calibration(slope=float(fitted.coef_[0, 0]), intercept=float(fitted.intercept_[0]))

@@ -10,33 +10,36 @@ HALO = 'stroke="white" stroke-width="4" paint-order="stroke"'
 MARKS = {"precision": "#1b6ca8", "recall": "#d98c21", "calibration_error": "#8a8a8a"}
 
 
-def draw(drift: Mapping[str, float], realised: Mapping[str, Mapping[str, Any]], *, limit: float, title: str) -> str:
-    """`drift`: stability index per column; `realised`: `{week: {precision, recall, calibration_error}}`."""
+def draw(
+    drift: Mapping[str, float], realised: Mapping[str, Mapping[str, Any]], *, limits: Mapping[str, float], title: str
+) -> str:
+    """`drift`: stability index per column, `limits` those from which each has moved; `realised`: `{week: {precision,
+    recall, calibration_error}}`."""
     columns = sorted(drift.items(), key=lambda pair: -pair[1])[:SHOWN]
     height = TOP + ROW * max(len(columns), 12) + 60
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1120 {height}" font-family="sans-serif" font-size="12">',
         f'<rect width="1120" height="{height}" fill="white"/>',
         f'<text x="20" y="28" font-size="15">{escape(title)}</text>',
-        *_bars(columns, limit),
+        *_bars(columns, limits),
         *_weeks(realised),
         "</svg>",
     ]
     return "\n".join(parts)
 
 
-def _bars(columns: list[tuple[str, float]], limit: float) -> list[str]:
-    scale = WIDTH / max([2 * limit, *(value for _, value in columns)])
-    parts = [f'<text x="20" y="{TOP - 12}" font-weight="bold">Stability index since training</text>']
-    x, bottom = LEFT + limit * scale, TOP + ROW * len(columns)
-    parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 6}" y2="{bottom}" stroke="#444" stroke-dasharray="4 3"/>')
-    parts.append(f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle" fill="#444">moved from {limit:g}</text>')
+def _bars(columns: list[tuple[str, float]], limits: Mapping[str, float]) -> list[str]:
+    scale = WIDTH / max([0.5, *(max(value, limits[name]) for name, value in columns)])
+    parts = [
+        f'<text x="20" y="{TOP - 12}" font-weight="bold">Stability index since training, and where a move begins</text>'
+    ]
     for i, (name, value) in enumerate(columns):
-        y = TOP + i * ROW
-        colour = "#b3412f" if value > limit else "#1b6ca8"
+        y, x = TOP + i * ROW, LEFT + limits[name] * scale
+        colour = "#b3412f" if value > limits[name] else "#1b6ca8"
         shown = escape(name if len(name) <= 26 else name[:25] + "…")
         parts.append(f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end">{shown}</text>')
         parts.append(f'<rect x="{LEFT}" y="{y}" width="{max(value * scale, 1):.1f}" height="16" fill="{colour}"/>')
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y - 3}" y2="{y + 19}" stroke="#444"/>')
         parts.append(f'<text x="{LEFT + max(value * scale, 1) + 5:.1f}" y="{y + 13}" {HALO}>{value:.2f}</text>')
     return parts
 

@@ -1,19 +1,39 @@
 """Which columns of a file are the ride, and how their values become ids, kilometres and hours."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from functions.clustering.domain.scaling import Floats
 from layers.runtime.errors import InputError
+from layers.tables import Reading, Styles, TimeStyle, to_numbers, to_texts, to_times
 
 Preset = Literal["tlc"]
+Times = NDArray[np.datetime64]
 KM_PER_MILE = 1.609344
-NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-TIME_FORMATS = ("%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M")
+DISTANCE = ("trip_distance", "trip_miles")
+START, END = ([f"{kind}{end}_datetime" for kind in ("lpep_", "tpep_", "", "trip_")] for end in ("pickup", "dropoff"))
+ELSEWHERE = "Etc/GMT-14"  # whose wall clock differs from UTC's, so that times with a zone of their own show
+FIRST_CELLS = 1_000
+EPOCH = np.datetime64(0, "s")
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a person says that files of rides are to be read: `timezone` is that of times which have none of their own.
+
+    `columns`: ours -> theirs.
+    """
+
+    preset: Preset | None = None
+    timezone: str = "UTC"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True)
@@ -26,91 +46,93 @@ class Columns:
     km: float = 1.0
 
     @property
+    def numbers(self) -> list[str]:
+        """Those that hold numbers."""
+        return [self.dist, *self.times[: len(self.times) % 2]]
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """Those that hold times."""
+        return self.times if len(self.times) == 2 else ()
+
+    @property
     def names(self) -> list[str]:
         """All of them."""
         return [*filter(None, [self.ride_id]), self.dist, *self.times]
 
     @classmethod
-    def find(cls, names: list[str], file: str, preset: Preset | None) -> "Columns":
-        """Choose among `names`. Raises InputError naming the first that is missing."""
+    def find(cls, names: Sequence[str], file: str, form: Format) -> "Columns":
+        """Choose among `names`. Raises InputError naming the first that is missing, or why it must be."""
+        there = {name.lower(): name for name in reversed(names)}
+        for ours, theirs in form.columns.items():
+            if theirs not in names:
+                raise InputError(f"has no such column; it has {', '.join(names[:30])}", file=file, field=theirs)
+            there[ours] = theirs
 
         def one(*wanted: str) -> str:
-            for name in names:
-                if name.strip().lower() in wanted:
-                    return name
-            raise InputError(f"has no such column; it has {', '.join(names[:30])}", file=file, field=wanted[0])
+            for name in wanted:
+                if name in there:
+                    return there[name]
+            why = f"has no such column; it has {', '.join(names[:30])}"
+            if form.preset is None and there.keys() & {*START}:
+                why += "; trip records need --preset tlc"
+            elif wanted == DISTANCE and "dispatching_base_num" in there:
+                why += "; trip records of for-hire vehicles have no distance"
+            raise InputError(why, file=file, field=wanted[0])
 
-        if preset is None:
+        if form.preset is None:
             return cls(one("ride_id"), one("ride_dist"), (one("ride_time"),))
-        ride_id = next((name for name in names if name.strip().lower() == "ride_id"), None)
-        start = one("lpep_pickup_datetime", "tpep_pickup_datetime", "pickup_datetime", "trip_pickup_datetime")
-        end = one("lpep_dropoff_datetime", "tpep_dropoff_datetime", "dropoff_datetime", "trip_dropoff_datetime")
-        return cls(ride_id, one("trip_distance", "trip_miles"), (start, end), KM_PER_MILE)
+        dist = one(*DISTANCE)
+        return cls(there.get("ride_id"), dist, (one(*START), one(*END)), KM_PER_MILE)
 
-    def km_and_hours(self, batch: Any, file: str) -> tuple[Floats, Floats]:
-        """Both as float64; NaN where missing or no number. Raises InputError for a column of a foreign type."""
+    def rides(self, batch: pa.RecordBatch, styles: Styles, zone: str) -> tuple[Floats, Floats]:
+        """Kilometres and hours (n,) as float64; NaN where missing or no number or time."""
         with np.errstate(over="ignore"):  # what is infinite is rejected as such
-            dist = numbers(batch.column(self.dist), file, self.dist) * self.km
-        if len(self.times) == 1:
-            return dist, numbers(batch.column(self.times[0]), file, self.times[0])
-        start, end = (seconds(batch.column(name), file, name) for name in self.times)
-        return dist, (end - start) / 3600
+            dist = to_numbers(batch.column(self.dist), styles.numbers[self.dist])[0] * self.km
+        if not self.moments:
+            (time,) = self.times
+            return dist, to_numbers(batch.column(time), styles.numbers[time])[0]
+        ends = [(batch.column(name), styles.times[name]) for name in self.moments]
+        start, end = (to_times(*one)[0] for one in ends)
+        if any(_has_zone(*one) for one in ends):
+            return dist, _seconds(end - start) / 3600
+        return dist, _elapsed(start, end, zone) / 3600
 
 
-def texts(column: Any) -> pa.Array:
+def texts(column: Any) -> Any:
     """Ids as strings, null where missing or empty."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    found = column.cast(pa.string())
-    found.validate(full=True)  # Parquet may say UTF-8 of what is none
-    return pc.if_else(pc.equal(found, ""), pa.scalar(None, pa.string()), found)
+    ids = to_texts(column)
+    return pc.if_else(pc.equal(ids, ""), pa.scalar(None, pa.string()), ids)
 
 
-def numbers(column: Any, file: str, field: str) -> Floats:
-    """As float64. Text that is no number becomes NaN."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return numbers(column.cast(kind.value_type), file, field)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        try:
-            return _floats(column)
-        except pa.ArrowInvalid:
-            trimmed = pc.utf8_trim_whitespace(column)
-            number = pc.match_substring_regex(trimmed, NUMBER)
-            infinite = pc.match_substring_regex(trimmed, r"^[+-]?inf(inity)?$", ignore_case=True)
-            return _floats(pc.if_else(pc.or_(number, infinite), trimmed, pa.scalar(None, trimmed.type)))
-    if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return _floats(column)
-    raise InputError(f"is of type {kind}, not a number", file=file, field=field)
+def _has_zone(column: Any, style: TimeStyle) -> bool:
+    """Whether times have a zone or an offset of their own, by the first of them."""
+    first = column.slice(0, FIRST_CELLS)
+    here, elsewhere = (to_times(first, style, zone)[0] for zone in ("UTC", ELSEWHERE))
+    return bool((here != elsewhere)[~np.isnat(here)].any())
 
 
-def seconds(column: Any, file: str, field: str) -> Floats:
-    """A time, or text of one, as seconds since 1970; NaN where it is missing or no time."""
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column = _parsed_times(column)
-    elif not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind)):
-        raise InputError(f"is of type {kind}, not a time", file=file, field=field)
-    zone = column.type.tz if pa.types.is_timestamp(column.type) else None
-    micros = column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64())
-    return _floats(micros) / 1e6
+def _elapsed(start: Times, end: Times, zone: str) -> Floats:
+    """Seconds (n,) between two times on a clock in `zone`, as short as they can be, but not negative if they need not.
+
+    An hour that comes twice can be either. A time that summer time skips was shown by a clock that was not put forward.
+    """
+    (start_early, start_late), (end_early, end_late) = _instants(start, zone), _instants(end, zone)
+    ways = np.stack([end_early - start_late, end_early - start_early, end_late - start_early])
+    first = np.where((ways >= 0).any(axis=0), (ways >= 0).argmax(axis=0), len(ways) - 1)
+    chosen = np.take_along_axis(ways, first[None], 0)[0]
+    # Arrow takes a skipped time for the moment of the change, just before and at it.
+    skipped = (np.abs(start_late - start_early - 0.5) < 0.5) | (np.abs(end_late - end_early - 0.5) < 0.5)
+    return np.where(skipped, _seconds(end - start), chosen)
 
 
-def _parsed_times(column: Any) -> Any:
-    for zone in (None, "UTC"):  # the second reads times that carry an offset
-        try:
-            return column.cast(pa.timestamp("us", zone))
-        except pa.ArrowInvalid:
-            continue
-    iso = pc.match_substring_regex(column, r"^\d{4}-\d\d-\d\d[ T]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?(\.\d{1,6})?$")
-    found = [pc.if_else(iso, column, pa.scalar(None, column.type)).cast(pa.string())]
-    try:
-        found = [found[0].cast(pa.timestamp("us"))]
-    except pa.ArrowInvalid:  # such as the 31st of June
-        found = [pc.strptime(pc.replace_substring(found[0], "T", " "), "%Y-%m-%d %H:%M:%S", "us", error_is_null=True)]
-    return pc.coalesce(*found, *(pc.strptime(column, form, "us", error_is_null=True) for form in TIME_FORMATS))
+def _instants(times: Times, zone: str) -> tuple[Floats, Floats]:
+    """The earliest and the latest instant that each time on a clock in `zone` can be, in s."""
+    naive, ways = pa.array(times), ("earliest", "latest")
+    early, late = (pc.assume_timezone(naive, zone, ambiguous=way, nonexistent=way).to_numpy(False) for way in ways)
+    return _seconds(early - EPOCH), _seconds(late - EPOCH)
 
 
-def _floats(column: Any) -> Floats:
-    found = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return np.asarray(found, np.float64)
+def _seconds(spans: NDArray[np.timedelta64]) -> Floats:
+    """NaN where one of both times is missing."""
+    return np.asarray(spans / np.timedelta64(1, "s"), np.float64)

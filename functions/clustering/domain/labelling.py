@@ -36,17 +36,15 @@ def label(model: Model, dist: Floats, time: Floats) -> Labels:
 
 
 def _label(model: Model, dist: Floats, time: Floats) -> tuple[NDArray[np.int32], Floats]:
-    points = model.place(dist, time)
+    points = model.scale.transform(dist, time)
     if len(model.cores):
         distance, nearest = model.tree.query(points)
         severity, cluster = distance / model.eps, model.clusters[nearest]
     else:  # no ride has enough neighbours: all are noise, the farther from the middle the worse
-        far = np.linalg.norm(points - model.place(model.dist[500:501], model.time[500:501]), axis=1)
+        far = np.linalg.norm(points - model.scale.transform(model.dist[500:501], model.time[500:501]), axis=1)
         severity, cluster = np.nextafter(1.0, 2.0) + far / model.eps, np.full(len(dist), NOISE, np.int32)
     if model.parameters.max_speed_kmh is not None:
-        with np.errstate(over="ignore"):
-            severity = np.maximum(severity, _excess(dist, time, model.parameters.max_speed_kmh))
-    severity = np.nan_to_num(severity, nan=np.finfo(float).max)
+        severity = np.maximum(severity, _excess(dist, time, model.parameters.max_speed_kmh))
     return np.where(severity > 1, NOISE, cluster).astype(np.int32), severity
 
 

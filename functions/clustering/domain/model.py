@@ -19,7 +19,6 @@ from layers.runtime.errors import CorruptError, InputError
 from layers.runtime.parsing import MALFORMED
 
 SILHOUETTE_RIDES = 500
-FARTHEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,6 @@ class Model:
     def tree(self) -> KDTree:
         """Of the core points."""
         return KDTree(self.cores, leafsize=16, compact_nodes=False)
-
-    def place(self, dist: Floats, time: Floats) -> Floats:
-        """Rides (n,) in the plane (n, 2), where distances between them do not overflow."""
-        with np.errstate(over="ignore"):
-            return np.clip(self.scale.transform(dist, time), -FARTHEST, FARTHEST)
 
     @property
     def cluster_count(self) -> int:

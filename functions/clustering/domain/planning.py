@@ -7,41 +7,39 @@ from layers.runtime.errors import InputError
 
 
 def plan(
-    objects: Iterable[tuple[str, int]],
-    row_groups: Callable[[str], list[tuple[int, int]]],
+    objects: Iterable[Source],
+    row_groups: Callable[[Source], list[tuple[int, int]]],
     *,
     item_bytes: int,
     item_rides: int,
     item_objects: int,
     footer_bytes: int,
 ) -> list[list[Source]]:
-    """Group (key, bytes) in their order: small objects together, large Parquet split between row groups.
+    """Group objects in their order: small objects together, large Parquet split between row groups.
 
-    `row_groups` reads a footer, (rows, bytes) of each row group, and is asked only for Parquet over `footer_bytes`. One
-    that cannot be read stays whole: who labels it says why.
+    `row_groups` reads a footer, (rows, bytes) of each row group, and is asked only for what is over `footer_bytes`.
+    What has none, because it is CSV or damaged, stays whole: who labels it says why.
     """
     items: list[list[Source]] = []
     size = item_bytes
-    for key, length in objects:
-        if length > footer_bytes and key.endswith(".parquet"):
-            items.extend(
-                [source] for source in _split(Source(key=key, size=length), row_groups, item_bytes, item_rides)
-            )
+    for source in objects:
+        if source.size > footer_bytes:
+            items.extend([piece] for piece in _split(source, row_groups, item_bytes, item_rides))
             size = item_bytes
-        elif items and size + length <= item_bytes and len(items[-1]) < item_objects:
-            items[-1].append(Source(key=key, size=length))
-            size += length
+        elif items and size + source.size <= item_bytes and len(items[-1]) < item_objects:
+            items[-1].append(source)
+            size += source.size
         else:
-            items.append([Source(key=key, size=length)])
-            size = length
+            items.append([source])
+            size = source.size
     return items
 
 
 def _split(
-    whole: Source, row_groups: Callable[[str], list[tuple[int, int]]], item_bytes: int, item_rides: int
+    whole: Source, row_groups: Callable[[Source], list[tuple[int, int]]], item_bytes: int, item_rides: int
 ) -> list[Source]:
     try:
-        groups = row_groups(whole.key)
+        groups = row_groups(whole)
     except InputError:
         return [whole]
     found: list[Source] = []

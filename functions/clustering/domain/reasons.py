@@ -16,10 +16,8 @@ def reasons(model: Model, dist: Floats, time: Floats) -> list[str]:
     """
     if not len(dist):
         return []
-    with np.errstate(over="ignore", under="ignore"):
-        speed = np.clip(dist / time, np.finfo(float).tiny, np.finfo(float).max)
+    speed = dist / time
     limit = model.parameters.max_speed_kmh or np.inf
-    # Lists, because Python's own numbers divide to infinity in silence.
     columns = [dist.tolist(), time.tolist(), speed.tolist()]
     if isinstance(model.scale, UsualSpeed):
         by_speed = _speed_is_rarer(model, dist, time) | (speed > limit)
@@ -29,7 +27,7 @@ def reasons(model: Model, dist: Floats, time: Floats) -> list[str]:
             for f, d, v, u in zip(by_speed, columns[0], columns[2], usual, strict=True)
         ]
     else:
-        points = model.place(dist, time)
+        points = model.scale.transform(dist, time)
         gaps = np.abs(points - (model.cores[model.tree.query(points)[1]] if len(model.cores) else 0.0))
         by_distance = gaps[:, 0] >= gaps[:, 1]
         words = [
@@ -46,7 +44,7 @@ def _speed_is_rarer(model: Model, dist: Floats, time: Floats) -> NDArray[np.bool
 
     Speeds are counted as if normal, distances in the sample. A speed within one deviation explains nothing.
     """
-    unusual = np.abs(model.place(dist, time)[:, 0])
+    unusual = np.abs(model.scale.transform(dist, time)[:, 0])
     sample = len(model.dist)
     as_short = np.searchsorted(model.dist, dist, "right")
     as_long = sample - np.searchsorted(model.dist, dist, "left")

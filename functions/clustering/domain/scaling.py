@@ -45,7 +45,7 @@ class UsualSpeed(BaseModel):
         )
 
     def transform(self, dist: Floats, time: Floats) -> Floats:
-        """(n, 2); infinite only where a distance over the upper quartile overflows."""
+        """Rides (n,) in the plane (n, 2)."""
         log_dist = np.log(dist)
         unusual = log_dist - np.log(time)
         unusual -= np.interp(log_dist, self.log_dist, self.log_speed)
@@ -71,8 +71,7 @@ class Standard(BaseModel):
         """scikit-learn's StandardScaler, for its handling of constant columns."""
         from sklearn.preprocessing import StandardScaler
 
-        with np.errstate(over="ignore", invalid="ignore"):
-            fitted = StandardScaler().fit(np.column_stack((dist, time)))
+        fitted = StandardScaler().fit(np.column_stack((dist, time)))
         return cls(mean=tuple(fitted.mean_), scale=tuple(fitted.scale_))
 
     def transform(self, dist: Floats, time: Floats) -> Floats:

@@ -20,7 +20,6 @@ from functions.clustering.domain.validity import REPEATED, Repeats, rejections
 from layers.runtime.files import Limits
 
 ORDINARY_PLOTTED, ANOMALOUS_PLOTTED = 1_500, 500
-PLOTTED = 1e300
 
 
 class Labeller:
@@ -64,7 +63,7 @@ class Labeller:
             integer_ids=self._integer_ids,
             labels=dict(self._clusters),
             points=[
-                (float(f"{min(km, PLOTTED):.4g}"), float(f"{min(hours, PLOTTED):.4g}"), anomalous)
+                (float(f"{km:.4g}"), float(f"{hours:.4g}"), anomalous)
                 for anomalous, kept in ((False, self._ordinary), (True, self._anomalous))
                 for km, hours in zip(*kept.rides(), strict=True)
             ],

@@ -8,29 +8,26 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from functions.clustering.domain.reading import Rides
-from functions.clustering.domain.scaling import Floats
+from layers.tables.table import RAGGED
 
 REPEATED = "ride_id comes a second time in this file"
+FARTHEST_KM, LONGEST_H, NOTHING = 100_000.0, 10_000.0, 1e-9  # of a ride; less than a millionth of a metre is none
 LEADING_BITS = 24
 SHIFT = np.uint64(64 - LEADING_BITS)
-MALFORMED = "not as many fields as the header"
-
-
-def valid(dist: Floats, time: Floats) -> NDArray[np.bool_]:
-    """Finite and positive, both."""
-    return np.isfinite(dist) & np.isfinite(time) & (dist > 0) & (time > 0)
+USUAL_KMH = (3.0, 120.0)
 
 
 def rejections(rides: Rides) -> NDArray[np.object_]:
     """Per row the reason why it is no ride, None where it is one; repeated ids apart."""
     found = np.full(len(rides), None, object)
     if rides.malformed:
-        found[:] = MALFORMED
+        found[:] = RAGGED
         return found
-    for what, values in (("time", rides.time), ("distance", rides.dist)):
+    for what, values, most, unit in (("time", rides.time, LONGEST_H, "h"), ("distance", rides.dist, FARTHEST_KM, "km")):
         for why, where in (
+            (f"is over {most:,.0f} {unit}", values > most),
             ("is negative", values < 0),
-            ("is zero", values == 0),
+            ("is zero", np.abs(values) < NOTHING),
             ("is infinite", np.isinf(values)),
             ("is missing or not a number", np.isnan(values)),
         ):
@@ -38,6 +35,18 @@ def rejections(rides: Rides) -> NDArray[np.object_]:
     if rides.ids.null_count:
         found[rides.ids.is_null().to_numpy(zero_copy_only=False)] = "ride_id is missing"
     return found
+
+
+def unlikely_units(points: Iterable[tuple[float, float, bool]]) -> list[str]:
+    """What to say when the median speed of (km, h, anomalous) is none of a vehicle; [] when nothing is odd."""
+    speeds = [km / hours for km, hours, _ in points]
+    median = float(np.median(speeds)) if speeds else USUAL_KMH[0]
+    if USUAL_KMH[0] <= median <= USUAL_KMH[1]:
+        return []
+    return [
+        f"the median speed is {median:.3g} km/h: distances or times are probably in other units than km and h; "
+        "--preset tlc reads miles and two times, --column takes another column"
+    ]
 
 
 class Repeats:

@@ -1,4 +1,5 @@
-"""Prophet's model of log sales: piecewise linear trend, Fourier seasons, regressors; fitted and evaluated.
+"""Prophet's model of log sales: piecewise linear trend, Fourier seasons, regressors; fitted and evaluated. Where sales
+below zero are more than stray days it is a model of the sales as they are.
 
 `fit` is Prophet itself (Taylor and Letham, "Forecasting at scale", 2018; chapter on Prophet of the book). `approximate`
 finds the same posterior mode with numpy in milliseconds, which is what lets folds choose between designs. A fitted
@@ -30,13 +31,15 @@ STEPS: Final = 12
 
 
 class Design(BaseModel):
-    """Which seasons and columns a model has; `scale` standardises numeric columns of the file."""
+    """Which seasons and columns a model has; `scale` standardises numeric columns of the file; without `log` it is
+    a model of the sales themselves, in units of their usual size."""
 
     model_config = ConfigDict(frozen=True)
 
     weekly: bool
     yearly: bool
     columns: tuple[str, ...] = ()
+    log: bool = True
     scale: dict[str, tuple[float, float]] = {}
 
 
@@ -50,6 +53,7 @@ class Additive(BaseModel):
     t_scale: float
     y_scale: float
     center: float
+    unit: float = 1.0
     k: float
     m: float
     delta: tuple[float, ...]
@@ -65,8 +69,9 @@ def predict(model: Additive, frame: Frame) -> Floats:
     late = np.maximum(t[:, None] - np.array(model.changepoints), 0.0)
     trend = model.k * t + model.m + late @ np.array(model.delta)
     season = columns(model.design, frame) @ np.array(model.beta) if model.beta else 0.0
-    level = np.clip((trend + season) * model.y_scale + model.center, -50.0, 50.0)
-    return np.where(frame.open > 0, np.exp(level), 0.0)
+    level = (trend + season) * model.y_scale + model.center
+    sales = np.exp(np.clip(level, -50.0, 50.0)) if model.design.log else level * model.unit
+    return np.where(frame.open > 0, sales, 0.0)
 
 
 def spread(model: Additive, ahead: Floats) -> Floats:
@@ -97,17 +102,18 @@ def priors(design: Design) -> Floats:
 class Problem:
     """The regression on rows before `end`: scaled time, scaled log sales, and the matrix of every candidate column.
 
-    Rows without sales are left out. One problem serves many designs that are subsets of `design`.
+    Rows without sales are left out of logarithms. One problem serves many designs that are subsets of `design`.
     """
 
     def __init__(self, frame: Frame, end: int, design: Design) -> None:
         sold = frame.selling[:end]
-        self.rows = np.flatnonzero(np.isfinite(sold) & (sold > 0))
+        self.rows = np.flatnonzero((sold > 0) if design.log else np.isfinite(sold))
         self.frame, self.design = frame, design
-        logs = np.log(sold[self.rows])
-        self.center = float(np.median(logs))
-        self.y_scale = float(np.abs(logs - self.center).max()) or 1.0
-        self.y = (logs - self.center) / self.y_scale
+        self.unit = 1.0 if design.log else float(np.abs(sold[self.rows]).mean()) or 1.0
+        level = np.log(sold[self.rows]) if design.log else sold[self.rows] / self.unit
+        self.center = float(np.median(level))
+        self.y_scale = float(np.abs(level - self.center).max()) or 1.0
+        self.y = (level - self.center) / self.y_scale
         self.start = frame.days[self.rows[0]]
         self.t_scale = float(max(self.rows[-1] - self.rows[0], 1))
         self.t = (self.rows - self.rows[0]) / self.t_scale
@@ -208,6 +214,7 @@ class Problem:
             t_scale=self.t_scale,
             y_scale=self.y_scale,
             center=self.center,
+            unit=self.unit,
             k=float(k),
             m=float(m),
             delta=tuple(delta.tolist()),

@@ -20,10 +20,10 @@ def predict(kind: str, frame: Frame, start: int) -> Floats:
 
 def seasonal_naive(frame: Frame, start: int) -> Floats:
     """The last known open day of the same weekday; where a weekday has none, the mean of the last eight weeks."""
-    sold, weekday = frame.selling[:start], weekdays(frame.days)
+    sold, weekday = frame.selling[: frame.seen], weekdays(frame.days)
     last = np.full(7, _overall(sold))
     for number in range(7):
-        known = np.flatnonzero((weekday[:start] == number) & np.isfinite(sold))
+        known = np.flatnonzero((weekday[: len(sold)] == number) & np.isfinite(sold))
         if len(known):
             last[number] = sold[known[-1]]
     return np.asarray(last[weekday[start:]], dtype=float)
@@ -32,17 +32,19 @@ def seasonal_naive(frame: Frame, start: int) -> Floats:
 def weekday_promotion_mean(frame: Frame, start: int) -> Floats:
     """Mean of open days of the last eight weeks by weekday and promotion; an empty cell takes its weekday's mean times
     the usual uplift of the promotion."""
-    sold, weekday = frame.selling[:start], weekdays(frame.days)
-    name = promotion(frame, start)
+    sold, weekday = frame.selling[: frame.seen], weekdays(frame.days)
+    seen = len(sold)
+    name = promotion(frame, seen)
     promoted = np.zeros(len(frame.days), bool) if name is None else frame.x[name] > 0
     usual = np.full(7, _overall(sold))
     cells = np.full((2, 7), np.nan)
     for number in range(7):
-        mine = weekday[:start] == number
+        mine = weekday[:seen] == number
         usual[number] = _recent(sold, mine, usual[number])
         for on in (0, 1):
-            cells[on, number] = _recent(sold, mine & (promoted[:start] == on), np.nan)
-    uplift = [_overall(sold[promoted[:start] == on]) / max(_overall(sold), 1e-12) for on in (0, 1)]
+            cells[on, number] = _recent(sold, mine & (promoted[:seen] == on), np.nan)
+    level = _overall(sold)
+    uplift = [_overall(sold[promoted[:seen] == on]) / level if level > 0 else 1.0 for on in (0, 1)]
     filled = np.where(np.isfinite(cells), cells, usual * np.array(uplift)[:, None])
     return np.asarray(filled[promoted[start:].astype(int), weekday[start:]], dtype=float)
 

@@ -55,12 +55,20 @@ def scales(frame: Frame, columns: Sequence[str], mask: Mask) -> dict[str, tuple[
 
 
 def matrix(frame: Frame, columns: Sequence[str], scale: Scale) -> Floats:
-    """The design, shape (days, columns)."""
-    design = np.empty((len(frame.days), len(columns)))
+    """The design, shape (days, columns); a column of the file that the frame lacks counts as usual."""
+    design = np.zeros((len(frame.days), len(columns)))
     for i, column in enumerate(columns):
+        if (name := of_file(column)) and name not in frame.x:
+            continue
         mean, deviation = scale.get(column, (0.0, 1.0))
         design[:, i] = (_column(frame, column) - mean) / deviation
     return design
+
+
+def of_file(column: str) -> str:
+    """The file's column that a column of the design is made of; empty for one of the calendar or the openings."""
+    kind, _, name = column.partition(":")
+    return name if kind != "edge" else ""
 
 
 def fourier(days: Days, period: float, order: int) -> Floats:

@@ -1,7 +1,8 @@
 """What is known or assumed about each day, observed or not: open or closed, and every regressor's value."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -14,6 +15,16 @@ REGULAR: Final = 0.5
 INTERMITTENT: Final = 0.1
 WEEKS: Final = 28
 SPARSE: Final = 0.5
+YEAR: Final = 365
+SAME: Final = 0.95
+
+PROMOTION: Final = re.compile(r"promo|campaign|discount")
+# Names of what is fixed beforehand: it is planned, or it follows from the calendar.
+PLANNED: Final = re.compile(
+    r"^(?:is_)?(?:day|dow|week|month|mnth|quarter|season|year|yr)(?:_?of_?[a-z]+)?(?:$|=)|"
+    r"(?:^|_)(?:promo|campaign|discount|holi|vacation|school|feast|easter|christmas|open$|closed|"
+    r"week_?(?:day|end)|work(?:ing)?_?day)"
+)
 
 Kind = Literal["binary", "numeric"]
 
@@ -21,7 +32,7 @@ Kind = Literal["binary", "numeric"]
 @dataclass(frozen=True)
 class Frame:
     """Days from the first row to the end of the horizon: `open` (n,) 0 or 1, `x` name -> (n,) finite; `start` is the
-    first day without observation."""
+    first day that is forecast, `assumed` are regressors whose future nobody told."""
 
     days: Days
     start: int
@@ -29,6 +40,12 @@ class Frame:
     open: Floats
     x: dict[str, Floats]
     assumptions: tuple[str, ...] = ()
+    assumed: frozenset[str] = frozenset()
+
+    @property
+    def seen(self) -> int:
+        """Rows up to and including the last observation before `start`; 0 when there is none."""
+        return _seen(self.y[: self.start])
 
     @property
     def selling(self) -> Floats:
@@ -43,32 +60,100 @@ def kind_of(values: Floats) -> Kind:
 
 
 def build(
-    series: Series, horizon: int, future: Mapping[str, Sequence[float]] | None = None, *, start: int | None = None
+    series: Series,
+    horizon: int,
+    future: Mapping[str, Sequence[float]] | None = None,
+    *,
+    start: int | None = None,
+    known: Collection[str] = (),
 ) -> Frame:
-    """Lay out the series up to row `start` (its last observation) and the `horizon` days that follow.
+    """The series up to row `start` and the `horizon` days that follow.
 
-    No observation from `start` on is looked at; openings and regressors are, as far as the file has them. `future`
-    overrides `open` or a regressor, one finite value a day of the horizon. What nobody tells is assumed, and said.
-    Raises InputError for an unknown name or a wrong length.
+    `start` is the row after the last observation unless it is given: an earlier one hides what came later, a later one
+    bridges the days between. No observation from `start` on is used. A regressor of the days to come is used as far as
+    it would be known at `start`: wholly when it is planned or in `known`, any other as many days ahead as the file
+    tells it beyond the last observation. `future` overrides `open` or a regressor, one finite value a day of the
+    horizon. Whatever else is missing is assumed, and said. Raises InputError for an unknown name or a wrong length.
     """
     start = series.observed if start is None else start
     size = start + horizon
     overrides = dict(future or {})
-    for name, values in overrides.items():
-        _check(series, name, values, horizon)
+    for name, given in overrides.items():
+        _check(series, name, given, horizon)
     days = series.start + np.arange(size)
-    said: list[str] = []
     y = np.full(size, np.nan)
-    y[:start] = np.maximum(series.y[:start], 0.0)
-    opened = _open(series, days, start, y, overrides.pop("open", None), said)
-    rows = np.isfinite(y[:start]) | (opened[:start] == 0)
-    if start and rows.mean() < SPARSE:
+    observed = series.y[: min(start, series.observed)]
+    y[: len(observed)] = observed
+    seen = _seen(y)
+    said = _peculiar(y[:seen], days, start)
+    opened = _open(series, days, start, y[:seen], overrides.pop("open", None), said)
+    if seen and (rows := np.isfinite(y[:seen]) | (opened[:seen] == 0)).mean() < SPARSE:
         said.append(f"y: known on {rows.mean():.0%} of the days only; each day is forecast like those")
-    x = {
-        name: _regressor(name, values, days, start, overrides.get(name), said)
-        for name, values in series.regressors.items()
-    }
-    return Frame(days, start, y, opened, x, tuple(said))
+    x, assumed = {}, set()
+    for name, wide in _told(series, start, size, known, overrides).items():
+        unknown = ~np.isfinite(wide)
+        fill, how = _assume(name, wide, days, seen)
+        if unknown[start:].any():
+            assumed.add(name)
+            said.append(f"{name}: unknown from {days[start:][unknown[start:]][0]}, taken as {how}")
+        x[name] = np.where(unknown, fill, wide)
+    return Frame(days, start, y, opened, x, tuple(said), frozenset(assumed))
+
+
+def _seen(y: Floats) -> int:
+    known = np.flatnonzero(np.isfinite(y))
+    return int(known[-1]) + 1 if len(known) else 0
+
+
+def _peculiar(y: Floats, days: Days, start: int) -> list[str]:
+    """What a reader must know of observations y (n,) before a horizon that begins at row `start`."""
+    said = []
+    if (below := int((y < 0).sum())) > 0:
+        said.append(f"y: below zero on {below} days, kept as it is")
+    if (gap := start - len(y)) > 0 and len(y):
+        said.append(f"y: last observed on {days[len(y) - 1]}; bridged over {gap} day{'s' * (gap > 1)} to the horizon")
+    return said
+
+
+def _told(
+    series: Series, start: int, size: int, known: Collection[str], given: Mapping[str, Sequence[float]]
+) -> dict[str, Floats]:
+    """Each regressor as it is known on the eve of row `start` or `given`, NaN elsewhere, shape (size,).
+
+    Of a column with categories (`weather=rain`) all are known where one is, and none is on where another is given.
+    """
+    told = {name: _widen(values, size) for name, values in eve(series, start, known).regressors.items()}
+    columns = {name: np.stack([v for n, v in told.items() if _base(n) == _base(name)]) for name in told if "=" in name}
+    for name, column in columns.items():
+        told[name] = np.where(np.isnan(told[name]) & np.isfinite(column).any(axis=0), 0.0, told[name])
+    for name, plan in given.items():
+        told[name][start:] = np.asarray(plan, dtype=float)
+        for other in columns.keys() - given.keys():
+            if name in columns and _base(other) == _base(name):
+                told[other][start:][told[name][start:] > 0] = 0.0
+    return told
+
+
+def eve(series: Series, start: int, known: Collection[str] = (), *, newest: int = 0) -> Series:
+    """The series as it was known before row `start`: without later observations, and with regressors as far ahead as
+    the file tells them beyond the last observation, or beyond row `newest` where other series have later ones; wholly
+    when they are planned or in `known`."""
+    last = max(series.observed, newest)
+    told = {}
+    for name, values in series.regressors.items():
+        planned = {name, _base(name)} & set(known) or PLANNED.search(_words(name))
+        ends = len(values) if planned else start + max(0, _seen(values) - last)
+        told[name] = np.where(np.arange(len(values)) < ends, values, np.nan)
+    return replace(series.until(start), regressors=told)
+
+
+def _base(name: str) -> str:
+    return name.partition("=")[0]
+
+
+def _words(name: str) -> str:
+    """A name in lower case with its words parted by underscores: `WorkingDay` and `working day` are `working_day`."""
+    return re.sub(r"[^a-z=]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
 
 
 def known_until(values: Floats, series: Series) -> str | None:
@@ -91,7 +176,7 @@ def _check(series: Series, name: str, values: Sequence[float], horizon: int) -> 
         raise InputError("open is 0 or 1", field="future.open")
 
 
-def _laid(values: Floats, size: int) -> Floats:
+def _widen(values: Floats, size: int) -> Floats:
     wide = np.full(size, np.nan)
     count = min(size, len(values))
     wide[:count] = values[:count]
@@ -100,15 +185,15 @@ def _laid(values: Floats, size: int) -> Floats:
 
 def _open(series: Series, days: Days, start: int, y: Floats, given: Sequence[float] | None, said: list[str]) -> Floats:
     weekday = weekdays(days)
+    seen = len(y)
     if series.open is None:
-        opened = _inferred_open(y[:start], weekday[:start])
-        wide = _laid(opened, len(days))
+        wide = _widen(_inferred_open(y, weekday[:seen]), len(days))
     else:
-        wide = _laid(series.open, len(days))
-        past = wide[:start]
-        wide[:start] = np.where(np.isfinite(past), past, np.where(np.isfinite(y[:start]), y[:start] > 0, np.nan))
+        wide = _widen(series.open, len(days))
+        past = wide[:seen]
+        wide[:seen] = np.where(np.isfinite(past), past, np.where(np.isfinite(y), y != 0, np.nan))
         wide = np.where(np.isfinite(wide), (wide > 0).astype(float), np.nan)
-    pattern = weekday_mean(wide[:start], weekday[:start], _unseen(start)) > REGULAR
+    pattern = weekday_mean(wide[:seen], weekday[:seen], _unseen(seen)) > REGULAR
     if given is not None:
         wide[start:] = np.asarray(given, dtype=float)
     unknown = ~np.isfinite(wide)
@@ -148,7 +233,7 @@ def _unseen(days: int) -> float:
 
 def _inferred_open(y: Floats, weekday: Ints) -> Floats:
     """Without a column: a weekday that lately sells nothing is closed; lone zeros are closed days, many are demand."""
-    sold = np.where(np.isfinite(y), y > 0, np.nan)
+    sold = np.where(np.isfinite(y), y != 0, np.nan)
     regular = weekday_mean(sold, weekday, _unseen(len(y))) > REGULAR
     if not regular.any():
         return np.ones(len(y))
@@ -159,18 +244,28 @@ def _inferred_open(y: Floats, weekday: Ints) -> Floats:
     return np.where(np.isfinite(sold), sold, regular[weekday].astype(float))
 
 
-def _regressor(
-    name: str, values: Floats, days: Days, start: int, given: Sequence[float] | None, said: list[str]
-) -> Floats:
-    wide = _laid(values, len(days))
-    if given is not None:
-        wide[start:] = np.asarray(given, dtype=float)
-    unknown = ~np.isfinite(wide)
-    binary = kind_of(values) == "binary"
-    usual = weekday_mean(wide[:start], weekdays(days[:start]), 0.0)
-    fill = np.zeros(7) if binary else usual
-    if unknown[start:].any():
-        value = "0" if binary else "its weekday mean of the last eight weeks"
-        said.append(f"{name}: unknown from {days[start:][unknown[start:]][0]}, taken as {value}")
-    wide[unknown] = fill[weekdays(days[unknown])]
-    return wide
+def _assume(name: str, wide: Floats, days: Days, seen: int) -> tuple[Floats, str]:
+    """What a regressor's unknown values (days,) are taken as, judged by the `seen` first rows, and that in words."""
+    past, weekday = wide[:seen], weekdays(days)
+    if PROMOTION.search(name.lower()) and (past == 0).any():
+        return np.zeros(len(wide)), "0"
+    usual = weekday_mean(past, weekday[:seen], 0.0)
+    if _yearly(past):
+        rows = np.arange(len(wide))
+        before = wide[rows - YEAR * np.maximum((rows - seen) // YEAR + 1, 0)]
+        return np.where(np.isfinite(before), before, usual[weekday]), "its value a year before"
+    if kind_of(past) == "numeric":
+        return usual[weekday], "its weekday mean of the last eight weeks"
+    usual = (usual > REGULAR).astype(float)
+    on = [day for day, value in zip(NAMES, usual, strict=True) if value]
+    return usual[weekday], {0: "0", 7: "1"}.get(len(on), f"1 on {', '.join(on)} as lately, else 0")
+
+
+def _yearly(past: Floats) -> bool:
+    """Whether a column that often changes was the same a year before: it follows from the calendar."""
+    now, before = past[YEAR:], past[:-YEAR]
+    known = np.isfinite(now) & np.isfinite(before)
+    if known.sum() < YEAR:
+        return False
+    usual = np.median(now[known])
+    return bool((now == before)[known].mean() >= SAME and (now != usual)[known].mean() > 1 - SAME)

@@ -13,8 +13,8 @@ def wape(y: Floats, yhat: Floats) -> float:
 
 
 def rmspe(y: Floats, yhat: Floats) -> float:
-    """Root mean squared percentage error over days with sales (Rossmann's measure); NaN when there is none."""
-    sold = np.isfinite(y) & (y > 0)
+    """Root mean squared percentage error over days that are not 0 (Rossmann's measure); NaN when there is none."""
+    sold = np.isfinite(y) & (y != 0)
     return float(np.sqrt(np.mean(((y - yhat)[sold] / y[sold]) ** 2))) if sold.any() else float("nan")
 
 

@@ -40,12 +40,14 @@ class Backtest(BaseModel):
 
 
 class Interval(BaseModel):
-    """Quantiles of past errors at `PROBABILITIES`: of log(sales / forecast), or of sales - forecast when `linear`."""
+    """Quantiles of past errors at `PROBABILITIES`: of log(sales / forecast), or of sales - forecast when `linear`.
+    No bound is below `floor`: zero, or the lowest sales seen where they often are negative."""
 
     model_config = ConfigDict(frozen=True)
 
     scale: Scale
     quantiles: tuple[float, ...]
+    floor: float = 0.0
 
 
 class Trained(BaseModel):
@@ -62,11 +64,12 @@ class Trained(BaseModel):
     backtest: Backtest | None
     regressors: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Arrays over consecutive days (n,), none below zero."""
+    """Arrays over consecutive days (n,)."""
 
     days: Days
     yhat: Floats
@@ -81,24 +84,24 @@ def middle(kind: str, fitted: Additive | None, frame: Frame, start: int) -> Floa
     return baselines.predict(kind, frame, start)
 
 
-def measure(y: Floats, yhat: Floats, opened: Floats) -> Interval:
+def measure(y: Floats, yhat: Floats, opened: Floats, *, floor: float = 0.0) -> Interval:
     """Quantiles of the errors of past forecasts, all arrays (n,); with few errors the tails are the extremes."""
     known = np.isfinite(y) & (opened > 0)
     y, yhat = y[known], yhat[known]
     sold, hoped = y > 0, yhat > 0
-    scale: Scale = "log" if len(y) and (sold & hoped).mean() > 0.9 else "linear"
+    scale: Scale = "log" if floor == 0 and len(y) and (sold & hoped).mean() > 0.9 else "linear"
     # On the log scale a day without sales is off by more than any other: it pulls the lower bound to zero.
     ratios = np.log(np.where(sold, y, np.exp(NOTHING))[hoped] / yhat[hoped])
     errors = np.sort(ratios if scale == "log" else y - yhat)
     if not len(errors):
-        return Interval(scale="linear", quantiles=(0.0,) * len(PROBABILITIES))
+        return Interval(scale="linear", quantiles=(0.0,) * len(PROBABILITIES), floor=floor)
     # The (n + 1) rule of conformal prediction: each side errs on the wide side by one observation.
     n = len(errors)
     position = PROBABILITIES * (n + 1) - 1
     quantiles = np.interp(position, np.arange(n), errors)
     if scale == "log":
         quantiles += CALM * (_bell(quantiles) - quantiles)
-    return Interval(scale=scale, quantiles=tuple(quantiles.tolist()))
+    return Interval(scale=scale, quantiles=tuple(quantiles.tolist()), floor=floor)
 
 
 def _bell(quantiles: Floats) -> Floats:
@@ -115,7 +118,8 @@ def interval(model: Interval, yhat: Floats, level: float, widen: Floats | float 
     low, high = min(low, 0.0), max(high, 0.0)
     if model.scale == "log":
         return yhat * np.exp(low * widen), yhat * np.exp(high * widen)
-    return np.maximum(yhat + low * widen, 0.0), np.where(yhat + high * widen > 0, yhat + high * widen, 0.0)
+    floor = np.minimum(model.floor, yhat)
+    return np.maximum(yhat + low * widen, floor), np.maximum(yhat + high * widen, floor)
 
 
 def forecast(trained: Trained, frame: Frame, level: float) -> Prediction:
@@ -129,11 +133,26 @@ def forecast(trained: Trained, frame: Frame, level: float) -> Prediction:
     )
 
 
+def caveats(trained: Trained, frame: Frame) -> list[str]:
+    """What a reader must know of this answer: what was assumed, and what the model does not use or know."""
+    said = [*frame.assumptions, *trained.notes]
+    if trained.left_out:
+        said.append(f"{', '.join(trained.left_out)}: not used, moves with the sales themselves")
+    used = set(trained.regressors)
+    if missing := sorted(used - frame.x.keys()):
+        said.append(f"{', '.join(missing)}: used by the model, not in the history any more; taken as usual")
+    bases = {name.partition("=")[0] for name in used if "=" in name}
+    for name, values in frame.x.items():
+        if "=" in name and name not in used and name.partition("=")[0] in bases and values[frame.start :].any():
+            said.append(f"{name}: not known to the model, counts as none of the values it knows")
+    return said
+
+
 def _widening(trained: Trained, frame: Frame) -> Floats | float:
     """Beyond the horizon that errors were measured on, the trend may turn: stretch by its share of the variance."""
     if trained.additive is None or trained.interval.scale != "log":
         return 1.0
-    ahead = np.arange(1, len(frame.days) - frame.start + 1, dtype=float)
+    ahead = np.arange(frame.start, len(frame.days), dtype=float) - frame.seen + 1
     drift = additive.spread(trained.additive, ahead)
     noise = max(trained.additive.sigma * trained.additive.y_scale, 1e-6)
     return np.sqrt(1.0 + (drift / noise) ** 2)

@@ -4,7 +4,7 @@ import gzip
 import json
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MAX_DAYS: Final = 40 * 366
+UNKNOWN: Final = -1
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Series:
     """Values on consecutive days from `start`; NaN is unknown.
 
     `y` (n,) observed sales; `open` (n,) 1 open, 0 closed, or None when the file has no such column; `regressors`
-    name -> (n,); `stamp` (n,) seconds since 1970 of the file that each day came from.
+    name -> (n,); `stamps` column -> (n,), seconds since 1970 of the file that each value came from, 0 without an entry.
     """
 
     series_id: str
@@ -33,12 +34,17 @@ class Series:
     y: Floats
     open: Floats | None = None
     regressors: dict[str, Floats] = field(default_factory=dict)
-    stamp: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    stamps: dict[str, Ints] = field(default_factory=dict)
 
     @property
     def days(self) -> Days:
         """Calendar days of the rows, shape (n,)."""
         return self.start + np.arange(len(self.y))
+
+    @property
+    def columns(self) -> dict[str, Floats]:
+        """`y`, `open` and the regressors by name."""
+        return {"y": self.y} | ({} if self.open is None else {"open": self.open}) | self.regressors
 
     @property
     def observed(self) -> int:
@@ -56,6 +62,10 @@ class Series:
         """Day of the last observation. Raises InputError when there is none."""
         self._some()
         return day(self.start + self.observed - 1)
+
+    def row(self, when: date) -> int:
+        """Number of the row of a day, which may lie outside the series."""
+        return _days_between(self.start, np.datetime64(when, "D"))
 
     def _some(self) -> Floats:
         if not self.observed:
@@ -78,44 +88,39 @@ def day(value: np.datetime64) -> date:
 
 
 def merge(old: Series, new: Series) -> Series:
-    """Days of `new` replace those of `old` unless `old` has them from a later file; an empty value replaces nothing."""
-    start = min(old.start, new.start)
-    before, at_first = _days_between(start, old.start), _days_between(start, new.start)
-    size = max(before + len(old.y), at_first + len(new.y))
-    if size > MAX_DAYS:
-        raise InputError(f"series {new.series_id} would span {size} days, more than {MAX_DAYS}", field="ds")
-    at = slice(at_first, at_first + len(new.y))
-    stamp = _placed(old.stamp, before, size, 0)
-    wins = new.stamp >= stamp[at]
+    """Every value of both; where both know one, that of the later file, and within one second the larger.
 
-    def column(mine: Floats | None, theirs: Floats | None) -> Floats:
-        base = np.full(size, np.nan) if mine is None else _placed(mine, before, size, np.nan)
-        if theirs is not None:
-            base[at] = np.where(np.isfinite(theirs) & (wins | np.isnan(base[at])), theirs, base[at])
-        return base
-
-    y = column(old.y, new.y)
-    both_lack = old.open is None and new.open is None
-    names = sorted({*old.regressors, *new.regressors})
-    stamp[at] = np.maximum(stamp[at], new.stamp)
-    return Series(
-        new.series_id,
-        start,
-        y,
-        None if both_lack else column(old.open, new.open),
-        {name: column(old.regressors.get(name), new.regressors.get(name)) for name in names},
-        stamp,
-    )
+    So nothing depends on which file came first, and a file that comes twice changes nothing. The newest `MAX_DAYS` are
+    kept. Raises InputError when more days than that lie between the two.
+    """
+    first, end = min(old.start, new.start), max(old.days[-1], new.days[-1]) + 1
+    if max(_days_between(old.days[-1], new.start), _days_between(new.days[-1], old.start)) > MAX_DAYS:
+        span = _days_between(first, end)
+        raise InputError(f"series {new.series_id} would span {span} days, more than {MAX_DAYS}", field="ds")
+    start = max(first, end - MAX_DAYS)
+    size = _days_between(start, end)
+    columns, stamps = {}, {}
+    for name in sorted({*old.columns, *new.columns}):
+        (mine, at), (theirs, later) = (_placed(one, name, start, size) for one in (old, new))
+        wins = (later > at) | ((later == at) & (theirs > mine))
+        columns[name], stamps[name] = np.where(wins, theirs, mine), np.maximum(at, later)
+    return Series(new.series_id, start, columns.pop("y"), columns.pop("open", None), columns, stamps)
 
 
 def _days_between(first: np.datetime64, last: np.datetime64) -> int:
     return int((last - first) / np.timedelta64(1, "D"))
 
 
-def _placed(values: npt.NDArray[Any], offset: int, size: int, fill: float) -> npt.NDArray[Any]:
-    wide = np.full(size, fill, dtype=values.dtype)
-    wide[offset : offset + len(values)] = values
-    return wide
+def _placed(one: Series, name: str, start: np.datetime64, size: int) -> tuple[Floats, Ints]:
+    """A column and its stamps on `size` days from `start`: NaN and -1 where nothing is known."""
+    values, stamps = np.full(size, np.nan), np.full(size, UNKNOWN, np.int64)
+    known = one.columns.get(name, np.zeros(0))
+    rows = np.flatnonzero(np.isfinite(known))
+    at = rows + _days_between(start, one.start)
+    rows, at = rows[at >= 0], at[at >= 0]
+    values[at] = known[rows]
+    stamps[at] = one.stamps[name][rows] if name in one.stamps else 0
+    return values, stamps
 
 
 def dump(series: Series) -> bytes:
@@ -126,7 +131,7 @@ def dump(series: Series) -> bytes:
         "y": _plain(series.y),
         "open": None if series.open is None else _plain(series.open),
         "regressors": {name: _plain(values) for name, values in sorted(series.regressors.items())},
-        "stamp": series.stamp.tolist(),
+        "stamps": {name: _runs(_placed(series, name, series.start, len(series.y))[1]) for name in series.columns},
     }
     return gzip.compress(json.dumps(document, separators=(",", ":")).encode(), compresslevel=5, mtime=0)
 
@@ -141,14 +146,28 @@ def load(body: bytes) -> Series:
             _floats(document["y"]),
             None if document["open"] is None else _floats(document["open"]),
             {name: _floats(values) for name, values in document["regressors"].items()},
-            np.array(document["stamp"], np.int64),
+            {name: _repeated(runs, len(document["y"])) for name, runs in document.get("stamps", {}).items()},
         )
-        columns = (found.y, found.stamp, *found.regressors.values(), *([] if found.open is None else [found.open]))
-        if {values.shape for values in columns} != {(len(found.y),)} or np.isinf(np.concatenate(columns)).any():
-            raise ValueError("columns of unequal length, or an infinity")
+        columns = list(found.columns.values())
+        if {values.shape for values in columns} != {(max(len(found.y), 1),)} or np.isinf(np.concatenate(columns)).any():
+            raise ValueError("no day, columns of unequal length, or an infinity")
     except MALFORMED as exc:
         raise CorruptError("not a history object") from exc
     return found
+
+
+def _runs(values: Ints) -> list[list[int]]:
+    """[value, how often in a row]: few, as a file brings its days in one piece."""
+    starts = np.flatnonzero(np.diff(values, prepend=values[0] - 1))
+    counts = np.diff(starts, append=len(values))
+    return [[int(value), int(count)] for value, count in zip(values[starts], counts, strict=True)]
+
+
+def _repeated(runs: list[list[int]], size: int) -> Ints:
+    values, counts = np.array(runs, np.int64).reshape(-1, 2).T
+    if (counts < 0).any() or (counts > size).any() or counts.sum() != size:
+        raise ValueError("runs of another length")
+    return np.repeat(values, counts)
 
 
 def _plain(values: Floats) -> list[float | int | None]:

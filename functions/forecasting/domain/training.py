@@ -1,6 +1,6 @@
 """Choose on folds, report on days that came after them, then fit on everything."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -21,6 +21,7 @@ MIN_SOLD: Final = 28
 MIN_YEAR: Final = 500
 LEVEL: Final = 0.95
 GAIN: Final = 0.995
+RETURNS: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Fold:
         return Problem(self.frame, self.start, design)
 
 
-def fold(series: Series, start: int, end: int) -> Fold:
-    """Rows `start` to `end` as a fold."""
-    return Fold(frame.build(series, end - start, start=start), np.maximum(series.y[start:end], 0.0))
+def fold(series: Series, start: int, end: int, known: Collection[str] = ()) -> Fold:
+    """Rows `start` to `end` as a fold; regressors in `known` are known beforehand, as planned ones are."""
+    return Fold(frame.build(series, end - start, start=start, known=known), series.y[start:end])
 
 
 @dataclass(frozen=True)
@@ -58,70 +59,110 @@ class Outcome:
     held: Prediction | None
 
 
-def train(series: Series, *, history: str, holdout: int, now: datetime, level: float = LEVEL) -> Outcome:
+def longest_holdout(rows: int) -> int:
+    """Most days that can be held out of `rows` days: a third, so that enough is left to choose on."""
+    return max(0, (rows - MIN_FOLD) // 3)
+
+
+def train(
+    series: Series,
+    *,
+    history: str,
+    holdout: int,
+    now: datetime,
+    level: float = LEVEL,
+    known: Collection[str] = (),
+) -> Outcome:
     """Train one series; `holdout` is the days reported on, `level` that of the interval which is returned for them.
 
     The kind, the design and the width of the reported interval are taken from folds before the held-out days.
-    Raises InputError for a series without observation.
+    Regressors in `known` are known beforehand, as planned ones are. Where Prophet cannot be fitted, the better
+    baseline is served, and the notes say so. Raises InputError for a series without observation.
     """
     if not series.observed:
         raise InputError(f"series {series.series_id} has no observation", field="y")
     rows = series.observed
-    held = min(holdout, max(0, (rows - MIN_FOLD) // 3))
-    tested = list(folds(series, rows - held, min(held, (rows - held) // SHARE)))
-    design, left_out = choose_design(tested)
+    held = min(holdout, longest_holdout(rows))
+    tested = list(folds(series, rows - held, min(held, (rows - held) // SHARE), known))
+    last = fold(series, rows - held, rows, known) if held else None
+    stem = Trained(
+        series_id=series.series_id,
+        history=history,
+        kind=baselines.WEEKDAY_MEAN,
+        trained_at=now.isoformat(timespec="seconds"),
+        additive=None,
+        interval=model.measure(*np.zeros((3, 0)), floor=_floor(series.y[: rows - held])),
+        backtest=None,
+    )
+    try:
+        design, left_out = choose_design(tested, log=stem.interval.floor == 0)
+        stem = stem.model_copy(update={"left_out": left_out})
+        return _fitted(stem, series, tested, last, design, level)
+    except (ArithmeticError, RuntimeError, np.linalg.LinAlgError) as exc:
+        stem = stem.model_copy(update={"notes": (f"Prophet could not be fitted ({type(exc).__name__})",)})
+        return _fitted(stem, series, tested, last, None, level)
+
+
+def _floor(y: Floats) -> float:
+    """The lowest of sales (n,) if those below zero are more than stray days, so that no logarithm fits; else zero."""
+    known = y[np.isfinite(y)]
+    return float(known.min()) if len(known) and (known < 0).mean() > RETURNS else 0.0
+
+
+def _fitted(
+    stem: Trained, series: Series, tested: list[Fold], last: Fold | None, design: Design | None, level: float
+) -> Outcome:
+    """The better kind on the folds `tested`, reported on `last` and fitted on everything."""
+    floor = stem.interval.floor
     kind, errors = choose_kind(tested, design)
+    design = design if kind == PROPHET else None
     backtest = prediction = None
-    if held:
-        last = fold(series, rows - held, rows)
-        held_out = _errors(last, kind, last.problem(design).fit() if kind == PROPHET and design else None)
-        width = _measured(errors)
+    if last:
+        held_out = _errors(last, kind, last.problem(design).fit() if design else None)
+        width = _measured(errors, floor=floor)
         backtest = _report(last, held_out, width)
         lower, upper = model.interval(width, held_out[1], level)
         prediction = Prediction(days=last.days, yhat=held_out[1], lower=lower, upper=upper)
         errors = [*errors, held_out]
     whole = frame.build(series, 1)
-    fitted = Problem(whole, rows, design).fit() if kind == PROPHET and design else None
-    trained = Trained(
-        series_id=series.series_id,
-        history=history,
-        kind=kind,
-        trained_at=now.isoformat(timespec="seconds"),
-        additive=fitted,
-        interval=_measured(errors),
-        backtest=backtest,
-        regressors=_used(kind, design, whole, rows),
-        left_out=left_out,
+    trained = stem.model_copy(
+        update={
+            "kind": kind,
+            "additive": Problem(whole, whole.start, design).fit() if design else None,
+            "interval": _measured(errors, floor=floor),
+            "backtest": backtest,
+            "regressors": _used(kind, design, whole),
+        }
     )
     return Outcome(trained, prediction)
 
 
-def folds(series: Series, end: int, length: int) -> Iterator[Fold]:
+def folds(series: Series, end: int, length: int, known: Collection[str] = ()) -> Iterator[Fold]:
     """Three consecutive windows of `length` days that end at row `end`, newest first; fewer when history is short."""
     length = max(length, MIN_FOLD)
     for i in range(FOLDS):
         start = end - (i + 1) * length
         if start < 2 * MIN_FOLD:
             return
-        yield fold(series, start, start + length)
+        yield fold(series, start, start + length, known)
 
 
-def choose_design(tested: list[Fold]) -> tuple[Design | None, tuple[str, ...]]:
-    """The seasons and regressors that help on the folds, added group by group; None when history is too short.
+def choose_design(tested: list[Fold], *, log: bool = True) -> tuple[Design | None, tuple[str, ...]]:
+    """The seasons and regressors that help on the folds, tried group by group; None when history is too short.
 
     Also names the file's columns that are left out because they measure the sales themselves.
     """
     if not tested:
         return None, ()
     first = tested[-1].frame
-    known = np.isfinite(first.selling) & (first.selling > 0)
+    known = (first.selling > 0) if log else np.isfinite(first.selling)
     if known.sum() < MIN_SOLD:
         return None, ()
     groups = features.groups(first, known)
     everything = tuple(c for columns in groups.values() for c in columns)
     span = int(np.flatnonzero(known)[-1] - np.flatnonzero(known)[0])
     scale = features.scales(first, everything, known)
-    design = Design(weekly=True, yearly=span >= MIN_YEAR, columns=everything, scale=scale)
+    design = Design(weekly=True, yearly=span >= MIN_YEAR, columns=everything, scale=scale, log=log)
     problems = [one.problem(design) for one in tested]
 
     def loss(candidate: Design) -> float:
@@ -129,14 +170,22 @@ def choose_design(tested: list[Fold]) -> tuple[Design | None, tuple[str, ...]]:
 
     best = design.model_copy(update={"columns": tuple(groups["file"])})
     score = loss(best)
-    for more in ("weekday", "closed", "month", None):
-        if more:
-            trial = best.model_copy(update={"columns": best.columns + tuple(groups[more])})
-        else:
-            trial = best.model_copy(update={"yearly": False})
+    groups["assumed"] = [c for c in everything if features.of_file(c) in first.assumed]
+    for change in ("assumed", "weekday", "closed", "month", "year"):
+        trial = _changed(best, change, groups)
         if trial != best and (trial_score := loss(trial)) < score * GAIN:
             best, score = trial, trial_score
     return best, features.outcomes(first, known)
+
+
+def _changed(design: Design, change: str, groups: dict[str, list[str]]) -> Design:
+    """With one more group of columns, without the season of the year, or without what the future does not tell."""
+    if change == "year":
+        return design.model_copy(update={"yearly": False})
+    if change == "assumed":
+        return design.model_copy(update={"columns": tuple(c for c in design.columns if c not in groups[change])})
+    more = [c for c in groups[change] if not features.of_file(c) or f"x:{features.of_file(c)}" in design.columns]
+    return design.model_copy(update={"columns": design.columns + tuple(more)})
 
 
 Errors = tuple[Floats, Floats, Floats]
@@ -167,9 +216,9 @@ def _wape(errors: list[Errors]) -> float:
     return metrics.wape(np.concatenate([e[0] for e in errors]), np.concatenate([e[1] for e in errors]))
 
 
-def _measured(errors: list[Errors]) -> model.Interval:
+def _measured(errors: list[Errors], *, floor: float) -> model.Interval:
     y, yhat, opened = (np.concatenate([e[i] for e in errors]) if errors else np.zeros(0) for i in range(3))
-    return model.measure(y, yhat, opened)
+    return model.measure(y, yhat, opened, floor=floor)
 
 
 def _report(held: Fold, errors: Errors, width: model.Interval) -> Backtest:
@@ -195,8 +244,8 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _used(kind: str, design: Design | None, whole: Frame, rows: int) -> tuple[str, ...]:
-    if kind == PROPHET and design:
+def _used(kind: str, design: Design | None, whole: Frame) -> tuple[str, ...]:
+    if design:
         return tuple(c.removeprefix("x:") for c in design.columns if c.startswith("x:"))
-    name = baselines.promotion(whole, rows)
+    name = baselines.promotion(whole, whole.start)
     return (name,) if kind == baselines.WEEKDAY_MEAN and name else ()

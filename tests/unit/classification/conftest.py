@@ -71,6 +71,7 @@ class Cloud:
     profiles: InMemoryTable = field(default_factory=lambda: InMemoryTable("model", "bucket"))
     runs: InMemoryTable = field(default_factory=lambda: InMemoryTable("job", "key"))
     dead_letters: SentLetters = field(default_factory=SentLetters)
+    waiting: SentLetters = field(default_factory=SentLetters)
     settings: ClassificationSettings = field(default_factory=lambda: ClassificationSettings(iterations=1))
     now: datetime = NOW
 
@@ -91,7 +92,9 @@ class Cloud:
         return package.version
 
     def champion(self) -> Model:
-        return ChampionCache(self.registry, 30).current()
+        model = ChampionCache(self.registry, 30).current()
+        assert model is not None
+        return model
 
     def scoring(self, **overrides: Any) -> ScoringService:
         parts: dict[str, Any] = {
@@ -100,6 +103,7 @@ class Cloud:
             "profiles": self.profiles,
             "lake": self.lake,
             "dead_letters": self.dead_letters,
+            "waiting": self.waiting,
             "settings": self.settings,
             "clock": lambda: self.now,
         }

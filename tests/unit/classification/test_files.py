@@ -10,7 +10,7 @@ import pytest
 
 from cli import console
 from cli.main import app
-from functions.classification import bundle, learning, records
+from functions.classification import bundle, columns, learning
 from functions.classification.domain.training import Parameters
 from functions.classification.simulate import customers
 from tests.unit.classification.conftest import as_csv
@@ -59,8 +59,7 @@ def churn(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def churn_model(churn) -> Path:
     out = churn.parent / "model"
-    columns, _ = records.read_file(churn)
-    rows, target = learning.label(columns, "left?")
+    rows, target = learning.label(columns.read_file(churn).values, "left?")
     package = learning.learn(rows, target, Parameters(iterations=2, trees=30))
     out.mkdir()
     bundle.write_directory(
@@ -68,6 +67,17 @@ def churn_model(churn) -> Path:
         libraries=package.libraries, specification=package.trained.model.specification,
     )  # fmt: skip
     return out
+
+
+def test_rows_that_were_not_learnt_from_are_listed(trefoil, tmp_path):
+    rows = [[i % 7, "yes" if i % 3 else "no"] for i in range(200)]
+    rows[5], rows[9], rows[11] = ["what", "yes"], [1, ""], [1]
+    path = write(tmp_path / "in.csv", ["x", "y"], rows)
+    status, answer = trefoil("train", path, "--target", "y", "--iterations", 1, "--out", tmp_path / "m")
+    assert (status, answer["ragged"]) == (0, 1)
+    listed = {row["row"]: row["reason"] for row in pq.read_table(tmp_path / "m" / "rejected.parquet").to_pylist()}
+    assert listed == {5: "x is not a number", 9: "y is null", 11: "has another number of fields than the header"}
+    assert trefoil("score", tmp_path / "m", path, "--out", tmp_path / "s.csv")[1]["rejected"] == 2
 
 
 def test_another_schema_is_learnt_and_identifiers_and_constants_named(churn_model):
@@ -117,6 +127,9 @@ def test_rows_that_cannot_be_scored_stay_empty_and_are_counted(trefoil, churn, c
     status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.tsv")
     assert (status, answer["rows"], answer["scored"]) == (0, 900, 898)
     assert answer["first_problem"] == "row 2: monthly spend (EUR) is not a number"
+    listed = pq.read_table(tmp_path / "out.tsv.rejected.parquet").to_pylist()
+    assert [row["row"] for row in listed] == [2, 4]
+    assert listed[0]["reason"] == "monthly spend (EUR) is not a number"
     after = read(tmp_path / "out.tsv")
     assert after[3][-2:] == ["", ""]
     assert after[5][-2:] == ["", ""]
@@ -205,10 +218,74 @@ def test_scoring_tells_what_is_missing(trefoil, churn, churn_model, tmp_path):
     path = csv_of(tmp_path, ["x"], [[1]])
     status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.csv")
     assert status == 2
-    assert "monthly spend (EUR)" in answer["error"]
+    assert "has.card" in answer["error"]
     assert not (tmp_path / "out.csv").exists()
     assert trefoil("score", tmp_path, churn, "--out", tmp_path / "out.csv")[0] == 2
     assert trefoil("score", churn_model, tmp_path / "nope.csv", "--out", tmp_path / "out.csv")[0] == 2
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory) -> Path:
+    draw, rows = random.Random(0), []
+    for i in range(600):
+        x, price = draw.gauss(0, 1), draw.uniform(100, 9_000)
+        born = f"{draw.randrange(1, 29):02}.{draw.randrange(1, 13):02}.19{draw.randrange(40, 99)}"
+        note = " ".join(draw.sample(["a", "late", "parcel", "came", "open", "again", "to", "me"], 6))
+        weight = f"{x:.3f}".replace(".", ",") if i % 20 else ""
+        rows.append(
+            [weight, f"${price:,.2f}", born, note, f"author {i}", int(x + price / 4_500 + draw.gauss(0, 0.4) > 1.5)]
+        )
+    return write(tmp_path_factory.mktemp("german") / "in.csv", ["kg", "price", "dob", "note", "author", "y"], rows, ";")
+
+
+def test_numbers_are_read_as_they_are_written_and_dates_texts_and_names_left_out(trefoil, german, tmp_path):
+    status, answer = trefoil("train", german, "--target", "y", "--iterations", 1, "--out", tmp_path / "m")
+    assert status == 0
+    assert {name: read["read_as"] for name, read in answer["columns"].items()} == {"kg": "number", "price": "number"}
+    assert answer["columns"]["kg"]["missing"] == pytest.approx(0.05, abs=0.03)
+    assert {name: why.split()[0] for name, why in answer["dropped"].items()} == {
+        "dob": "a", "note": "free", "author": "too",
+    }  # fmt: skip
+    assert answer["understood"]["decimal"] == {"kg": ",", "price": "."}
+    status, scored = trefoil("score", tmp_path / "m", german, "--out", tmp_path / "s.csv")
+    assert (status, scored["scored"]) == (0, 600)
+    header, *rows = csv.reader((tmp_path / "s.csv").read_text().splitlines(), delimiter=";")
+    table = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    table["kg"] = [float(cell.replace(",", ".")) if cell else None for cell in table["kg"]]
+    table["price"] = [float(cell.replace(",", "")[1:]) for cell in table["price"]]
+    ours = list(map(float, table.pop("probability")))
+    table.pop("segment")
+    pq.write_table(pa.table(table), tmp_path / "in.parquet")
+    trefoil("score", tmp_path / "m", tmp_path / "in.parquet", "--out", tmp_path / "s.parquet")
+    assert pq.read_table(tmp_path / "s.parquet")["probability"].to_pylist() == pytest.approx(ours, abs=1e-9)
+    assert max(ours) > 2 * min(ours)
+
+
+def test_numbers_that_can_be_read_in_two_ways_are_asked_for(trefoil, tmp_path):
+    path = write(tmp_path / "in.csv", ["x", "y"], [[f"{1 + i % 9}.{i % 7}00", int(i % 9 > 5)] for i in range(300)], ";")
+    options = ("train", path, "--target", "y", "--iterations", 1, "--out", tmp_path / "m")
+    status, answer = trefoil(*options)
+    assert status == 2
+    assert "in.csv: x: " in answer["error"]
+    assert "--decimal" in answer["error"]
+    assert trefoil(*options, "--decimal", ",")[0] == 0
+
+
+def test_a_file_that_shares_no_column_with_the_model_is_refused(trefoil, german, tmp_path):
+    trefoil("train", german, "--target", "y", "--features", "kg", "--iterations", 1, "--out", tmp_path / "m")
+    path = write(tmp_path / "in.csv", ["x", "y"], [[1, 2]])
+    status, answer = trefoil("score", tmp_path / "m", path, "--out", tmp_path / "s.csv")
+    assert status == 2
+    assert "none of the model's columns" in answer["error"]
+
+
+def test_a_file_of_before_a_column_came_is_scored_without_it_and_that_is_told(trefoil, churn, churn_model, tmp_path):
+    header, *rows = read(churn)
+    old = header.index("plan")
+    header, *rows = ([*row[:old], *row[old + 1 :]] for row in [header, *rows])
+    path = write(tmp_path / "old.tsv", header, rows, "\t")
+    status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.tsv")
+    assert (status, answer["scored"], answer["absent"]) == (0, 900, ["plan"])
 
 
 def test_a_changed_model_is_our_failure(trefoil, churn, churn_model, tmp_path):

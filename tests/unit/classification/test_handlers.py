@@ -5,13 +5,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from functions.classification import handler, training_handler
-from functions.classification.adapters import LambdaTrainer, SqsDeadLetters
+from functions.classification.adapters import LambdaTrainer, SqsLetters
 from functions.classification.messages import Poison
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.training_service import TrainingService
+from layers.runtime.errors import UnavailableError
 from tests.unit.classification.conftest import Cloud, as_csv, records
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,6 +35,25 @@ def test_score_answers_what_is_to_be_delivered_again(cloud, monkeypatch):
     assert handler.score(event, context()) == {"batchItemFailures": []}
     again = handler.score(event, context(1.0))
     assert again == {"batchItemFailures": [{"itemIdentifier": f"m{i}"} for i in range(3)]}
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics")
+@pytest.mark.parametrize("fails", ["reconciliation", "watch"])
+def test_reconciliation_and_watch_do_not_fall_with_one_another(monkeypatch, fails):
+    done = []
+
+    def step(name):
+        if name == fails:
+            raise UnavailableError("throttled")
+        done.append(name)
+        return {}
+
+    service = SimpleNamespace(check=lambda: step("reconciliation"), watch=lambda seconds: step("watch"))
+    monkeypatch.setattr(handler, "build_reconciliation", lambda: service)
+    monkeypatch.setattr(handler, "build_watch", lambda: service)
+    with pytest.raises(UnavailableError):
+        handler.watch({}, context())
+    assert done == [name for name in ("reconciliation", "watch") if name != fails]
 
 
 def test_train_takes_its_reason_from_the_event(monkeypatch):
@@ -63,10 +84,12 @@ def test_serving_imports_neither_scikit_learn_nor_pandas_nor_pyarrow():
 
 
 class Queue:
-    def __init__(self) -> None:
-        self.batches = []
+    def __init__(self, down_after: int = 10**9) -> None:
+        self.batches, self.down_after = [], down_after
 
     def send_message_batch(self, QueueUrl, Entries):
+        if len(self.batches) == self.down_after:
+            raise EndpointConnectionError(endpoint_url=QueueUrl)
         self.batches.append(Entries)
         return {"Failed": [{"Id": entry["Id"]} for entry in Entries if entry["MessageBody"] == "refuse me"]}
 
@@ -74,15 +97,20 @@ class Queue:
 def test_dead_letters_go_in_batches_of_ten_with_their_reason():
     queue = Queue()
     letters = [Poison(f"m{i}", "body", "age is missing") for i in range(12)] + [Poison("x", "refuse me", "?")]
-    assert SqsDeadLetters("url", lambda: queue).send(letters) == {"x"}
+    assert SqsLetters("url", lambda: queue).send(letters) == {"x"}
     assert [len(batch) for batch in queue.batches] == [10, 3]
     attribute = queue.batches[0][0]["MessageAttributes"]["reason"]
     assert attribute == {"DataType": "String", "StringValue": "age is missing"}
 
 
+def test_dead_letters_that_a_queue_took_are_not_sent_again_when_it_refuses_the_next_ten():
+    letters = [Poison(f"m{i}", "body", "age is missing") for i in range(25)]
+    assert SqsLetters("url", lambda: Queue(down_after=2)).send(letters) == {f"m{i}" for i in range(20, 25)}
+
+
 def test_large_dead_letters_go_alone_and_are_cut_to_what_a_queue_takes():
     queue = Queue()
-    SqsDeadLetters("url", lambda: queue).send([Poison(f"m{i}", "é" * 520_000, "not JSON") for i in range(2)])
+    SqsLetters("url", lambda: queue).send([Poison(f"m{i}", "é" * 520_000, "not JSON") for i in range(2)])
     assert [len(batch) for batch in queue.batches] == [1, 1]
     assert len(queue.batches[0][0]["MessageBody"].encode()) <= 1_000_000
 

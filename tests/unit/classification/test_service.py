@@ -2,14 +2,18 @@ import gzip
 import json
 import random
 from datetime import timedelta
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from functions.classification.contracts import Feature
+from functions.classification.domain import drift
 from functions.classification.domain.schema import encode
 from functions.classification.simulate import customers, events
-from layers.runtime.errors import NotFoundError, UnavailableError
+from layers.runtime.errors import UnavailableError
 from tests.fakes import InMemoryTable
-from tests.unit.classification.conftest import NOW, Cloud, records
+from tests.unit.classification.conftest import NOW, Cloud, SentLetters, records
 
 
 def minutes(_: float = 60.0) -> float:
@@ -36,6 +40,7 @@ def test_every_event_of_a_batch_is_classified_once(cloud):
     item = items[0]
     assert set(item) == {
         "user_id", "observed_at", "event_id", "probability", "segment", "model_version", "classified_at", "expires_at",
+        "segment_shard",
     }  # fmt: skip
     assert item["observed_at"] == "2024-01-01T00:00:00.000000Z"
     assert item["classified_at"] == "2024-06-03T12:30:00.000000Z"
@@ -168,7 +173,8 @@ def test_what_was_scored_is_kept_once_per_batch(cloud):
     assert set(lines[0]) == {
         "event_id", "user_id", "observed_at", "features", "probability", "segment", "model_version",
     }  # fmt: skip
-    assert "duration" not in lines[0]["features"]
+    sent = {body["event_id"]: body["features"] for body in map(json.loads, bodies)}
+    assert {line["event_id"]: line["features"] for line in lines} == sent
 
 
 def test_the_profile_counts_every_scored_event(cloud, package):
@@ -179,6 +185,86 @@ def test_the_profile_counts_every_scored_event(cloud, package):
     assert ages == 20
 
 
-def test_without_a_champion_the_batch_fails():
-    with pytest.raises(NotFoundError):
-        Cloud().scoring().score(records(events(customers(1, seed=0))), minutes)
+def test_what_was_sent_is_kept_for_a_later_model_that_knows_more_columns(cloud):
+    body = changed(events(customers(1, seed=0))[0], features={"channel": "web", "visits": 3, "nested": {"a": 1}})
+    cloud.scoring().score(records([body]), minutes)
+    (key,) = [key for key in cloud.lake.bodies if key.startswith("scored/")]
+    kept = json.loads(gzip.decompress(cloud.lake.bodies[key]))["features"]
+    assert (kept["channel"], kept["visits"]) == ("web", 3)
+    assert "nested" not in kept
+
+
+def test_messages_before_the_first_champion_wait_without_using_up_their_five_tries():
+    cloud = Cloud()
+    batch = records(events(customers(3, seed=0)))
+    batch.append({"messageId": "large", "body": "x" * 900_000})
+    assert cloud.scoring().score(batch, minutes) == ["large"]
+    assert [letter.body for letter in cloud.waiting.letters] == [record["body"] for record in batch[:3]]
+    assert cloud.dead_letters.letters == []
+    ended = cloud.profiles.get({"model": "#messages", "bucket": "2024-06-03"})["ended"]
+    assert ended == 3, "the queue counts what is sent again as sent again"
+
+
+def test_messages_that_cannot_be_put_back_are_delivered_again():
+    cloud = Cloud(waiting=SentLetters(refuses=True))
+    assert cloud.scoring().score(records(events(customers(2, seed=0))), minutes) == ["m0", "m1"]
+
+
+WRONG_TIMES = {
+    "2024-01-01T12:00:60Z": "leap second",
+    "2016-12-31T23:59:60+00:00": "leap second",
+    "2024-01-01T12:00Z": "has no seconds",
+    "2024-01-01T12:00+00:00": "has no seconds",
+    "2024-01-01T12:00": "has no seconds",
+    "2024-01-01T12:00:00": "has no offset",
+    "1704110400": "expected RFC 3339",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_TIMES)
+def test_a_wrong_time_is_told_by_what_is_wrong_with_it(cloud, text):
+    cloud.scoring().score(records([changed(events(customers(1, seed=0))[0], observed_at=text)]), minutes)
+    (letter,) = cloud.dead_letters.letters
+    assert letter.reason.startswith("observed_at: ")
+    assert WRONG_TIMES[text] in letter.reason
+
+
+@pytest.mark.parametrize("text", ["2024-01-01T12:00:00Z", "2024-01-01t13:00:00.5+01:00", "2024-01-01 12:00:00+00:00"])
+def test_every_spelling_of_rfc_3339_is_read(cloud, text):
+    cloud.scoring().score(records([changed(events(customers(1, seed=0))[0], observed_at=text)]), minutes)
+    (item,) = cloud.results.items.values()
+    assert item["observed_at"].startswith("2024-01-01T12:00:00")
+
+
+def test_an_envelope_of_another_service_is_named(cloud):
+    body = events(customers(1, seed=0))[0]
+    sns = json.dumps({"Type": "Notification", "TopicArn": "arn:aws:sns:x", "Message": body})
+    bus = json.dumps({"detail-type": "customer", "source": "shop", "detail": json.loads(body)})
+    cloud.scoring().score(records([sns, bus]), minutes)
+    reasons = [letter.reason for letter in cloud.dead_letters.letters]
+    assert reasons[0].startswith("is an envelope of SNS")
+    assert "raw message delivery" in reasons[0]
+    assert reasons[1].startswith("is an envelope of EventBridge")
+
+
+def test_many_columns_make_few_updates_a_batch_each_of_a_small_item():
+    columns = {f"x{i}": [float(v) for v in np.random.default_rng(i).normal(size=300)] for i in range(500)}
+    inputs, references = {}, []
+    features = tuple(Feature(name=name, kind="number") for name in columns)
+    for i, values in enumerate(columns.values()):
+        inputs[f"c{i}"] = np.array(values, dtype=np.float32).reshape(-1, 1)
+        references.append(drift.reference(inputs[f"c{i}"], features[i]))
+    p = np.linspace(0, 1, 300)
+    known = SimpleNamespace(features=features, references=references, score_reference=drift.reference(p, None))
+    number = len(drift.parts(known))
+    assert sorted(i for part in drift.parts(known) for i in part) == list(range(500))
+    seen = set()
+    for turn in range(number):
+        chosen = drift.counted_parts(number, turn)
+        seen |= set(chosen)
+        assert len(chosen) == 4
+        for part in chosen:
+            counts = drift.counters(inputs, p, [f"u{i}" for i in range(300)], known, part)
+            assert counts["n"] == 300
+            assert sum(len(f"#c{i} :c{i}, ") for i in range(len(counts))) < 4_000
+    assert seen == set(range(number))

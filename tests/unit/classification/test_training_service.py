@@ -1,6 +1,7 @@
 import json
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 
 from functions.classification.champion import ChampionCache
@@ -9,6 +10,7 @@ from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.training_service import TrainingService
 from layers.runtime.errors import CorruptError, InputError, NotFoundError
+from tests.tables import as_parquet
 from tests.unit.classification.conftest import NOW, Cloud, as_csv, records
 
 
@@ -34,6 +36,13 @@ def test_the_first_model_is_published_and_promoted(lake_cloud):
     report = json.loads(lake_cloud.registry.read(manifest, "report.json"))
     assert report["refused"] == ["duration"]
     assert report["champion"] is None
+
+
+def test_without_any_customers_ever_training_is_idle_and_no_failure():
+    cloud = Cloud()
+    assert service(cloud).train("schedule", 600)["status"] == "idle"
+    (run,) = cloud.ledger.history("classification-train")
+    assert (run.outcome, run.detail) == ("idle", "no labelled customers yet")
 
 
 def test_a_repeated_trigger_is_harmless(lake_cloud):
@@ -117,9 +126,75 @@ def test_an_unknown_version_and_a_foreign_manifest_are_refused(cloud, package):
         ChampionCache(cloud.registry, 30).current()
 
 
-def test_an_empty_lake_says_what_is_missing():
+def test_customers_without_the_target_say_what_is_missing():
     cloud = Cloud()
+    cloud.lake.put("customers/a.csv", b"age,job\n40,clerk\n")
     with pytest.raises(InputError, match="y"):
         service(cloud).train("schedule", 600)
     (run,) = cloud.ledger.history("classification-train")
     assert run.outcome == "failed"
+
+
+def test_columns_known_only_afterwards_may_be_named_with_spaces_and_a_term_of_a_loan_is_none(lake_cloud):
+    table = customers(1_500, seed=1).rename_columns({"job": "work"})
+    lake_cloud.lake.put("customers/2024.csv", as_csv(table))
+    assert service(lake_cloud).train("by hand", 600)["left_out"] == {}
+    answer = service(lake_cloud, leak_columns="duration, pdays").train("by hand", 600)
+    assert answer["left_out"] == dict.fromkeys(["duration", "pdays"], "known only afterwards")
+    manifest = lake_cloud.registry.manifest(LEAF, answer["version"])
+    assert manifest.details["left_out"] == answer["left_out"]
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("ms")])
+def test_dates_of_parquet_are_times(kind):
+    table = customers(1_500, seed=1)
+    days = pa.array([(NOW + timedelta(days=i // 5)).date() for i in range(1_500)], pa.date32()).cast(kind)
+    made = Cloud()
+    made.lake.put("customers/a.parquet", as_parquet(table.append_column("observed_at", days)))
+    answer = service(made).train("by hand", 600)
+    assert made.registry.manifest(LEAF, answer["version"]).details["split"]["kind"] == "time"
+
+
+def grown(seed: int, rows: int, change: str) -> pa.Table:
+    """An export of customers: one had no `job` yet, the other has a `channel` more."""
+    table = customers(rows, seed=seed)
+    if change == "lacks job":
+        return table.drop_columns(["job"])
+    return table.append_column("channel", pa.array(["web", "shop", "phone"] * (rows // 3)))
+
+
+def test_a_schema_that_grew_asks_neither_old_nor_new_events_for_what_they_lack():
+    cloud = Cloud()
+    cloud.lake.put("customers/1.csv", as_csv(grown(1, 900, "lacks job")))
+    cloud.lake.put("customers/2.csv", as_csv(grown(2, 900, "has channel")))
+    assert service(cloud).train("schedule", 600)["promoted"]
+    bodies = []
+    for i, change in enumerate(("lacks job", "has channel")):
+        sent = map(json.loads, events(grown(3, 30, change), seed=i))
+        bodies += [json.dumps(body | {"user_id": f"{change} {body['user_id']}"}) for body in sent]
+    explicit = json.loads(bodies[-1])
+    bodies.append(json.dumps(explicit | {"user_id": "null", "features": explicit["features"] | {"channel": None}}))
+    bodies.append(json.dumps(explicit | {"user_id": "blank", "features": explicit["features"] | {"channel": ""}}))
+    absent = {name: value for name, value in explicit["features"].items() if name != "channel"}
+    bodies.append(json.dumps(explicit | {"user_id": "absent", "features": absent}))
+    assert cloud.scoring().score(records(bodies), lambda: 60.0) == []
+    assert [letter.reason for letter in cloud.dead_letters.letters] == []
+    assert len(cloud.results.items) == 63
+    null, blank, left_out = (cloud.results.items[(name,)]["probability"] for name in ("null", "blank", "absent"))
+    assert null == blank == left_out
+
+
+def test_a_column_that_is_new_in_customers_comes_with_the_events_that_already_sent_it(lake_cloud):
+    from functions.classification import outcomes
+
+    service(lake_cloud).train("schedule", 600)
+    table = grown(5, 60, "has channel")
+    start = NOW - timedelta(hours=1)
+    lake_cloud.scoring().score(records(events(table, seed=5, start=start)), lambda: 60.0)
+    told = [
+        {"user_id": f"user-{i:07d}", "observed_at": (start + timedelta(seconds=i)).isoformat(), "outcome": y}
+        for i, y in enumerate(table["y"].to_pylist())
+    ]
+    lake_cloud.lake.put(f"outcomes/dt={NOW.date()}/a.jsonl", "\n".join(map(json.dumps, told)).encode())
+    joined = outcomes.join(lake_cloud.lake, outcomes.days_until(NOW.date(), 2))
+    assert [row.features["channel"] for row in joined] == table["channel"].to_pylist()

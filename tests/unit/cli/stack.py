@@ -55,10 +55,22 @@ class Alarms:
         return SimpleNamespace(paginate=lambda **_: [page])
 
 
+class Functions:
+    """Lambda with one environment for all functions."""
+
+    def __init__(self) -> None:
+        self.environment: dict[str, str] = {}
+
+    def get_function_configuration(self, *, FunctionName: str) -> dict[str, Any]:
+        return {"FunctionName": FunctionName} | (
+            {"Environment": {"Variables": self.environment}} if self.environment else {}
+        )
+
+
 def fake_stack() -> Any:
     objects, models = InMemoryObjects(), InMemoryTable("leaf", "version")
-    clients = {"sqs": InMemoryQueues(), "cloudwatch": Alarms()}
-    names = ("ClassificationQueue", "ClassificationDeadLetters", "Undelivered")
+    clients = {"sqs": InMemoryQueues(), "cloudwatch": Alarms(), "lambda": Functions()}
+    names = ("ClassificationQueue", "ClassificationDeadLetters", "Undelivered", "FunctionClassificationTrain")
     return SimpleNamespace(
         stage="dev",
         outputs={name: name for name in names},

@@ -42,6 +42,13 @@ def test_a_forced_version_is_rolled_back_and_shown_with_its_lineage(
         assert text in said
 
 
+def test_columns_that_a_version_did_not_learn_from_are_shown(house: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    details = {"left_out": {"duration": "known only afterwards"}}
+    house.registry.publish(LEAF.value, "three", {"m": b"3"}, data_hash="", details=details)
+    models.show(LEAF, "three")
+    assert "duration (known only afterwards)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("damage", [b"tampered", None])
 def test_a_damaged_version_is_neither_promoted_nor_rolled_back_to(house: Any, damage: bytes | None) -> None:
     models.promote(LEAF, "one")

@@ -79,6 +79,22 @@ def test_dead_letters_are_counted_by_reason_and_sent_again_all_or_some(stack: An
     assert bodies(stack, LETTERS) == []
 
 
+def test_a_dry_run_that_takes_longer_than_letters_stay_hidden_counts_each_once(stack: Any) -> None:
+    for i in range(25):
+        letter(stack, f"{i}", "not JSON")
+    sqs, calls = stack.client("sqs"), iter(range(100))
+    receive = sqs.receive_message
+
+    def slow(**arguments: Any) -> Any:
+        if next(calls) in (2, 5, 8):  # five minutes later
+            sqs.hidden.clear()
+        return receive(**arguments)
+
+    sqs.receive_message = slow
+    assert operate.classification(dry_run=True)["reasons"] == {"not JSON": 25}
+    assert sqs.hidden == set()
+
+
 @pytest.mark.parametrize("dies", range(3))
 def test_a_redrive_that_dies_between_send_and_delete_leaves_a_duplicate_and_no_loss(stack: Any, dies: int) -> None:
     for i in range(3):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from cli import console
 from cli.main import app
 from functions.clustering import file_service, simulate
 from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA
+
+TRIP_NAMES, STAMP = ("lpep_pickup_datetime", "lpep_dropoff_datetime", "trip_distance"), pa.timestamp("us")
 
 
 class Command:
@@ -66,7 +69,9 @@ def test_it_writes_one_row_per_ride_in_order_and_three_reports(command: Command,
     assert command.table("rejected").schema == REJECTED_SCHEMA
     assert command.table("rejected").num_rows == 0
     assert (command.out / "plot.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads(printed) == summary
+    assert json.loads(printed.splitlines()[0]) == summary
+    assert printed.splitlines()[1] == f"{rides}: Parquet; ride_id, ride_dist, ride_time"
+    assert summary["understood"] == {str(rides): {"kind": "parquet", "columns": "ride_id, ride_dist, ride_time"}}
     assert summary["rides"] == 3_000
     assert summary["anomalies"] == pc.sum(found["is_anomaly"]).as_py() > 0
     assert {"clusters", "eps", "min_samples", "silhouette", "seconds", "rejected"} <= set(summary)
@@ -124,10 +129,26 @@ def test_bad_rows_are_rejected_with_file_row_and_reason(command: Command, rides:
         5: "distance is infinite",
         6: "ride_id is missing",
         7: "time is missing or not a number",
-        8: "not as many fields as the header",
+        8: "has another number of fields than the header",
     }
     assert command.table()["ride_id"].to_pylist()[-2:] == ["a", "h"]
     assert command.summary()["rejected"] == 8
+
+
+@pytest.mark.parametrize("params", ["robust", "book"])
+def test_distances_and_times_beyond_any_ride_are_rejected_with_the_limit(
+    command: Command, rides: Path, tmp_path: Path, params: str
+) -> None:
+    lines = ["a,1e308,1", "b,1e200,1", "c,100001,900", "d,10,1e200", "e,10,10001", "f,1e-320,1", "g,1,4e-320", "h,9,.3"]
+    bad = write(tmp_path / "bad.csv", "\n".join(["ride_id,ride_dist,ride_time", *lines, ""]))
+    assert command(bad, rides, "--params", params)[0] == 0
+    assert {row["row"]: row["reason"] for row in command.table("rejected").to_pylist()} == {
+        **dict.fromkeys((0, 1, 2), "distance is over 100,000 km"),
+        **dict.fromkeys((3, 4), "time is over 10,000 h"),
+        5: "distance is zero",
+        6: "time is zero",
+    }
+    assert command.summary()["rides"] == 3_001
 
 
 def test_of_an_id_that_comes_twice_the_first_valid_ride_is_kept(command: Command, tmp_path: Path) -> None:
@@ -152,8 +173,8 @@ def test_of_an_id_that_comes_twice_the_first_valid_ride_is_kept(command: Command
             b"ride_id,ride_dist,ride_time\na,0,0\n",
             "invalid.csv: row 0: distance is zero; no row is a valid ride",
         ),
-        ("foreign.parquet", b"%PDF-1.4 foreign", "foreign.parquet: cannot be read as Parquet"),
-        ("binary.csv", b"\xff\xfe\x00\x01", "binary.csv: cannot be read as CSV"),
+        ("foreign.parquet", b"%PDF-1.4 foreign", "foreign.parquet: ride_id: has no such column"),
+        ("binary.csv", b"PAR1\xff\xfe\x00\x01", "binary.csv: cannot be read as Parquet"),
         (
             "cut.csv.gz",
             gzip.compress(b"ride_id,ride_dist,ride_time\na,1,1\n" * 50)[:30],
@@ -225,6 +246,22 @@ def test_history_takes_several_names_and_is_what_is_learned_from(command: Comman
     assert command.summary()["sampled_from"] == "input"
 
 
+def test_of_two_names_after_history_the_second_is_the_file(command: Command, rides: Path, tmp_path: Path) -> None:
+    june = tmp_path / "june.parquet"
+    pq.write_table(simulate.rides(1_200, 5), june)
+    assert command("--history", june, rides)[0] == 0
+    assert (command.summary()["sampled_from"], command.summary()["rides"]) == ("history", 3_000)
+
+
+def test_of_more_names_after_history_nobody_can_tell_which_are_files(command: Command, rides: Path) -> None:
+    status, printed = command("--history", rides, rides, rides)
+    assert status == 2
+    assert "--history: takes every name that follows it, and none is left: put FILES first" in printed
+    status, printed = command("--history", rides)
+    assert status == 2
+    assert "Missing argument 'files'" in printed
+
+
 def tlc(**columns: Any) -> pa.Table:
     table = {
         "Trip_Distance": [1.0, 2.0, 0.0, 3.0],
@@ -265,3 +302,163 @@ def test_the_books_parameters_are_recorded_and_refuse_a_history(command: Command
     assert command(rides, "--params", "book")[0] == 0
     assert (command.summary()["eps"], command.summary()["min_samples"]) == (0.3, 10)
     assert command(rides, "--params", "book", "--history", rides)[0] == 2
+
+
+def trips(path: Path, times: list[tuple[str, str]], **columns: Any) -> Path:
+    pickup, dropoff = ([pair[i] for pair in times] for i in (0, 1))
+    named = {"lpep_pickup_datetime": pickup, "lpep_dropoff_datetime": dropoff, "trip_distance": [3.0] * len(times)}
+    table = pa.table(named | columns)
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        pyarrow.csv.write_csv(table, path)
+    return path
+
+
+FALL = [
+    ("2024-11-03 01:50:00", "2024-11-03 01:10:00"),  # the clock went back
+    ("2024-11-03 01:10:00", "2024-11-03 01:50:00"),
+    ("2024-11-03 00:50:00", "2024-11-03 01:10:00"),
+    ("2024-11-03 01:50:00", "2024-11-03 02:10:00"),
+    ("2024-11-03 00:30:00", "2024-11-03 02:30:00"),
+]
+SPRING = [
+    ("2024-03-10 01:50:00", "2024-03-10 03:10:00"),
+    ("2024-03-10 02:10:00", "2024-03-10 02:30:00"),  # a clock that was not put forward
+    ("2024-03-10 02:50:00", "2024-03-10 03:10:00"),
+]
+
+
+def minutes(command: Command, rides: int) -> list[int]:
+    """What the reasons say of each ride, all of which are anomalous for the model of some history."""
+    told = [re.search(r"km in ([\d.,]+) (s|min|h):", reason) for reason in command.table()["reason"].to_pylist()]
+    assert len(told) == rides
+    units = {"s": 1 / 60, "min": 1, "h": 60}
+    return [round(float(one[1].replace(",", "")) * units[one[2]]) for one in told if one]
+
+
+@pytest.mark.parametrize("kind", ["text.csv", "text.parquet", "time.parquet"])
+def test_trips_over_the_ends_of_summer_time_last_as_long_as_they_did(
+    command: Command, tmp_path: Path, kind: str
+) -> None:
+    slow = [0.001] * (len(FALL) + len(SPRING))  # miles, so that every ride is an anomaly with its time
+    path = trips(tmp_path / kind, FALL + SPRING, trip_distance=slow)
+    if kind.startswith("time"):
+        pq.write_table(
+            pq.read_table(path).cast(pa.schema([*zip(TRIP_NAMES, [STAMP, STAMP, pa.float64()], strict=True)])), path
+        )
+    history = trips(
+        tmp_path / "history.csv", [(f"2024-05-01 {i:02}:00:00", f"2024-05-01 {i:02}:10:00") for i in range(24)] * 60
+    )
+    assert command(path, "--preset", "tlc", "--history", history)[0] == 0
+    assert command.table("rejected").num_rows == 0
+    assert minutes(command, 8) == [20, 40, 20, 20, 180, 20, 20, 20]
+    assert command(path, "--preset", "tlc", "--history", history, "--timezone", "America/Phoenix")[0] == 0
+    assert command.table("rejected").to_pylist() == [{"file": str(path), "row": 0, "reason": "time is negative"}]
+    assert minutes(command, 7) == [40, 20, 20, 120, 80, 20, 20]
+
+
+def test_the_setting_decides_the_zone_where_the_option_does_not(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = trips(tmp_path / "fall.parquet", [*FALL[:1], *FALL])
+    command(path, "--preset", "tlc")
+    assert command.summary()["rejected"] == 0
+    monkeypatch.setenv("TREFOIL_TIMEZONE", "UTC")
+    command(path, "--preset", "tlc")
+    assert command.summary()["rejected"] == 2
+    status, printed = command(path, "--preset", "tlc", "--timezone", "Mars/Olympus")
+    assert (status, "--timezone: Mars/Olympus is no IANA time zone" in printed) == (2, True)
+
+
+def test_times_with_an_offset_of_their_own_keep_their_instant(command: Command, tmp_path: Path) -> None:
+    path = trips(tmp_path / "own.csv", [("2024-11-03T01:10:00-04:00", "2024-11-03T01:50:00-05:00")] * 3)
+    command(path, "--preset", "tlc", "--params", "book")
+    assert command.table("rejected").num_rows == 0
+    assert minutes(command, 3) == [100] * 3
+
+
+def test_dates_are_day_first_for_the_whole_column(command: Command, tmp_path: Path) -> None:
+    """One row says it for all: 03/04 beside 23/04 is the third of April."""
+    drawn = np.random.default_rng(0)
+    start = np.datetime64("2019-03-01T00:00:00") + drawn.integers(0, 60 * 86_400, 6_500)
+    times = [start, start + drawn.integers(300, 1_800, 6_500)]
+    written = [[f"{t:%d/%m/%Y %H:%M:%S}" for t in one.tolist()] for one in times]
+    path = trips(tmp_path / "days.csv", list(zip(*written, strict=True)), trip_distance=drawn.uniform(1, 5, 6_500))
+    status, printed = command(path, "--preset", "tlc")
+    assert status == 0
+    assert "dates day-first in lpep_pickup_datetime" in printed
+    assert (command.summary()["rides"], command.summary()["rejected"]) == (6_500, 0)
+    day_first = command.table()
+    iso = trips(
+        tmp_path / "days.parquet",
+        [(str(a), str(b)) for a, b in zip(*times, strict=True)],
+        trip_distance=pyarrow.csv.read_csv(path)["trip_distance"],
+    )
+    assert command(iso, "--preset", "tlc")[0] == 0
+    assert command.table() == day_first
+
+
+def test_dates_that_can_be_read_in_two_ways_are_asked_for(command: Command, tmp_path: Path) -> None:
+    path = trips(tmp_path / "two.csv", [("03/04/2019 10:00", "03/04/2019 10:20")] * 5)
+    status, printed = command(path, "--preset", "tlc")
+    assert status == 2
+    assert "--dates day-first or --dates month-first" in " ".join(printed.split())
+    assert command(path, "--preset", "tlc", "--dates", "day-first")[0] == 0
+
+
+def test_a_decimal_comma_is_a_number_and_in_an_id_stays_as_it_is(command: Command, tmp_path: Path) -> None:
+    path = write(tmp_path / "de.csv", "ride_id;ride_dist;ride_time\n1,5;3,5;0,1\n2,5;1.004,5;20,25\n")
+    status, printed = command(path, "--params", "book")
+    assert status == 0
+    assert "CSV with semicolons" in printed
+    assert command.table()["ride_id"].to_pylist() == ["1,5", "2,5"]
+    assert command.table()["reason"].to_pylist()[1].startswith("1,004 km in 20.2 h")
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1.0, False), (60.0, True), (1 / 3600, True)])
+def test_speeds_of_no_vehicle_are_warned_of_with_the_option(
+    command: Command, rides: Path, factor: float, told: bool
+) -> None:
+    table = pq.read_table(rides)
+    pq.write_table(table.set_column(2, "ride_time", pc.multiply(table["ride_time"], factor)), rides)
+    status, printed = command(rides, "--params", "book")
+    assert status == 0
+    assert bool(command.summary()["warnings"]) == told
+    assert ("warning: the median speed is" in printed and "--preset tlc" in printed) == told
+
+
+def test_the_kind_of_file_is_told_by_its_bytes(command: Command, rides: Path, tmp_path: Path) -> None:
+    command(rides)
+    expected = command.table()
+    for name in ("B.CSV", "rides.txt"):
+        pyarrow.csv.write_csv(pq.read_table(rides), tmp_path / name)
+        assert command(tmp_path / name)[0] == 0
+        assert command.table() == expected
+    rides.rename(tmp_path / "really.csv")
+    assert command(tmp_path / "really.csv")[0] == 0
+    assert command.table() == expected
+
+
+def test_trip_records_of_for_hire_vehicles_are_told_what_they_lack(command: Command, tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "fhv.csv",
+        "dispatching_base_num,pickup_datetime,dropOff_datetime\nB1,2024-01-01 00:00:00,2024-01-01 00:10:00\n",
+    )
+    status, printed = command(path, "--preset", "tlc")
+    assert status == 2
+    assert "fhv.csv: trip_distance: has no such column" in printed
+    assert "trip records of for-hire vehicles have no distance" in printed
+    status, printed = command(path)
+    assert (status, "trip records need --preset tlc" in printed) == (2, True)
+
+
+def test_columns_of_other_names_are_named(command: Command, rides: Path) -> None:
+    table = pq.read_table(rides)
+    pq.write_table(table.rename_columns(["trip", "km", "hours", "kind"]), rides)
+    given = ("--column", "ride_id=trip", "--column", "ride_dist=km", "--column")
+    assert command(rides, *given, "ride_time=hours")[0] == 0
+    assert command.summary()["rides"] == 3_000
+    status, printed = command(rides, *given, "ride_time=h")
+    assert (status, f"{rides}: h: has no such column; it has trip, km, hours, kind" in printed) == (2, True)
+    assert command(rides, *given, "ride_time")[0] == 2

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.clustering import simulate
-from functions.clustering.contracts import DayRequest, Paths
-from layers.runtime.errors import CorruptError, InputError
+from functions.clustering import service, simulate
+from functions.clustering.contracts import DayRequest, FitAnswer, Paths, Source
+from functions.clustering.domain.columns import Format
+from layers.runtime.errors import ConflictError, CorruptError, InputError
+from layers.runtime.files import Limits
 from layers.storage.objects import ObjectInfo
 from tests.fakes import InMemoryObjects
 from tests.tables import as_parquet
@@ -122,6 +124,7 @@ def test_publishing_twice_is_harmless() -> None:
 
 def test_a_day_without_data_is_a_recorded_outcome_and_keeps_the_truth() -> None:
     world = World()
+    world.lake.put(key(DAY - timedelta(days=1)), rides(2_000, seed=1))
     assert world.run() == {"status": "empty"}
     row = world.ledger.get("clustering", str(DAY))
     assert row is not None
@@ -133,6 +136,66 @@ def test_a_day_without_data_is_a_recorded_outcome_and_keeps_the_truth() -> None:
     truth = world.truth()
     assert world.run() == {"status": "empty"}
     assert world.truth() == truth
+
+
+def test_before_the_first_ride_of_all_days_a_day_is_idle_and_nothing_was_missed() -> None:
+    world = World()
+    assert world.run() == {"status": "idle"}
+    row = world.ledger.get("clustering", str(DAY))
+    assert row is not None
+    assert (row.outcome, row.detail) == ("idle", "no rides yet")
+
+
+def test_a_day_whose_only_object_is_truncated_keeps_its_truth_and_says_why() -> None:
+    world = World()
+    world.lake.put(key(DAY - timedelta(days=1)), rides(2_000, seed=1))
+    world.lake.put(key(DAY), rides(1_200))
+    assert world.run()["status"] == "published"
+    truth = world.truth()
+    world.lake.put(key(DAY), rides(1_200)[:9_000])
+    assert world.run()["status"] == "empty"
+    assert world.truth() == truth
+    row = world.ledger.get("clustering", str(DAY))
+    assert row is not None
+    assert (row.outcome, row.counts) == ("empty", {"rejected": 1, "files": 1})
+    (told,) = pq.read_table(io.BytesIO(world.lake.get(row.detail.split()[3]))).to_pylist()
+    assert told["reason"].startswith("cannot be read as Parquet")
+    world.lake.put(key(DAY), rides(1_300))
+    assert world.run()["status"] == "published"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_object_replaced_between_fit_and_label_fails_the_run_by_name(
+    whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not whole:
+        monkeypatch.setattr(service, "WHOLE_BYTES", 0)
+    world = World()
+    world.lake.put(key(DAY), rides(1_200))
+    answer = world.fitting.fit(DayRequest(dt=DAY))
+    world.lake.put(key(DAY), rides(1_100, seed=2))
+    with pytest.raises(ConflictError, match=r"a\.parquet was changed"):
+        world.after(answer)
+    assert world.truth() is None
+    assert world.run()["status"] == "published"
+    truth = world.truth()
+    assert truth is not None
+    assert truth[0].rides == 1_100
+
+
+def test_the_cause_of_an_item_that_failed_is_in_the_runs_row_though_the_map_does_not_know_it() -> None:
+    world = World()
+    world.lake.put(key(DAY), rides(1_200))
+    answer = world.fitting.fit(DayRequest(dt=DAY))
+    (item,) = json.loads(world.lake.get(answer.plan_key))
+    cause = {"errorMessage": f"{key(DAY)} was changed by somebody else", "errorType": "ConflictError"}
+    failed = item | {"error": {"Error": "ConflictError", "Cause": json.dumps(cause)}}
+    assert world.publishing.publish(FitAnswer.model_validate(failed))["status"] == "failed"
+    of_map = {"Error": "States.ExceedToleratedFailureThreshold", "Cause": "The specified threshold was exceeded"}
+    assert world.publishing.publish(answer.model_copy(update={"error": of_map}))["status"] == "failed"
+    row = world.ledger.get("clustering", str(DAY))
+    assert row is not None
+    assert (row.outcome, row.detail) == ("failed", f"ConflictError: {key(DAY)} was changed by somebody else")
 
 
 def test_a_failed_item_fails_the_run_and_the_previous_truth_stays() -> None:
@@ -240,7 +303,7 @@ def test_the_window_ends_before_the_day_and_is_read_within_its_budget() -> None:
         world.lake.put(key(DAY - timedelta(days=back)), rides(1_500, seed=back))
     read: list[str] = []
     inner = world.lake.get
-    world.lake.get = lambda name: read.append(name) or inner(name)  # type: ignore[func-returns-value]
+    world.lake.get = lambda name, **planned: read.append(name) or inner(name, **planned)  # type: ignore[func-returns-value]
     world.lake.put(key(DAY), rides(1_200))
     world.fitting.fit(DayRequest(dt=DAY))
     assert sorted(read) == [key(DAY - timedelta(days=back)) for back in (28, 1)]
@@ -276,3 +339,19 @@ def test_the_day_is_a_day_of_the_schedules_zone() -> None:
 def test_an_event_without_a_day_is_refused() -> None:
     with pytest.raises(InputError):
         World().fitting.fit(DayRequest())
+
+
+def test_an_object_replaced_while_it_is_read_is_no_mixture_and_no_rejected_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "WHOLE_BYTES", 0)
+    world, table = World(), simulate.rides(400_000, 4)
+    world.lake.put(key(DAY), as_parquet(table, row_group_size=50_000))
+    (info,) = world.lake.list(key(DAY))
+    source = Source(key=info.key, size=info.size, etag=info.etag)
+    with service.opened(world.lake, source, Limits(), Format()) as file:
+        chunks = file.rides()
+        assert len(next(chunks)) == 100_000
+        world.lake.put(key(DAY), as_parquet(table.slice(1), row_group_size=50_000))
+        with pytest.raises(ConflictError, match=r"a\.parquet was changed"):
+            list(chunks)

@@ -14,9 +14,10 @@ from functions.clustering.domain.model import Model, _silhouette, fit
 from functions.clustering.domain.parameters import BOOK, Parameters
 from functions.clustering.domain.reasons import reasons
 from functions.clustering.domain.sample import Reservoir
+from functions.clustering.domain.validity import FARTHEST_KM, LONGEST_H, NOTHING
 from layers.runtime.errors import CorruptError, InputError
 
-any_ride = st.tuples(st.floats(5e-324, 1.7e308), st.floats(5e-324, 1.7e308))
+any_ride = st.tuples(st.floats(NOTHING, FARTHEST_KM), st.floats(NOTHING, LONGEST_H))
 
 
 def simulated(rows: int = 4_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +38,7 @@ def made(days: int = 300, *, seed: int = 0, name: str = "s", promo: bool = True,
     on = ((i // 7 % 2 == 0) & (i % 7 < 5)).astype(float)
     week = np.array([0.2, 0.1, 0.0, 0.0, 0.1, -0.3, 0.0])[i % 7]
     y = np.exp(np.log(level) + week + 0.3 * on * promo + rng.normal(0, 0.1, days)) * opened
-    return Series(name, START, y, opened, {"promo": on} if promo else {}, np.ones(days, np.int64))
+    return Series(name, START, y, opened, {"promo": on} if promo else {})
 
 
 def written(*series: Series) -> bytes:
@@ -66,7 +67,11 @@ def gateway_event(
     headers: dict[str, str] | None = None,
     method: str | None = None,
 ) -> dict[str, Any]:
-    """A call as API Gateway hands it over; bytes are sent as they are."""
+    """A call of this path as API Gateway hands it over, which decodes it and cuts it at a question mark.
+
+    Bytes of a body are sent as they are.
+    """
+    path = unquote(path).split("?")[0]
     method = method or ("GET" if body is None else "POST")
     if isinstance(body, bytes):
         body, binary = base64.b64encode(body).decode(), True
@@ -136,7 +141,7 @@ class House:
             service.train(Shard.model_validate(shard))
         return service.publish(planned)
 
-    def service(self, *, freshness: float = 0.0, lease: int = 20) -> ForecastService:
+    def service(self, *, freshness: float = 0.0, lease: int = 20, batch_seconds: float = 20.0) -> ForecastService:
         """A new container's service: nothing in memory."""
         return ForecastService(
             histories=Histories(self.lake, freshness=freshness),
@@ -146,6 +151,7 @@ class House:
             fit=self.fit,
             memory=100,
             lease=lease,
+            batch_seconds=batch_seconds,
         )
 
     def app(self, service: ForecastService | None = None) -> Any:
@@ -167,9 +173,10 @@ class Caller:
         body: Any = None,
         claims: dict[str, Any] | None = CLAIMS,
         headers: dict[str, str] | None = None,
+        method: str | None = None,
     ) -> tuple[int, dict[str, str], Any]:
         """Status, headers and body (parsed when it is JSON)."""
-        event = gateway_event(path, query, body=body, claims=claims, headers=headers)
+        event = gateway_event(path, query, body=body, claims=claims, headers=headers, method=method)
         answer = self.handler(event, None)  # type: ignore[arg-type]
         text = answer["body"]
         parsed = json.loads(text) if text and "json" in answer["headers"].get("content-type", "") else text

@@ -1,8 +1,15 @@
+import base64
+import gzip
 import json
+from dataclasses import replace
+from urllib.parse import quote
 
+import numpy as np
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
-from tests.unit.forecasting.house import CLAIMS, Caller, House, made
+from layers.storage.aws import translated
+from tests.unit.forecasting.house import CLAIMS, Caller, House, gateway_event, made
 
 FORECAST = "/v1/series/a/forecast"
 
@@ -58,6 +65,10 @@ def test_the_etag_saves_sending_it_again(call):
         ("/v1/series/" + "x" * 129 + "/forecast", "", 422, "path.series_id"),
         ("/v1/series/nobody/forecast", "", 404, None),
         ("/v1/series/nobody/similar", "", 404, None),
+        (FORECAST, "horizont=7", 422, "query.horizont"),
+        ("/v1/series", "page=2", 422, "query.page"),
+        ("/v1/forecast", "", 422, "query.series_id"),
+        ("/v1/forecast", "series_id=a%2Fb", 422, "query.series_id"),
         ("/v1/nothing", "", 404, None),
         ("/nothing", "", 404, None),
     ],
@@ -92,6 +103,63 @@ def test_a_batch_holds_forecasts_and_problems(call):
     assert status == 200
     assert len(body["items"][0]["forecast"]["points"]) == 2
     assert body["items"][1]["problem"]["status"] == 404
+
+
+def test_a_batch_knows_no_parameter_and_no_other_type_than_json(call):
+    items = {"items": [{"id": "1", "series_id": "a", "horizon": 2}]}
+    assert call("/v1/forecasts", "horizon=7", body=items)[2]["field"] == "query.horizon"
+    for media in ("text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""):
+        status, headers, body = call("/v1/forecasts", body=items, headers={"content-type": media})
+        assert (status, body["title"]) == (415, "Unsupported Media Type")
+        assert headers["content-type"].startswith("application/problem+json")
+    for media in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.shop+json"):
+        assert call("/v1/forecasts", body=items, headers={"content-type": media})[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/series", FORECAST, "/healthz", "/openapi.json", "/", "/v1/nothing"])
+def test_head_is_answered_as_get_without_a_body(call, path):
+    status, headers, _ = call(path)
+    again, its, body = call(path, method="HEAD")
+    assert (again, body, its["content-type"]) == (status, "", headers["content-type"])
+    assert int(its["content-length"]) > 0
+    assert call(path, method="HEAD", claims=None)[0] == (403 if path.startswith("/v1") else status)
+
+
+def test_a_long_answer_is_compressed_for_who_accepts_it_and_a_short_one_never(call):
+    def sent(query, accepted):
+        return call.handler(gateway_event(FORECAST, query, headers={"accept-encoding": accepted}), None)
+
+    plain, packed = sent("horizon=365", "identity"), sent("horizon=365", "br, gzip")
+    assert packed["headers"]["content-encoding"] == "gzip"
+    assert "Accept-Encoding" in packed["headers"]["vary"]
+    assert gzip.decompress(base64.b64decode(packed["body"])).decode() == plain["body"]
+    assert len(packed["body"]) < len(plain["body"]) / 2
+    for query, accepted in (("horizon=365", "gzip;q=0"), ("horizon=365", ""), ("horizon=1", "gzip")):
+        assert "content-encoding" not in sent(query, accepted)["headers"]
+
+
+@pytest.mark.parametrize("name", ["50% off?", "%41", "a#b", "x&y=z", "+"])
+def test_any_id_is_reached_by_the_query_as_the_gateway_sends_it(name):
+    house = House()
+    house.put(made(60, name=name), made(60, name="A"))
+    call = Caller(house.app())
+    for route in ("history", "forecast", "similar"):
+        status, _, body = call(f"/v1/{route}", f"series_id={quote(name, safe='')}")
+        assert (status, body["series_id"]) == (200, name)
+
+
+def test_what_passes_the_size_of_an_answer_is_told_item_by_item():
+    house = House()
+    wide, rng = made(400, name="a", level=1e6), np.random.default_rng(0)
+    house.put(replace(wide, regressors={f"regressor-{i}": rng.normal(0, 1, 400) for i in range(5)}))
+    items = [{"id": str(i), "series_id": "a", "horizon": 365, "level": 0.5 + i / 250} for i in range(100)]
+    answer = Caller(house.app()).handler(gateway_event("/v1/forecasts", body={"items": items}), None)
+    assert len(json.dumps(answer)) < 6_000_000
+    results = json.loads(answer["body"])["items"]
+    assert [one["id"] for one in results] == [item["id"] for item in items]
+    told = [one["problem"] for one in results if "problem" in one]
+    assert 5 < len(told) < 50
+    assert all("fill the 5,500,000 bytes" in one["detail"] for one in told)
 
 
 def test_pages_follow_each_other(call):
@@ -165,3 +233,29 @@ def test_an_unexpected_condition_is_not_told_outside():
     status, _, body = Caller(house.app())(FORECAST)
     assert status == 500
     assert "forecasting/" not in json.dumps(body)
+
+
+@pytest.mark.parametrize("lost", ["models/a.json", "index.json"])
+def test_a_missing_model_is_our_fault_and_its_key_is_not_told(lost):
+    house = House()
+    house.put(made(60, name="a"))
+    house.train()
+    for key in [key for key in house.models.bodies if key.endswith(lost)]:
+        del house.models.bodies[key]
+    status, _, body = Caller(house.app())(FORECAST)
+    assert (status, body["status"]) == (500, 500)
+    assert "forecasting/" not in json.dumps(body)
+
+
+def test_storage_that_does_not_answer_is_told_without_its_names():
+    house = House()
+    house.put(made(60, name="a"))
+
+    def down(key):
+        with translated(key):
+            raise EndpointConnectionError(endpoint_url="https://lake.example")
+
+    house.lake.get = down
+    status, headers, body = Caller(house.app())(FORECAST)
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert "history" not in json.dumps(body)

@@ -52,7 +52,7 @@ from layers.storage.registry import now
 lake, models, answers, registry = pickle.load(open({str(stored)!r}, "rb"))
 service = ForecastService(
     histories=Histories(lake, freshness=0), catalog=Catalog(lake), models=Models(models, registry, freshness=0),
-    answers=Answers(answers, keep_seconds=60), fit=trainer(28, now), memory=9, lease=9,
+    answers=Answers(answers, keep_seconds=60), fit=trainer(28, now), memory=9, lease=9, batch_seconds=9,
 )
 """
     assert loaded(answer + CACHED) == ""

@@ -1,16 +1,22 @@
 import json
+import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from functions.forecasting.catalog import Catalog, history_key
+from functions.forecasting.domain.identity import content_hash
 from functions.forecasting.domain.series import load
-from functions.forecasting.ingestion import requested
+from functions.forecasting.ingestion import IngestService, requested
 from layers.runtime.errors import InputError
-from tests.unit.forecasting.house import House, made
+from layers.storage.registry import now
+from layers.tables import Reading
+from tests.fakes import InMemoryObjects
+from tests.unit.forecasting.house import House, made, written
 
 MONDAY, TUESDAY = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC)
 
@@ -65,11 +71,79 @@ def test_two_files_at_once_lose_nothing():
     assert Catalog(house.lake).rows()["a"].observations == 80
 
 
+def test_a_file_that_is_put_again_while_it_is_read_is_not_lost():
+    house = House()
+    first, second = made(50, name="a"), replace(made(50, name="a"), y=np.full(50, 7.0))
+    opened, answers = house.lake.open, []
+
+    def put_meanwhile(key):
+        house.lake.open = opened
+        source = opened(key)
+        answers.append(house.put(second, etag="2", arrived=TUESDAY, owner="second"))
+        return source
+
+    house.lake.open = put_meanwhile
+    answers.append(house.put(first, etag="1", arrived=MONDAY, owner="first"))
+    assert [answer.status for answer in answers] == ["done", "done"]
+    assert set(history(house, "a").y) == {7.0}
+    run = house.ledger.get("forecasting-ingest", "sales/a.csv")
+    assert (run.fingerprint.split("@")[0], run.outcome) == ("2", "done")
+
+
+def test_a_file_that_is_put_back_counts_as_new():
+    house = House()
+    kept, changed = made(50, name="a"), replace(made(50, name="a"), y=np.full(50, 7.0))
+    for days, (etag, file) in enumerate((("1", kept), ("2", changed), ("1", kept))):
+        assert house.put(file, etag=etag, arrived=MONDAY + timedelta(days)).status == "done"
+    np.testing.assert_allclose(history(house, "a").y, kept.y)
+
+
+def test_hundreds_of_files_at_once_all_land():
+    house, count = House(), 300
+
+    class Slow(InMemoryObjects):
+        """Every call takes as long as one of S3 within its region."""
+
+        def get_tagged(self, key):
+            time.sleep(0.002)
+            return super().get_tagged(key)
+
+        def put(self, *arguments, **conditions):
+            time.sleep(0.004)
+            return super().put(*arguments, **conditions)
+
+    lake = Slow({f"sales/{i}.csv": written(made(20, name=f"store-{i}")) for i in range(count)})
+    service = IngestService(lake, Catalog(lake), house.ledger, now)
+    with ThreadPoolExecutor(count) as pool:
+        answers = pool.map(lambda i: service.ingest(f"sales/{i}.csv", etag="1"), range(count))
+        assert {answer.status for answer in answers} == {"done"}
+    assert len(Catalog(lake).rows()) == count
+
+
+def test_the_catalog_tells_the_history_that_was_written_last_however_late_a_row_of_an_older_one_comes():
+    house = House()
+    late = house.ingestion._merge(made(50, name="a"))
+    house.put(replace(made(50, name="a"), y=np.full(50, 7.0)), arrived=TUESDAY)
+    house.ingestion._catalog.update(["a"], lambda _, row: house.ingestion._row(late, row))
+    assert Catalog(house.lake).rows()["a"].history == content_hash(house.lake.get(history_key("a")))
+
+
 def test_an_unreadable_file_is_recorded_and_can_be_sent_again():
     house = House()
     house.lake.put("sales/a.csv", b"nothing,of,use\n1,2,3\n")
     assert house.ingestion.ingest("sales/a.csv", etag="1").status == "failed"
     assert house.put(made(50, name="a"), etag="2").status == "done"
+
+
+def test_a_file_that_can_be_read_in_two_ways_fails_and_the_setting_decides():
+    house = House()
+    house.lake.put("sales/a.csv", b"ds,y\n03/04/2019,1\n04/04/2019,2\n")
+    failed = house.ingestion.ingest("sales/a.csv")
+    assert (failed.status, "TREFOIL_DATES" in failed.detail) == ("failed", True)
+    service = IngestService(house.lake, Catalog(house.lake), house.ledger, now, reading=Reading(dates="month-first"))
+    done = service.ingest("sales/a.csv")
+    assert (done.status, done.understood["dates"]) == ("done", {"ds": "month-first"})
+    assert Catalog(house.lake).rows()["a"].first_ds == "2019-03-04"
 
 
 def test_rejected_rows_are_written_with_their_reasons():
@@ -95,7 +169,15 @@ def test_an_event_of_s3_and_one_of_a_person_name_files():
         "time": "2026-01-05T00:00:00Z",
         "detail": {"bucket": {"name": "lake"}, "object": {"key": "sales/a b.csv", "etag": "x"}},
     }
-    assert requested(event) == [("sales/a b.csv", "x", MONDAY)]
-    assert requested({"keys": ["sales/a.csv"]}) == [("sales/a.csv", "", None)]
-    with pytest.raises(InputError):
-        requested({"detail": {}})
+    file = {"key": "sales/a b.csv", "etag": "x", "arrived": MONDAY, "owner": ""}
+    assert requested(event) == [file]
+    assert requested({"Records": [{"body": json.dumps(event | {"id": "i"})}]}) == [file | {"owner": "i"}]
+    assert requested({"keys": ["sales/a.csv"]}) == [{"key": "sales/a.csv", "arrived": None}]
+    for wrong in (
+        {"detail": {}},
+        {"detail": {"object": {"key": "k"}}, "time": "planted"},
+        {"Records": [{"body": "planted"}]},
+    ):
+        with pytest.raises(InputError) as caught:
+            requested(wrong)
+        assert "planted" not in "".join(traceback.format_exception(caught.value))

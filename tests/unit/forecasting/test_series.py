@@ -1,4 +1,6 @@
 from dataclasses import replace
+from functools import reduce
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.forecasting.domain.identity import check_id
-from functions.forecasting.domain.series import dump, load, merge
+from functions.forecasting.domain.series import MAX_DAYS, Series, dump, load, merge
 from layers.runtime.errors import CorruptError, InputError
 from tests.unit.forecasting.house import made
 
@@ -20,7 +22,7 @@ def part(first, last, *, value, stamp):
         y=np.full(size, value),
         open=np.ones(size),
         regressors={"promo": np.zeros(size)},
-        stamp=np.full(size, stamp),
+        stamps=dict.fromkeys(("y", "open", "promo"), np.full(size, stamp)),
     )
 
 
@@ -48,13 +50,52 @@ def test_a_gap_between_files_is_unknown_not_zero():
     assert np.isnan(both.y[5:8]).all()
 
 
-@given(st.permutations([(0, 10, 1.0, 1), (5, 15, 2.0, 2), (3, 8, 3.0, 3)]))
-def test_the_latest_file_wins_each_day_in_whatever_order_they_arrive(files):
-    merged = None
-    for first, last, value, stamp in files:
-        new = part(first, last, value=value, stamp=stamp)
-        merged = new if merged is None else merge(merged, new)
-    assert merged.y.tolist() == [1.0] * 3 + [3.0] * 5 + [2.0] * 7
+MAYBE = st.sampled_from([np.nan, 0.0, 1.0, 2.0])
+
+
+@st.composite
+def arrivals(draw):
+    """A file's days of one series: any of its columns, holes in each, of one of few seconds."""
+    size = draw(st.integers(1, 6))
+    columns = {name: np.array(draw(st.lists(MAYBE, min_size=size, max_size=size))) for name in ("y", "open", "promo")}
+    stamp = np.full(size, draw(st.integers(1, 3)))
+    return Series(
+        "s",
+        made(1).start + draw(st.integers(0, 6)),
+        columns["y"],
+        draw(st.sampled_from([None, columns["open"]])),
+        draw(st.sampled_from([{}, {"promo": columns["promo"]}])),
+        dict.fromkeys(columns, stamp),
+    )
+
+
+@given(
+    st.lists(arrivals(), min_size=1, max_size=4).flatmap(
+        lambda files: st.tuples(st.just(files), st.permutations(files))
+    )
+)
+def test_a_history_does_not_depend_on_the_order_of_its_files_nor_on_one_that_comes_again(orders):
+    first, again = orders
+    stored = dump(reduce(merge, first))
+    assert dump(reduce(merge, again)) == stored
+    assert dump(reduce(merge, [*again, *first])) == stored
+    assert dump(load(stored)) == stored
+
+
+def test_the_newest_file_wins_each_value_and_not_the_day_with_all_that_others_say_of_it():
+    sales = replace(part(0, 1, value=5.0, stamp=1), open=None, regressors={})
+    promo = replace(part(0, 1, value=np.nan, stamp=3), open=None, regressors={"promo": np.ones(1)})
+    corrected = replace(part(0, 1, value=7.0, stamp=2), open=None, regressors={})
+    for files in permutations([sales, promo, corrected]):
+        merged = reduce(merge, files)
+        assert (merged.y.tolist(), merged.regressors["promo"].tolist()) == ([7.0], [1.0])
+
+
+def test_of_a_history_beyond_forty_years_the_oldest_days_go():
+    old = replace(part(0, 10, value=1.0, stamp=1), start=made(1).start - MAX_DAYS + 5)
+    both = merge(old, part(0, 10, value=2.0, stamp=2))
+    assert (len(both.y), both.y[-1]) == (MAX_DAYS, 2.0)
+    assert dump(both) == dump(merge(part(0, 10, value=2.0, stamp=2), old))
 
 
 def test_an_empty_value_erases_nothing():

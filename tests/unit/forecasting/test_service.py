@@ -1,4 +1,5 @@
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -7,9 +8,13 @@ import pytest
 
 from functions.forecasting.contracts import BatchItem, Question
 from functions.forecasting.domain.profile import nearest, profile
+from functions.forecasting.domain.series import dump
 from functions.forecasting.domain.tables import read
+from functions.forecasting.service import trainer
+from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.simulate import table
 from layers.runtime.errors import CorruptError, InputError, NotFoundError, UnavailableError
+from layers.storage.registry import now
 from tests.unit.forecasting.house import House, made, written
 
 
@@ -96,6 +101,27 @@ def test_a_fit_that_fails_gives_its_claim_up(house):
     assert right.forecast(ask()).source == "computed"
 
 
+def test_a_claim_given_up_late_does_not_take_a_successors(house):
+    answers = house.service()._answers
+    lapsed = answers.claim("a", "spot", -5)
+    successor = answers.claim("a", "spot", 60)
+    answers.release("a", "spot", lapsed)
+    assert answers.claim("a", "spot", 60) is None
+    answers.release("a", "spot", successor)
+    assert answers.claim("a", "spot", 60)
+
+
+def test_a_batch_has_one_deadline_for_all_its_waiting_and_tells_what_it_did_not_reach(house):
+    service = house.service(lease=20, batch_seconds=0.3)
+    for name in ("a", "b"):
+        assert service._answers.claim(name, f"spot-{service._histories.read(name).name}#model", 60)
+    started = time.monotonic()
+    results = service.batch([BatchItem(id=str(i), series_id="ab"[i % 2], horizon=i + 1) for i in range(20)])
+    assert time.monotonic() - started < 2
+    assert len(results) == 20
+    assert all(isinstance(result, UnavailableError) and result.retry_after > 0 for _, result in results)
+
+
 def test_a_damaged_model_is_not_served(house):
     house.train()
     for key in [key for key in house.models.bodies if key.endswith("models/a.json")]:
@@ -138,7 +164,7 @@ def test_search_pages_through_thousands_in_order():
     catalog = house.service()._catalog
     house.put(made(30, name="seed"))
     row = catalog.rows()["seed"]
-    catalog.update(lambda rows: rows.update({f"Shop-{i:04}": row for i in range(5000)}))
+    catalog.update([f"Shop-{i:04}" for i in range(5000)], lambda *_: row)
     found, more = house.service().search("shop-1", 300, "")
     rest, end = house.service().search("SHOP-1", 1000, found[-1][0])
     assert (len(found), more, len(found) + len(rest), end) == (300, True, 1000, False)
@@ -190,6 +216,34 @@ def test_a_series_of_a_few_days_resembles_none():
     house = House()
     house.put(made(30, name="a"), made(3, name="b"))
     assert house.service().similar("a", 5)["items"] == []
+    assert house.service().similar("b", 5)["items"] == []
+
+
+def test_the_smallest_sales_are_not_rounded_away():
+    house = House()
+    house.put(made(120, name="a", level=2e-5))
+    points = json.loads(house.service().forecast(ask()).body)["points"]
+    assert all(1e-5 < point["yhat"] < 4e-5 for point in points[:3])
+    assert len({point["yhat"] for point in points}) > 3
+
+
+def test_every_horizon_begins_after_the_newest_observation_of_the_catalog_and_a_bridge_is_said(house):
+    house.train()
+    service = house.service()
+    service.forecast(ask("b"))
+    house.put(made(134, name="a"), key="sales/b.csv")
+    late = service.forecast(ask("b"))
+    document = json.loads(late.body)
+    assert (late.source, document["points"][0]["ds"]) == ("computed", "2023-05-16")
+    assert "y: last observed on 2023-05-01; bridged over 14 days to the horizon" in document["assumptions"]
+
+
+def test_a_model_whose_regressor_the_history_lacks_still_answers(house):
+    house.train()
+    lost = replace(made(120, name="a"), regressors={})
+    house.lake.put("history/a.json.gz", dump(lost))
+    document = json.loads(house.service().forecast(ask()).body)
+    assert any("not in the history any more" in said for said in document["assumptions"])
 
 
 def test_the_level_of_a_series_does_not_matter_to_its_profile():
@@ -202,3 +256,30 @@ def test_the_written_file_is_what_the_reader_reads():
 
     (series,) = read(io.BytesIO(written(made(30, name="a"))), "a.csv").series
     np.testing.assert_allclose(series.y, made(30).y)
+
+
+def test_regressors_that_the_setting_names_are_known_beforehand():
+    names = ForecastingSettings(known=" price, temp ").known_names
+    assert names == ["price", "temp"]
+    temp = np.random.default_rng(0).normal(size=200)
+    warm = replace(made(200, promo=False), regressors={"temp": temp})
+    warm = replace(warm, y=warm.y * np.exp(0.5 * temp))
+    told, untold = (trainer(28, now, known)(warm, "h").backtest.wape for known in (names, []))
+    assert told < 0.6 * untold
+
+
+def test_after_a_sunny_file_a_rainy_one_keeps_its_rain_and_both_are_one_column():
+    house = House()
+    days, rng = made(180).days.astype(str), np.random.default_rng(0)
+    wet = np.r_[np.zeros(90), rng.random(90) < 0.5]
+    y = 100 * np.exp(-0.7 * wet + 0.05 * rng.normal(size=180))
+    for key, part in (("sunny", slice(0, 90)), ("rainy", slice(90, 180))):
+        rows = [f"a,{d},{v},{'rain' if w else 'sun'}" for d, v, w in zip(days[part], y[part], wet[part], strict=True)]
+        house.lake.put(f"sales/{key}.csv", "\n".join(["series_id,ds,y,weather", *rows]).encode())
+        house.ingestion.ingest(f"sales/{key}.csv")
+    service = house.service()
+    service._fit = trainer(28, now, ["weather"])
+    plan = {"weather=rain": [1.0, 0.0] * 7, "weather=sun": [0.0, 1.0] * 7}
+    points = json.loads(service.forecast(ask(horizon=14, future=plan)).body)["points"]
+    wet_days, dry_days = (np.mean([p["yhat"] for p in points[i::2]]) for i in (0, 1))
+    assert wet_days / dry_days == pytest.approx(np.exp(-0.7), rel=0.1)

@@ -8,6 +8,9 @@ import pytest
 
 from functions.forecasting.domain import tables
 from layers.runtime.errors import InputError
+from layers.tables import Reading
+
+ORDERS = ("day-first", "month-first")
 
 
 def read(text, name="shop.csv", **arguments):
@@ -32,11 +35,81 @@ def test_empty_values_after_the_last_observation_are_the_known_future():
     assert series.regressors["promo"].tolist() == [0, 1, 0]
 
 
-def test_a_series_with_a_day_twice_is_left_out_with_both_rows_named_and_the_others_stay():
-    parsed = read("series_id,ds,y\na,2024-01-01,1\nb,2024-01-01,1\na,2024-01-02,2\na,2024-01-01,3\n")
-    assert [one.series_id for one in parsed.series] == ["b"]
+def test_dates_are_day_first_or_month_first_for_the_whole_column():
+    parsed = read("ds,y\n03/04/2019,1\n23/04/2019,2\n")
+    assert (str(parsed.series[0].start), len(parsed.series[0].y), parsed.rejected) == ("2019-04-03", 21, [])
+    assert parsed.understood["dates"] == {"ds": "day-first"}
+
+
+def test_dates_that_can_be_read_in_two_ways_are_refused_with_both_and_the_option_that_decides():
+    text = "ds,y\n03/04/2019,1\n04/04/2019,2\n"
+    with pytest.raises(InputError, match=r"April 3 or March 4.*--dates day-first or --dates month-first") as caught:
+        read(text)
+    assert (caught.value.file, caught.value.field) == ("shop.csv", "ds")
+    starts = {order: str(read(text, reading=Reading(dates=order)).series[0].start) for order in ORDERS}
+    assert starts == {"day-first": "2019-04-03", "month-first": "2019-03-04"}
+
+
+def test_a_dot_that_may_part_thousands_is_refused_and_a_decimal_comma_said_or_seen_is_read():
+    text = "ds;y\n2024-01-01;1.430\n2024-01-02;985\n"
+    with pytest.raises(InputError, match=r"1\.234 or 1234.*--decimal"):
+        read(text)
+    assert read(text, reading=Reading(decimal=",")).series[0].y.tolist() == [1430.0, 985.0]
+    assert read(text, reading=Reading(decimal=".")).series[0].y.tolist() == [1.43, 985.0]
+    seen = read("ds;y\n2024-01-01;1.430,50\n2024-01-02;985\n")
+    assert (seen.series[0].y.tolist(), seen.understood["decimal"]) == ([1430.5, 985.0], {"y": ","})
+
+
+def test_an_id_is_a_text_whatever_the_decimal_sign():
+    (series,) = read("series_id;ds;y\n1,5;2024-01-01;2,5\n1,5;2024-01-02;3,5\n").series
+    assert (series.series_id, series.y.tolist()) == ("1,5", [2.5, 3.5])
+
+
+def test_a_month_is_its_first_day():
+    assert [str(day) for day in read("ds,y\n2024-01,1\n2024-02,2\n").series[0].days[[0, -1]]] == [
+        "2024-01-01",
+        "2024-02-01",
+    ]
+
+
+def test_a_row_that_comes_twice_costs_nothing_and_is_counted():
+    parsed = read("series_id,ds,y\na,2024-01-01,1\na,2024-01-02,\na,2024-01-01,1\na,2024-01-02,\n")
+    assert (parsed.rejected, parsed.repeated) == ([], 2)
+    assert parsed.series[0].y.tolist()[0] == 1.0
+
+
+def test_a_day_that_comes_again_with_other_values_costs_that_day_alone():
+    parsed = read("series_id,ds,y\na,2024-01-01,1\nb,2024-01-01,1\na,2024-01-02,2\na,2024-01-01,3\na,2024-01-03,4\n")
+    assert {one.series_id: one.y.tolist() for one in parsed.series} == {"a": [2.0, 4.0], "b": [1.0]}
     assert [r.row for r in parsed.rejected] == [0, 3]
-    assert "rows 0 and 3" in parsed.rejected[0].reason
+    assert "again with other values" in parsed.rejected[0].reason
+
+
+def test_several_rows_a_day_everywhere_ask_for_a_series_id():
+    rows = "".join(f"2024-01-{i + 1:02},{store}{i}\n" for i in range(20) for store in (1, 2))
+    parsed = read(f"ds,y\n{rows}")
+    assert (parsed.series, len(parsed.rejected)) == ([], 40)
+    assert "is a series_id missing?" in parsed.rejected[0].reason
+
+
+def test_of_fifty_three_years_of_months_the_oldest_are_left_out():
+    months = [f"{1970 + i // 12}-{i % 12 + 1:02}-01" for i in range(53 * 12)]
+    parsed = read("ds,y\n" + "".join(f"{ds},{i}\n" for i, ds in enumerate(months)))
+    (series,) = parsed.series
+    assert str(series.last_ds) == "2022-12-01"
+    assert series.y[-1] == 635.0
+    assert len(parsed.rejected) == 53 * 12 - np.isfinite(series.y).sum()
+    assert max(r.row for r in parsed.rejected) < 53 * 12 - 40 * 12
+    assert "newest" in parsed.rejected[0].reason
+
+
+@pytest.mark.parametrize("year", ["2204", "1924", "2042"])
+def test_a_mistyped_year_costs_its_row_alone(year):
+    days = [f"2024-03-{i + 1:02}" for i in range(20)]
+    days[7] = days[7].replace("2024", year)
+    parsed = read("ds,y\n" + "".join(f"{ds},{i}\n" for i, ds in enumerate(days)))
+    assert [(r.row, "mistyped" in r.reason or "not a date" in r.reason) for r in parsed.rejected] == [(7, True)]
+    assert (str(parsed.series[0].start), len(parsed.series[0].y)) == ("2024-03-01", 20)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +122,7 @@ def test_a_series_with_a_day_twice_is_left_out_with_both_rows_named_and_the_othe
         ("a,2024-01-05,1,2", "open"),
         ("a/b,2024-01-05,1,1", "series_id"),
         (",2024-01-05,1,1", "series_id"),
-        ("a,2024-01-05", "columns"),
+        ("a,2024-01-05", "fields"),
     ],
 )
 def test_a_bad_row_is_rejected_with_its_reason_and_the_rest_is_kept(row, reason):
@@ -141,8 +214,48 @@ def test_the_rossmann_layout_is_recognised():
     assert first.series_id == "1"
     assert first.y.tolist() == [0.0, 5263.0]
     assert first.open.tolist() == [0.0, 1.0]
-    assert first.regressors["state_holiday_a"].tolist() == [1.0, 0.0]
+    assert first.regressors["state_holiday=a"].tolist() == [1.0, 0.0]
     assert "Customers" not in first.regressors
+
+
+def days(column, values):
+    rows = "\n".join(f"2024-01-{i + 1:02},1,{value}" for i, value in enumerate(values))
+    (series,) = read(f"ds,y,{column}\n{rows}\n").series
+    return {name: [None if v != v else v for v in values.tolist()] for name, values in series.regressors.items()}
+
+
+def test_a_text_means_the_same_in_every_file_however_often_it_comes():
+    assert days("weather", ["sun", "sun", "rain"]) == {"weather=rain": [0, 0, 1], "weather=sun": [1, 1, 0]}
+    assert days("weather", ["rain", "rain", "rain"]) == {"weather=rain": [1, 1, 1]}
+    assert days("weather", ["Rain", "none", ""]) == {"weather=rain": [1, 0, 0]}
+    assert days("state_holiday", ["0", "a", "0"]) == {"state_holiday=a": [0, 1, 0]}
+
+
+@pytest.mark.parametrize("stray", ["?", "n/a", "-", ""])
+def test_a_sign_or_a_word_for_missing_is_unknown_and_makes_no_category(stray):
+    assert days("promo", ["0", "1", stray]) == {"promo": [0, 1, None]}
+
+
+def test_a_number_among_texts_keeps_its_value_whatever_the_others_are():
+    assert days("promo", ["0", "1", "x"]) == {"promo": [0, 1, None], "promo=x": [0, 0, 1]}
+
+
+def test_a_blank_category_in_the_future_is_unknown_where_no_observed_day_has_one():
+    body = "ds,y,weather,event\n2024-01-01,1,rain,\n2024-01-02,1,sun,fair\n2024-01-03,,,\n"
+    (series,) = read(body).series
+    assert np.isnan(series.regressors["weather=rain"][2])
+    assert series.regressors["event=fair"].tolist() == [0, 1, 0]
+
+
+def test_a_column_of_prices_called_open_is_refused_with_the_way_out():
+    with pytest.raises(InputError, match="another name") as caught:
+        read("ds,y,open\n2024-01-01,1,20.5\n2024-01-02,2,1\n2024-01-03,2,21\n")
+    assert caught.value.field == "open"
+
+
+def test_two_rows_a_day_without_a_series_id_ask_for_one():
+    parsed = read("ds,y\n2024-01-01,1\n2024-01-01,2\n")
+    assert "is a series_id missing?" in parsed.rejected[0].reason
 
 
 def test_a_column_of_many_texts_is_ignored_and_named():

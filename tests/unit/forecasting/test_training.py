@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.forecasting.domain import baselines, features, frame, metrics, model
+from functions.forecasting.domain.additive import Problem
+from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.training import fold, folds, train
 from layers.runtime.errors import InputError
 from tests.unit.forecasting.house import made
@@ -79,10 +81,85 @@ def test_gaps_are_passed_over():
     assert yhat[yhat > 0].min() > 40
 
 
-def test_negative_sales_do_not_break_it_and_no_forecast_is_negative():
+def test_returns_are_kept_and_the_error_is_measured_against_them():
     series = made(200)
-    series.y[::11] = -5.0
-    assert ahead(series, trained(series)).lower.min() >= 0
+    series.y[::11] = -50.0
+    result = trained(series)
+    held = train(series, history="h", holdout=28, now=NOW).held
+    assert result.backtest.wape == pytest.approx(metrics.wape(series.y[172:], held.yhat))
+    predicted = ahead(series, result)
+    assert -50.0 <= predicted.lower.min() < 0
+    assert (predicted.lower <= predicted.yhat).all()
+
+
+def test_a_balance_around_zero_is_forecast_below_zero_on_its_low_weekdays():
+    week = np.array([9.0, 6.0, 3.0, 0.0, -3.0, -6.0, -9.0])
+    y = np.tile(week, 60) + np.random.default_rng(0).normal(0, 1, 420)
+    series = replace(made(420, promo=False), y=y, open=None)
+    result = trained(series)
+    np.testing.assert_allclose(ahead(series, result, days=7).yhat, week, atol=1.0)
+    assert 0.8 <= result.backtest.coverage <= 1
+
+
+def test_a_stray_return_among_hundreds_of_sales_leaves_the_logarithm():
+    series = made(400)
+    series.y[100] = -5.0
+    result = trained(series)
+    assert result.additive.design.log
+    assert ahead(series, result).lower.min() >= 0
+
+
+def weather(days=420, seed=0):
+    rng = np.random.default_rng(seed)
+    temp = rng.normal(size=days)
+    y = 100 * np.exp(0.5 * temp + 0.3 * rng.normal(size=days))
+    return replace(made(days, promo=False), y=y, open=None, regressors={"temp": temp})
+
+
+def test_a_measured_regressor_is_no_better_known_in_the_backtest_than_in_the_answer():
+    series = weather()
+    result = trained(series, holdout=42)
+    assert result.backtest.wape > 0.4
+    predicted = ahead(series, result)
+    assert np.mean(np.log(predicted.upper / predicted.lower)) == pytest.approx(2 * 1.96 * np.hypot(0.5, 0.3), rel=0.3)
+
+
+@pytest.mark.parametrize("how", ["the file gives its future", "the caller says it is known"])
+def test_a_measured_regressor_that_will_be_known_is_known_in_the_backtest(how):
+    series, known = weather(), ()
+    if how == "the file gives its future":
+        series = series.until(378)
+    else:
+        known = ("temp",)
+    result = train(series, history="h", holdout=42, now=NOW, known=known).trained
+    assert result.backtest.wape < 0.33
+    assert result.regressors == ("temp",)
+
+
+def test_what_the_backtest_reports_is_what_the_forecast_attains():
+    """The year and the working day have no future rows, so they are assumed from the calendar and the recent past."""
+    days = np.arange("2023-01-01", "2024-08-12", dtype="datetime64[D]")
+    late, works = (days >= np.datetime64("2024-01-01")) * 1.0, (frame.weekdays(days) < 5) * 1.0
+    y = 100 * (1 + late) * (1 + works) * np.exp(0.05 * np.random.default_rng(0).normal(size=len(days)))
+    known = len(days) - 42
+    columns = {"yr": late[:known], "workingday": works[:known]}
+    series = Series("bikes", days[0], y[:known], None, columns)
+    result = trained(series, holdout=42)
+    attained = metrics.wape(y[known:], ahead(series, result, days=42).yhat)
+    assert result.backtest.wape < 0.06
+    assert attained < 0.06
+
+
+@pytest.mark.parametrize("error", [RuntimeError, np.linalg.LinAlgError, FloatingPointError])
+def test_a_series_that_prophet_cannot_fit_gets_the_better_baseline_and_says_so(monkeypatch, error):
+    def fail(*_):
+        raise error("no optimum")
+
+    monkeypatch.setattr(Problem, "fit", fail)
+    series = made(420)
+    result = trained(replace(series, y=series.y * np.exp(0.002 * np.arange(420))))
+    assert result.kind in baselines.BASELINES
+    assert error.__name__ in result.notes[0]
 
 
 def test_a_column_that_moves_with_the_sales_is_left_out_and_named():
@@ -160,3 +237,32 @@ def test_measures_are_those_of_the_textbook():
     assert metrics.rmspe(y, yhat) == pytest.approx(0.1)
     assert metrics.bias(y, yhat) == pytest.approx(0.0)
     assert np.isnan(metrics.wape(np.zeros(2), np.zeros(2)))
+
+
+def test_a_regressor_that_the_history_lost_or_the_model_never_met_is_said_and_breaks_nothing():
+    rng = np.random.default_rng(0)
+    rain = (rng.random(300) < 0.4).astype(float)
+    columns = {"weather=rain": rain, "weather=sun": 1 - rain}
+    series = made(300, promo=False)
+    series = replace(series, y=series.y * np.exp(0.5 * rain), regressors=columns)
+    result = train(series, history="h", holdout=28, now=NOW, known=("weather",)).trained
+    assert "weather=rain" in result.regressors
+    lost = frame.build(replace(series, regressors={}), 7)
+    assert model.forecast(result, lost, 0.95).yhat.max() > 0
+    assert any("not in the history any more" in said for said in model.caveats(result, lost))
+    fog = {name: np.append(values, np.zeros(7)) for name, values in columns.items()}
+    fog["weather=fog"] = np.append(np.zeros(300), np.ones(7))
+    longer = replace(series, y=np.append(series.y, np.full(7, np.nan)), open=None, regressors=fog)
+    met = frame.build(longer, 7)
+    assert model.forecast(result, met, 0.95).yhat.max() > 0
+    assert any(said.startswith("weather=fog: not known to the model") for said in model.caveats(result, met))
+
+
+def test_a_bridge_widens_the_interval_with_the_days_since_the_last_observation():
+    series = made(420)
+    result = trained(series)
+    near = model.forecast(result, frame.build(series, 14), 0.95)
+    far = model.forecast(result, frame.build(series, 14, start=420 + 182), 0.95)
+    width = [float(np.log(p.upper[:6] / p.lower[:6]).mean()) for p in (near, far)]
+    assert width[1] > width[0]
+    assert far.days[0] == series.start + 420 + 182

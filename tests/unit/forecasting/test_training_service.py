@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from functions.forecasting.catalog import Catalog
@@ -75,10 +76,11 @@ def test_a_shard_tried_again_fits_only_what_is_missing(house):
     assert house.fits == ["s0", "s1"]
 
 
-def test_a_series_that_cannot_be_trained_is_counted_and_stops_nothing(house):
+@pytest.mark.parametrize("error", [InputError("no"), RuntimeError("no"), np.linalg.LinAlgError("no"), KeyError("no")])
+def test_a_series_that_cannot_be_trained_is_counted_and_stops_nothing(house, error):
     def broken(series, history):
         if series.series_id == "s1":
-            raise InputError("no way")
+            raise error
         return house.fit(series, history)
 
     service = house.training(broken)
@@ -99,6 +101,17 @@ def test_a_failed_run_is_recorded_and_the_previous_version_stays(house):
     assert service.publish(Planned.model_validate(told))["status"] == "failed"
     assert house.registry.champion("forecasting") == before
     assert house.train()["status"] == "published"
+
+
+def test_the_cause_of_a_shard_that_failed_is_in_the_runs_row_though_the_map_does_not_know_it(house):
+    service = house.training()
+    planned = service.plan(PlanEvent())
+    cause = {"Error": "CorruptError", "Cause": json.dumps({"errorMessage": "history/s1.json.gz is damaged"})}
+    of_map = {"Error": "States.ExceedToleratedFailureThreshold", "Cause": "a threshold was exceeded"}
+    for event, error in ((shards(house, planned)[0].model_dump(), cause), (planned.model_dump(), of_map)):
+        service.publish(Planned.model_validate(event | {"error": error}))
+    (run,) = house.ledger.history("forecasting")
+    assert (run.outcome, run.detail) == ("failed", "CorruptError: history/s1.json.gz is damaged")
 
 
 def test_publishing_twice_is_harmless(house):

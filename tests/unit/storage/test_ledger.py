@@ -92,3 +92,11 @@ def test_of_two_claims_at_once_one_wins() -> None:
     ledger = RunLedger(Racing("job", "key"))
     claims = [ledger.claim("job", "day", fingerprint="f", lease=LEASE) for _ in range(2)]
     assert [claim.granted for claim in claims] == [True, False]
+
+
+def test_a_row_goes_by_itself_long_after_anybody_asks_for_it(clock: Clock) -> None:
+    table = InMemoryTable("job", "key")
+    ledger = RunLedger(table, clock)
+    ledger.finish(ledger.claim("job", "day", fingerprint="f", lease=LEASE).run, "done")
+    (row,) = table.items.values()
+    assert timedelta(days=366) < datetime.fromtimestamp(row["expires_at"], UTC) - clock.now < timedelta(days=500)

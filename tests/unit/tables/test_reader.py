@@ -12,7 +12,7 @@ import pytest
 
 from layers.runtime.errors import InputError, LimitError
 from layers.runtime.files import Limits
-from layers.tables import Reading, Table, open_table, styles, to_numbers, to_texts, to_times
+from layers.tables import NumberStyle, Reading, Table, open_table, styles, to_numbers, to_texts, to_times
 from tests.tables import as_parquet
 
 ROWS = [("a;b", "2024-01-31", "1.5"), ("c,d", "2024-02-01", "-2.25"), ('say "x"\nand y', "2024-02-29", "300")]
@@ -232,3 +232,10 @@ def test_real_files_are_read_to_their_last_row(real_data: Path) -> None:
                 assert read.ragged == []
     assert {name: counted[name] for name in ROWS_OF} == ROWS_OF
     assert counted["nn5_daily.csv.gz"] == 86_124
+
+
+@pytest.mark.parametrize("sign", ["$", "€", "£"])
+def test_numbers_with_any_currency_are_numbers(sign: str) -> None:
+    style = NumberStyle(currency=sign)
+    values, bad = to_numbers(pa.array([f"{sign}1,234.50", f"-{sign}2", f"3 {sign}"]), style)
+    assert (values.tolist(), bad.any()) == ([1234.5, -2.0, 3.0], False)

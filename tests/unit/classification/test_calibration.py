@@ -1,0 +1,54 @@
+"""Scores become probabilities that keep their order, whatever the scores are."""
+
+import numpy as np
+import pytest
+
+from functions.classification.contracts import Calibration
+from functions.classification.domain import export, metrics, training
+from functions.classification.domain.scoring import Model, calibrated, make_segments
+
+
+def test_scores_that_are_none_or_high_get_a_finite_map_and_keep_their_shares():
+    scores, y = np.array([0.0] * 100 + [0.9] * 16), np.array([False] * 100 + [True] * 6 + [False] * 10)
+    found = training.calibrate(scores, y)
+    assert abs(found.intercept) < 10
+    assert calibrated(scores, found)[[0, -1]] == pytest.approx([0.0, 0.375], abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_scores_lose_their_order_to_calibration(seed):
+    draw = np.random.default_rng(seed)
+    rows = int(draw.integers(40, 600))
+    y = draw.random(rows) < draw.choice([0.02, 0.1, 0.5])
+    y[:3] = True
+    levels = draw.choice([0.0, 1e-6, 1e-4, 0.01, 0.5, 0.99, 1.0], rows)
+    scores = np.clip(levels + draw.choice([0, 1]) * y * draw.random(rows) * 0.5, 0, 1)
+    p = calibrated(scores, training.calibrate(scores, y))
+    assert np.isfinite(p).all()
+    assert metrics.average_precision(y, p) >= metrics.average_precision(y, scores) - 1e-3
+
+
+def test_a_map_that_would_turn_the_order_round_is_refused():
+    draw = np.random.default_rng(1)
+    y = draw.random(400) < 0.3
+    scores = np.clip(0.6 - 0.3 * y + 0.05 * draw.normal(size=400), 0, 1)
+    found = training.calibrate(scores, y)
+    assert found == Calibration(floor=0.0)
+    assert calibrated(scores, found).tolist() == scores.tolist()
+
+
+def test_a_map_that_does_not_converge_is_refused(monkeypatch):
+    from sklearn.linear_model import LogisticRegression
+
+    monkeypatch.setattr(training, "LogisticRegression", lambda: LogisticRegression(max_iter=1))
+    y = np.arange(300) % 3 == 0
+    assert training.calibrate(np.linspace(0, 1, 300) * 0.5 + 0.5 * y, y) == Calibration(floor=0.0)
+
+
+@pytest.mark.parametrize("slope", [1.0, 40.0])
+def test_a_steep_map_does_not_fail_a_model_that_agrees_on_scores_and_segments(package, slope):
+    model, pipeline = package.trained.model, package.trained.fitted.pipeline
+    edge = float(calibrated(np.array([0.5]), Calibration(slope=slope, intercept=3 * slope))[0])
+    steep = {"calibration": Calibration(slope=slope, intercept=3 * slope), "segments": make_segments(edge, 0.2)}
+    altered = Model("steep", model.specification.model_copy(update=steep), package.trained.body)
+    assert export.check_parity(altered, pipeline, package.trained.test.columns, seed=1) < 1e-6
