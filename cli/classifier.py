@@ -61,7 +61,7 @@ def train(
     parameters = Parameters(iterations=iterations, seed=seed, budget_seconds=budget, **_money(value, cost))
     read = read_file(file, Reading(dates, decimal))
     columns = read.values
-    err.print(in_words(read.understood))
+    err.print(f"{file.name}: {in_words(read.understood)}", markup=False, soft_wrap=True)
     target, chosen, refused = _columns(list(columns), str(file), target, features, preset)
     group = group or whose({name: values for name, values in columns.items() if name != target})
     also = [] if group is None else [group]
@@ -196,7 +196,7 @@ def score(
         task = bar.add_task("rows scored", total=None)
         for counted in score_file(model, file, out, Reading(dates, decimal)):
             bar.update(task, completed=counted.rows)
-    err.print(in_words(counted.understood))
+    err.print(f"{file.name}: {in_words(counted.understood)}", markup=False, soft_wrap=True)
     seconds = time.monotonic() - started
     listed = out.with_name(f"{out.name}.{REJECTED}")
     listed.unlink(missing_ok=True)

@@ -48,6 +48,8 @@ def in_words(understood: Mapping[str, Any]) -> str:
     else:
         delimiter = DELIMITERS.get(understood["delimiter"], repr(understood["delimiter"]))
         parts = [f"CSV with {delimiter}, {understood['encoding']}"]
-    for what in ("decimal", "dates"):
-        parts += [f"{what} {reading} in {name}" for name, reading in understood.get(what, {}).items()]
+    for what, usual in (("decimal", "."), ("dates", None)):
+        read = understood.get(what, {})
+        for one in sorted({*read.values()} - {usual}):
+            parts.append(f"{what} {one} in {' and '.join(name for name in read if read[name] == one)}")
     return ", ".join(parts)

@@ -93,6 +93,9 @@ def fit(dist: Floats, time: Floats, parameters: Parameters, *, seed: int = 0) ->
     if parameters.max_speed_kmh is not None:
         possible = dist / parameters.max_speed_kmh <= time
         dist, time = dist[possible], time[possible]
+        if len(possible) and not len(dist):
+            units = "distances or times are probably in other units than km and h"
+            raise InputError(f"every ride is faster than {parameters.max_speed_kmh:g} km/h: {units}")
     if not len(dist):
         raise InputError("there is no valid ride to learn from")
     order = np.argsort(dist, kind="stable")

@@ -462,3 +462,17 @@ def test_columns_of_other_names_are_named(command: Command, rides: Path) -> None
     status, printed = command(rides, *given, "ride_time=h")
     assert (status, f"{rides}: h: has no such column; it has trip, km, hours, kind" in printed) == (2, True)
     assert command(rides, *given, "ride_time")[0] == 2
+
+
+def test_rides_in_metres_are_refused_with_a_word_about_units(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"r{i},{3_000 + 10 * i},0.{20 + i % 60}" for i in range(200)]
+    (tmp_path / "rides.csv").write_text("\n".join(["ride_id,ride_dist,ride_time", *lines]))
+    monkeypatch.setattr(
+        sys, "argv", ["trefoil", "anomalies", str(tmp_path / "rides.csv"), "--out", str(tmp_path / "out")]
+    )
+    assert console.run(app) == 2
+    assert (
+        "every ride is faster than 160 km/h: distances or times are probably in other units" in capsys.readouterr().err
+    )
