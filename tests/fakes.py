@@ -17,6 +17,10 @@ from layers.storage.tables import Item, _dump, _load
 ATOMIC = threading.Lock()
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class InMemoryObjects:
     """A bucket in a dict. `tags` holds what `tag` set."""
 
@@ -24,7 +28,7 @@ class InMemoryObjects:
         self.bucket = bucket
         self.bodies = dict(bodies or {})
         self.tags: dict[str, dict[str, str]] = {}
-        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.clock: Callable[[], datetime] = _now
         self.modified: dict[str, datetime] = {}
 
     def get(self, key: str, *, if_match: str | None = None) -> bytes:

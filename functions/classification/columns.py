@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from functions.classification.domain.schema import NUMERIC_SHARE
+from layers.runtime import files
 from layers.runtime.errors import InputError
 from layers.runtime.files import Limits
 from layers.tables import NumberStyle, Reading, Rejected, TimeStyle, open_table, styles, to_numbers, to_times
@@ -48,15 +49,16 @@ def read(
     values: dict[str, list[Any]] = {column: [] for column in table.names}
     rows: list[int] = []
     dated: dict[str, TimeStyle | None] = dict(found.times)
-    for batch in table.batches():
-        rows.extend(batch.rows.tolist())
-        for column, cells in zip(batch.columns.schema.names, batch.columns.columns, strict=True):
-            if column in texts and column not in numbers and column not in dated:
-                dated[column] = _order(cells)
-            if style := dated.get(column):
-                values[column].extend(_moments(cells, style))
-            else:
-                values[column].extend(written(cells, numbers.get(column)))
+    with files.reading(name, table.kind):
+        for batch in table.batches():
+            rows.extend(batch.rows.tolist())
+            for column, cells in zip(batch.columns.schema.names, batch.columns.columns, strict=True):
+                if column in texts and column not in numbers and column not in dated:
+                    dated[column] = _order(cells)
+                if style := dated.get(column):
+                    values[column].extend(_moments(cells, style))
+                else:
+                    values[column].extend(written(cells, numbers.get(column)))
     return Columns(values, rows, table.ragged, table.understood())
 
 

@@ -82,10 +82,7 @@ class IngestService:
         if not claim.granted:
             return Ingested(key, "skipped", detail=f"run {claim.run.run_id} is {claim.run.outcome}")
         try:
-            with self._lake.open(key) as source:
-                name = key.rsplit("/", 1)[-1]
-                stamp = int(moment.timestamp())
-                parsed = tables.read(source, name, stamp=stamp, limits=self._limits, reading=self._reading)
+            parsed = self._read(key, int(moment.timestamp()))
         except InputError as exc:
             self._finish(claim.run, "failed", detail=str(exc))
             return Ingested(key, "failed", detail=str(exc))
@@ -97,6 +94,13 @@ class IngestService:
         counts = {"rows": parsed.rows, "series": len(merged), "rejected": len(rejected)}
         self._finish(claim.run, "done", counts=counts, detail=_first(rejected))
         return Ingested(key, "done", detail=_first(rejected), understood=parsed.understood, **counts)
+
+    def _read(self, key: str, stamp: int) -> tables.Parsed:
+        for _ in range(TRIES):
+            with suppress(ConflictError), self._lake.open(key) as source:  # replaced meanwhile: what lies there now
+                name = key.rsplit("/", 1)[-1]
+                return tables.read(source, name, stamp=stamp, limits=self._limits, reading=self._reading)
+        raise UnavailableError(f"{key} is being replaced again and again")
 
     def _finish(self, run: Run, outcome: Outcome, **recorded: Any) -> None:
         with suppress(ConflictError):  # the file was put again meanwhile, and its newer version has the ledger's row

@@ -1,7 +1,8 @@
 """CSV files as tables."""
 
+import csv
+import io
 from collections.abc import Iterator
-from contextlib import closing
 from io import BufferedReader
 from typing import Any, BinaryIO, Final
 
@@ -16,6 +17,7 @@ from layers.tables.table import Batch, Reading, Table
 from layers.tables.text import Text
 
 BLOCK: Final = 4 << 20
+LONGEST: Final = 4 * BLOCK
 # A row that no file has, put behind the last one: if it does not come out as a row, a quote before it is still open.
 END: Final = "\x1e"
 
@@ -46,41 +48,51 @@ class CsvTable(Table):
 
     def _read(self, places: list[int], rows: int, *, everything: bool) -> Iterator[Batch]:  # noqa: ARG002
         del self._ragged[:]
-        misfits: list[tuple[int, str]] = []
         end = self._dialect.delimiter * (len(self.header) + 1) + END
-        first = 0
-        with closing(self._open(places, misfits, end)) as stream:
-            while (good := _next(stream, self.name, first)) is not None:
-                # As many good rows stand before a misfit as rows, less the misfits before it.
-                before = np.array([row for row, _ in misfits], np.int64) - np.arange(len(misfits)) - first
-                count = int(np.searchsorted(before, good.num_rows))
-                yield self._merged(first, good, misfits[:count], places, everything=everything)
-                first += good.num_rows + count
-                del misfits[:count]
-        if not misfits or misfits.pop()[1] != end:
-            raise InputError("a quote in it is not closed", file=self.name, row=first + len(misfits) - 1)
-        if misfits:
-            nothing = pa.RecordBatch.from_arrays([pa.nulls(0, pa.string())] * len(places), names=[*map(str, places)])
-            yield self._merged(first, nothing, misfits, places, everything=everything)
+        first, closed = 0, False
+        for block in self._blocks(end):
+            good, misfits = self._parsed(block, places, first)
+            closed = bool(misfits) and misfits[-1][1] == end
+            misfits = misfits[: len(misfits) - closed]
+            if good.num_rows or misfits:
+                yield self._merged(first, good, misfits, places, everything=everything)
+            first += good.num_rows + len(misfits)
+        if not closed:
+            raise InputError("a quote in it is not closed", file=self.name, row=max(first - 1, 0))
 
-    def _open(self, places: list[int], misfits: list[tuple[int, str]], end: str) -> Any:
-        """The rows as Arrow's reader streams them, and then `end`; `misfits` gets number and text of other rows.
-
-        Misfits have another width than the header. They may come before their neighbours do.
-        """
-        names = [str(i) for i in range(len(self.header))]
+    def _blocks(self, end: str) -> Iterator[bytes]:
+        """The rows in pieces of some MB, each of whole rows, and then the row `end`."""
         self._text.detach()
         self._text = Text(self._source, self.name, self._limits, f"\n{end}\n".encode())
         buffered = BufferedReader(self._text, BLOCK)
         buffered.read(self._dialect.start)
+        rest = b""
+        while chunk := buffered.read(BLOCK):
+            rest += chunk
+            size = whole_rows(rest, self._dialect.delimiter)
+            if size:
+                yield rest[:size]
+                rest = rest[size:]
+            elif len(rest) > LONGEST:
+                raise InputError(f"has a row of over {LONGEST >> 20} MB, or a quote that is not closed", file=self.name)
+        if rest.strip():
+            yield rest
+
+    def _parsed(self, block: bytes, places: list[int], first: int) -> tuple[Any, list[tuple[int, str]]]:
+        """Rows as wide as the header, and number and text of the others; `first` is the number of the block's first.
+
+        Arrow gets whole blocks and no stream: it would read a stream of Python's on a thread of its own, and die there.
+        """
+        names = [str(i) for i in range(len(self.header))]
+        misfits: list[tuple[int, str]] = []
 
         def skip(row: Any) -> str:
-            misfits.append((row.number - 1, row.text))
+            misfits.append((first + row.number - 1, row.text))
             return "skip"
 
-        return pyarrow.csv.open_csv(
-            buffered,
-            pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=names),
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(block),
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
             pyarrow.csv.ParseOptions(
                 delimiter=self._dialect.delimiter, newlines_in_values=True, invalid_row_handler=skip
             ),
@@ -88,6 +100,8 @@ class CsvTable(Table):
                 column_types=dict.fromkeys(names, pa.string()), include_columns=[names[i] for i in places]
             ),
         )
+        columns = [column.combine_chunks() for column in table.columns]
+        return pa.RecordBatch.from_arrays(columns, names=table.column_names), misfits
 
     def _merged(
         self, first: int, good: Any, misfits: list[tuple[int, str]], places: list[int], *, everything: bool
@@ -115,12 +129,27 @@ class CsvTable(Table):
         return Batch(rows[order], joined.take(pa.array(order)), frozenset(ragged.tolist()))
 
 
-def _next(stream: Any, name: str, row: int) -> Any:
-    """The next batch of good rows, or None behind the last one."""
-    try:
-        return stream.read_next_batch()
-    except StopIteration:
-        return None
-    except pa.ArrowInvalid as exc:
-        problem = f"is longer than {BLOCK >> 20} MB, or a quote in it is not closed"
-        raise InputError(problem, file=name, row=row) from exc
+def whole_rows(data: bytes, delimiter: str) -> int:
+    """How many bytes of `data`, which begins with a row, are rows to their end; 0 when none is."""
+    newline = b"\n" if b"\n" in data else b"\r"
+    if b'"' not in data:
+        return data.rfind(newline) + 1
+    codes = np.frombuffer(b"\n" + data + b"\n", np.uint8)
+    quotes = np.flatnonzero(codes == ord('"'))
+    edges = np.frombuffer(b'"\r\n' + delimiter.encode(), np.uint8)
+    # Quotes open and close in turn. Where one does neither, such as that of a 32" screen, rows must be read to be told.
+    if not (np.isin(codes[quotes[::2] - 1], edges).all() and np.isin(codes[quotes[1::2] + 1], edges).all()):
+        return _read_rows(data, delimiter)
+    ends = np.flatnonzero(codes[1:-1] == newline[0])
+    outside = ends[np.searchsorted(quotes - 1, ends) % 2 == 0]
+    return int(outside[-1]) + 1 if len(outside) else 0
+
+
+def _read_rows(data: bytes, delimiter: str) -> int:
+    lines = list(io.StringIO(data.decode("latin-1"), newline=""))
+    ends = np.cumsum([len(line) for line in lines])
+    reader, size = csv.reader(lines, delimiter=delimiter), 0
+    for _ in reader:
+        if reader.line_num < len(lines):
+            size = int(ends[reader.line_num - 1])
+    return size

@@ -3,7 +3,6 @@
 import codecs
 import gzip
 import io
-import threading
 from typing import Any, BinaryIO, cast
 
 from layers.runtime.errors import InputError
@@ -28,7 +27,7 @@ class Text(io.RawIOBase):
 
     UTF-16 is told by its mark or its zeros. What is not UTF-8 and has no UTF-8 beside it is Windows' Latin-1 (cp1252).
     Reading raises InputError for bytes that are neither and for broken gzip, LimitError past `limits.object_mb`, and
-    RuntimeError after `detach`: a reader that was left half way must not read on beside the next one.
+    RuntimeError after `detach`: an iteration that was left half way must not read on beside the next one.
     """
 
     def __init__(self, source: BinaryIO, name: str, limits: Limits, ending: bytes = b"") -> None:
@@ -39,7 +38,7 @@ class Text(io.RawIOBase):
         self._name, self._limits, self._ending = name, limits, ending
         self._size, self._line, self._at_start, self._ascii = 0, 1, True, True
         self._ready = b""
-        self._lock, self._detached = threading.Lock(), False
+        self._detached = False
         self.encoding = "utf-8"
         self._decoder: codecs.IncrementalDecoder = codecs.getincrementaldecoder("utf-8")()
 
@@ -49,28 +48,26 @@ class Text(io.RawIOBase):
 
     def detach(self) -> None:
         """Leave the source alone from now on."""
-        with self._lock:
-            self._detached = True
+        self._detached = True
 
     def readinto(self, buffer: Any) -> int:
         """Fill `buffer` with UTF-8."""
-        with self._lock:
-            if self._detached:
-                raise RuntimeError("the table is being read anew")
-            while not self._ready:
-                with reading(self._name, "gzip"):
-                    chunk = self._plain.read(len(buffer))
-                self._size += len(chunk)
-                self._limits.check(self._name, object_mb=self._size / MB)
-                self._ready = self._decoded(chunk)
-                if not chunk:
-                    self._ready += self._ending
-                    self._ending = b""
-                    break
-            count = min(len(buffer), len(self._ready))
-            buffer[:count] = self._ready[:count]
-            self._ready = self._ready[count:]
-            return count
+        if self._detached:
+            raise RuntimeError("the table is being read anew")
+        while not self._ready:
+            with reading(self._name, "gzip"):
+                chunk = self._plain.read(len(buffer))
+            self._size += len(chunk)
+            self._limits.check(self._name, object_mb=self._size / MB)
+            self._ready = self._decoded(chunk)
+            if not chunk:
+                self._ready += self._ending
+                self._ending = b""
+                break
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
 
     def _decoded(self, chunk: bytes) -> bytes:
         if self._at_start and chunk:

@@ -34,10 +34,10 @@ def test_a_file_is_ingested_by_its_arrival_and_the_ledger_tells(stack: Stack, tm
     body, code = ingest.ingest([file])
     assert code == 0
     assert body["files"][0]["outcome"] == "done"
-    again, _ = ingest.ingest([file])
-    assert again["files"][0]["run_id"] == body["files"][0]["run_id"]
+    again, code = ingest.ingest([file])  # put again it counts as new: it may have been undone by another in between
+    assert (again["files"][0]["outcome"], code) == ("done", 0)
     told = operate.runs("forecasting-ingest")["runs"]
-    assert body["files"][0]["run_id"] in {run["run_id"] for run in told}
+    assert again["files"][0]["run_id"] in {run["run_id"] for run in told}
 
 
 def test_a_foreign_file_is_a_failed_run_and_the_users_mistake(tmp_path: Path) -> None:

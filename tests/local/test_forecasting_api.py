@@ -24,8 +24,8 @@ def token(stack: Stack) -> str:
 
 
 def arrive(stack: Stack, key: str, days: int) -> None:
-    """A file of one store lands in the lake."""
-    calendar = np.datetime64("2024-01-01") + np.arange(days)
+    """A file of one store lands in the lake; its days are the newest of all, so that its forecast begins after them."""
+    calendar = np.datetime64("2026-01-01") + np.arange(days)
     y = 100 + 20 * (np.arange(days) % 7 == 5) + np.arange(days) % 3
     table = pa.table({"series_id": ["gate"] * days, "ds": pa.array(calendar), "y": y.astype(float)})
     stack.lake.put(key, as_parquet(table))
@@ -45,15 +45,15 @@ def until_answered(stack: Stack, token: str, first_ds: str) -> dict[str, Any]:
 
 def test_a_file_becomes_a_forecast_and_a_later_one_moves_it(stack: Stack, token: str) -> None:
     arrive(stack, "sales/gate-1.parquet", 100)
-    first = until_answered(stack, token, "2024-04-10")
+    first = until_answered(stack, token, "2026-04-11")
     assert first["model"]["version"].startswith("spot-")
     arrive(stack, "sales/gate-2.parquet", 101)
-    until_answered(stack, token, "2024-04-11")
+    until_answered(stack, token, "2026-04-12")
 
 
 def test_the_guides_client_gets_a_forecast(stack: Stack, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    arrive(stack, "sales/gate-1.parquet", 100)
-    until_answered(stack, token, "2024-04-10")
+    arrive(stack, "sales/gate-2.parquet", 101)
+    until_answered(stack, token, "2026-04-12")
     ask, url = urllib.request.urlopen, urllib.parse.urlsplit(stack.outputs["ApiUrl"])
 
     def here(request: urllib.request.Request, timeout: float) -> Any:
@@ -66,7 +66,7 @@ def test_the_guides_client_gets_a_forecast(stack: Stack, token: str, monkeypatch
     guide: dict[str, Any] = {"__name__": "guide"}
     exec(section("client").removeprefix("```python\n").removesuffix("\n```"), guide)
     points = guide["Client"](stack.outputs["ApiUrl"], token).forecast("gate", horizon=7)
-    assert [point.ds for point in points] == [f"2024-04-{day}" for day in range(10, 17)]
+    assert [point.ds for point in points] == [f"2026-04-{day}" for day in range(12, 19)]
     assert all(point.lower <= point.yhat <= point.upper for point in points)
     with pytest.raises(ValueError, match="nobody"):
         guide["Client"](stack.outputs["ApiUrl"], token).forecast("nobody")

@@ -74,7 +74,7 @@ def train_and_fail(stack: Stack, lake: Any) -> None:
     lake.put("customers/ragged.csv", as_csv(table.slice(0, 50)) + f"{WORD},{NUMBER}\n".encode())
     stack.invoke("FunctionClassificationTrain", {"reason": "privacy"})
     bad = {
-        "latin.csv": as_csv(table.slice(0, 5)) + f"{WORD}\u00e9,{NUMBER}\n".encode("latin-1"),
+        "quote.csv": as_csv(table.slice(0, 5)) + f'"{WORD},{NUMBER}\n'.encode(),
         "target.csv": f"job,y\n{WORD},yes\n{WORD},{WORD}\n".encode(),
     }
     for name, body in bad.items():

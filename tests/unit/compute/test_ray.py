@@ -13,6 +13,7 @@ import pytest
 
 from functions.clustering import simulate
 from functions.clustering.contracts import PartReport, Source
+from functions.clustering.domain.columns import Format
 from functions.clustering.domain.model import fit
 from functions.clustering.domain.parameters import Parameters
 from functions.clustering.file_service import TABLES, Part, label_part
@@ -21,7 +22,7 @@ from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError, UnavailableError
 from tests.unit.forecasting.house import made
 
-ray_cluster = pytest.importorskip("ray.cluster_utils", reason="Ray is an optional group: uv sync --group ray")
+ray_cluster = pytest.importorskip("ray.cluster_utils", reason="Ray is an optional group: uv sync --extra ray")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning"),
@@ -90,8 +91,9 @@ def parts_of(tmp_path: Path, out: Path) -> list[Part]:
         table = simulate.rides(2_000, number)
         pq.write_table(table, path)
         model = fit(table["ride_dist"].to_numpy(), table["ride_time"].to_numpy(), Parameters()).dump()
+        source = Source(key=str(path), size=path.stat().st_size)
         parts.append(
-            Part(number, [Source(key=str(path), size=path.stat().st_size)], None, model, "v1", str(tmp_path), str(out))
+            Part(number, [source], Format(), model, "v1", str(tmp_path), str(out), frozenset(), {source.key: Styles()})
         )
     return parts
 
@@ -111,7 +113,7 @@ def test_a_killed_nodes_work_is_done_by_the_others_and_equals_the_local_engines(
     assert found == expected
     assert tables_in(there) == tables_in(here)
 
-    broken = Part(-1, [Source(key="rides.csv", size=0)], None, {}, "v1", "", "")
+    broken = Part(-1, [Source(key="rides.csv", size=0)], Format(), {}, "v1", "", "", frozenset(), {})
     with pytest.raises(InputError, match=r"^rides.csv: is broken$"):
         list(run_tasks(slow_label, [broken], engine=nodes.address))
 

@@ -1,5 +1,6 @@
 """One reader for every usual way to write a table: what it says comes out, and where two readings differ it asks."""
 
+import csv
 import gzip
 import io
 import re
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from layers.runtime.errors import InputError, LimitError
 from layers.runtime.files import Limits
-from layers.tables import NumberStyle, Reading, Table, open_table, styles, to_numbers, to_texts, to_times
+from layers.tables import NumberStyle, Reading, Table, delimited, open_table, styles, to_numbers, to_texts, to_times
 from tests.tables import as_parquet
 
 ROWS = [("a;b", "2024-01-31", "1.5"), ("c,d", "2024-02-01", "-2.25"), ('say "x"\nand y', "2024-02-29", "300")]
@@ -239,3 +242,26 @@ def test_numbers_with_any_currency_are_numbers(sign: str) -> None:
     style = NumberStyle(currency=sign)
     values, bad = to_numbers(pa.array([f"{sign}1,234.50", f"-{sign}2", f"3 {sign}"]), style)
     assert (values.tolist(), bad.any()) == ([1234.5, -2.0, 3.0], False)
+
+
+CELL = st.text(st.sampled_from('ab",\n\r" '), max_size=6)
+
+
+@settings(max_examples=150, derandomize=True)
+@given(st.lists(st.tuples(CELL, CELL, st.sampled_from(['32" screen', 'a "b" c', "x"])), max_size=30), st.booleans())
+def test_whatever_stands_in_quotes_rows_stay_whole_over_the_ends_of_blocks(rows: Any, windows: bool) -> None:
+    """`csv` of Python is the measure; the third column has quotes that open nothing."""
+    written = io.StringIO()
+    csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\r\n" if windows else "\n").writerows(
+        (a, b) for a, b, _ in rows
+    )
+    lines = list(csv.reader(io.StringIO(written.getvalue(), newline="")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "BLOCK", 32)
+        read = table(("a,b\n" + written.getvalue()).encode())
+        found = [list(row.values()) for batch in read.batches() for row in batch.columns.to_pylist()]
+        assert found == [line for line in lines if line]
+        assert read.ragged == []
+        stray = "a,b\n" + "".join(f'{i},{c}\n"{i}\nx",y\n' for i, (_, _, c) in enumerate(rows))
+        found = [list(row.values()) for batch in table(stray).batches() for row in batch.columns.to_pylist()]
+        assert found == [list(row) for i, (_, _, c) in enumerate(rows) for row in ((f"{i}", c), (f"{i}\nx", "y"))]
