@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from functions.classification.domain.schema import NUMERIC_SHARE
+from layers.runtime import files
 from layers.runtime.errors import InputError
 from layers.runtime.files import Limits
 from layers.tables import NumberStyle, Reading, Rejected, TimeStyle, open_table, styles, to_numbers, to_times
@@ -56,7 +57,7 @@ def read(
             if style := dated.get(column):
                 values[column].extend(_moments(cells, style))
             else:
-                values[column].extend(written(cells, numbers.get(column)))
+                values[column].extend(written(cells, numbers.get(column), name))
     return Columns(values, rows, table.ragged, table.understood())
 
 
@@ -69,9 +70,13 @@ def read_file(path: Path, reading: Reading | None = None) -> Columns:
         raise InputError(exc.strerror or "cannot be read", file=str(path)) from exc
 
 
-def written(cells: Any, style: NumberStyle | None) -> list[Any]:
-    """Cells as they are, but numbers that only this style reads (a decimal comma, a currency) as numbers."""
-    texts: list[Any] = cells.to_pylist()
+def written(cells: Any, style: NumberStyle | None, file: str) -> list[Any]:
+    """Cells as they are, but numbers that only this style reads (a decimal comma, a currency) as numbers.
+
+    Raises InputError that names `file` for a value that Python has none for, such as a year after 9999.
+    """
+    with files.reading(file, "a table"):
+        texts: list[Any] = cells.to_pylist()
     if style is None or (style.decimal == "." and cast_plainly(cells) is not None):
         return texts
     plain = re.compile(style.plain).match if style.decimal == "." else None
