@@ -49,16 +49,15 @@ def read(
     values: dict[str, list[Any]] = {column: [] for column in table.names}
     rows: list[int] = []
     dated: dict[str, TimeStyle | None] = dict(found.times)
-    with files.reading(name, table.kind):
-        for batch in table.batches():
-            rows.extend(batch.rows.tolist())
-            for column, cells in zip(batch.columns.schema.names, batch.columns.columns, strict=True):
-                if column in texts and column not in numbers and column not in dated:
-                    dated[column] = _order(cells)
-                if style := dated.get(column):
-                    values[column].extend(_moments(cells, style))
-                else:
-                    values[column].extend(written(cells, numbers.get(column)))
+    for batch in table.batches():
+        rows.extend(batch.rows.tolist())
+        for column, cells in zip(batch.columns.schema.names, batch.columns.columns, strict=True):
+            if column in texts and column not in numbers and column not in dated:
+                dated[column] = _order(cells)
+            if style := dated.get(column):
+                values[column].extend(_moments(cells, style))
+            else:
+                values[column].extend(written(cells, numbers.get(column), name))
     return Columns(values, rows, table.ragged, table.understood())
 
 
@@ -71,9 +70,13 @@ def read_file(path: Path, reading: Reading | None = None) -> Columns:
         raise InputError(exc.strerror or "cannot be read", file=str(path)) from exc
 
 
-def written(cells: Any, style: NumberStyle | None) -> list[Any]:
-    """Cells as they are, but numbers that only this style reads (a decimal comma, a currency) as numbers."""
-    texts: list[Any] = cells.to_pylist()
+def written(cells: Any, style: NumberStyle | None, file: str) -> list[Any]:
+    """Cells as they are, but numbers that only this style reads (a decimal comma, a currency) as numbers.
+
+    Raises InputError that names `file` for a value that Python has none for, such as a year after 9999.
+    """
+    with files.reading(file, "a table"):
+        texts: list[Any] = cells.to_pylist()
     if style is None or (style.decimal == "." and cast_plainly(cells) is not None):
         return texts
     plain = re.compile(style.plain).match if style.decimal == "." else None

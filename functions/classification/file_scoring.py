@@ -111,7 +111,9 @@ def _scored(model: Model, table: Table, written_as: Styles) -> Iterator[tuple[Ba
         waiting: tuple[Batch, dict[int, str], Future[Floats]] | None = None
         for batch in table.batches(rows=CHUNK, everything=True):
             present = [f.name for f in features if f.name in table.names]
-            columns = {name: written(batch.columns.column(name), written_as.numbers.get(name)) for name in present}
+            columns = {
+                name: written(batch.columns.column(name), written_as.numbers.get(name), table.name) for name in present
+            }
             inputs, bad = encode(columns, features)
             bad |= dict.fromkeys(batch.ragged, RAGGED)
             scoring = pool.submit(model.score, inputs)
@@ -138,12 +140,18 @@ class _CsvSink:
     def __init__(self, path: Path, table: Table, zipped: bool) -> None:
         raw = gzip.GzipFile(path, "wb", compresslevel=4) if zipped else path.open("wb")
         self._file = io.TextIOWrapper(raw, encoding="utf-8", newline="")
+        self._name = table.name
         self._writer = csv.writer(self._file, delimiter=table.delimiter or ",", lineterminator="\n")
         self._writer.writerow([*table.header, *ADDED])
 
     def write(self, batch: Batch, probabilities: list[float | None], segments: list[str | None]) -> None:
         self._writer.writerows(
-            zip(*(column.to_pylist() for column in batch.columns.columns), probabilities, segments, strict=True)
+            zip(
+                *(written(column, None, self._name) for column in batch.columns.columns),
+                probabilities,
+                segments,
+                strict=True,
+            )
         )
 
     def close(self) -> None:

@@ -110,8 +110,8 @@ def _beaten(trained: Trained, seed: int) -> str:
     groups = trained.parts.groups[trained.parts.test]
     low, high = np.nanquantile(metrics.bootstrap(gain, groups, seed=seed, repeats=200), [0.025, 0.975])
     return (
-        f"A logistic regression on the same columns is better: average precision {gain(np.ones(len(y))):+.3f}, "
-        f"between {low:+.3f} and {high:+.3f} with 95 % confidence."
+        f"A logistic regression on the same columns is {'better' if low > 0 else 'as good'}: "
+        f"average precision {gain(np.ones(len(y))):+.3f}, between {low:+.3f} and {high:+.3f} with 95 % confidence."
     )
 
 

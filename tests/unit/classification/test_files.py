@@ -279,6 +279,17 @@ def test_a_file_that_shares_no_column_with_the_model_is_refused(trefoil, german,
     assert "none of the model's columns" in answer["error"]
 
 
+def test_a_year_that_is_none_is_told_by_file(trefoil, churn, churn_model, tmp_path):
+    header, *rows = read(churn)
+    table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(header)})
+    table = table.append_column("when", pa.array([2**60] * len(rows), pa.timestamp("us")))
+    pq.write_table(table, tmp_path / "in.parquet")
+    for arguments in (("score", churn_model), ("train",)):
+        options = ("--target", "left?") if arguments[0] == "train" else ()
+        status, answer = trefoil(*arguments, tmp_path / "in.parquet", *options, "--out", tmp_path / "out.csv")
+        assert (status, "in.parquet" in answer["error"]) == (2, True)
+
+
 def test_a_file_of_before_a_column_came_is_scored_without_it_and_that_is_told(trefoil, churn, churn_model, tmp_path):
     header, *rows = read(churn)
     old = header.index("plan")

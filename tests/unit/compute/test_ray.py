@@ -20,6 +20,7 @@ from functions.clustering.file_service import TABLES, Part, label_part
 from functions.forecasting.files import Task, forecast_one
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError, UnavailableError
+from layers.tables import Styles
 from tests.unit.forecasting.house import made
 
 ray_cluster = pytest.importorskip("ray.cluster_utils", reason="Ray is an optional group: uv sync --extra ray")
