@@ -163,7 +163,7 @@ def train_classifier(killer: Killer, _: Rides, __: Sales, events: Events) -> Cas
     """Lambda repeats the call with the same request id."""
     from functions.classification.simulate import customers
 
-    killer.stack.lake.put("customers/faults.parquet", as_parquet(customers(2_000, events._seed)))
+    killer.stack.lake.put("customers/faults.parquet", as_parquet(customers(4_000, events._seed)))
     runs = len(list(killer.stack.ledger.history("classification-train")))
     call = (f"{CLASSIFICATION}.training_handler.train", {"reason": "test"})
 
