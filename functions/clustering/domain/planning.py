@@ -1,9 +1,14 @@
 """How a day's objects become items of work of a sensible size."""
 
+import json
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from functions.clustering.contracts import Source
 from layers.runtime.errors import InputError
+
+# Of the 256 KiB that Step Functions hands to an item's function: names of objects may have 1,024 bytes each.
+ITEM_TEXT: Final = 192 * 1024
 
 
 def plan(
@@ -15,23 +20,26 @@ def plan(
     item_objects: int,
     footer_bytes: int,
 ) -> list[list[Source]]:
-    """Group objects in their order: small objects together, large Parquet split between row groups.
+    """Group objects in their order: small objects together, as far as their names fit, large Parquet split between row
+    groups.
 
     `row_groups` reads a footer, (rows, bytes) of each row group, and is asked only for what is over `footer_bytes`.
     What has none, because it is CSV or damaged, stays whole: who labels it says why.
     """
     items: list[list[Source]] = []
-    size = item_bytes
+    size, text = item_bytes, 0
     for source in objects:
         if source.size > footer_bytes:
             items.extend([piece] for piece in _split(source, row_groups, item_bytes, item_rides))
             size = item_bytes
-        elif items and size + source.size <= item_bytes and len(items[-1]) < item_objects:
+            continue
+        length = len(json.dumps(source.model_dump()))
+        size, text = size + source.size, text + length
+        if items and size <= item_bytes and text <= ITEM_TEXT and len(items[-1]) < item_objects:
             items[-1].append(source)
-            size += source.size
         else:
             items.append([source])
-            size = source.size
+            size, text = source.size, length
     return items
 
 
