@@ -43,7 +43,7 @@ class ManyFiles(typer.core.TyperCommand):
 
 def anomalies(
     files: Annotated[list[Path], typer.Argument(help="CSV or Parquet: ride_id, ride_dist (km), ride_time (h)")],
-    out: Annotated[Path, typer.Option(help="directory to make, or to replace whole")],
+    out: Annotated[Path, typer.Option(help="directory to make, or of an earlier result to replace")],
     history: Annotated[list[Path] | None, typer.Option(help="earlier rides to learn from, one file or several")] = None,
     preset: Annotated[Literal["tlc"] | None, typer.Option(help="public file format: tlc, NYC trip records")] = None,
     column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS: what the file calls a column of ours")] = None,

@@ -33,7 +33,7 @@ class Preset(StrEnum):
 
 def forecast(
     file: Annotated[Path, typer.Argument(help="CSV, CSV.gz or Parquet: series_id, ds, y, open, regressors")],
-    out: Annotated[Path, typer.Option(help="directory to make; replaced whole")],
+    out: Annotated[Path, typer.Option(help="directory to make, or of an earlier result to replace")],
     series: Annotated[list[str] | None, typer.Option(help="only this series; may be given again")] = None,
     horizon: Annotated[int, typer.Option(min=1, max=365, help="days to forecast")] = 42,
     level: Annotated[float, typer.Option(min=0.5, max=0.99, help="level of the interval")] = 0.95,
