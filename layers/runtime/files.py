@@ -1,15 +1,11 @@
-"""Files of other people: what every reader does before it reads, and how what goes wrong is told."""
+"""Files of other people: what they may hold, and how what goes wrong with them is told."""
 
-import codecs
 import csv
-import gzip
-import io
 import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
 
 from layers.runtime.errors import InputError, LimitError
 
@@ -51,37 +47,3 @@ def reading(name: str, kind: str) -> Iterator[None]:
             raise
         why = (str(exc).splitlines() or [type(exc).__name__])[0][:200] if told else "a value is out of range"
         raise InputError(f"cannot be read as {kind}: {why}", file=name) from exc
-
-
-class Text(io.RawIOBase):
-    """The bytes of a UTF-8 text, unpacked when they are gzip, from where `stream` stands.
-
-    Reading raises InputError for bytes that are not UTF-8 or no whole gzip file, LimitError past `limits`.
-    """
-
-    def __init__(self, stream: BinaryIO, name: str, limits: Limits | None = None) -> None:
-        start = stream.read(2)
-        stream.seek(-len(start), io.SEEK_CUR)
-        self._plain = cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if start == b"\x1f\x8b" else stream
-        self._name, self._limits, self._size, self._line = name, limits or Limits(), 0, 1
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` with checked bytes."""
-        with reading(self._name, "gzip"):
-            chunk = self._plain.read(len(buffer))
-        self._size += len(chunk)
-        self._limits.check(self._name, object_mb=self._size / MB)
-        try:
-            if not chunk.isascii() or self._decoder.getstate()[0] or not chunk:
-                self._decoder.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as exc:
-            line = self._line + exc.object[: exc.start].count(b"\n")
-            raise InputError(f"cannot be read as CSV: line {line} is not in UTF-8", file=self._name) from exc
-        self._line += chunk.count(b"\n")
-        buffer[: len(chunk)] = chunk
-        return len(chunk)

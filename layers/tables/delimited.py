@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from layers.runtime.errors import InputError
@@ -49,13 +50,16 @@ class CsvTable(Table):
     def _read(self, places: list[int], rows: int, *, everything: bool) -> Iterator[Batch]:  # noqa: ARG002
         del self._ragged[:]
         end = self._dialect.delimiter * (len(self.header) + 1) + END
+        beyond = range(self._dialect.own, len(self.header))
+        read = [*places, *(i for i in beyond if i not in places)]
         first, closed = 0, False
         for block in self._blocks(end):
-            good, misfits = self._parsed(block, places, first)
+            good, misfits = self._parsed(block, read, first)
             closed = bool(misfits) and misfits[-1][1] == end
             misfits = misfits[: len(misfits) - closed]
             if good.num_rows or misfits:
-                yield self._merged(first, good, misfits, places, everything=everything)
+                batch = self._merged(first, good, misfits, read, everything=everything)
+                yield self._checked(batch, [read.index(i) for i in beyond], len(places), everything=everything)
             first += good.num_rows + len(misfits)
         if not closed:
             raise InputError("a quote in it is not closed", file=self.name, row=max(first - 1, 0))
@@ -127,6 +131,21 @@ class CsvTable(Table):
         joined = pa.concat_batches([columns, pa.RecordBatch.from_arrays(cells, names=columns.schema.names)])
         ragged = np.flatnonzero(np.isin(rows[order], self._ragged))
         return Batch(rows[order], joined.take(pa.array(order)), frozenset(ragged.tolist()))
+
+    def _checked(self, batch: Batch, beyond: list[int], count: int, *, everything: bool) -> Batch:
+        """The first `count` columns of the batch; a row is ragged that has something in the columns `beyond` the header.
+
+        Where most rows end in empty fields, that is a row with a delimiter too many.
+        """
+        wrong = np.zeros(len(batch), bool)
+        for column in (batch.columns.column(i) for i in beyond):
+            wrong |= pc.not_equal(pc.utf8_trim_whitespace(column), "").to_numpy(zero_copy_only=False)
+        wrong[list(batch.ragged)] = False
+        self._ragged.extend(batch.rows[wrong].tolist())
+        columns = batch.columns.select(list(range(count))) if beyond else batch.columns
+        if everything or not wrong.any():
+            return Batch(batch.rows, columns, batch.ragged | set(np.flatnonzero(wrong).tolist()))
+        return Batch(batch.rows[~wrong], columns.filter(pa.array(~wrong)))
 
 
 def whole_rows(data: bytes, delimiter: str) -> int:

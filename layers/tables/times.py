@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from layers.tables.numbers import blanks, is_text, plain_array
+from layers.tables.numbers import blanks, cast_texts, is_text, plain_array
 
 Times = NDArray[np.datetime64]
 Ints = NDArray[np.int64]
@@ -67,14 +67,10 @@ def to_times(column: Any, style: TimeStyle, zone: str | None = "UTC") -> tuple[T
 
 def cast_plainly(column: Any, zone: str | None = "UTC") -> Times | None:
     """The texts as times if every one is blank or ISO 8601 as Arrow reads it, all with an offset or none; else None."""
-    blank = pc.equal(column, "")
-    if pc.any(blank).as_py():
-        column = pc.if_else(blank, None, column)
     for written in (None, "UTC") if zone else (None,):
-        try:
-            return _typed(column.cast(pa.timestamp("us", written)), zone)
-        except pa.ArrowInvalid:
-            continue
+        cast = cast_texts(column, pa.timestamp("us", written))
+        if cast is not None:
+            return _typed(cast, zone)
     return None
 
 
