@@ -73,7 +73,7 @@ class CsvTable(Table):
         rest = b""
         while chunk := buffered.read(BLOCK):
             rest += chunk
-            size = whole_rows(rest, self._dialect.delimiter)
+            size = whole_rows(rest, self._dialect.delimiter, spaced=self._dialect.spaced)
             if size:
                 yield rest[:size]
                 rest = rest[size:]
@@ -87,6 +87,8 @@ class CsvTable(Table):
 
         Arrow gets whole blocks and no stream: it would read a stream of Python's on a thread of its own, and die there.
         """
+        if self._dialect.spaced:
+            block = _unspaced(block, self._dialect.delimiter)
         names = [str(i) for i in range(len(self.header))]
         misfits: list[tuple[int, str]] = []
 
@@ -133,9 +135,9 @@ class CsvTable(Table):
         return Batch(rows[order], joined.take(pa.array(order)), frozenset(ragged.tolist()))
 
     def _checked(self, batch: Batch, beyond: list[int], count: int, *, everything: bool) -> Batch:
-        """The first `count` columns of the batch; a row is ragged that has something in the columns `beyond` the header.
+        """The first `count` columns of the batch. A row that has something `beyond` the header's cells is ragged.
 
-        Where most rows end in empty fields, that is a row with a delimiter too many.
+        Where most rows end in empty fields, it is one with a delimiter too many.
         """
         wrong = np.zeros(len(batch), bool)
         for column in (batch.columns.column(i) for i in beyond):
@@ -148,7 +150,7 @@ class CsvTable(Table):
         return Batch(batch.rows[~wrong], columns.filter(pa.array(~wrong)))
 
 
-def whole_rows(data: bytes, delimiter: str) -> int:
+def whole_rows(data: bytes, delimiter: str, *, spaced: bool = False) -> int:
     """How many bytes of `data`, which begins with a row, are rows to their end; 0 when none is."""
     newline = b"\n" if b"\n" in data else b"\r"
     if b'"' not in data:
@@ -158,17 +160,25 @@ def whole_rows(data: bytes, delimiter: str) -> int:
     edges = np.frombuffer(b'"\r\n' + delimiter.encode(), np.uint8)
     # Quotes open and close in turn. Where one does neither, such as that of a 32" screen, rows must be read to be told.
     if not (np.isin(codes[quotes[::2] - 1], edges).all() and np.isin(codes[quotes[1::2] + 1], edges).all()):
-        return _read_rows(data, delimiter)
+        return _read_rows(data, delimiter, spaced)
     ends = np.flatnonzero(codes[1:-1] == newline[0])
     outside = ends[np.searchsorted(quotes - 1, ends) % 2 == 0]
     return int(outside[-1]) + 1 if len(outside) else 0
 
 
-def _read_rows(data: bytes, delimiter: str) -> int:
+def _read_rows(data: bytes, delimiter: str, spaced: bool) -> int:
     lines = list(io.StringIO(data.decode("latin-1"), newline=""))
     ends = np.cumsum([len(line) for line in lines])
-    reader, size = csv.reader(lines, delimiter=delimiter), 0
+    reader, size = csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced), 0
     for _ in reader:
         if reader.line_num < len(lines):
             size = int(ends[reader.line_num - 1])
     return size
+
+
+def _unspaced(block: bytes, delimiter: str) -> bytes:
+    """The rows without the spaces behind their delimiters: Arrow takes a quote behind one for a part of the cell."""
+    rows = csv.reader(io.StringIO(block.decode(), newline=""), delimiter=delimiter, skipinitialspace=True)
+    sink = io.StringIO(newline="")
+    csv.writer(sink, delimiter=delimiter, lineterminator="\r\n").writerows(row for row in rows if row)
+    return sink.getvalue().encode()

@@ -19,7 +19,7 @@ class Dialect:
     """`header` has a cell, stripped, for every field of a row; `start` is where its rows begin, in bytes of UTF-8.
 
     A row may be as short as the header without its last nameless cells, and longer by empty fields; `own` is how many
-    cells the header has in the file, where most rows are longer.
+    cells the header has in the file, where most rows are longer. `spaced`: spaces stand between delimiters and quotes.
     """
 
     delimiter: str
@@ -27,6 +27,7 @@ class Dialect:
     shortest: int
     own: int
     start: int
+    spaced: bool
 
     def fitted(self, fields: list[str]) -> list[str] | None:
         """The row's fields as the header has them, or None when it has too few, or too many that say something."""
@@ -72,7 +73,10 @@ def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
     shortest = max(i for i, cell in enumerate(header) if cell) + 1
     # Where rows end in more empty fields than the header has cells, as many are expected of every row.
     width = max([len(header), *_usual_width(rows[1:], len(header))])
-    return Dialect(delimiter, tuple(padded(header, width)), shortest, len(header), len(head[:start].encode()))
+    written, _ = _rows(head, begin, delimiter, cut, skip=False)
+    differing = (cell for row, kept in zip(rows, written, strict=False) if row != kept for cell in kept)
+    spaced = any(cell.startswith(" ") and cell.lstrip(" ").startswith('"') for cell in differing)
+    return Dialect(delimiter, tuple(padded(header, width)), shortest, len(header), len(head[:start].encode()), spaced)
 
 
 def check_names(header: Sequence[str], name: str) -> None:
@@ -84,14 +88,17 @@ def check_names(header: Sequence[str], name: str) -> None:
         seen[cell] = place
 
 
-def _rows(head: str, begin: int, delimiter: str, cut: bool) -> tuple[list[list[str]], int]:
-    """The first rows that are not blank, the header among them, and where the header ends."""
+def _rows(head: str, begin: int, delimiter: str, cut: bool, *, skip: bool = True) -> tuple[list[list[str]], int]:
+    """The first rows that are not blank, the header among them, and where the header ends.
+
+    `skip` spaces behind delimiters, where a quote may stand.
+    """
     lines = io.StringIO(head, newline="")
     lines.seek(begin)
     rows: list[list[str]] = []
     start = 0
     try:
-        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True):
+        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=skip):
             if row and not rows:
                 start = lines.tell()
             rows += [row] if row else []

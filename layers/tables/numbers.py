@@ -84,7 +84,7 @@ def cast_plainly(column: Any) -> NDArray[np.float64] | None:
 
 
 def cast_texts(column: Any, kind: pa.DataType) -> Any:
-    """The texts as Arrow casts them, null where blank; None where it cannot. It fails slowly, so a few are tried first."""
+    """The texts as Arrow casts them, null where blank; None where it cannot. It fails slowly: a few are tried first."""
     blank = pc.equal(column, "")
     if pc.any(blank).as_py():
         column = pc.if_else(blank, None, column)
