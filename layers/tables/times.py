@@ -21,6 +21,7 @@ CLOCK: Final = (
 )
 DAYS: Final = (
     r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
+    r"(?P<year>\d{4})[-/](?P<month>\d\d)",
     r"(?P<first>\d{1,2})[-/.](?P<other>\d{1,2})[-/.](?P<year>\d{4})",
     r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
     r"(?P<name>[A-Za-z]{3,9})\.?\s(?P<day>\d{1,2}),?\s(?P<year>\d{4})",
@@ -162,7 +163,8 @@ def _month_and_day(shape: Shape, style: TimeStyle) -> tuple[Ints, Ints]:
         name = shape.match["name"][:3].lower()
         month = MONTHS.index(name) + 1 if name in MONTHS else 0
         return np.full(len(shape.cells), month), shape.number("day")
-    return shape.number("month"), shape.number("day")
+    day = shape.number("day") if shape.has("day") else np.ones(len(shape.cells), np.int64)
+    return shape.number("month"), day
 
 
 def _told_in(zone: str, times: Times, shape: Shape) -> Times:
