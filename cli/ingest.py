@@ -48,9 +48,10 @@ def ingest(
     done = []
     with progress() as bar:
         for file, key in bar.track(list(zip(files, keys, strict=True)), description="ingesting"):
+            before = stack.ledger.get(INGEST, key)
             stack.lake.upload(file, key)
             if what is What.SALES:
-                done.append(_ingested(stack, key))
+                done.append(_ingested(stack, key, before))
     if what is What.CUSTOMERS:
         say("\n".join(f"{key}: learned from at the next training" for key in keys))
         return {"files": keys}, DONE
@@ -75,13 +76,14 @@ def _check_target(stack: Stack, files: list[Path]) -> None:
         bundle.require(names, [target or ClassificationSettings.model_fields["target"].default], str(file))
 
 
-def _ingested(stack: Stack, key: str) -> Run:
-    """The run that the arrival of the object started, once it has ended."""
+def _ingested(stack: Stack, key: str, before: Run | None) -> Run:
+    """The run that the arrival of the object started, after the one `before` it, once it has ended."""
     etag = next(info.etag for info in stack.lake.list(key) if info.key == key)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         run = stack.ledger.get(INGEST, key)
-        if run and run.fingerprint.startswith(etag) and run.outcome != "running":
+        ours = run is not None and run.fingerprint.startswith(etag) and (not before or run.run_id != before.run_id)
+        if run and ours and run.outcome != "running":
             return run
         time.sleep(0.3)
     raise UnavailableError(f"{key} was not ingested within {PATIENCE} s; see `trefoil logs forecasting-ingest`")

@@ -199,7 +199,7 @@ class Events:
 
     def train(self) -> None:
         key = "customers/faults.parquet"
-        self.stack.lake.put(key, as_parquet(customers(2_000, self._seed)))
+        self.stack.lake.put(key, as_parquet(customers(4_000, self._seed)))
         self.stack.invoke("FunctionClassificationTrain", {"reason": "test"})
 
     def drained(self) -> None:

@@ -103,7 +103,7 @@ def test_a_file_becomes_forecasts(stack: Stack, tally: Tally) -> None:
 
 
 def test_events_are_classified_watched_and_trained_on_again(stack: Stack, tally: Tally) -> None:
-    stack.lake.put("customers/iam.parquet", as_parquet(customers(1_500, 0)))
+    stack.lake.put("customers/iam.parquet", as_parquet(customers(4_000, 0)))
     first = stack.invoke("FunctionClassificationTrain", {"reason": "test"})
     assert first["promoted"], first
     tally.add("Flows", flow="training", trigger="call", came_out=f"champion {first['version']}")

@@ -20,9 +20,10 @@ from functions.clustering.file_service import TABLES, Part, label_part
 from functions.forecasting.files import Task, forecast_one
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError, UnavailableError
-from layers.tables import Styles
+from layers.tables import NumberStyle, Styles
 from tests.unit.forecasting.house import made
 
+PLAIN = Styles({"ride_dist": NumberStyle(), "ride_time": NumberStyle()})
 ray_cluster = pytest.importorskip("ray.cluster_utils", reason="Ray is an optional group: uv sync --extra ray")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -94,7 +95,7 @@ def parts_of(tmp_path: Path, out: Path) -> list[Part]:
         model = fit(table["ride_dist"].to_numpy(), table["ride_time"].to_numpy(), Parameters()).dump()
         source = Source(key=str(path), size=path.stat().st_size)
         parts.append(
-            Part(number, [source], Format(), model, "v1", str(tmp_path), str(out), frozenset(), {source.key: Styles()})
+            Part(number, [source], Format(), model, "v1", str(tmp_path), str(out), frozenset(), {source.key: PLAIN})
         )
     return parts
 
