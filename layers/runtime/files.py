@@ -1,4 +1,4 @@
-"""Files of other people: what every reader does before it reads, and how what goes wrong is told."""
+"""Files of other people: what they may hold, and how what goes wrong with them is told."""
 
 import csv
 import math

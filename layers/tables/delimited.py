@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from layers.runtime.errors import InputError
@@ -49,13 +50,16 @@ class CsvTable(Table):
     def _read(self, places: list[int], rows: int, *, everything: bool) -> Iterator[Batch]:  # noqa: ARG002
         del self._ragged[:]
         end = self._dialect.delimiter * (len(self.header) + 1) + END
+        beyond = range(self._dialect.own, len(self.header))
+        read = [*places, *(i for i in beyond if i not in places)]
         first, closed = 0, False
         for block in self._blocks(end):
-            good, misfits = self._parsed(block, places, first)
+            good, misfits = self._parsed(block, read, first)
             closed = bool(misfits) and misfits[-1][1] == end
             misfits = misfits[: len(misfits) - closed]
             if good.num_rows or misfits:
-                yield self._merged(first, good, misfits, places, everything=everything)
+                batch = self._merged(first, good, misfits, read, everything=everything)
+                yield self._checked(batch, [read.index(i) for i in beyond], len(places), everything=everything)
             first += good.num_rows + len(misfits)
         if not closed:
             raise InputError("a quote in it is not closed", file=self.name, row=max(first - 1, 0))
@@ -69,7 +73,7 @@ class CsvTable(Table):
         rest = b""
         while chunk := buffered.read(BLOCK):
             rest += chunk
-            size = whole_rows(rest, self._dialect.delimiter)
+            size = whole_rows(rest, self._dialect.delimiter, spaced=self._dialect.spaced)
             if size:
                 yield rest[:size]
                 rest = rest[size:]
@@ -83,6 +87,8 @@ class CsvTable(Table):
 
         Arrow gets whole blocks and no stream: it would read a stream of Python's on a thread of its own, and die there.
         """
+        if self._dialect.spaced:
+            block = _unspaced(block, self._dialect.delimiter)
         names = [str(i) for i in range(len(self.header))]
         misfits: list[tuple[int, str]] = []
 
@@ -128,8 +134,23 @@ class CsvTable(Table):
         ragged = np.flatnonzero(np.isin(rows[order], self._ragged))
         return Batch(rows[order], joined.take(pa.array(order)), frozenset(ragged.tolist()))
 
+    def _checked(self, batch: Batch, beyond: list[int], count: int, *, everything: bool) -> Batch:
+        """The first `count` columns of the batch. A row that has something `beyond` the header's cells is ragged.
 
-def whole_rows(data: bytes, delimiter: str) -> int:
+        Where most rows end in empty fields, it is one with a delimiter too many.
+        """
+        wrong = np.zeros(len(batch), bool)
+        for column in (batch.columns.column(i) for i in beyond):
+            wrong |= pc.not_equal(pc.utf8_trim_whitespace(column), "").to_numpy(zero_copy_only=False)
+        wrong[list(batch.ragged)] = False
+        self._ragged.extend(batch.rows[wrong].tolist())
+        columns = batch.columns.select(list(range(count))) if beyond else batch.columns
+        if everything or not wrong.any():
+            return Batch(batch.rows, columns, batch.ragged | set(np.flatnonzero(wrong).tolist()))
+        return Batch(batch.rows[~wrong], columns.filter(pa.array(~wrong)))
+
+
+def whole_rows(data: bytes, delimiter: str, *, spaced: bool = False) -> int:
     """How many bytes of `data`, which begins with a row, are rows to their end; 0 when none is."""
     newline = b"\n" if b"\n" in data else b"\r"
     if b'"' not in data:
@@ -139,17 +160,25 @@ def whole_rows(data: bytes, delimiter: str) -> int:
     edges = np.frombuffer(b'"\r\n' + delimiter.encode(), np.uint8)
     # Quotes open and close in turn. Where one does neither, such as that of a 32" screen, rows must be read to be told.
     if not (np.isin(codes[quotes[::2] - 1], edges).all() and np.isin(codes[quotes[1::2] + 1], edges).all()):
-        return _read_rows(data, delimiter)
+        return _read_rows(data, delimiter, spaced)
     ends = np.flatnonzero(codes[1:-1] == newline[0])
     outside = ends[np.searchsorted(quotes - 1, ends) % 2 == 0]
     return int(outside[-1]) + 1 if len(outside) else 0
 
 
-def _read_rows(data: bytes, delimiter: str) -> int:
+def _read_rows(data: bytes, delimiter: str, spaced: bool) -> int:
     lines = list(io.StringIO(data.decode("latin-1"), newline=""))
     ends = np.cumsum([len(line) for line in lines])
-    reader, size = csv.reader(lines, delimiter=delimiter), 0
+    reader, size = csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced), 0
     for _ in reader:
         if reader.line_num < len(lines):
             size = int(ends[reader.line_num - 1])
     return size
+
+
+def _unspaced(block: bytes, delimiter: str) -> bytes:
+    """The rows without the spaces behind their delimiters: Arrow takes a quote behind one for a part of the cell."""
+    rows = csv.reader(io.StringIO(block.decode(), newline=""), delimiter=delimiter, skipinitialspace=True)
+    sink = io.StringIO(newline="")
+    csv.writer(sink, delimiter=delimiter, lineterminator="\r\n").writerows(row for row in rows if row)
+    return sink.getvalue().encode()

@@ -18,20 +18,22 @@ SAMPLE: Final = 100
 class Dialect:
     """`header` has a cell, stripped, for every field of a row; `start` is where its rows begin, in bytes of UTF-8.
 
-    A row may be as short as the header without its last nameless cells, and longer by empty fields.
+    A row may be as short as the header without its last nameless cells, and longer by empty fields; `own` is how many
+    cells the header has in the file, where most rows are longer. `spaced`: spaces stand between delimiters and quotes.
     """
 
     delimiter: str
     header: tuple[str, ...]
     shortest: int
+    own: int
     start: int
+    spaced: bool
 
     def fitted(self, fields: list[str]) -> list[str] | None:
         """The row's fields as the header has them, or None when it has too few, or too many that say something."""
-        width = len(self.header)
-        if len(fields) < self.shortest or any(field.strip() for field in fields[width:]):
+        if len(fields) < self.shortest or any(field.strip() for field in fields[self.own :]):
             return None
-        return padded(fields, width)
+        return padded(fields, len(self.header))
 
 
 def padded(fields: list[str], width: int) -> list[str]:
@@ -71,7 +73,10 @@ def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
     shortest = max(i for i, cell in enumerate(header) if cell) + 1
     # Where rows end in more empty fields than the header has cells, as many are expected of every row.
     width = max([len(header), *_usual_width(rows[1:], len(header))])
-    return Dialect(delimiter, tuple(padded(header, width)), shortest, len(head[:start].encode()))
+    written, _ = _rows(head, begin, delimiter, cut, skip=False)
+    differing = (cell for row, kept in zip(rows, written, strict=False) if row != kept for cell in kept)
+    spaced = any(cell.startswith(" ") and cell.lstrip(" ").startswith('"') for cell in differing)
+    return Dialect(delimiter, tuple(padded(header, width)), shortest, len(header), len(head[:start].encode()), spaced)
 
 
 def check_names(header: Sequence[str], name: str) -> None:
@@ -83,14 +88,17 @@ def check_names(header: Sequence[str], name: str) -> None:
         seen[cell] = place
 
 
-def _rows(head: str, begin: int, delimiter: str, cut: bool) -> tuple[list[list[str]], int]:
-    """The first rows that are not blank, the header among them, and where the header ends."""
+def _rows(head: str, begin: int, delimiter: str, cut: bool, *, skip: bool = True) -> tuple[list[list[str]], int]:
+    """The first rows that are not blank, the header among them, and where the header ends.
+
+    `skip` spaces behind delimiters, where a quote may stand.
+    """
     lines = io.StringIO(head, newline="")
     lines.seek(begin)
     rows: list[list[str]] = []
     start = 0
     try:
-        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True):
+        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=skip):
             if row and not rows:
                 start = lines.tell()
             rows += [row] if row else []
@@ -103,11 +111,12 @@ def _rows(head: str, begin: int, delimiter: str, cut: bool) -> tuple[list[list[s
 
 
 def _fit(rows: list[list[str]]) -> tuple[float, int]:
-    """How well a delimiter parts these rows: the share of rows as wide as the header, and its width."""
+    """How well a delimiter parts these rows: the share of rows that fit the header, and its width."""
     width = len(rows[0]) if rows else 1
     if width == 1:
         return 0.0, 1
-    return sum(len(row) == width or not any(row[width:]) for row in rows) / len(rows), width
+    shortest = max((place for place, cell in enumerate(rows[0], 1) if cell.strip()), default=width)
+    return sum(len(row) >= shortest and not any(row[width:]) for row in rows) / len(rows), width
 
 
 def _usual_width(rows: list[list[str]], width: int) -> list[int]:

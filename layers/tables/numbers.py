@@ -79,11 +79,18 @@ def to_numbers(column: Any, style: NumberStyle) -> tuple[NDArray[np.float64], ND
 
 def cast_plainly(column: Any) -> NDArray[np.float64] | None:
     """The texts as numbers if every one is blank or a number with at most a decimal point; else None."""
+    cast = cast_texts(column, pa.float64())
+    return None if cast is None else _floats(cast)
+
+
+def cast_texts(column: Any, kind: pa.DataType) -> Any:
+    """The texts as Arrow casts them, null where blank; None where it cannot. It fails slowly: a few are tried first."""
     blank = pc.equal(column, "")
     if pc.any(blank).as_py():
         column = pc.if_else(blank, None, column)
     try:
-        return _floats(column)
+        column.slice(0, 20).cast(kind)
+        return column.cast(kind)
     except pa.ArrowInvalid:
         return None
 

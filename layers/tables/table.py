@@ -85,7 +85,7 @@ class Table(ABC):
     @property
     def ragged(self) -> list[Rejected]:
         """Rows of another width than the header, of the last iteration over the batches."""
-        return [Rejected(row, None, RAGGED) for row in self._ragged]
+        return [Rejected(row, None, RAGGED) for row in sorted(self._ragged)]
 
     def batches(
         self, columns: Sequence[str] | None = None, rows: int = 100_000, *, everything: bool = False

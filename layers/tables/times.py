@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from layers.tables.numbers import blanks, is_text, plain_array
+from layers.tables.numbers import blanks, cast_texts, is_text, plain_array
 
 Times = NDArray[np.datetime64]
 Ints = NDArray[np.int64]
@@ -21,6 +21,7 @@ CLOCK: Final = (
 )
 DAYS: Final = (
     r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
+    r"(?P<year>\d{4})[-/](?P<month>\d\d)",
     r"(?P<first>\d{1,2})[-/.](?P<other>\d{1,2})[-/.](?P<year>\d{4})",
     r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
     r"(?P<name>[A-Za-z]{3,9})\.?\s(?P<day>\d{1,2}),?\s(?P<year>\d{4})",
@@ -67,14 +68,10 @@ def to_times(column: Any, style: TimeStyle, zone: str | None = "UTC") -> tuple[T
 
 def cast_plainly(column: Any, zone: str | None = "UTC") -> Times | None:
     """The texts as times if every one is blank or ISO 8601 as Arrow reads it, all with an offset or none; else None."""
-    blank = pc.equal(column, "")
-    if pc.any(blank).as_py():
-        column = pc.if_else(blank, None, column)
     for written in (None, "UTC") if zone else (None,):
-        try:
-            return _typed(column.cast(pa.timestamp("us", written)), zone)
-        except pa.ArrowInvalid:
-            continue
+        cast = cast_texts(column, pa.timestamp("us", written))
+        if cast is not None:
+            return _typed(cast, zone)
     return None
 
 
@@ -166,7 +163,8 @@ def _month_and_day(shape: Shape, style: TimeStyle) -> tuple[Ints, Ints]:
         name = shape.match["name"][:3].lower()
         month = MONTHS.index(name) + 1 if name in MONTHS else 0
         return np.full(len(shape.cells), month), shape.number("day")
-    return shape.number("month"), shape.number("day")
+    day = shape.number("day") if shape.has("day") else np.ones(len(shape.cells), np.int64)
+    return shape.number("month"), day
 
 
 def _told_in(zone: str, times: Times, shape: Shape) -> Times:

@@ -1,6 +1,9 @@
 """Files as an enemy, or a tired colleague, makes them."""
 
+import csv
 import gzip
+import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +27,54 @@ junk = st.one_of(
     st.floats().map(repr),
     st.integers().map(str),
 )
+
+
+Rows = list[list[str]]
+
+
+def as_text(rows: Rows, **dialect: Any) -> str:
+    """CSV by Python's own writer."""
+    sink = io.StringIO()
+    csv.writer(sink, **({"lineterminator": "\n"} | dialect)).writerows(rows)
+    return sink.getvalue()
+
+
+def _each(rows: Rows, pattern: str, replacement: str) -> Rows:
+    return [rows[0], *([re.sub(pattern, replacement, cell) for cell in row] for row in rows[1:])]
+
+
+# Every way to write the same table that people's programs have; the rows of the first cell on are always the same.
+DIALECTS: dict[str, Callable[[Rows], bytes]] = {
+    "commas": lambda rows: as_text(rows).encode(),
+    "semicolons": lambda rows: as_text(rows, delimiter=";").encode(),
+    "tabs": lambda rows: as_text(rows, delimiter="\t").encode(),
+    "bars": lambda rows: as_text(rows, delimiter="|").encode(),
+    "everything in quotes": lambda rows: as_text(rows, quoting=csv.QUOTE_ALL).encode(),
+    "ends of CR": lambda rows: as_text(rows, lineterminator="\r").encode(),
+    "ends of CRLF": lambda rows: as_text(rows, lineterminator="\r\n").encode(),
+    "byte-order mark": lambda rows: as_text(rows).encode("utf-8-sig"),
+    "UTF-16": lambda rows: as_text(rows, delimiter="\t", lineterminator="\r\n").encode("utf-16"),
+    "UTF-16, big-endian, no mark": lambda rows: as_text(rows).encode("utf-16-be"),
+    "Latin-1": lambda rows: as_text(rows, delimiter=";").encode("cp1252"),
+    "gzip": lambda rows: gzip.compress(as_text(rows).encode()),
+    "sep=": lambda rows: b"sep=;\r\n" + as_text(rows, delimiter=";", lineterminator="\r\n").encode(),
+    "decimal comma": lambda rows: as_text(_each(rows, r"^(\d+)\.(\d+)$", r"\1,\2"), delimiter=";").encode(),
+    "decimal comma in quotes": lambda rows: as_text(_each(rows, r"^(\d+)\.(\d+)$", r"\1,\2")).encode(),
+    "an index without a name": lambda rows: as_text([["", *rows[0]]] + [["7", *row] for row in rows[1:]]).encode(),
+    "two empty fields behind each row": lambda rows: as_text(rows[:1] + [[*row, "", ""] for row in rows[1:]]).encode(),
+    "a last column without a name": lambda rows: as_text([[*row, ""] for row in rows]).encode(),
+    "spaces around cells": lambda rows: as_text(_each(rows, r"^([-\d.: ]+)$", r" \1 ")).encode(),
+    "spaces behind commas": lambda rows: as_text(rows, quoting=csv.QUOTE_ALL).replace('","', '", "').encode(),
+    "blank lines": lambda rows: b"\n\n" + as_text(rows, lineterminator="\n\n").encode(),
+    "no end of the last line": lambda rows: as_text(rows).encode()[:-1],
+    "a line break in quotes": lambda rows: as_text([*rows[:1], *([*row[:-1], "a\n,b"] for row in rows[1:])]).encode(),
+    "times of ISO with a T": lambda rows: as_text(_each(rows, r"^(\d{4}-\d\d-\d\d) (\d)", r"\1T\2")).encode(),
+    "dates of digits alone": lambda rows: as_text(_each(rows, r"^(\d{4})-(\d\d)-(\d\d)$", r"\1\2\3")).encode(),
+    "names of months": lambda rows: as_text(_each(rows, r"^(\d{4})-01-(\d\d)", r"Jan \2 \1")).encode(),
+    "Parquet of texts": lambda rows: as_parquet(
+        pa.table({name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])})
+    ),
+}
 
 
 def refused(read: Callable[..., Any], *arguments: Any) -> TrefoilError | None:

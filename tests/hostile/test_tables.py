@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from functions.clustering.domain.reading import RideFile
 from functions.clustering.domain.tables import Labeller
 from functions.forecasting.domain import tables as sales
 from layers.runtime.errors import InputError
-from tests.hostile.files import damaged, junk, packed, parquet_of, refused
+from tests.hostile.files import DIALECTS, damaged, junk, packed, parquet_of, refused
 from tests.tables import as_parquet
 
 QUICK = settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -110,6 +111,27 @@ def as_file(header: str, lines: list[str], name: str) -> bytes:
     if not name.endswith(".parquet"):
         return packed(text(header, lines), name)
     return as_parquet(arrow_csv.read_csv(io.BytesIO(text(header, lines))))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("leaf", READERS)
+def test_every_leaf_reads_every_dialect_whatever_the_name(leaf: str, dialect: str) -> None:
+    read, header, lines = READERS[leaf]
+    rows = [[*header.split(","), "Größe"], *([*line.split(","), "süß"] for line in lines)]
+    expected, _ = read(text(header, lines), "a.csv")
+    assert read(DIALECTS[dialect](rows), "a.data") == (expected, {})
+
+
+@pytest.mark.parametrize("leaf", ["taxis", "sales", "stores"])
+@pytest.mark.parametrize("written", [r"\3/\2/\1", r"\3.\2.\1", r"\2-\3-\1"])
+def test_dates_of_two_readings_are_refused_by_every_leaf_and_both_named(leaf: str, written: str) -> None:
+    read, header, lines = READERS[leaf]
+    body = text(header, lines).decode().replace("-01-", "-02-")
+    body = re.sub(r"(\d{4})-(\d\d)-(\d\d)", written, body)
+    error = refused(read, body.encode(), "a.csv")
+    assert isinstance(error, InputError)
+    assert "a.csv" in str(error)
+    assert "--dates day-first or --dates month-first" in str(error)
 
 
 @pytest.mark.parametrize("name", NAMES)
