@@ -57,6 +57,8 @@ def status(stage: Stage = None, profile: Profile = None, json_output: Json = Fal
 def _of_runs(last: dict[str, Run | None], stuck: list[Run]) -> list[str]:
     """What is wrong about runs. One that never ran is none of it: there may have been nothing to do yet."""
     wrong = [f"{job} {key_of(r)}: {r.detail or 'failed'}" for job, r in last.items() if r and r.outcome == "failed"]
+    if (day := last["clustering"]) and day.outcome == "empty":
+        wrong.append(f"clustering {day.key}: no ride was labelled ({day.detail}); what was published before stays")
     wrong += [
         f"{run.job} {key_of(run)}: left running since {run.started_at:%Y-%m-%d %H:%M}, past its lease; start it again"
         for run in stuck

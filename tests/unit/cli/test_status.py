@@ -65,6 +65,11 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Any:
         (lambda s: message(s, "ClassificationQueue") or champion(s, "classification"), ""),
         (lambda s: s.client("cloudwatch").ringing.append("trefoil-other-drift"), ""),
         (lambda s: run(s, "clustering", "failed", detail="States.Timeout"), "clustering 2026-01-31: States.Timeout"),
+        (
+            lambda s: run(s, "clustering", "empty", detail="no valid ride: rejected.parquet says why"),
+            "clustering 2026-01-31: no ride was labelled (no valid ride: rejected.parquet says why); what",
+        ),
+        (lambda s: run(s, "clustering", "idle"), ""),
         (lambda s: run(s, "clustering", "running"), "left running"),
         (lambda s: run(s, "classification-train", "running"), "left running"),
         (lambda s: [run(s, "classification-train", kind, key=kind) for kind in ("running", "done")], ""),
