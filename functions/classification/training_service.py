@@ -27,7 +27,7 @@ from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFo
 from layers.runtime.files import MB
 from layers.runtime.observability import logger
 from layers.storage.ledger import Claim, Outcome, Run
-from layers.storage.manifest import Manifest
+from layers.storage.manifest import Manifest, StoredFile
 from layers.storage.objects import ObjectInfo
 from layers.storage.registry import Champion
 from layers.tables import Reading
@@ -215,16 +215,14 @@ class TrainingService:
             return None
 
     def _publish(self, package: learning.Package, data_hash: str) -> None:
-        try:
-            self._registry.manifest(LEAF, package.version)
-        except NotFoundError:
-            pass
-        else:  # the report of the same model may differ in the champion beside it; the first one stays
-            return
+        files: Mapping[str, bytes | StoredFile] = package.files
+        with suppress(NotFoundError):
+            # The report of the same model may differ in the champion beside it: the first stays. Its row may lack.
+            files = self._registry.manifest(LEAF, package.version).files
         self._registry.publish(
             LEAF,
             package.version,
-            package.files,
+            files,
             data_hash=data_hash,
             metrics=package.metrics,
             libraries=package.libraries,

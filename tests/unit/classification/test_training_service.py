@@ -53,6 +53,22 @@ def test_a_repeated_trigger_is_harmless(lake_cloud):
     assert len(lake_cloud.registry.versions(LEAF)) == 1
 
 
+def test_a_training_that_died_between_the_manifest_and_its_row_is_ended_by_the_next(lake_cloud, monkeypatch):
+    put, first = lake_cloud.registry_table.put, lake_cloud.registry_table
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(first, "put", dies)
+    with pytest.raises(KeyboardInterrupt):
+        service(lake_cloud).train("schedule", 600)
+    monkeypatch.setattr(first, "put", put)
+    lake_cloud.now += timedelta(hours=2)
+    answer = service(lake_cloud).train("schedule", 600)
+    assert answer["promoted"]
+    assert lake_cloud.registry.champion(LEAF).version == answer["version"]
+
+
 def test_the_same_data_in_another_account_gives_the_same_version(lake_cloud):
     other = Cloud(lake=lake_cloud.lake, now=NOW + timedelta(days=1))
     assert service(lake_cloud).train("a", 600)["version"] == service(other).train("b", 600)["version"]
