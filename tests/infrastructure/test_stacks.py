@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from aws_cdk import Stack
+from aws_cdk import (
+    Stack,
+    cloud_assembly_schema,  # noqa: F401 - annotations are of its types, which jsii knows once loaded
+)
 from aws_cdk.assertions import Annotations as AssemblyAnnotations
 from aws_cdk.assertions import Match, Template
 from aws_cdk.aws_logs import RetentionDays
