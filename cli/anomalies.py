@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from cli.console import Json, err, progress, say
+from cli.console import Dates, Decimal, Json, err, progress, say
 from cli.output import readable, replaced_directory
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
@@ -48,12 +48,8 @@ def anomalies(
     preset: Annotated[Literal["tlc"] | None, typer.Option(help="public file format: tlc, NYC trip records")] = None,
     column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS: what the file calls a column of ours")] = None,
     timezone: Annotated[str, typer.Option(help="IANA zone of times without one; else TREFOIL_TIMEZONE")] = "",
-    dates: Annotated[
-        Literal["day-first", "month-first"] | None, typer.Option(help="of 03/04/2019, where the file does not tell")
-    ] = None,
-    decimal: Annotated[
-        Literal[".", ","] | None, typer.Option(help="decimal sign, where the file does not tell")
-    ] = None,
+    dates: Dates = None,
+    decimal: Decimal = None,
     params: Annotated[
         Literal["robust", "book"], typer.Option(help="book: standard scaling, eps .3, 10 neighbours")
     ] = "robust",

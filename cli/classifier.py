@@ -3,23 +3,17 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.console import Json, err, progress, say
+from cli.console import Dates, Decimal, Json, err, progress, say
 from cli.output import replaced_directory, write_table
 from layers.runtime.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Dates = Annotated[
-    Literal["day-first", "month-first"] | None, typer.Option(help="of dates like 03/04/2019; told from the file")
-]
-Decimal = Annotated[
-    Literal[".", ","] | None, typer.Option(help="decimal sign of numbers like 1.234; told from the file")
-]
 REJECTED = "rejected.parquet"
 
 app = typer.Typer(help="Train and apply a classifier on files.", no_args_is_help=True)

@@ -5,7 +5,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich import box
@@ -17,6 +17,10 @@ from typer._click.exceptions import ClickException  # typer carries click within
 from layers.runtime.errors import InputError, TrefoilError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Dates = Annotated[
+    Literal["day-first", "month-first"] | None, typer.Option(help="of 03/04/2019, where the file does not tell")
+]
+Decimal = Annotated[Literal[".", ","] | None, typer.Option(help="decimal sign, where the file does not tell")]
 
 DONE, OUR_FAILURE, USER_INPUT = 0, 1, 2
 

@@ -5,11 +5,11 @@ from collections import Counter
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.console import Json, err, progress, say
+from cli.console import Dates, Decimal, Json, err, progress, say
 from cli.output import replaced_directory, write_table
 from layers.runtime.errors import InputError
 
@@ -45,12 +45,8 @@ def forecast(
     known: Annotated[
         list[str] | None, typer.Option(help="a regressor known beforehand beside planned ones; may be given again")
     ] = None,
-    dates: Annotated[
-        Literal["day-first", "month-first"] | None, typer.Option(help="of 03/04/2019, where the file does not tell")
-    ] = None,
-    decimal: Annotated[
-        Literal[".", ","] | None, typer.Option(help="decimal sign, where the file does not tell")
-    ] = None,
+    dates: Dates = None,
+    decimal: Decimal = None,
     preset: Annotated[Preset, typer.Option(help="layout of the file; auto tells by its columns")] = Preset.AUTO,
     engine: Annotated[str, typer.Option(help="local, threads, ray or ray://HOST:PORT")] = "local",
     json_output: Json = False,
