@@ -18,7 +18,6 @@ JOBS = {
     "forecasting": "other sales, or --force",
     "classification-train": "other customers, outcomes or settings",
     "classification-outcomes": "other outcomes, or another champion",
-    "classification-reconcile": "the next day",
     "classification-retrain": "the next day",
 }
 

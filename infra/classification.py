@@ -5,8 +5,8 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from functions.classification.settings import ClassificationSettings
-from infra.event_queue import TRIES, EventQueue
-from infra.grants import acknowledge_wildcard, allow_items, allow_objects
+from infra.event_queue import EventQueue
+from infra.grants import allow_items, allow_objects
 from infra.leaf import Leaf, Stage
 
 SCORE_TIMEOUT = Duration.seconds(60)
@@ -28,7 +28,6 @@ class Classification(Leaf):
             profiles_table=data.profiles.table_name,
             dead_letter_queue_url=self.events.dead_letters.queue_url,
             queue_url=self.events.queue.queue_url,
-            tries=TRIES,
         )
         train = self.add(
             "train",
@@ -76,9 +75,6 @@ class Classification(Leaf):
         watch.role.add_to_policy(
             iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[train.function.function_arn])
         )
-
-        watch.role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:GetMetricStatistics"], resources=["*"]))
-        acknowledge_wildcard(watch.role, "Resource::*", "CloudWatch's GetMetricStatistics takes no resource")
 
         for function in (train, watch):
             self.keep_failures(function)

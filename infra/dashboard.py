@@ -75,7 +75,7 @@ class Dashboard(Construct):
             clustering=own("clustering", "Anomalies", "Rejected"),
             forecasting=own("forecasting", "MeanSkill", statistic="Average"),
             classification=[
-                *own("classification", "Drift", "Moved", "Unreconciled", **newest),
+                *own("classification", "Drift", "Moved", **newest),
                 *own("classification", "RealisedPrecision", "RealisedRecall", "RealisedCalibrationError", **newest),
             ],
         )

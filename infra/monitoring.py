@@ -62,9 +62,7 @@ class Monitoring(Construct):
         self._alarm("forecasting-run-failed", *_unfinished(forecasting.machine), above=0)
         self._daily("day-not-published", *own("clustering", "DaysPublished"), timezone=clustering.stage.deploy.timezone)
         self._alarm("oldest-message", age, above=900)
-        moved, unreconciled = own("classification", "Moved", "Unreconciled", period=HOUR, statistic="Maximum")
-        self._alarm("drift", moved, above=0)
-        self._alarm("unreconciled", unreconciled, above=0)
+        self._alarm("drift", *own("classification", "Moved", period=HOUR, statistic="Maximum"), above=0)
         # Every alarm costs ten cents a month. State machines call their functions again and ring when that was in vain,
         # and the API's failures ring as its answers.
         score = classification.functions["score"].function

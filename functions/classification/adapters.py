@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any
 
@@ -69,29 +68,6 @@ def _batches(letters: Sequence[Poison]) -> list[list[Poison]]:
 def _cut(body: str) -> str:
     """The largest message leaves no room for its reason."""
     return body.encode()[:BATCH_BYTES].decode(errors="ignore")
-
-
-class CloudWatchQueue:
-    """What a queue says of itself."""
-
-    def __init__(self, url: str, client: Any) -> None:
-        self._name, self._client = url.rpartition("/")[2], client
-
-    def sent(self, day: date) -> int:
-        """Messages sent to it on a day (UTC). A queue that was idle for hours says nothing, which is none."""
-        start = datetime.combine(day, time(), UTC)
-        with translated("the count of messages"):
-            answer = self._client.get_metric_statistics(
-                Namespace="AWS/SQS",
-                MetricName="NumberOfMessagesSent",
-                Dimensions=[{"Name": "QueueName", "Value": self._name}],
-                StartTime=start,
-                EndTime=start + timedelta(days=1),
-                Period=86_400,
-                Statistics=["Sum"],
-            )
-        total: float = sum(point["Sum"] for point in answer["Datapoints"])
-        return round(total)
 
 
 class LambdaTrainer:

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from functions.classification.adapters import CloudWatchQueue, LambdaTrainer, SqsLetters
+from functions.classification.adapters import LambdaTrainer, SqsLetters
 from functions.classification.champion import ChampionCache
 from functions.classification.service import ScoringService
 from functions.classification.settings import ClassificationSettings
@@ -14,7 +14,6 @@ from layers.storage.registry import ModelRegistry
 from layers.storage.tables import DynamoTable
 
 if TYPE_CHECKING:
-    from functions.classification.reconciliation import Reconciliation
     from functions.classification.watch_service import WatchService
 
 log, emf = logger("classification"), metrics("classification")
@@ -56,20 +55,6 @@ def build_watch() -> "WatchService":
     )
 
 
-@cache
-def build_reconciliation() -> "Reconciliation":
-    """The daily comparison of counts."""
-    from functions.classification.reconciliation import Reconciliation
-    from layers.storage.ledger import RunLedger
-
-    settings, dynamodb = ClassificationSettings(), client("dynamodb")
-    return Reconciliation(
-        CloudWatchQueue(settings.queue_url, client("cloudwatch")),
-        DynamoTable(settings.profiles_table, dynamodb),
-        RunLedger(DynamoTable(settings.runs_table, dynamodb)),
-    )
-
-
 @emf.log_metrics
 @log.inject_lambda_context
 def score(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -81,9 +66,5 @@ def score(event: dict[str, Any], context: Any) -> dict[str, Any]:
 @emf.log_metrics
 @log.inject_lambda_context
 def watch(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
-    """Hourly: whether yesterday's messages add up, drift, realised quality, and whether to train again."""
-    try:
-        build_reconciliation().check()
-    finally:  # neither waits for the other, nor falls with it
-        report = build_watch().watch(context.get_remaining_time_in_millis() / 1000)
-    return report
+    """Hourly: drift, realised quality, and whether to train again."""
+    return build_watch().watch(context.get_remaining_time_in_millis() / 1000)

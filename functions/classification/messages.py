@@ -1,7 +1,6 @@
 """From queue records to scored messages: envelope, schema, one scoring call."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,19 +77,6 @@ class Scored:
 def utc_text(moment: datetime) -> str:
     """UTC with six digits of fraction: text that sorts as time does."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def deliveries(record: Mapping[str, Any]) -> int:
-    """How often the queue has handed over this message, this time included."""
-    return int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
-
-
-def sent_on(records: Iterable[Mapping[str, Any]], now: datetime) -> Counter[str]:
-    """Messages by the day (UTC) on which they were sent, by the queue's clock; `now` where it does not say."""
-    moments = (record.get("attributes", {}).get("SentTimestamp") for record in records)
-    return Counter(
-        f"{now if moment is None else datetime.fromtimestamp(int(moment) / 1000, UTC):%Y-%m-%d}" for moment in moments
-    )
 
 
 def read_messages(records: Iterable[Mapping[str, Any]], *, latest: datetime) -> tuple[list[Message], list[Poison]]:

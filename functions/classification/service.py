@@ -16,14 +16,13 @@ from boto3.dynamodb.conditions import Attr, ConditionBase
 from functions.classification.contracts import Result
 from functions.classification.domain import drift
 from functions.classification.domain.scoring import Model
-from functions.classification.messages import Poison, Scored, deliveries, read_messages, score_messages, sent_on
+from functions.classification.messages import Poison, Scored, read_messages, score_messages
 from functions.classification.settings import ClassificationSettings
 from layers.runtime.errors import ConflictError, TrefoilError
 from layers.runtime.observability import logger, metrics
 
 log = logger("classification")
 
-MESSAGES = "#messages"
 WHOLE = 250_000  # characters that a queue takes with a reason beside them, whatever they are
 SHARDS = 16  # a key of an index takes about 1,000 writes a second, and a changed result is two
 
@@ -95,11 +94,8 @@ class ScoringService:
         """Handle SQS records; returns the ids of messages to deliver again. `remaining`: seconds left."""
         deadline = time.monotonic() + remaining() - self._settings.deadline_seconds
         now = self._clock()
-        last = {record["messageId"] for record in records if deliveries(record) >= self._settings.tries}
-        self._account([record for record in records if record["messageId"] in last], now)
         model = self._models.current()
         failed = self._postpone(records) if model is None else self._answer(records, model, now, deadline)
-        self._account([record for record in records if record["messageId"] not in failed | last], now)
         return [record["messageId"] for record in records if record["messageId"] in failed]
 
     def _postpone(self, records: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -165,29 +161,15 @@ class ScoringService:
 
     def _count(self, scored: Scored, model: Model, now: datetime) -> None:
         hour, users = f"{now.astimezone(UTC):%Y-%m-%dT%H}", [result.user_id for result in scored.results]
+        expires_at = int(now.timestamp()) + self._settings.profile_days * 86_400
         turn = zlib.crc32(scored.messages[0].message_id.encode())
         try:
             for part in drift.counted_parts(len(drift.parts(model.specification)), turn):
                 counts = drift.counters(scored.inputs, scored.probabilities, users, model.specification, part)
-                self._add(model.version, drift.bucket(hour, part), counts, now)
+                key = {"model": model.version, "bucket": drift.bucket(hour, part)}
+                self._profiles.add(key, counts, expires_at=expires_at)
         except TrefoilError:  # a batch that is not counted is no reason to score it again
             log.warning("profile not updated", exc_info=True)
-
-    def _account(self, records: Sequence[Mapping[str, Any]], now: datetime) -> None:
-        """Count messages that have come to an end, for comparison with what the queue says was sent.
-
-        One that is here for the last time is counted before the work: it ends as a result, or as a dead letter when
-        this call fails or dies. A call that dies after counting the others is delivered and counted again.
-        """
-        try:
-            for day, count in sent_on(records, now).items():
-                self._add(MESSAGES, day, {"ended": count}, now)
-        except TrefoilError:
-            log.warning("messages not counted", exc_info=True)
-
-    def _add(self, model: str, bucket: str, counts: Mapping[str, int], now: datetime) -> None:
-        expires_at = int(now.timestamp()) + self._settings.profile_days * 86_400
-        self._profiles.add({"model": model, "bucket": bucket}, counts, expires_at=expires_at)
 
     def _tell(self, *, received: int, written: int, poison: int, failed: int) -> None:
         emitter = metrics("classification")

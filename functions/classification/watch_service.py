@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from functions.classification import outcomes
 from functions.classification.contracts import LEAF, Specification
-from functions.classification.domain import drift, watch_page
+from functions.classification.domain import drift
 from functions.classification.domain.drift import Move
 from functions.classification.settings import ClassificationSettings
 from layers.runtime.observability import logger, metrics
@@ -109,17 +109,8 @@ class WatchService:
         return report
 
     def _keep(self, report: dict[str, Any]) -> None:
-        """The newest report as JSON and as a picture; each watch replaces the one before."""
-        title = f"Model {report['version']}: {report['events']:,} events in {self._settings.watch_hours} hours"
-        limit = self._settings.drift_index
-        picture = watch_page.draw(
-            report["drift"] if report["events"] else {},
-            report["realised"].get(report["version"], {}),
-            limits={name: max(limit, chance) for name, chance in report["chance"].items()},
-            title=title,
-        )
+        """The newest report; each watch replaces the one before."""
         self._lake.put(f"{REPORTS}watch.json", json.dumps(report, indent=1).encode(), content_type="application/json")
-        self._lake.put(f"{REPORTS}watch.svg", picture.encode(), content_type="image/svg+xml")
 
     def _drift(self, version: str, specification: Specification) -> tuple[int, dict[str, Move]]:
         """(events, move of the score and of each column) of the last hours."""

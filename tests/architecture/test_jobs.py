@@ -2,7 +2,7 @@
 
 from cli.cloud import JOBS
 from cli.ingest import INGEST
-from functions.classification import reconciliation, training_service, watch_service
+from functions.classification import training_service, watch_service
 from functions.clustering import service as clustering
 from functions.forecasting import ingestion, training
 
@@ -13,7 +13,6 @@ def test_jobs_of_the_commands_are_those_of_the_leaves() -> None:
         ingestion.JOB,
         training.JOB,
         training_service.JOB,
-        reconciliation.JOB,
         watch_service.OUTCOMES_JOB,
         watch_service.RETRAIN_JOB,
     }

@@ -4,7 +4,6 @@ import io
 import json
 import re
 from contextlib import redirect_stdout
-from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 from cli.cloud import JOBS
 from functions.classification import handler as serving
 from functions.classification import training_handler
-from functions.classification.reconciliation import Reconciliation
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers
 from functions.classification.training_service import TrainingService
@@ -100,10 +98,7 @@ def classify(patch: pytest.MonkeyPatch) -> RunLedger:
     table, start = score(cloud, 1.0)
     tell_outcomes(cloud, table, start, 400)
     watching = WatchService(cloud.registry, cloud.profiles, cloud.lake, ledger, Started(), settings, lambda: cloud.now)
-    queue = SimpleNamespace(sent=lambda _: 0)
-    check = Reconciliation(queue, cloud.profiles, ledger, lambda: cloud.now - timedelta(days=9))
     patch.setattr(serving, "build_watch", lambda: watching)
-    patch.setattr(serving, "build_reconciliation", lambda: check)
     serving.watch({}, CONTEXT)
     return ledger
 

@@ -14,7 +14,6 @@ VERBS = {
     "s3:GetObject": "read",
     "s3:PutObject": "write",
     "s3:PutObjectTagging": "tag",
-    "cloudwatch:GetMetricStatistics": "look at metrics of",
     "sqs:SendMessage": "send",
     "sqs:ReceiveMessage": "receive",
     "lambda:InvokeFunction": "invoke",

@@ -13,7 +13,6 @@ from functions.classification.messages import Poison
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.training_service import TrainingService
-from layers.runtime.errors import UnavailableError
 from tests.unit.classification.conftest import Cloud, as_csv, records
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,25 +34,6 @@ def test_score_answers_what_is_to_be_delivered_again(cloud, monkeypatch):
     assert handler.score(event, context()) == {"batchItemFailures": []}
     again = handler.score(event, context(1.0))
     assert again == {"batchItemFailures": [{"itemIdentifier": f"m{i}"} for i in range(3)]}
-
-
-@pytest.mark.filterwarnings("ignore:No application metrics")
-@pytest.mark.parametrize("fails", ["reconciliation", "watch"])
-def test_reconciliation_and_watch_do_not_fall_with_one_another(monkeypatch, fails):
-    done = []
-
-    def step(name):
-        if name == fails:
-            raise UnavailableError("throttled")
-        done.append(name)
-        return {}
-
-    service = SimpleNamespace(check=lambda: step("reconciliation"), watch=lambda seconds: step("watch"))
-    monkeypatch.setattr(handler, "build_reconciliation", lambda: service)
-    monkeypatch.setattr(handler, "build_watch", lambda: service)
-    with pytest.raises(UnavailableError):
-        handler.watch({}, context())
-    assert done == [name for name in ("reconciliation", "watch") if name != fails]
 
 
 def test_train_takes_its_reason_from_the_event(monkeypatch):

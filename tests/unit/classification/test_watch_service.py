@@ -1,5 +1,4 @@
 import json
-import xml.etree.ElementTree as ET
 from datetime import timedelta
 
 import numpy as np
@@ -110,17 +109,6 @@ def test_enough_new_outcomes_start_training(cloud):
     table, start = score(cloud, 0.0)
     tell_outcomes(cloud, table, start, 500)
     assert "500 outcomes" in watch(cloud, retrain_outcomes=500)["reason"]
-
-
-def test_the_picture_is_whole_and_names_the_columns(cloud):
-    table, start = score(cloud, 1.0)
-    tell_outcomes(cloud, table, start, 500)
-    watch(cloud)
-    page = ET.fromstring(cloud.lake.bodies["scored/reports/watch.svg"])
-    words = [element.text for element in page.iter() if element.text]
-    assert "month" in words
-    assert "precision" in words
-    assert json.loads(cloud.lake.bodies["scored/reports/watch.json"])["events"] == 600
 
 
 def test_without_a_champion_there_is_nothing_to_watch():
