@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -116,16 +115,6 @@ def on_what_runs(stack: Stack) -> dict[str, Call]:
         at = partial(call, "sqs", QueueUrl=stack.outputs[output])
         calls[f"send {queue}"] = at(operation="send_message", MessageBody="probe")
         calls[f"receive {queue}"] = at(operation="receive_message", VisibilityTimeout=0)
-    calls["look at metrics of the queues"] = call(
-        "cloudwatch",
-        "get_metric_statistics",
-        Namespace="AWS/SQS",
-        MetricName="NumberOfMessagesSent",
-        StartTime=datetime(2026, 1, 1, tzinfo=UTC),
-        EndTime=datetime(2026, 1, 2, tzinfo=UTC),
-        Period=86_400,
-        Statistics=["Sum"],
-    )
     for role in roles(stack).values():
         calls["change a role"] = call("iam", "update_role_description", RoleName=role, Description="")
     return calls

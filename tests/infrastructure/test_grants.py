@@ -136,7 +136,6 @@ MAY = {
         "GetItem profiles",
         "GetItem runs/classification*",
         "PutItem runs/classification*",
-        "look at metrics of *",
         "invoke ClassificationTrain",
         "send Undelivered",
     },
