@@ -165,7 +165,7 @@ def _put_parquet(stack: Stack, key: str, table: "pa.Table") -> None:
 
 
 def _catalog(stack: Stack) -> list[str]:
-    from functions.forecasting.catalog import Catalog
+    from functions.forecasting.store import Catalog
 
     return list(Catalog(stack.lake).rows())
 

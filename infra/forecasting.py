@@ -82,7 +82,7 @@ class Forecasting(Leaf):
         for function in (ingest, plan, publish):
             allow_items(function.role, data.runs, "GetItem", "PutItem", leaf=self.name)
         allow_items(api.role, data.registry, "GetItem", leaf=self.name)
-        allow_items(api.role, data.forecasts, "GetItem", "PutItem", "DeleteItem")
+        allow_items(api.role, data.forecasts, "GetItem", "PutItem")
 
         self._on_arrival(ingest)
         self.machine = self.map_over_plan(plan, train, publish)

@@ -1,71 +1,138 @@
-"""The HTTP API, by factory. Answers are bytes that the service made; FastAPI checks requests and documents both."""
+"""The HTTP API, by factory: routes, problems (RFC 9457) and the planners' page.
 
+Answers are bytes that the service made; FastAPI checks requests and documents both.
+"""
+
+import base64
+import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Annotated, Any, TypeVar
-from urllib.parse import unquote
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException as RoutingError
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions.forecasting import contracts, openapi, page, problems
+from functions.forecasting import contracts
 from functions.forecasting.contracts import Question
-from functions.forecasting.service import Answered, ForecastService
+from functions.forecasting.serve import Answered, ForecastService
 from functions.forecasting.settings import ForecastingSettings
-from layers.runtime.errors import ForbiddenError, InputError, LimitError, TrefoilError
+from layers.runtime.errors import ForbiddenError, InputError, LimitError, TrefoilError, UnavailableError, status_of
+from layers.runtime.observability import logger
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Responses = dict[int | str, dict[str, Any]]
 
 # Lambda ends an answer at 6 MB; headers and what stands around the items come to less than the rest of it.
-ANSWER_BYTES = 5_500_000
-PACKED_BYTES = 2_000
-JSON = re.compile(r"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
-REFUSED_GZIP = re.compile(rb"gzip\s*;\s*q=0(?:\.0*)?\s*(?:,|$)")
+ANSWER_BYTES: Final = 5_500_000
+PACKED_BYTES: Final = 2_000
+JSON: Final = re.compile(r"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+PROBLEM: Final = "application/problem+json"
+# Where versions of Python name a status differently, ours stands.
+TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
+HIDDEN: Final = {500: "an unexpected condition on our side", 503: "storage does not answer for the moment"}
+BUILT: Final = Path(__file__).parent / "dashboard" / "built"
+DESCRIPTION: Final = """Sales forecasts for any store, with what they assume and how well they did.
+
+Everything under /v1 takes `Authorization: Bearer <access token>` of the user pool. The gateway itself answers 401
+`{"message": "Unauthorized"}` without one, 413 above 6 MB, 429 when throttled and 503 when a call exceeds 29 s.
+
+An id that a path cannot hold (with `?`, `%` or `#`) goes into the query: `/v1/forecast?series_id=` and the like.
+A batch ends in time and at 5.5 MB: an item that was not reached or has no room left has a problem in its place, and
+is asked for in another call. Answers over 2 KB are compressed for who accepts gzip."""
 
 
-def create_app(service: ForecastService, settings: ForecastingSettings, *, region: str = "us-east-1") -> FastAPI:
-    """The application around `service`; `region` is where its user pool is."""
+def create_app(
+    service: ForecastService, settings: ForecastingSettings, *, region: str = "us-east-1", described: bool = False
+) -> FastAPI:
+    """The application around `service`; `region` is where its user pool is.
+
+    Schemas of answers take long to build: `described` has them, and is made when somebody reads the document.
+    """
     app = FastAPI(
         title="Trefoil forecasts",
         version="1",
-        description=openapi.DESCRIPTION,
+        description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
-    problems.install(app)
-    app.include_router(_v1(service))
+    for kind in (TrefoilError, RequestValidationError, RoutingError):
+        app.exception_handler(kind)(_answer_problem)
+    app.include_router(_v1(service, described=described))
     endpoint = settings.user_pool_endpoint or f"https://cognito-idp.{region}.amazonaws.com"
-    app.include_router(
-        page.routes({"user_pool_client": settings.user_pool_client, "region": region, "endpoint": endpoint})
-    )
+    config = {"user_pool_client": settings.user_pool_client, "region": region, "endpoint": endpoint}
+    page = Page(endpoint)
+
+    @app.get("/static/config.json", include_in_schema=False)
+    async def page_config() -> dict[str, str]:
+        return config
+
+    @app.get("/", include_in_schema=False)
+    async def index(request: Request) -> Response:
+        return await page.get_response("index.html", request.scope)
 
     @app.get("/healthz", tags=["operations"], summary="Whether the function answers")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
+    app.mount("/static", page)
     app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=5)
     app.add_middleware(Doorkeeper)
-    app.openapi = lambda: openapi.document(app, type(app).openapi)  # type: ignore[method-assign]
+    if not described:
+        app.openapi = lambda: create_app(service, settings, described=True).openapi()  # type: ignore[method-assign]
     return app
+
+
+class Page(StaticFiles):
+    """Files of the page's bundle under a strict policy: scripts and styles from here only, and the script within the
+    index; the user pool is the one other address. A file whose name has the hash of its content is kept for a year."""
+
+    def __init__(self, user_pool_endpoint: str) -> None:
+        super().__init__(directory=BUILT, check_dir=False)
+        index = BUILT / "index.html"
+        scripts = re.findall(rb"<script>(.*?)</script>", index.read_bytes() if index.exists() else b"", re.DOTALL)
+        hashes = "".join(f" 'sha256-{base64.b64encode(hashlib.sha256(one).digest()).decode()}'" for one in scripts)
+        policy = (
+            f"default-src 'none'; script-src 'self'{hashes}; style-src 'self'; img-src 'self'; "
+            f"connect-src 'self' {user_pool_endpoint}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        )
+        self._headers = {
+            "Content-Security-Policy": policy,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        }
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file. Raises HTTPException 404 for anything else."""
+        response = await super().get_response(path, scope)
+        caching = "no-cache" if path == "index.html" else "public, max-age=31536000, immutable"
+        response.headers.update(self._headers | {"Cache-Control": caching})
+        return response
 
 
 def claims(scope: Scope) -> dict[str, Any]:
     """Claims of the access token that the gateway checked. Raises ForbiddenError when there are none."""
-    found: Any = scope.get("aws.event")
+    node: Any = scope.get("aws.event")
     for name in ("requestContext", "authorizer", "jwt", "claims"):
-        found = found.get(name) if isinstance(found, dict) else None
-    if not isinstance(found, dict) or not found.get("sub") or found.get("token_use", "access") != "access":
+        node = node.get(name) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or not node.get("sub") or node.get("token_use", "access") != "access":
         raise ForbiddenError("an access token is required")
-    return found
+    return node
 
 
 class Doorkeeper:
-    """Refuses what may be meant for /v1 without claims, however the path is spelt, before any routing.
+    """Refuses /v1 without claims, before any routing; routes of /v1 check them again, however they were reached.
 
     HEAD is answered as GET without its body. What fails unexpectedly behind it is logged and answered as a problem.
     """
@@ -75,102 +142,139 @@ class Doorkeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on, or answer 403; 500 when nobody else has an answer."""
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        answer = send
         if scope.get("method") == "HEAD":
-            scope, send = {**scope, "method": "GET"}, _without_body(send)
-        if scope["type"] == "http":
-            scope = {**scope, "headers": _without_refused(scope["headers"])}
-        if scope["type"] == "http" and _plain(scope["path"]).startswith("/v1"):
-            try:
-                claims(scope)
-            except ForbiddenError as error:
-                await problems.respond(problems.describe(error))(scope, receive, send)
-                return
+            scope, answer = {**scope, "method": "GET"}, send_head
         try:
-            await self._app(scope, receive, send)
+            if scope["type"] == "http" and scope["path"].lower().lstrip("/").startswith("v1"):
+                claims(scope)
+            await self._app(scope, receive, answer)
         except Exception as exc:  # noqa: BLE001 - the last resort of this entry point
-            await problems.respond(problems.describe(exc))(scope, receive, send)
+            await respond(describe(exc))(scope, receive, answer)
 
 
-def _without_refused(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Without an `accept-encoding` that refuses gzip, for middleware that only looks for the word."""
-    return [(name, v) for name, v in headers if name != b"accept-encoding" or not REFUSED_GZIP.search(v)]
+def describe(error: Exception) -> dict[str, Any]:
+    """The problem details of an error; what went wrong inside us is not told, but logged."""
+    status = status_of(error) if isinstance(error, TrefoilError) else 500
+    # What storage says of itself (the cause is of its library) names keys and tables.
+    public = status < 500 or (status == 503 and error.__cause__ is None)
+    if not public:
+        logger("forecasting").error("request failed", exc_info=error)
+    problem = _problem(status, Exception.__str__(error) if public else HIDDEN[status])
+    if isinstance(error, InputError) and error.field:
+        problem["field"] = error.field
+    if isinstance(error, UnavailableError):
+        problem["retry_after"] = error.retry_after
+    return problem
 
 
-def _without_body(send: Send) -> Send:
-    async def send_head(message: Message) -> None:
-        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
-
-    return send_head
-
-
-def _plain(path: str) -> str:
-    for _ in range(3):
-        path = unquote(path)
-    parts: list[str] = []
-    for part in re.split(r"[/\\]+", path.lower()):
-        if part == "..":
-            parts = parts[:-1]
-        elif part.strip() not in {"", "."}:
-            parts.append(part.strip())
-    return "/" + "/".join(parts)
+def _problem(status: int, detail: str) -> dict[str, Any]:
+    title = TITLES.get(status, HTTPStatus(status).phrase)
+    kind = f"urn:trefoil:{title.lower().replace(' ', '-')}"
+    return {"type": kind, "title": title, "status": status, "detail": detail}
 
 
-async def _accepted(request: Request) -> None:
+def respond(problem: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    """The response of a problem, never cached."""
+    extra = {"Retry-After": str(problem["retry_after"])} if problem.get("retry_after") else {}
+    return Response(
+        json.dumps(problem, separators=(",", ":")),
+        status_code=problem["status"],
+        media_type=PROBLEM,
+        headers={"Cache-Control": "no-store", **extra, **(headers or {})},
+    )
+
+
+async def _answer_problem(_: Request, error: Exception) -> Response:
+    """Our errors, FastAPI's validation and the router's 404 and 405 alike."""
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return respond(_problem(422, first["msg"]) | {"field": ".".join(str(part) for part in first["loc"])})
+    if isinstance(error, RoutingError):
+        if error.status_code == 400:  # what FastAPI says of a body that is no JSON text at all
+            return respond(_problem(422, str(error.detail)) | {"field": "body"})
+        return respond(_problem(error.status_code, str(error.detail)), dict(error.headers or {}))
+    return respond(describe(error))
+
+
+def _gateway(description: str) -> dict[str, Any]:
+    """An answer of API Gateway itself."""
+    content = {"schema": {"type": "object", "properties": {"message": {"type": "string"}}}}
+    return {"description": f"From the gateway: {description}", "content": {"application/json": content}}
+
+
+def _error(description: str) -> dict[str, Any]:
+    """An error of ours."""
+    return {"description": description, "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+
+
+ERRORS: Final[Responses] = {
+    401: _gateway("Unauthorized"),
+    403: _error("The call carries no claims of a valid access token."),
+    404: _error("There is no such series."),
+    422: _error("The request is not valid; `field` says where."),
+    429: _gateway("Too Many Requests"),
+    503: _error("Worth another try after `retry_after` seconds."),
+}
+CACHED: Final = {
+    "ETag": {"schema": {"type": "string"}, "description": "send it back in If-None-Match"},
+    "X-Cache": {"schema": {"type": "string", "enum": ["memory", "table", "computed"]}, "description": "origin"},
+}
+
+
+async def _check(request: Request) -> None:
     """Claims, no query parameter that nobody knows, and JSON where there is a body."""
     claims(request.scope)
     route: APIRoute = request.scope["route"]
-    known = {parameter.alias for parameter in route.dependant.query_params}
+    names = {parameter.alias for parameter in route.dependant.query_params}
     for name in request.query_params:
-        if name not in known:
+        if name not in names:
             raise InputError("there is no such parameter", field=f"query.{name[:64]}")
     if route.body_field and not JSON.fullmatch(request.headers.get("content-type", "")):
         raise HTTPException(415, "the body must be application/json")
 
 
-def _v1(service: ForecastService) -> APIRouter:
+def _v1(service: ForecastService, *, described: bool) -> APIRouter:
     # Coroutines that never await: a container answers one call at a time; a pool of threads would only slow its start.
-    router = APIRouter(prefix="/v1", dependencies=[Depends(_accepted)], responses=openapi.ERRORS)
+    token = HTTPBearer(bearerFormat="JWT", scheme_name="token", auto_error=False)
+    router = APIRouter(prefix="/v1", dependencies=[Depends(_check), Depends(token)], responses=ERRORS)
 
-    def get_of_series(name: str, **described: Any) -> Callable[[Endpoint], Endpoint]:
+    def of(answer: type[BaseModel], **more: Any) -> Responses:
+        return {200: {"model": answer, **more}} if described else {}
+
+    def get_of_series(name: str, **about: Any) -> Callable[[Endpoint], Endpoint]:
         """A route with the id in its path, and its twin with the id in the query, where any id can stand."""
 
         def register(endpoint: Endpoint) -> Endpoint:
-            for path in (f"/series/{{series_id}}/{name}", f"/{name}"):
-                router.get(path, **described)(endpoint)
+            for path in (f"/series/{{series_id:path}}/{name}", f"/{name}"):
+                router.get(path, **about)(endpoint)
             return endpoint
 
         return register
 
-    @router.get(
-        "/series", responses=openapi.answers(contracts.SeriesPage), tags=["catalog"], summary="List and search series"
-    )
+    @router.get("/series", responses=of(contracts.SeriesPage), tags=["catalog"], summary="List and search series")
     async def list_series(
         q: Annotated[str, Query(max_length=128, description="part of the id, in any case")] = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: Annotated[str, Query(max_length=128, description="`next_cursor` of the page before: its last id")] = "",
     ) -> Response:
         rows, more = service.search(q, limit, cursor)
-        items = [
-            row.model_dump(include={"first_ds", "last_ds", "observations", "model"}) | {"series_id": series_id}
-            for series_id, row in rows
-        ]
+        shown = {"first_ds", "last_ds", "observations", "model"}
+        items = [{"series_id": series_id, **row.model_dump(include=shown)} for series_id, row in rows]
         return _json({"items": items, "next_cursor": rows[-1][0] if more else None})
 
-    @get_of_series(
-        "history",
-        responses=openapi.answers(contracts.History),
-        tags=["series"],
-        summary="Observed days",
-    )
+    @get_of_series("history", responses=of(contracts.History), tags=["series"], summary="Observed days")
     async def history(series_id: contracts.SeriesId, start: date | None = None, end: date | None = None) -> Response:
         return _json(service.history(series_id, start, end))
 
     @get_of_series(
         "forecast",
-        responses={
-            200: openapi.answers(contracts.Forecast)[200] | openapi.CACHED,
-            304: {"description": "The answer that If-None-Match names still stands."},
-        },
+        responses=of(contracts.Forecast, headers=CACHED)
+        | {304: {"description": "The answer that If-None-Match names still stands."}},
         tags=["series"],
         summary="Forecast from the day after the last observation",
     )
@@ -180,11 +284,11 @@ def _v1(service: ForecastService) -> APIRouter:
         horizon: Annotated[int, Query(ge=1, le=365, description="days")] = 42,
         level: Annotated[float, Query(ge=0.5, le=0.99, description="level of the interval")] = 0.95,
     ) -> Response:
-        return _answered(request, service.forecast(Question(series_id, horizon, level, {})))
+        return _cached(request, service.forecast(Question(series_id, horizon, level, {})))
 
     @get_of_series(
         "similar",
-        responses=openapi.answers(contracts.SimilarSeries),
+        responses=of(contracts.SimilarSeries),
         tags=["series"],
         summary="Series with the most similar demand",
     )
@@ -193,30 +297,29 @@ def _v1(service: ForecastService) -> APIRouter:
 
     @router.post(
         "/forecasts",
-        responses=openapi.answers(contracts.BatchAnswer)
-        | {
-            413: openapi.gateway("Request Entity Too Large"),
-            415: openapi.problem("A body is sent as application/json."),
-        },
+        responses=of(contracts.BatchAnswer)
+        | {413: _gateway("Request Entity Too Large"), 415: _error("A body is sent as application/json.")},
         tags=["forecasts"],
         summary="Many forecasts, with plans for the future and for stores not yet known",
     )
     async def batch(request: contracts.BatchRequest) -> Response:
-        parts: list[bytes] = []
-        room = ANSWER_BYTES
-        for item_id, result in service.batch(request.items):
-            parts.append(_fitting(item_id, result, room))
-            room -= _sent_bytes(parts[-1])
-        return Response(b'{"items":[' + b",".join(parts) + b"]}", media_type="application/json")
+        return Response(_packed(service.batch(request.items)), media_type="application/json")
 
     return router
 
 
-def _fitting(item_id: str, result: Answered | TrefoilError, room: int) -> bytes:
-    part = _part(item_id, result)
-    if _sent_bytes(part) <= room:
-        return part
-    return _part(item_id, LimitError(f"the items before it fill the {ANSWER_BYTES:,} bytes of an answer; ask again"))
+def _packed(results: Sequence[tuple[str, Answered | TrefoilError]]) -> bytes:
+    """The answer of a batch; an item that has no room left has a problem in its place."""
+    parts: list[bytes] = []
+    room = ANSWER_BYTES
+    for item_id, result in results:
+        part = _part(item_id, result)
+        if _sent_bytes(part) > room:
+            full = f"the items before it fill the {ANSWER_BYTES:,} bytes of an answer; ask again"
+            part = _part(item_id, LimitError(full))
+        parts.append(part)
+        room -= _sent_bytes(part)
+    return b'{"items":[' + b",".join(parts) + b"]}"
 
 
 def _sent_bytes(part: bytes) -> int:
@@ -225,18 +328,19 @@ def _sent_bytes(part: bytes) -> int:
 
 
 def _part(item_id: str, result: Answered | TrefoilError) -> bytes:
-    name = json.dumps(item_id).encode()
-    if isinstance(result, Answered):
-        return b'{"id":' + name + b',"forecast":' + result.body + b"}"
-    return b'{"id":' + name + b',"problem":' + json.dumps(problems.describe(result)).encode() + b"}"
+    """One item of a batch's answer: the service's bytes, or the problem."""
+    name, is_answer = json.dumps(item_id).encode(), isinstance(result, Answered)
+    body = result.body if isinstance(result, Answered) else json.dumps(describe(result)).encode()
+    return b'{"id":%b,"%b":%b}' % (name, b"forecast" if is_answer else b"problem", body)
 
 
-def _json(document: dict[str, Any]) -> Response:
-    return Response(json.dumps(document, separators=(",", ":"), allow_nan=False), media_type="application/json")
-
-
-def _answered(request: Request, answered: Answered) -> Response:
+def _cached(request: Request, answered: Answered) -> Response:
+    """The answer with where it came from, or 304 for who has it."""
     headers = {"ETag": f'"{answered.etag}"', "X-Cache": answered.source, "Cache-Control": "private, no-cache"}
     if answered.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(answered.body, media_type="application/json", headers=headers)
+
+
+def _json(document: dict[str, Any]) -> Response:
+    return Response(json.dumps(document, separators=(",", ":"), allow_nan=False), media_type="application/json")

@@ -1,23 +1,33 @@
-"""What goes in and out of the forecasting leaf: events, requests, answers."""
+"""What goes in and out of the forecasting leaf: ids, events, requests, answers, and what is kept of a trained model."""
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
 
+from layers.runtime.errors import InputError
+
+ID: Final = r"[^\x00-\x1f\x7f]{1,128}"
 Horizon = Annotated[
     int, Field(ge=1, le=365, description="days after the newest observation of all series", examples=[42])
 ]
 Level = Annotated[float, Field(ge=0.5, le=0.99, description="share of days the interval should hold", examples=[0.95])]
-SeriesId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$", examples=["store-001"])]
+SeriesId = Annotated[str, Field(min_length=1, max_length=128, pattern=f"^{ID}$", examples=["store-001"])]
 Value = Annotated[FiniteFloat, Field(ge=-1e12, le=1e12)]
 
 MAX_BATCH = 100
-MAX_FITS = 10
+
+
+def check_id(series_id: str) -> str:
+    """Return a valid series id: 1 to 128 characters, no control character. Raises InputError."""
+    if not re.fullmatch(ID, series_id):
+        raise InputError("must be 1 to 128 characters, none a control character", field="series_id")
+    return series_id
 
 
 class Answer(BaseModel):
@@ -31,7 +41,7 @@ class ModelSummary(Answer):
 
     kind: str = Field(examples=["prophet"])
     version: str = Field(examples=["4f1c2a9be0d3417a"])
-    skill: float | None = Field(examples=[0.21])
+    skill: float | None = Field(None, examples=[0.21])
 
 
 class SeriesItem(Answer):
@@ -73,8 +83,8 @@ class ModelInfo(Answer):
     trained_at: datetime
 
 
-class BacktestReport(Answer):
-    """How the model did on held-out days; null where there were none or nothing was sold."""
+class Backtest(Answer):
+    """Figures of the last days held out, from a model fitted and chosen before them; null where nothing was sold."""
 
     start: date
     end: date
@@ -112,7 +122,7 @@ class Forecast(Answer):
     horizon: int
     level: float
     model: ModelInfo
-    backtest: BacktestReport | None
+    backtest: Backtest | None
     regressors: list[RegressorInfo]
     plan: dict[str, list[float]] = Field(
         description="`open` and each regressor on each day of the horizon, as known, given or assumed",
@@ -137,24 +147,6 @@ class SimilarSeries(Answer):
     items: list[SimilarItem]
 
 
-class BatchItem(BaseModel):
-    """One question. Name a series, or `like` and `scale` for a store that the system does not know."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: str = Field(min_length=1, max_length=128, examples=["plan-a"])
-    series_id: SeriesId | None = None
-    like: SeriesId | None = None
-    scale: FiniteFloat | None = Field(None, gt=0, le=1e6, description="sales of the new store / sales of `like`")
-    horizon: Horizon = 42
-    level: Level = 0.95
-    future: dict[str, Annotated[list[Value], Field(max_length=365)]] = Field(
-        default_factory=dict,
-        description="`open` (0 or 1) or a regressor: one value a day of the horizon",
-        examples=[{"promo": [1, 1, 0]}],
-    )
-
-
 @dataclass(frozen=True)
 class Question:
     """What is asked of one series; `scale` multiplies the answer (a store that the system does not know). The horizon
@@ -172,6 +164,32 @@ class Question:
         future = {k: list(v) for k, v in self.future.items()}
         parts = [self.horizon, self.level, self.scale, future, str(self.as_of)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class BatchItem(BaseModel):
+    """One question. Name a series, or `like` and `scale` for a store that the system does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(min_length=1, max_length=128, examples=["plan-a"])
+    series_id: SeriesId | None = None
+    like: SeriesId | None = None
+    scale: FiniteFloat | None = Field(None, gt=0, le=1e6, description="sales of the new store / sales of `like`")
+    horizon: Horizon = 42
+    level: Level = 0.95
+    future: dict[str, Annotated[list[Value], Field(max_length=365)]] = Field(
+        default_factory=dict,
+        description="`open` (0 or 1) or a regressor: one value a day of the horizon",
+        examples=[{"promo": [1, 1, 0]}],
+    )
+
+    def question(self) -> Question:
+        """Raises InputError unless it names a series, or `like` with `scale`."""
+        if (self.series_id is None) == (self.like is None):
+            raise InputError("give either series_id or like with scale", field="series_id")
+        if (self.like is None) != (self.scale is None):
+            raise InputError("like and scale come together", field="scale")
+        return Question(self.series_id or self.like or "", self.horizon, self.level, self.future, self.scale)
 
 
 class BatchRequest(BaseModel):
@@ -216,23 +234,25 @@ class BatchAnswer(Answer):
     items: list[BatchResult]
 
 
-class PlanEvent(BaseModel):
-    """What starts training: the schedule's time, or a person who wants every series refitted."""
+class Internal(BaseModel):
+    """Base of what the leaf sends to itself; built when first used."""
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(defer_build=True)
+
+
+class PlanEvent(Internal):
+    """What starts training: the schedule's time, or a person who wants every series refitted."""
 
     scheduled_at: AwareDatetime | None = None
     force: bool = False
     execution: str = Field("", description="name of the execution, the same when a call of it is retried")
 
 
-class Planned(BaseModel):
+class Planned(Internal):
     """Output of `plan`, input of `publish`; `error` is added by the state machine when something failed.
 
     A shard that failed is read as one of these with its `error`.
     """
-
-    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     status: Literal["planned", "skipped", "empty"] = "planned"
     run_id: str
@@ -242,22 +262,18 @@ class Planned(BaseModel):
     error: dict[str, Any] | None = None
 
 
-class Shard(BaseModel):
+class Shard(Internal):
     """One element of the plan: series to train for a version."""
-
-    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     run_id: str
     version: str
     data_hash: str
     number: int
-    series: dict[str, str] = Field(description="series id -> hash of its history when planned")
+    series: list[str]
 
 
-class ModelEntry(BaseModel):
+class ModelEntry(Internal):
     """Where the model of a series lies, in a version's index."""
-
-    model_config = ConfigDict(defer_build=True)
 
     key: str
     sha256: str
@@ -267,10 +283,8 @@ class ModelEntry(BaseModel):
     skill: float | None
 
 
-class ShardResult(BaseModel):
+class ShardResult(Internal):
     """What a shard trained."""
-
-    model_config = ConfigDict(defer_build=True)
 
     entries: dict[str, ModelEntry]
     failed: dict[str, str]

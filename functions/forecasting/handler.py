@@ -12,23 +12,22 @@ from typing import TYPE_CHECKING, Any
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
-from functions.forecasting import problems
-from functions.forecasting.api import create_app
-from functions.forecasting.catalog import Catalog
+from functions.forecasting.api import PROBLEM, create_app
 from functions.forecasting.contracts import PlanEvent, Planned, Shard
-from functions.forecasting.service import ForecastService, trainer
+from functions.forecasting.serve import ForecastService
 from functions.forecasting.settings import ForecastingSettings
-from functions.forecasting.store import Answers, Histories, Models
+from functions.forecasting.store import Answers, Catalog, Histories, Models
 from layers.runtime.observability import logger, metrics
 from layers.runtime.parsing import parsed
 from layers.storage import aws
+from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry, now
 from layers.storage.tables import DynamoTable
 
 if TYPE_CHECKING:
-    from functions.forecasting.ingestion import IngestService
-    from functions.forecasting.training import TrainingService
+    from functions.forecasting.intake import IngestService
+    from functions.forecasting.learn import TrainingService
 
 log = logger("forecasting")
 gc.freeze()
@@ -46,20 +45,19 @@ def build_api() -> Mangum:
         catalog=Catalog(lake, freshness=fresh),
         models=Models(models, ModelRegistry(models, DynamoTable(settings.models_table, dynamo)), freshness=fresh),
         answers=Answers(DynamoTable(settings.forecasts_table, dynamo), keep_seconds=settings.cache_hours * 3600),
-        fit=trainer(settings.holdout_days, now, settings.known_names),
+        holdout=settings.holdout_days,
+        known=settings.known_names,
         memory=settings.memory_answers,
-        lease=settings.fit_lease_seconds,
         batch_seconds=settings.batch_seconds,
     )
     app = create_app(service, settings, region=s3.meta.region_name or "us-east-1")
-    return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA])
+    return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
 
 
 @cache
-def build_ingestion() -> "IngestService":
+def build_intake() -> "IngestService":
     """Ingestion over S3 and DynamoDB."""
-    from functions.forecasting.ingestion import IngestService
-    from layers.storage.ledger import RunLedger
+    from functions.forecasting.intake import IngestService
     from layers.tables import Reading
 
     settings = ForecastingSettings()
@@ -72,20 +70,20 @@ def build_ingestion() -> "IngestService":
 @cache
 def build_training() -> "TrainingService":
     """Training over S3 and DynamoDB."""
-    from functions.forecasting.training import TrainingService
-    from layers.storage.ledger import RunLedger
+    from functions.forecasting.learn import TrainingService
 
     settings = ForecastingSettings()
     s3, dynamo = aws.client("s3"), aws.client("dynamodb")
     lake, models = S3Objects(settings.lake_bucket, s3), S3Objects(settings.models_bucket, s3)
     return TrainingService(
         lake=lake,
-        lake_bucket=settings.lake_bucket,
         models=models,
         registry=ModelRegistry(models, DynamoTable(settings.models_table, dynamo)),
         ledger=RunLedger(DynamoTable(settings.runs_table, dynamo)),
         catalog=Catalog(lake),
-        fit=trainer(settings.holdout_days, now, settings.known_names),
+        clock=now,
+        holdout=settings.holdout_days,
+        known=settings.known_names,
         shard_series=settings.shard_series,
         memory_mb=settings.memory_mb,
     )
@@ -100,13 +98,13 @@ def api(event: dict[str, Any], context: Any) -> Any:
 @log.inject_lambda_context
 def ingest(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001
     """Objects arrived in `sales/`, told by the queue, or a person names keys."""
-    from functions.forecasting.ingestion import requested
+    from functions.forecasting.intake import requested
 
-    done = [build_ingestion().ingest(**file) for file in requested(event)]
-    for one in done:
+    files = [build_intake().ingest(**file) for file in requested(event)]
+    for one in files:
         told = {name: getattr(one, name) for name in ("status", "series", "rejected", "understood")}
         log.info("file ingested", extra=told)
-    return {"files": [vars(one) for one in done], "batchItemFailures": []}
+    return {"files": [vars(one) for one in files], "batchItemFailures": []}
 
 
 @log.inject_lambda_context

@@ -10,7 +10,7 @@ from layers.runtime.settings import Settings
 class ForecastingSettings(Settings):
     """Read from the environment of each forecasting function."""
 
-    forecasts_table: str = Field("", description="table of cached forecasts and of fits on the spot")
+    forecasts_table: str = Field("", description="table of cached forecasts")
     user_pool_client: str = Field("", description="app client that the page signs in with")
     user_pool_endpoint: str = Field(
         "", description="URL of the user pool's API that the page calls; empty: the one of AWS"
@@ -31,7 +31,6 @@ class ForecastingSettings(Settings):
     batch_seconds: float = Field(
         18.0, description="after which no item of a batch is begun any more: the gateway ends a call at 29, seconds"
     )
-    fit_lease_seconds: int = Field(25, description="how long a fit on the spot is claimed, seconds")
 
     @property
     def known_names(self) -> list[str]:

@@ -1,216 +1,292 @@
-"""Adapters of the forecasting leaf: histories, trained models of the version that answers, cached answers."""
+"""Keys, documents and adapters of the forecasting leaf: catalog, histories, trained models, cached answers.
+
+The catalog is one object, or shards of it once it is large, each changed by conditional write.
+"""
 
 import hashlib
-import json
+import random
 import threading
 import time
 import uuid
 import zlib
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from boto3.dynamodb.conditions import Attr, ConditionBase
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from functions.forecasting.catalog import history_key
-from functions.forecasting.contracts import ModelEntry
-from functions.forecasting.domain.identity import content_hash
-from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
-from layers.runtime.parsing import MALFORMED
-from layers.storage.registry import Champion
-from layers.storage.tables import Item
+from functions.forecasting.contracts import ModelEntry, ModelSummary, check_id
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnavailableError
+from layers.storage.objects import S3Objects
+from layers.storage.registry import ModelRegistry
+from layers.storage.tables import DynamoTable
 
 LEAF: Final = "forecasting"
 INDEX: Final = "index.json"
+CATALOG: Final = "catalog.json"
+LARGE: Final = 250  # rows, about 75 KB
+SHARDS: Final = 16
+PATIENCE: Final = 240.0  # seconds that a writer contends with others, a quarter of what its function may take
+LONGEST_WAIT: Final = 4.0
 
-if TYPE_CHECKING:
-    from functions.forecasting.domain.model import Trained
-    from functions.forecasting.domain.series import Series
-
-Value = TypeVar("Value")
-
-
-class Objects(Protocol):
-    """A bucket that is read."""
-
-    def get(self, key: str) -> bytes: ...
+ENTRIES: Final = TypeAdapter(dict[str, ModelEntry], config=ConfigDict(defer_build=True))
 
 
-class Table(Protocol):
-    """The Forecasts table."""
+class Row(BaseModel):
+    """What the catalog knows of a series; dates are null while it has known future only."""
 
-    def get(self, key: Mapping[str, Any]) -> Item | None: ...
-    def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None: ...
-    def delete(self, key: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None: ...
+    first_ds: str | None = None
+    last_ds: str | None = None
+    observations: int
+    history: str
+    profile: list[float]
+    model: ModelSummary | None = None
+
+    def with_model(self, entry: ModelEntry | None, version: str) -> "Row":
+        """The row of a series whose model in `version` is `entry`."""
+        model = ModelSummary(kind=entry.kind, version=version, skill=entry.skill) if entry else None
+        return self.model_copy(update={"model": model})
 
 
-class Champions(Protocol):
-    """The model registry, as far as an answer needs it."""
+class Part(BaseModel):
+    """One object of the catalog: rows by series id, or the keys of the shards that hold them."""
 
-    def champion(self, leaf: str) -> Champion | None: ...
+    series: dict[str, Row] | None = None
+    shards: tuple[str, ...] | None = Field(None, min_length=1)
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """The rows in this object itself."""
+        return self.series or {}
+
+    def group(self, names: Collection[str]) -> Mapping[str, list[str]]:
+        """The names of each shard."""
+        groups, shards = defaultdict[str, list[str]](list), self.shards or ()
+        for name in names:
+            groups[shards[int(hashlib.sha256(name.encode()).hexdigest(), 16) % len(shards)]].append(name)
+        return groups
 
 
-class Recent(Generic[Value]):
-    """The values used last, at most `size` of them; safe among threads."""
+Change = Callable[[str, Row | None], Row | None]
 
-    def __init__(self, size: int) -> None:
-        self._size, self._lock = size, threading.Lock()
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
 
-    def get(self, key: Hashable) -> Value | None:
-        """The value, which now counts as used last, or None."""
+def content_hash(body: bytes) -> str:
+    """Name of a history's content: 16 hex digits."""
+    return hashlib.sha256(body).hexdigest()[:16]
+
+
+def escaped(series_id: str) -> str:
+    """A series id as part of a key: no slash. Raises InputError for an impossible id."""
+    return check_id(series_id).replace("%", "%25").replace("/", "%2F")
+
+
+def history_key(series_id: str) -> str:
+    """Where the history of a series lies in the lake. Raises InputError for an impossible id."""
+    return f"history/{escaped(series_id)}.json.gz"
+
+
+def model_key(version: str, series_id: str) -> str:
+    """Where the model of a series lies that was trained for a version."""
+    return f"{LEAF}/{version}/models/{escaped(series_id)}.json"
+
+
+class Catalog:
+    """Rows by series id. `rows` trusts memory for `freshness` seconds, then asks which objects changed."""
+
+    def __init__(self, objects: S3Objects, *, freshness: float = 0.0) -> None:
+        self._objects, self._freshness = objects, freshness
+        self._lock = threading.Lock()
+        self._parts: dict[str, tuple[str, Part]] = {}
+        self._rows: dict[str, Row] = {}
+        self._newest: str | None = None
+        self._checked = float("-inf")
+
+    def rows(self) -> dict[str, Row]:
+        """Every series in order of its id; empty before the first ingestion. Raises CorruptError."""
         with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-            return self._values.get(key)
+            if time.monotonic() - self._checked >= self._freshness:
+                self._refresh()
+                self._checked = time.monotonic()
+            return self._rows
 
-    def put(self, key: Hashable, value: Value) -> None:
-        """Keep the value and drop the one that was not used for longest."""
-        with self._lock:
-            self._values[key] = value
-            self._values.move_to_end(key)
-            if len(self._values) > self._size:
-                self._values.popitem(last=False)
+    def newest(self) -> str | None:
+        """Day of the newest observation of all series; None before the first."""
+        self.rows()
+        return self._newest
+
+    def _refresh(self) -> None:
+        root = self._fetch(CATALOG)
+        shards = root[1].shards or ()
+        with ThreadPoolExecutor(SHARDS) as pool:
+            parts = {CATALOG: root} | dict(zip(shards, pool.map(self._fetch, shards), strict=True))
+        if parts != self._parts:
+            rows = {name: row for _, part in parts.values() for name, row in part.rows.items()}
+            self._parts, self._rows = parts, dict(sorted(rows.items()))
+            self._newest = max((row.last_ds for row in rows.values() if row.last_ds), default=None)
+
+    def _fetch(self, key: str) -> tuple[str, Part]:
+        """Etag and content of an object, which is only read when it is not the one in memory."""
+        etag, part = self._parts.get(key, ("", Part()))
+        try:
+            changed = self._objects.get_changed(key, etag)
+        except NotFoundError as exc:
+            return "", _absent(key, exc)
+        return (etag, part) if changed is None else (changed[1], _parse(changed[0]))
+
+    def update(self, names: Collection[str], change: Change, *, key: str = CATALOG) -> None:
+        """Give each series the row that `change` makes of its id and standing row; None leaves it as it is.
+
+        Tried again on newer rows when somebody else came first. Raises CorruptError, UnavailableError.
+        """
+        end, wait = time.monotonic() + PATIENCE, 0.05
+        while time.monotonic() < end:
+            part, condition = self._standing(key)
+            if part.shards:
+                return self._update_shards(part.group(names), change)
+            changed = {name: row for name in names if (row := change(name, part.rows.get(name)))}
+            try:
+                return self._put(key, part.rows | changed, condition) if changed else None
+            except ConflictError:
+                time.sleep(random.uniform(0, wait))  # noqa: S311 - spreads writers, no secret
+                wait = min(2 * wait, LONGEST_WAIT)
+        raise UnavailableError(f"{key} is being changed by too many at once", retry_after=5)
+
+    def _update_shards(self, groups: Mapping[str, list[str]], change: Change) -> None:
+        with ThreadPoolExecutor(SHARDS) as pool:
+            list(pool.map(lambda shard: self.update(groups[shard], change, key=shard), groups))
+
+    def _standing(self, key: str) -> tuple[Part, dict[str, Any]]:
+        """Content of an object, and the condition of a write that replaces exactly that."""
+        try:
+            body, etag = self._objects.get_tagged(key)
+        except NotFoundError as exc:
+            return _absent(key, exc), {"if_absent": True}
+        return _parse(body), {"if_match": etag}
+
+    def _put(self, key: str, rows: dict[str, Row], condition: dict[str, Any]) -> None:
+        part = Part(series=rows)
+        if key == CATALOG and len(rows) > LARGE:
+            # Under names of their own: of two who do so at once, one wins the root, and no shard of his is overwritten.
+            folder = f"catalog/{uuid.uuid4().hex[:8]}"
+            part = Part(shards=tuple(f"{folder}/{i:02}.json" for i in range(SHARDS)))
+            groups = part.group(rows)
+            with ThreadPoolExecutor(SHARDS) as pool:
+                bodies = (_dump(Part(series={n: rows[n] for n in groups.get(s, ())})) for s in part.shards or ())
+                list(pool.map(self._objects.put, part.shards or (), bodies))
+        self._objects.put(key, _dump(part), **condition)
 
 
-@dataclass(frozen=True)
-class History:
-    """A stored history; `name` says its content. It is parsed when it is needed, which a cached answer never does."""
+def _absent(key: str, error: NotFoundError) -> Part:
+    """No series yet, but without a shard that the catalog names some are lost: that is never an empty catalog."""
+    if key != CATALOG:
+        raise CorruptError("a shard of the catalog is missing") from error
+    return Part()
+
+
+def _dump(part: Part) -> bytes:
+    if part.series:
+        part = Part.model_construct(series=dict(sorted(part.series.items())))
+    return part.model_dump_json(exclude_none=True).encode()
+
+
+def _parse(body: bytes) -> Part:
+    try:
+        part = Part.model_validate_json(body)
+    except ValueError as exc:
+        raise CorruptError("not a catalog") from exc
+    if part == Part():
+        raise CorruptError("a catalog of neither series nor shards")
+    return part
+
+
+class History(NamedTuple):
+    """A stored history; `name` says its content."""
 
     series_id: str
     name: str
     body: bytes
 
-    @cached_property
-    def series(self) -> "Series":
-        """Raises CorruptError."""
-        from functions.forecasting.domain.series import load
 
-        return load(self.body)
+def _moment(freshness: float) -> float:
+    """A key of memory that stays the same for `freshness` seconds."""
+    return time.monotonic() // freshness if freshness else time.monotonic()
 
 
 class Histories:
     """Histories by series id, looked up again after `freshness` seconds."""
 
-    def __init__(self, lake: Objects, *, freshness: float, size: int = 200) -> None:
+    def __init__(self, lake: S3Objects, *, freshness: float, size: int = 200) -> None:
         self._lake, self._freshness = lake, freshness
-        self._recent: Recent[tuple[float, History]] = Recent(size)
+        self._recent = lru_cache(size)(self._read)
 
     def read(self, series_id: str) -> History:
         """Raises NotFoundError for an unknown series, InputError for an impossible id."""
-        held = self._recent.get(series_id)
-        if held and time.monotonic() - held[0] < self._freshness:
-            return held[1]
+        return self._recent(series_id, _moment(self._freshness))
+
+    def _read(self, series_id: str, _: float) -> History:
         try:
             body = self._lake.get(history_key(series_id))
         except NotFoundError as exc:
             raise NotFoundError(f"series {series_id} does not exist") from exc
-        history = History(series_id, content_hash(body), body)
-        if held and held[1].name == history.name:
-            history = held[1]
-        self._recent.put(series_id, (time.monotonic(), history))
-        return history
+        return History(series_id, content_hash(body), body)
 
 
 class Models:
     """Trained models of the champion: its index says where each lies, and neither ever changes."""
 
-    def __init__(self, objects: Objects, registry: Champions, *, freshness: float, size: int = 500) -> None:
+    def __init__(self, objects: S3Objects, registry: ModelRegistry, *, freshness: float, size: int = 200) -> None:
         self._objects, self._registry, self._freshness = objects, registry, freshness
-        self._version: tuple[float, str | None] = (float("-inf"), None)
-        self._indexes: Recent[dict[str, ModelEntry]] = Recent(2)
-        self._trained: Recent[Trained] = Recent(size)
+        self._champion = lru_cache(1)(lambda _: registry.champion(LEAF))
+        self.index = lru_cache(2)(self._index)
+        self._bodies = lru_cache(size)(self._body)
 
     def version(self) -> str | None:
         """The champion's version, or None before the first training."""
-        checked, version = self._version
-        if time.monotonic() - checked >= self._freshness:
-            champion = self._registry.champion(LEAF)
-            version = champion.version if champion else None
-            self._version = (time.monotonic(), version)
-        return version
+        champion = self._champion(_moment(self._freshness))
+        return champion.version if champion else None
 
-    def index(self, version: str) -> dict[str, ModelEntry]:
-        """Entry of every series that `version` has a model for."""
-        known = self._indexes.get(version)
-        if known is None:
-            known = parse_index(self._objects.get(f"{LEAF}/{version}/{INDEX}"))
-            self._indexes.put(version, known)
-        return known
+    def _index(self, version: str) -> dict[str, ModelEntry]:
+        """Entry of every series that `version` has a model for. Raises CorruptError, NotFoundError."""
+        return parse_index(self._objects.get(f"{LEAF}/{version}/{INDEX}"))
 
-    def trained(self, entry: ModelEntry) -> "Trained":
-        """Raises CorruptError when the bytes are not those that were published."""
-        known = self._trained.get(entry.sha256)
-        if known is None:
-            body = self._objects.get(entry.key)
-            if hashlib.sha256(body).hexdigest() != entry.sha256:
-                raise CorruptError(f"{entry.key} does not match its hash")
-            known = parse_trained(body)
-            self._trained.put(entry.sha256, known)
-        return known
+    def body(self, entry: ModelEntry) -> bytes:
+        """The stored model. Raises CorruptError when the bytes are not those that were published."""
+        return self._bodies(entry.key, entry.sha256)
+
+    def _body(self, key: str, sha256: str) -> bytes:
+        body = self._objects.get(key)
+        if hashlib.sha256(body).hexdigest() != sha256:
+            raise CorruptError(f"{key} does not match its hash")
+        return body
 
 
 def parse_index(body: bytes) -> dict[str, ModelEntry]:
-    """Undo `dump_index`. Raises CorruptError."""
+    """A version's index: the entry of every series. Raises CorruptError."""
     try:
-        entries: dict[str, dict[str, Any]] = json.loads(body)
-        if not all(entry.keys() >= ModelEntry.model_fields.keys() for entry in entries.values()):
-            raise ValueError("an entry lacks a field")
-        return {name: ModelEntry.model_construct(**entry) for name, entry in entries.items()}
-    except MALFORMED as exc:
+        return ENTRIES.validate_json(body)
+    except ValueError as exc:
         raise CorruptError("not an index of models") from exc
 
 
 def dump_index(entries: Mapping[str, ModelEntry]) -> bytes:
     """Entries as JSON in order of series id."""
-    return json.dumps({k: entries[k].model_dump() for k in sorted(entries)}, separators=(",", ":")).encode()
-
-
-def parse_trained(body: bytes) -> "Trained":
-    """A stored model. Raises CorruptError."""
-    from functions.forecasting.domain.model import Trained
-
-    try:
-        return Trained.model_validate_json(body)
-    except ValueError as exc:
-        raise CorruptError("not a trained model") from exc
+    return ENTRIES.dump_json(dict(sorted(entries.items())))
 
 
 class Answers:
-    """Cached answers and fits on the spot in the Forecasts table; DynamoDB forgets them by `expires_at`."""
+    """Cached answers in the Forecasts table; DynamoDB forgets them by `expires_at`."""
 
-    def __init__(self, table: Table, *, keep_seconds: int, clock: Callable[[], float] = time.time) -> None:
-        self._table, self._keep, self._clock = table, keep_seconds, clock
+    def __init__(self, table: DynamoTable, *, keep_seconds: int) -> None:
+        self._table, self._keep = table, keep_seconds
 
     def get(self, series_id: str, item: str) -> bytes | None:
         """The stored body, unless it has expired."""
         row = self._table.get({"series_id": series_id, "item": item})
-        if row is None or "body" not in row or row["expires_at"] < self._clock():
-            return None
-        return zlib.decompress(row["body"])
+        return zlib.decompress(row["body"]) if row and row["expires_at"] > time.time() else None
 
     def put(self, series_id: str, item: str, body: bytes) -> None:
-        """Store a body, replacing a claim or an older body."""
-        expires = int(self._clock()) + self._keep
+        """Store a body, replacing an older one."""
+        expires = int(time.time()) + self._keep
         self._table.put({"series_id": series_id, "item": item, "body": zlib.compress(body), "expires_at": expires})
-
-    def claim(self, series_id: str, item: str, lease: int) -> str | None:
-        """A claim to make this item: nobody has it, or who had it did not finish within the lease. Else None."""
-        now = int(self._clock())
-        row = {"series_id": series_id, "item": item, "lease_until": now + lease, "expires_at": now + self._keep}
-        row["claimed_by"] = uuid.uuid4().hex
-        lapsed = Attr("lease_until").lt(now) | Attr("expires_at").lt(now)
-        mine = Attr("claimed_by").eq(row["claimed_by"])  # sent again by the SDK because the answer was lost
-        try:
-            self._table.put(row, condition=Attr("item").not_exists() | lapsed | mine)
-        except ConflictError:
-            return None
-        return str(row["claimed_by"])
-
-    def release(self, series_id: str, item: str, claim: str) -> None:
-        """Give a claim up so that the next caller need not wait for its lease; one that was taken over stays."""
-        with suppress(ConflictError):
-            self._table.delete({"series_id": series_id, "item": item}, condition=Attr("claimed_by").eq(claim))

@@ -19,7 +19,7 @@ import psutil
 import pyarrow.csv as csv
 
 from functions.forecasting import simulate
-from functions.forecasting.domain import baselines, metrics, tables, training
+from functions.forecasting.domain import baselines, fit, report, table
 from functions.forecasting.domain.series import Series
 from infra.local import cloud as local
 from tests.benchmarks.runner import Row, measured, row
@@ -39,7 +39,7 @@ def rows(quick: bool) -> Iterator[Row]:
     yield from quality("simulated", simulated(20 if quick else 200, seed=11), quick=quick)
     if REAL.exists():
         with REAL.open("rb") as source:
-            nn5 = tables.read(source, REAL.name).series
+            nn5 = table.read(source, REAL.name).series
         yield from quality("NN5", nn5[::6] if quick else nn5, quick=quick)
 
 
@@ -48,7 +48,7 @@ def simulated(stores: int, *, seed: int) -> list[Series]:
     sink = io.BytesIO()
     csv.write_csv(simulate.table(stores, simulate.DAYS, 0, seed)[0], sink)
     sink.seek(0)
-    return tables.read(sink, "simulated.csv").series
+    return table.read(sink, "simulated.csv").series
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def answers(environment: dict[str, str], *, quick: bool) -> Iterator[Row]:
     yield _figure("forecast from memory, p99", np.quantile(memory, 0.99), "ms", 15)
     yield _figure("forecast from the table, p50", np.median(figures["table"]) * 1e3, "ms", 15)
     yield _figure("computed from a stored model, p50", np.median(figures["computed"]) * 1e3, "ms", 120)
-    yield _figure("fitted on the spot, 780 days, p50", np.median(figures["spot"]) * 1e3, "ms", 700)
+    yield _figure("approximated, 780 days without a model, p50", np.median(figures["spot"]) * 1e3, "ms", 700)
     for name, target in (("cached", 0.7), ("computed", 1.6)):
         _child(environment, "first", name)
         starts = [_child(environment, "first", name)["seconds"] for _ in range(5 if quick else 9)]
@@ -111,10 +111,10 @@ def train_all(stores: int) -> dict[str, Any]:
     series = simulated(stores, seed=5)
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder
-        training.train(series[0], history="", holdout=HOLDOUT, now=NOW)
+        fit.train(series[0], history="", holdout=HOLDOUT, now=NOW)
         early, started = 0.0, time.perf_counter()
         for i, one in enumerate(series):
-            training.train(one, history="", holdout=HOLDOUT, now=NOW)
+            fit.train(one, history="", holdout=HOLDOUT, now=NOW)
             if i == stores // 4:
                 early = process.memory_info().rss / 2**20
         seconds = time.perf_counter() - started
@@ -139,13 +139,13 @@ def quality(name: str, series: list[Series], *, quick: bool) -> Iterator[Row]:
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(_served, series))
     served = float(np.mean([o.trained.backtest.wape for o in outcomes]))
-    folds = [training.fold(one, one.observed - HOLDOUT, one.observed) for one in series]
+    folds = [fit.fold(one, one.observed - HOLDOUT, one.observed) for one in series]
     rivals = {
-        kind: float(np.mean([metrics.wape(f.y, baselines.predict(kind, f.frame, f.start)) for f in folds]))
+        kind: float(np.mean([report.wape(f.y, baselines.predict(kind, f.frame, f.start)) for f in folds]))
         for kind in baselines.BASELINES
     }
     better = min(rivals, key=lambda kind: rivals[kind])
-    book = float(np.mean([metrics.wape(f.y, book_prophet(f)) for f in folds]))
+    book = float(np.mean([report.wape(f.y, book_prophet(f)) for f in folds]))
     below, versus_book = (0.92, 0.90) if name == "simulated" else (1.0, 1.02)
     yield _against(f"{name}: WAPE of what is served", served, rivals[better], better, below)
     yield _against(f"{name}: WAPE of what is served", served, book, "book's Prophet", versus_book)
@@ -157,8 +157,8 @@ def quality(name: str, series: list[Series], *, quick: bool) -> Iterator[Row]:
         yield from _statsforecast(name, folds, served)
 
 
-def _served(one: Series) -> training.Outcome:
-    return training.train(one, history="", holdout=HOLDOUT, now=NOW)
+def _served(one: Series) -> fit.Outcome:
+    return fit.train(one, history="", holdout=HOLDOUT, now=NOW)
 
 
 def _against(name: str, ours: float, theirs: float, peer: str, most: float) -> Row:
@@ -166,7 +166,7 @@ def _against(name: str, ours: float, theirs: float, peer: str, most: float) -> R
     return row(name, [ours], "", f"<= {most:g} of the peer's", met, peer=[theirs], peer_name=peer)
 
 
-def book_prophet(fold: training.Fold) -> Any:
+def book_prophet(fold: fit.Fold) -> Any:
     """Prophet with its defaults on the raw sales, as the book has it; closed days are known to be zero."""
     import pandas as pd
     from prophet import Prophet
@@ -177,7 +177,7 @@ def book_prophet(fold: training.Fold) -> Any:
     return np.maximum(yhat, 0.0) * (fold.frame.open[fold.start :] > 0)
 
 
-def _statsforecast(name: str, folds: list[training.Fold], served: float) -> Iterator[Row]:
+def _statsforecast(name: str, folds: list[fit.Fold], served: float) -> Iterator[Row]:
     """AutoETS and seasonal naive in an environment of their own; left out, and said so, where it cannot be made."""
     with tempfile.TemporaryDirectory() as folder:
         given, taken = Path(folder) / "given.json", Path(folder) / "taken.json"
@@ -191,6 +191,6 @@ def _statsforecast(name: str, folds: list[training.Fold], served: float) -> Iter
         answer = json.loads(taken.read_text())
     for model, forecasts in answer["forecasts"].items():
         opened = [np.where(f.frame.open[f.start :] > 0, yhat, 0.0) for f, yhat in zip(folds, forecasts, strict=True)]
-        theirs = float(np.mean([metrics.wape(f.y, yhat) for f, yhat in zip(folds, opened, strict=True)]))
+        theirs = float(np.mean([report.wape(f.y, yhat) for f, yhat in zip(folds, opened, strict=True)]))
         rate = len(folds) / answer["seconds"][model]
         yield _against(f"{name}: WAPE of what is served", served, theirs, f"{model} ({rate:.3g} series/s)", 1.0)

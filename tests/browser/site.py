@@ -17,8 +17,8 @@ import pyarrow.parquet
 
 from cli.execution import finished, start
 from cli.stack import Stack, local_stack
-from functions.forecasting.catalog import Catalog, Row
 from functions.forecasting.simulate import DAYS, FUTURE, sales
+from functions.forecasting.store import Catalog, Row
 from infra.local.cloud import Cloud
 from tests.tables import as_parquet
 

@@ -70,16 +70,16 @@ def test_a_simple_rule_that_wins_is_named(signed_in: Open, shot: Shot):
     shot(page, "baseline")
 
 
-def test_a_store_without_a_model_is_fitted_while_progress_shows(signed_in: Open, shot: Shot):
+def test_a_store_without_a_model_is_answered_and_slowness_is_said(signed_in: Open, shot: Shot):
     page = signed_in()
     held: list[Route] = []
     page.route(re.compile("/forecast[?]"), lambda route: held.append(route))
     pick(page, "Store", UNFITTED)
-    expect(page.get_by_role("status").filter(has_text="is fitted on the spot")).to_be_visible()
-    shot(page, "fitting")
+    expect(page.get_by_role("status").filter(has_text="the service is slow")).to_be_visible()
+    shot(page, "slow")
     held[0].continue_()
     opened(page, UNFITTED)
-    expect(page.locator("#trust")).to_contain_text("It was fitted when you asked")
+    expect(page.locator("#trust")).to_contain_text("It was made when you asked")
 
 
 def test_zoom_and_level_and_horizon(signed_in: Open):
@@ -217,7 +217,12 @@ def test_a_problem_is_shown_as_a_sentence_and_can_be_tried_again(signed_in: Open
 
 def test_a_busy_service_is_asked_again_when_it_says(signed_in: Open):
     page = signed_in()
-    busy = {"title": "Service Unavailable", "status": 503, "detail": "is being fitted", "retry_after": 1}
+    busy = {
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "storage does not answer for the moment",
+        "retry_after": 1,
+    }
     page.route(re.compile("/forecast[?]"), lambda route: route.fulfill(status=503, json=busy), times=1)
     pick(page, "Store", STORE)
     opened(page, STORE)

@@ -100,7 +100,6 @@ def victims(site: Site) -> dict[str, str]:
         "AWS_ENDPOINT_URL": str(site.stack.endpoint),
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
-        "TREFOIL_FIT_LEASE_SECONDS": "1",
         "TREFOIL_WATCH_EVENTS": "1",
         "TREFOIL_DRIFT_INDEX": "0.000001",
     }

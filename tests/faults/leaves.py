@@ -18,9 +18,9 @@ from functions.classification import bundle
 from functions.classification.simulate import customers, events
 from functions.clustering import simulate
 from functions.clustering.contracts import DayManifest, Paths
-from functions.forecasting.catalog import history_key
+from functions.forecasting.domain.model import load_model
 from functions.forecasting.domain.series import load
-from functions.forecasting.store import parse_index, parse_trained
+from functions.forecasting.store import history_key, parse_index
 from layers.runtime.errors import ConflictError
 from layers.storage.ledger import Run
 from tests.tables import as_parquet
@@ -113,7 +113,7 @@ class Sales:
         self.series = [made(days, seed=i, name=f"{name}-{i}") for i in range(2)]
 
     def trigger(self) -> None:
-        """The file's arrival, a fit on the spot, the weekly state machine, an answer of its model."""
+        """The file's arrival, an answer without a model, the weekly state machine, an answer of its model."""
         self.arrive()
         self.ask(self.series[0].series_id)
         self.train()
@@ -163,7 +163,7 @@ class Sales:
         index = parse_index(self.stack.registry.read(manifest, "index.json"))
         for one in self.series:
             entry = index[one.series_id]
-            parse_trained(self.stack.registry.read(manifest, f"models/{one.series_id}.json"))
+            load_model(self.stack.registry.read(manifest, f"models/{one.series_id}.json"))
             assert entry.sha256 == manifest.files[f"models/{one.series_id}.json"].sha256
         return count
 

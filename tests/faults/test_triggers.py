@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from cli.execution import finished, start
-from functions.forecasting.catalog import history_key
+from functions.forecasting.store import history_key
 from layers.runtime.errors import UnavailableError
 from tests.faults.conftest import Site
 from tests.faults.leaves import Count, arrival

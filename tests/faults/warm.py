@@ -10,11 +10,10 @@ import functions.classification.training_handler
 import functions.classification.training_service
 import functions.classification.watch_service
 import functions.clustering.handler
-import functions.forecasting.documents
-import functions.forecasting.domain.training
+import functions.forecasting.domain.answer
 import functions.forecasting.handler
-import functions.forecasting.ingestion
-import functions.forecasting.training  # noqa: F401
+import functions.forecasting.intake
+import functions.forecasting.learn  # noqa: F401
 
 boto3.setup_default_session(region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
 for service in ("s3", "dynamodb", "sqs", "lambda"):  # their models are read from disk once

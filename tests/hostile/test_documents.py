@@ -20,10 +20,11 @@ from functions.classification.messages import read_messages, score_messages
 from functions.classification.outcomes import join
 from functions.clustering.contracts import DayRequest, FitAnswer, Paths, PlanItem
 from functions.clustering.domain.model import Model
-from functions.forecasting import catalog, store
+from functions.forecasting import store
 from functions.forecasting.contracts import PlanEvent, Planned, Shard
+from functions.forecasting.domain import model as sales_model
 from functions.forecasting.domain import series
-from functions.forecasting.ingestion import requested
+from functions.forecasting.intake import requested
 from layers.runtime.errors import CorruptError, InputError
 from layers.runtime.parsing import parsed
 from layers.storage.registry import Manifest, ModelRegistry, manifest_key
@@ -68,7 +69,7 @@ def spoilt(draw: Any, whole: Any) -> Any:
 
 ITEM = {"dt": "2026-03-14", "run_id": "r", "part": 0, "model_version": "v", "sources": [{"key": "k", "size": 1}]}
 FITTED = {"status": "planned", "dt": "2026-03-14", "run_id": "r", "plan_bucket": "b", "plan_key": "k"}
-SHARD = {"run_id": "r", "version": "v", "data_hash": "d", "number": 0, "series": {"a": "h"}}
+SHARD = {"run_id": "r", "version": "v", "data_hash": "d", "number": 0, "series": ["a"]}
 ARRIVED = {"detail": {"object": {"key": "sales/a.csv", "etag": "e"}}, "time": "2026-01-01T00:00:00Z", "id": "i"}
 
 
@@ -142,10 +143,13 @@ STORED: dict[str, tuple[Callable[[bytes], Any], Any]] = {
     "a manifest": (registry_of, MANIFEST),
     "a classifier": (classifier, MANIFEST),
     "a clustering model": (clustering_model, json.loads(MODEL.dump()["model.json"])),
-    "the catalog": (catalog._parse, {"series": {"a": ROW}}),
+    "the catalog": (store._parse, {"series": {"a": ROW}}),
     "a history": (lambda body: series.load(gzip.compress(body)), HISTORY),
     "an index of models": (store.parse_index, {"a": ENTRY}),
-    "a model of a series": (store.parse_trained, {"series_id": "a", "kind": "naive", "interval": {"quantiles": [0]}}),
+    "a model of a series": (
+        sales_model.load_model,
+        {"series_id": "a", "kind": "naive", "interval": {"quantiles": [0]}},
+    ),
 }
 BOMBS = {
     "deep": b"[" * 200_000 + b"]" * 200_000,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from functions.classification.settings import ClassificationSettings
 from functions.classification.training_service import TrainingService
-from functions.forecasting.domain import tables as sales
+from functions.forecasting.domain import table as sales
 from layers.runtime.errors import TrefoilError
 from tests.hostile.files import damaged, refused
 from tests.hostile.test_tables import read_customers, read_rides, read_sales

@@ -21,7 +21,7 @@ from functions.clustering.domain.model import Model, fit
 from functions.clustering.domain.parameters import NAMED
 from functions.clustering.domain.reading import RideFile
 from functions.clustering.domain.tables import Labeller
-from functions.forecasting.domain import tables as sales
+from functions.forecasting.domain import table as sales
 from layers.runtime.errors import InputError
 from tests.hostile.files import DIALECTS, damaged, junk, packed, parquet_of, refused
 from tests.tables import as_parquet

@@ -15,8 +15,8 @@ from cli.execution import finished, start
 from cli.stack import Stack
 from functions.classification.simulate import customers, events
 from functions.clustering.simulate import rides
-from functions.forecasting.catalog import Catalog
 from functions.forecasting.simulate import sales
+from functions.forecasting.store import Catalog
 from tests.local.test_classification import POISON, letters, send, stored
 from tests.tables import as_parquet
 from tests.tally import Tally

@@ -69,7 +69,7 @@ def forecast(patch: pytest.MonkeyPatch) -> RunLedger:
     house = House()
     service = house.training()
     patch.setattr(forecasting, "build_training", lambda: service)
-    patch.setattr(forecasting, "build_ingestion", lambda: house.ingestion)
+    patch.setattr(forecasting, "build_intake", lambda: house.ingestion)
     house.lake.put("sales/a.csv", written(made(name="a")))
     forecasting.ingest({"keys": ["sales/a.csv"]}, CONTEXT)
     planned = forecasting.plan({}, CONTEXT)

@@ -102,7 +102,6 @@ MAY = {
         "GetItem models/forecasting*",
         "GetItem forecasts",
         "PutItem forecasts",
-        "DeleteItem forecasts",
     },
     "ClassificationScore": {
         "read models/classification/*",

@@ -122,9 +122,7 @@ export class Page {
     byId("problem").hidden = true;
     byId("empty").hidden = true;
     document.title = series || like ? `${series || `like ${like}`}: forecast` : "Trefoil: store forecasts";
-    const patient = setTimeout(
-      () => this.#busy("Still working: a store without a model is fitted on the spot, which takes a second or two."), PATIENCE,
-    );
+    const patient = setTimeout(() => this.#busy("Still working: the service is slow to answer."), PATIENCE);
     if ((series || like) !== this.#loaded) this.#histories.clear();
     this.#loaded = series || like;
     byId("view").inert = true;

@@ -44,7 +44,7 @@ function served(model) {
   if (isBaseline(model.kind)) {
     return `No model did better than a simple rule here, so the rule is served: ${modelName(model.kind)}.`;
   }
-  const spot = model.version.startsWith("spot-") ? " It was fitted when you asked; the next weekly training replaces it." : "";
+  const spot = model.version.startsWith("spot-") ? " It was made when you asked; the next weekly training replaces it." : "";
   return `${modelName(model.kind)} is served: it did best on earlier days of this store.${spot}`;
 }
 

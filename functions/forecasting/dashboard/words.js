@@ -60,6 +60,7 @@ export function title(name) {
 
 const MODELS = {
   prophet: "Prophet",
+  additive: "An approximation of Prophet",
   seasonal_naive: "the same weekday a week ago",
   weekday_promotion_mean: "the mean by weekday and promotion",
 };

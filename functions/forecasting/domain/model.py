@@ -7,12 +7,15 @@ from typing import Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from functions.forecasting.contracts import Backtest
 from functions.forecasting.domain import additive, baselines
 from functions.forecasting.domain.additive import Additive
 from functions.forecasting.domain.frame import Frame
 from functions.forecasting.domain.series import Days, Floats
+from layers.runtime.errors import CorruptError
 
 PROPHET: Final = "prophet"
+APPROXIMATION: Final = "additive"
 PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
 
 NOTHING: Final = -20.0
@@ -21,22 +24,6 @@ CALM: Final = 0.4
 NORMAL: Final = np.array([NormalDist().inv_cdf(p) for p in PROBABILITIES.tolist()])
 
 Scale = Literal["log", "linear"]
-
-
-class Backtest(BaseModel):
-    """Figures of the last days held out, from a model fitted and chosen before them; None where nothing was sold."""
-
-    model_config = ConfigDict(frozen=True)
-
-    start: str
-    end: str
-    rmspe: float | None
-    wape: float | None
-    bias: float | None
-    coverage: float | None
-    baseline: str
-    baseline_wape: float | None
-    skill: float | None
 
 
 class Interval(BaseModel):
@@ -77,11 +64,19 @@ class Prediction:
     upper: Floats
 
 
+def load_model(body: bytes) -> Trained:
+    """A stored model. Raises CorruptError."""
+    try:
+        return Trained.model_validate_json(body)
+    except ValueError as exc:
+        raise CorruptError("not a trained model") from exc
+
+
 def middle(kind: str, fitted: Additive | None, frame: Frame, start: int) -> Floats:
     """Point forecast of the rows from `start` on, closed days zero; shape (days - start,)."""
-    if kind == PROPHET and fitted is not None:
-        return additive.predict(fitted, frame)[start:]
-    return baselines.predict(kind, frame, start)
+    if fitted is None or kind in baselines.BASELINES:
+        return baselines.predict(kind, frame, start)
+    return additive.predict(fitted, frame)[start:]
 
 
 def measure(y: Floats, yhat: Floats, opened: Floats, *, floor: float = 0.0) -> Interval:

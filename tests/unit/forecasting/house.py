@@ -11,16 +11,15 @@ import pyarrow as pa
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
-from functions.forecasting import problems
-from functions.forecasting.api import create_app
-from functions.forecasting.catalog import Catalog
+from functions.forecasting.api import PROBLEM, create_app
 from functions.forecasting.contracts import PlanEvent, Shard
+from functions.forecasting.domain.fit import train
 from functions.forecasting.domain.series import Series
-from functions.forecasting.ingestion import Ingested, IngestService
-from functions.forecasting.service import ForecastService, trainer
+from functions.forecasting.intake import Ingested, IngestService
+from functions.forecasting.learn import TrainingService
+from functions.forecasting.serve import ForecastService
 from functions.forecasting.settings import ForecastingSettings
-from functions.forecasting.store import Answers, Histories, Models
-from functions.forecasting.training import TrainingService
+from functions.forecasting.store import Answers, Catalog, Histories, Models
 from layers.storage.ledger import RunLedger
 from layers.storage.registry import ModelRegistry, now
 from tests.fakes import InMemoryObjects, InMemoryTable
@@ -107,10 +106,10 @@ class House:
         self.ingestion = IngestService(self.lake, Catalog(self.lake), self.ledger, now)
         self.fits: list[str] = []
 
-    def fit(self, series: Series, history: str) -> Any:
-        """The real trainer, counted."""
+    def fit(self, series: Series, **arguments: Any) -> Any:
+        """The real one, counted."""
         self.fits.append(series.series_id)
-        return trainer(28, now)(series, history)
+        return train(series, **arguments)
 
     def put(self, *series: Series, key: str = "sales/a.csv", **arguments: Any) -> Ingested:
         """Let a file of these series arrive."""
@@ -121,11 +120,13 @@ class House:
         """Training over the fakes."""
         return TrainingService(
             lake=self.lake,
-            lake_bucket="lake",
             models=self.models,
             registry=self.registry,
             ledger=self.ledger,
             catalog=Catalog(self.lake),
+            clock=now,
+            holdout=28,
+            known=(),
             fit=fit or self.fit,
             shard_series=shard_series,
             memory_mb=1024,
@@ -141,16 +142,18 @@ class House:
             service.train(Shard.model_validate(shard))
         return service.publish(planned)
 
-    def service(self, *, freshness: float = 0.0, lease: int = 20, batch_seconds: float = 20.0) -> ForecastService:
+    def service(
+        self, *, freshness: float = 0.0, batch_seconds: float = 20.0, known: tuple[str, ...] = ()
+    ) -> ForecastService:
         """A new container's service: nothing in memory."""
         return ForecastService(
             histories=Histories(self.lake, freshness=freshness),
             catalog=Catalog(self.lake, freshness=freshness),
             models=Models(self.models, self.registry, freshness=freshness),
             answers=Answers(self.answers, keep_seconds=3600),
-            fit=self.fit,
+            holdout=28,
+            known=known,
             memory=100,
-            lease=lease,
             batch_seconds=batch_seconds,
         )
 
@@ -163,7 +166,7 @@ class Caller:
     """Calls the application as API Gateway does."""
 
     def __init__(self, app: Any) -> None:
-        self.handler = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA])
+        self.handler = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
 
     def __call__(
         self,

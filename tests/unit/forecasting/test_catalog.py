@@ -3,8 +3,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from functions.forecasting import catalog as module
-from functions.forecasting.catalog import KEY, LARGE, SHARDS, Catalog, Row
+from functions.forecasting import store as module
+from functions.forecasting.store import CATALOG, LARGE, SHARDS, Catalog, Row
 from layers.runtime.errors import CorruptError
 from tests.fakes import InMemoryObjects
 
@@ -37,11 +37,11 @@ class Counted(InMemoryObjects):
 
 
 def test_a_small_catalog_is_one_object_and_a_large_one_is_shards_that_it_names():
-    assert list(filled(LARGE).bodies) == [KEY]
+    assert list(filled(LARGE).bodies) == [CATALOG]
     lake = filled(LARGE + 1)
-    shards = json.loads(lake.get(KEY))["shards"]
+    shards = json.loads(lake.get(CATALOG))["shards"]
     assert len(shards) == SHARDS
-    assert set(lake.bodies) == {KEY, *shards}
+    assert set(lake.bodies) == {CATALOG, *shards}
     assert list(Catalog(lake).rows()) == names(LARGE + 1)
 
 
@@ -70,7 +70,7 @@ def test_a_corrupt_catalog_is_an_error_each_time_and_never_empty(count):
     warm, key = Catalog(lake), sorted(lake.bodies)[-1]
     warm.rows()
     for body in (b"{", b"{}", b'{"shards": []}', b'{"shards": [1]}', None):
-        if body is None and key == KEY:
+        if body is None and key == CATALOG:
             continue
         before = lake.bodies.pop(key)
         if body is not None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from functions.forecasting import handler
-from functions.forecasting.ingestion import JOB
+from functions.forecasting.intake import JOB
 from layers.runtime.observability import logger
 from tests.unit.forecasting.house import Caller, House, gateway_event, made, written
 
@@ -18,7 +18,7 @@ CONTEXT = SimpleNamespace(
 def house(monkeypatch):
     stocked = House()
     stocked.lake.put("sales/a.csv", written(made(60, name="a")))
-    monkeypatch.setattr(handler, "build_ingestion", lambda: stocked.ingestion)
+    monkeypatch.setattr(handler, "build_intake", lambda: stocked.ingestion)
     monkeypatch.setattr(handler, "build_api", lambda: Caller(stocked.app()).handler)
     return stocked
 
@@ -53,5 +53,5 @@ def test_every_line_of_the_log_names_its_request(house, monkeypatch):
     handler.ingest(arrival("x"), CONTEXT)
     assert handler.api(gateway_event("/v1/forecast", "series_id=a"), CONTEXT)["statusCode"] == 200
     found = [json.loads(line) for line in lines.getvalue().splitlines()]
-    assert {"file ingested", "series fitted on the spot"} <= {line["message"] for line in found}
+    assert {"file ingested", "series without a model approximated"} <= {line["message"] for line in found}
     assert {line["function_request_id"] for line in found} == {"request-1"}

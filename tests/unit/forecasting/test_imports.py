@@ -8,6 +8,7 @@ HEAVY = ("numpy", "prophet", "cmdstanpy", "pandas", "pyarrow", "matplotlib")
 
 CACHED = 'assert service.forecast(Question("a", 7, 0.95, {})).source == "table"\n'
 COMPUTED = """
+assert service.forecast(Question("new", 8, 0.95, {})).source == "computed"
 assert service.forecast(Question("a", 8, 0.95, {})).source == "computed"
 assert service.similar("a", 1) is not None
 """
@@ -37,6 +38,7 @@ house = House()
 series = made(300, name="a")
 house.put(replace(series, y=series.y * np.exp(0.003 * np.arange(300))))
 house.train()
+house.put(made(300, name="new"), key="sales/new.csv")
 house.service().forecast(Question("a", 7, 0.95, {{}}))
 open({str(stored)!r}, "wb").write(pickle.dumps((house.lake, house.models, house.answers, house.registry)))
 """
@@ -44,15 +46,13 @@ open({str(stored)!r}, "wb").write(pickle.dumps((house.lake, house.models, house.
     answer = f"""
 import pickle
 from functions.forecasting.api import create_app
-from functions.forecasting.catalog import Catalog
 from functions.forecasting.contracts import Question
-from functions.forecasting.service import ForecastService, trainer
-from functions.forecasting.store import Answers, Histories, Models
-from layers.storage.registry import now
+from functions.forecasting.serve import ForecastService
+from functions.forecasting.store import Answers, Catalog, Histories, Models
 lake, models, answers, registry = pickle.load(open({str(stored)!r}, "rb"))
 service = ForecastService(
     histories=Histories(lake, freshness=0), catalog=Catalog(lake), models=Models(models, registry, freshness=0),
-    answers=Answers(answers, keep_seconds=60), fit=trainer(28, now), memory=9, lease=9, batch_seconds=9,
+    answers=Answers(answers, keep_seconds=60), holdout=28, known=(), memory=9, batch_seconds=9,
 )
 """
     assert loaded(answer + CACHED) == ""

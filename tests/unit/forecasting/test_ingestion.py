@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from functions.forecasting.catalog import Catalog, history_key
-from functions.forecasting.domain.identity import content_hash
 from functions.forecasting.domain.series import load
-from functions.forecasting.ingestion import IngestService, requested
+from functions.forecasting.intake import IngestService, requested
+from functions.forecasting.store import Catalog, content_hash, history_key
 from layers.runtime.errors import InputError
 from layers.storage.registry import now
 from layers.tables import Reading

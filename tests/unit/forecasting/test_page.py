@@ -69,7 +69,6 @@ NAMES = (
     "nothing.js",
     ".",
     "app.js",
-    "index.html/",
 )
 HOSTILE = ("a" * 300 + ".js", "%00", "%00.js", "\0.js", "x/" * 200)
 

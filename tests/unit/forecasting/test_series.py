@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.forecasting.domain.identity import check_id
+from functions.forecasting.contracts import check_id
 from functions.forecasting.domain.series import MAX_DAYS, Series, dump, load, merge
 from layers.runtime.errors import CorruptError, InputError
 from tests.unit.forecasting.house import made
@@ -111,7 +111,7 @@ def test_a_series_of_centuries_is_refused():
         merge(part(0, 2, value=1.0, stamp=1), far)
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a\n", "x" * 129])
+@pytest.mark.parametrize("name", ["", "a\n", "a\x7f", "x" * 129])
 def test_impossible_ids_are_refused(name):
     with pytest.raises(InputError, match="series_id"):
         check_id(name)

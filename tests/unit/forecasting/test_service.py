@@ -1,5 +1,4 @@
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -7,10 +6,10 @@ import numpy as np
 import pytest
 
 from functions.forecasting.contracts import BatchItem, Question
+from functions.forecasting.domain.fit import train
 from functions.forecasting.domain.profile import nearest, profile
 from functions.forecasting.domain.series import dump
-from functions.forecasting.domain.tables import read
-from functions.forecasting.service import trainer
+from functions.forecasting.domain.table import read
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.simulate import table
 from layers.runtime.errors import CorruptError, InputError, NotFoundError, UnavailableError
@@ -70,56 +69,39 @@ def test_after_a_rollback_the_older_version_answers_and_is_listed(house):
     assert {row.model.version for _, row in found} == {first}
 
 
-def test_a_series_is_fitted_on_the_spot_once_however_many_ask(house):
+def test_a_series_without_a_model_is_answered_at_once_and_by_its_model_after_training(house):
     with ThreadPoolExecutor(12) as pool:
-        bodies = {one.body for one in pool.map(lambda _: house.service().forecast(ask()), range(12))}
-    assert len(bodies) == 1
-    assert house.fits == ["a"]
+        bodies = list(pool.map(lambda _: house.service().forecast(ask()).body, range(12)))
+    first = json.loads(bodies[0])
+    assert first["model"]["kind"] in {"additive", "seasonal_naive", "weekday_promotion_mean"}
+    assert all(json.loads(body)["points"] == first["points"] for body in bodies)
+    house.train()
+    after = json.loads(house.service().forecast(ask()).body)
+    assert after["model"]["version"] == house.registry.champion("forecasting").version
+    ours, exact = (np.array([p["yhat"] for p in one["points"]]) for one in (first, after))
+    np.testing.assert_allclose(ours, exact, rtol=0.1)
 
 
-def test_a_fit_whose_maker_died_is_taken_over_after_the_lease(house):
-    service = house.service(lease=0)
-    history = service._histories.read("a").name
-    assert service._answers.claim("a", f"spot-{history}#model", -5)
-    assert service.forecast(ask()).source == "computed"
+def test_the_additive_approximation_is_named_as_what_it_is():
+    house, series = House(), made(420, name="a")
+    house.put(replace(series, y=series.y * np.exp(0.002 * np.arange(420))))
+    assert json.loads(house.service().forecast(ask()).body)["model"]["kind"] == "additive"
+    house.train()
+    assert json.loads(house.service().forecast(ask()).body)["model"]["kind"] == "prophet"
 
 
-def test_who_waits_too_long_for_anothers_fit_is_told_when_to_come_back(house):
-    service = house.service(lease=0)
-    history = service._histories.read("a").name
-    assert service._answers.claim("a", f"spot-{history}#model", 60)
-    with pytest.raises(UnavailableError) as caught:
-        service.forecast(ask())
-    assert caught.value.retry_after > 0
-
-
-def test_a_fit_that_fails_gives_its_claim_up(house):
-    broken, right = house.service(), house.service()
-    broken._fit = lambda *_: (_ for _ in ()).throw(CorruptError("no"))
-    with pytest.raises(CorruptError):
-        broken.forecast(ask())
-    assert right.forecast(ask()).source == "computed"
-
-
-def test_a_claim_given_up_late_does_not_take_a_successors(house):
-    answers = house.service()._answers
-    lapsed = answers.claim("a", "spot", -5)
-    successor = answers.claim("a", "spot", 60)
-    answers.release("a", "spot", lapsed)
-    assert answers.claim("a", "spot", 60) is None
-    answers.release("a", "spot", successor)
-    assert answers.claim("a", "spot", 60)
-
-
-def test_a_batch_has_one_deadline_for_all_its_waiting_and_tells_what_it_did_not_reach(house):
-    service = house.service(lease=20, batch_seconds=0.3)
-    for name in ("a", "b"):
-        assert service._answers.claim(name, f"spot-{service._histories.read(name).name}#model", 60)
-    started = time.monotonic()
+def test_a_batch_begins_no_item_after_its_time_and_tells_which_it_did_not_reach(house):
+    service = house.service(batch_seconds=0.0)
     results = service.batch([BatchItem(id=str(i), series_id="ab"[i % 2], horizon=i + 1) for i in range(20)])
-    assert time.monotonic() - started < 2
-    assert len(results) == 20
+    assert [name for name, _ in results] == [str(i) for i in range(20)]
     assert all(isinstance(result, UnavailableError) and result.retry_after > 0 for _, result in results)
+
+
+def test_of_more_answers_than_memory_holds_the_one_used_longest_ago_is_forgotten(house):
+    service = house.service()
+    service._size = 2
+    sources = [service.forecast(ask(horizon=days)).source for days in (1, 2, 1, 3, 1, 2)]
+    assert sources == ["computed", "computed", "memory", "computed", "memory", "table"]
 
 
 def test_a_damaged_model_is_not_served(house):
@@ -149,14 +131,6 @@ def test_a_batch_answers_in_order_and_a_wrong_item_spoils_no_other(house):
     assert sum(p["yhat"] for p in plan["points"]) > 1.1 * sum(p["yhat"] for p in base["points"])
     np.testing.assert_allclose([p["yhat"] for p in new["points"]], [2 * p["yhat"] for p in base["points"]], rtol=1e-4)
     assert any("times 2" in said for said in new["assumptions"])
-
-
-def test_a_batch_fits_ten_and_tells_the_rest_when_to_come_back():
-    house = House()
-    house.put(*(made(30, name=f"s{i:02}", seed=i) for i in range(12)))
-    results = house.service().batch([BatchItem(id=str(i), series_id=f"s{i:02}") for i in range(12)])
-    assert len(house.fits) == 10
-    assert all(isinstance(result, UnavailableError) and result.retry_after > 0 for _, result in results[10:])
 
 
 def test_search_pages_through_thousands_in_order():
@@ -264,7 +238,9 @@ def test_regressors_that_the_setting_names_are_known_beforehand():
     temp = np.random.default_rng(0).normal(size=200)
     warm = replace(made(200, promo=False), regressors={"temp": temp})
     warm = replace(warm, y=warm.y * np.exp(0.5 * temp))
-    told, untold = (trainer(28, now, known)(warm, "h").backtest.wape for known in (names, []))
+    told, untold = (
+        train(warm, history="h", holdout=28, now=now(), known=known).trained.backtest.wape for known in (names, [])
+    )
     assert told < 0.6 * untold
 
 
@@ -277,8 +253,7 @@ def test_after_a_sunny_file_a_rainy_one_keeps_its_rain_and_both_are_one_column()
         rows = [f"a,{d},{v},{'rain' if w else 'sun'}" for d, v, w in zip(days[part], y[part], wet[part], strict=True)]
         house.lake.put(f"sales/{key}.csv", "\n".join(["series_id,ds,y,weather", *rows]).encode())
         house.ingestion.ingest(f"sales/{key}.csv")
-    service = house.service()
-    service._fit = trainer(28, now, ["weather"])
+    service = house.service(known=("weather",))
     plan = {"weather=rain": [1.0, 0.0] * 7, "weather=sun": [0.0, 1.0] * 7}
     points = json.loads(service.forecast(ask(horizon=14, future=plan)).body)["points"]
     wet_days, dry_days = (np.mean([p["yhat"] for p in points[i::2]]) for i in (0, 1))

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.csv as csv
 import pytest
 
-from functions.forecasting.domain.tables import read
+from functions.forecasting.domain.table import read
 from functions.forecasting.simulate import rossmann, sales
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from functions.forecasting.domain import tables
+from functions.forecasting.domain import table as tables
 from layers.runtime.errors import InputError
 from layers.tables import Reading
 
@@ -120,7 +120,7 @@ def test_a_mistyped_year_costs_its_row_alone(year):
         ("a,2024-01-05,many,1", "y"),
         ("a,2024-01-05,inf,1", "y"),
         ("a,2024-01-05,1,2", "open"),
-        ("a/b,2024-01-05,1,1", "series_id"),
+        ("a\x07b,2024-01-05,1,1", "series_id"),
         (",2024-01-05,1,1", "series_id"),
         ("a,2024-01-05", "fields"),
     ],

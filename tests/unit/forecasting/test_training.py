@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.forecasting.domain import baselines, features, frame, metrics, model
+from functions.forecasting.domain import baselines, features, frame, model, report
 from functions.forecasting.domain.additive import Problem
+from functions.forecasting.domain.fit import fold, folds, train
 from functions.forecasting.domain.series import Series
-from functions.forecasting.domain.training import fold, folds, train
 from layers.runtime.errors import InputError
 from tests.unit.forecasting.house import made
 
@@ -86,7 +86,7 @@ def test_returns_are_kept_and_the_error_is_measured_against_them():
     series.y[::11] = -50.0
     result = trained(series)
     held = train(series, history="h", holdout=28, now=NOW).held
-    assert result.backtest.wape == pytest.approx(metrics.wape(series.y[172:], held.yhat))
+    assert result.backtest.wape == pytest.approx(report.wape(series.y[172:], held.yhat))
     predicted = ahead(series, result)
     assert -50.0 <= predicted.lower.min() < 0
     assert (predicted.lower <= predicted.yhat).all()
@@ -145,7 +145,7 @@ def test_what_the_backtest_reports_is_what_the_forecast_attains():
     columns = {"yr": late[:known], "workingday": works[:known]}
     series = Series("bikes", days[0], y[:known], None, columns)
     result = trained(series, holdout=42)
-    attained = metrics.wape(y[known:], ahead(series, result, days=42).yhat)
+    attained = report.wape(y[known:], ahead(series, result, days=42).yhat)
     assert result.backtest.wape < 0.06
     assert attained < 0.06
 
@@ -186,7 +186,7 @@ def test_intervals_hold_about_as_often_as_they_say():
         known = series.until(280)
         predicted = model.forecast(trained(known), frame.build(known, 40), 0.8)
         y, opened = series.y[280:], series.open[280:]
-        inside.append(metrics.coverage(y, predicted.lower, predicted.upper, opened))
+        inside.append(report.coverage(y, predicted.lower, predicted.upper, opened))
     assert 0.7 < np.mean(inside) < 0.92
 
 
@@ -233,10 +233,10 @@ def test_the_mean_keeps_promoted_days_apart():
 
 def test_measures_are_those_of_the_textbook():
     y, yhat = np.array([10.0, 20.0, 0.0, np.nan]), np.array([11.0, 18.0, 1.0, 5.0])
-    assert metrics.wape(y, yhat) == pytest.approx(4 / 30)
-    assert metrics.rmspe(y, yhat) == pytest.approx(0.1)
-    assert metrics.bias(y, yhat) == pytest.approx(0.0)
-    assert np.isnan(metrics.wape(np.zeros(2), np.zeros(2)))
+    assert report.wape(y, yhat) == pytest.approx(4 / 30)
+    assert report.rmspe(y, yhat) == pytest.approx(0.1)
+    assert report.bias(y, yhat) == pytest.approx(0.0)
+    assert np.isnan(report.wape(np.zeros(2), np.zeros(2)))
 
 
 def test_a_regressor_that_the_history_lost_or_the_model_never_met_is_said_and_breaks_nothing():

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from functions.forecasting.catalog import Catalog
 from functions.forecasting.contracts import PlanEvent, Planned, Shard
+from functions.forecasting.store import Catalog
 from layers.runtime.errors import InputError, UnavailableError
 from tests.unit.forecasting.house import House, made
 
@@ -65,10 +65,10 @@ def test_a_shard_tried_again_fits_only_what_is_missing(house):
     planned = service.plan(PlanEvent())
     shard = shards(house, planned)[0]
 
-    def broken(series, history):
+    def broken(series, **arguments):
         if series.series_id == "s1":
             raise UnavailableError("storage is slow")
-        return house.fit(series, history)
+        return house.fit(series, **arguments)
 
     with pytest.raises(UnavailableError):
         house.training(broken).train(shard)
@@ -78,10 +78,10 @@ def test_a_shard_tried_again_fits_only_what_is_missing(house):
 
 @pytest.mark.parametrize("error", [InputError("no"), RuntimeError("no"), np.linalg.LinAlgError("no"), KeyError("no")])
 def test_a_series_that_cannot_be_trained_is_counted_and_stops_nothing(house, error):
-    def broken(series, history):
+    def broken(series, **arguments):
         if series.series_id == "s1":
             raise error
-        return house.fit(series, history)
+        return house.fit(series, **arguments)
 
     service = house.training(broken)
     planned = service.plan(PlanEvent())

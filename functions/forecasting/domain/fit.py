@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from functions.forecasting.domain import baselines, features, frame, metrics, model
+from functions.forecasting.contracts import Backtest
+from functions.forecasting.domain import baselines, features, frame, model, report
 from functions.forecasting.domain.additive import Additive, Design, Problem
 from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.model import PROPHET, Backtest, Prediction, Trained
+from functions.forecasting.domain.model import APPROXIMATION, PROPHET, Prediction, Trained
 from functions.forecasting.domain.series import Days, Floats, Series, day
 from layers.runtime.errors import InputError
 
@@ -72,12 +73,14 @@ def train(
     now: datetime,
     level: float = LEVEL,
     known: Collection[str] = (),
+    exact: bool = True,
 ) -> Outcome:
     """Train one series; `holdout` is the days reported on, `level` that of the interval which is returned for them.
 
     The kind, the design and the width of the reported interval are taken from folds before the held-out days.
-    Regressors in `known` are known beforehand, as planned ones are. Where Prophet cannot be fitted, the better
-    baseline is served, and the notes say so. Raises InputError for a series without observation.
+    Regressors in `known` are known beforehand, as planned ones are. Unless `exact`, the numpy approximation stands for
+    Prophet, which is not imported. Where Prophet cannot be fitted, the better baseline is served, and the notes say so.
+    Raises InputError for a series without observation.
     """
     if not series.observed:
         raise InputError(f"series {series.series_id} has no observation", field="y")
@@ -97,10 +100,10 @@ def train(
     try:
         design, left_out = choose_design(tested, log=stem.interval.floor == 0)
         stem = stem.model_copy(update={"left_out": left_out})
-        return _fitted(stem, series, tested, last, design, level)
+        return _fitted(stem, series, tested, last, design, level, exact=exact)
     except (ArithmeticError, RuntimeError, np.linalg.LinAlgError) as exc:
         stem = stem.model_copy(update={"notes": (f"Prophet could not be fitted ({type(exc).__name__})",)})
-        return _fitted(stem, series, tested, last, None, level)
+        return _fitted(stem, series, tested, last, None, level, exact=exact)
 
 
 def _floor(y: Floats) -> float:
@@ -110,15 +113,22 @@ def _floor(y: Floats) -> float:
 
 
 def _fitted(
-    stem: Trained, series: Series, tested: list[Fold], last: Fold | None, design: Design | None, level: float
+    stem: Trained,
+    series: Series,
+    tested: list[Fold],
+    last: Fold | None,
+    design: Design | None,
+    level: float,
+    *,
+    exact: bool,
 ) -> Outcome:
     """The better kind on the folds `tested`, reported on `last` and fitted on everything."""
-    floor = stem.interval.floor
+    floor, fitted = stem.interval.floor, Problem.fit if exact else Problem.approximate
     kind, errors = choose_kind(tested, design)
     design = design if kind == PROPHET else None
     backtest = prediction = None
     if last:
-        held_out = _errors(last, kind, last.problem(design).fit() if design else None)
+        held_out = _errors(last, kind, fitted(last.problem(design)) if design else None)
         width = _measured(errors, floor=floor)
         backtest = _report(last, held_out, width)
         lower, upper = model.interval(width, held_out[1], level)
@@ -127,8 +137,8 @@ def _fitted(
     whole = frame.build(series, 1)
     trained = stem.model_copy(
         update={
-            "kind": kind,
-            "additive": Problem(whole, whole.start, design).fit() if design else None,
+            "kind": kind if exact or not design else APPROXIMATION,
+            "additive": fitted(Problem(whole, whole.start, design)) if design else None,
             "interval": _measured(errors, floor=floor),
             "backtest": backtest,
             "regressors": _used(kind, design, whole),
@@ -213,7 +223,7 @@ def _errors(one: Fold, kind: str, fitted: Additive | None) -> Errors:
 def _wape(errors: list[Errors]) -> float:
     if not errors:
         return float("nan")
-    return metrics.wape(np.concatenate([e[0] for e in errors]), np.concatenate([e[1] for e in errors]))
+    return report.wape(np.concatenate([e[0] for e in errors]), np.concatenate([e[1] for e in errors]))
 
 
 def _measured(errors: list[Errors], *, floor: float) -> model.Interval:
@@ -224,16 +234,16 @@ def _measured(errors: list[Errors], *, floor: float) -> model.Interval:
 def _report(held: Fold, errors: Errors, width: model.Interval) -> Backtest:
     y, yhat, opened = errors
     lower, upper = model.interval(width, yhat, LEVEL)
-    rivals = {k: metrics.wape(y, _errors(held, k, None)[1]) for k in baselines.BASELINES}
+    rivals = {k: report.wape(y, _errors(held, k, None)[1]) for k in baselines.BASELINES}
     rival = min(rivals, key=lambda k: rivals[k] if np.isfinite(rivals[k]) else np.inf)
-    ours = metrics.wape(y, yhat)
+    ours = report.wape(y, yhat)
     return Backtest(
-        start=str(day(held.days[0])),
-        end=str(day(held.days[-1])),
-        rmspe=_finite(metrics.rmspe(y, yhat)),
+        start=day(held.days[0]),
+        end=day(held.days[-1]),
+        rmspe=_finite(report.rmspe(y, yhat)),
         wape=_finite(ours),
-        bias=_finite(metrics.bias(y, yhat)),
-        coverage=_finite(metrics.coverage(y, lower, upper, opened)),
+        bias=_finite(report.bias(y, yhat)),
+        coverage=_finite(report.coverage(y, lower, upper, opened)),
         baseline=rival,
         baseline_wape=_finite(rivals[rival]),
         skill=_finite(1 - ours / rivals[rival]) if rivals[rival] > 0 else None,

@@ -1,0 +1,90 @@
+"""The documents that the API sends, computed from stored histories and models."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from functions.forecasting.contracts import Question
+from functions.forecasting.domain import fit, frame, model
+from functions.forecasting.domain.frame import Frame, kind_of, known_until
+from functions.forecasting.domain.model import Trained, load_model
+from functions.forecasting.domain.profile import SIZE, nearest, profile
+from functions.forecasting.domain.series import Series, load
+from layers.runtime.errors import NotFoundError
+
+__all__ = ["approximate", "forecast", "history", "lay_out", "load_model", "similar"]
+
+
+def history(body: bytes, start: date | None, end: date | None) -> dict[str, Any]:
+    """Observed days of a stored history between `start` and `end`, both included."""
+    series = load(body)
+    days, y = series.days[: series.observed], series.y[: series.observed]
+    chosen = np.ones(len(days), bool)
+    if start:
+        chosen &= days >= np.datetime64(start)
+    if end:
+        chosen &= days <= np.datetime64(end)
+    points = zip(days[chosen].tolist(), y[chosen].tolist(), strict=True)
+    return {
+        "series_id": series.series_id,
+        "points": [{"ds": str(ds), "y": value if value == value else None} for ds, value in points],
+    }
+
+
+def similar(body: bytes, profiles: Mapping[str, Sequence[float]], k: int) -> dict[str, Any]:
+    """The `k` of `profiles` nearest to a stored history's own; none for a series too short to have a profile."""
+    series = load(body)
+    own, others = np.array(profile(series)), np.array(list(profiles.values()), dtype=float).reshape(len(profiles), SIZE)
+    neighbours = nearest(own, others, list(profiles), k) if own.any() else []
+    return {"series_id": series.series_id, "items": [vars(neighbour) for neighbour in neighbours]}
+
+
+def approximate(body: bytes, name: str, *, holdout: int, now: datetime, known: Collection[str] = ()) -> Trained:
+    """A model of a stored history within a tenth of a second; `fit.train` says what the others are."""
+    return fit.train(load(body), history=name, holdout=holdout, now=now, known=known, exact=False).trained
+
+
+def lay_out(body: bytes, question: Question) -> tuple[Series, Frame]:
+    """A stored history and the days of the answer.
+
+    Raises NotFoundError before the first observation, InputError for a wrong plan.
+    """
+    series = load(body)
+    if not series.observed:
+        raise NotFoundError(f"series {series.series_id} has no observation yet")
+    start = max(series.observed, series.row(question.as_of) + 1) if question.as_of else None
+    return series, frame.build(series, question.horizon, question.future, start=start)
+
+
+def forecast(question: Question, series: Series, days: Frame, trained: Trained, version: str) -> dict[str, Any]:
+    """The document that the API sends, in the order of its contract."""
+    predicted = model.forecast(trained, days, question.level)
+    scale = 1.0 if question.scale is None else question.scale
+    most = float(np.abs(predicted.upper * scale).max()) or 1.0
+    digits = 4 + max(0, -int(np.floor(np.log10(most))))
+    columns = [np.round(v * scale, digits).tolist() for v in (predicted.yhat, predicted.lower, predicted.upper)]
+    assumptions = model.caveats(trained, days)
+    if question.scale is not None:
+        assumptions.append(f"sales are those of {question.series_id} times {question.scale:g}")
+    points = zip(predicted.days.astype(str).tolist(), *columns, strict=True)
+    return {
+        "series_id": question.series_id,
+        "horizon": question.horizon,
+        "level": question.level,
+        "model": {"kind": trained.kind, "version": version, "trained_at": trained.trained_at},
+        "backtest": trained.backtest.model_dump(mode="json") if trained.backtest else None,
+        "regressors": [
+            {
+                "name": name,
+                "kind": kind_of(values),
+                "future_known_until": known_until(values, series),
+                "used": name in trained.regressors,
+            }
+            for name, values in series.regressors.items()
+        ],
+        "plan": {name: values[days.start :].tolist() for name, values in {"open": days.open, **days.x}.items()},
+        "points": [dict(zip(("ds", "yhat", "lower", "upper"), point, strict=True)) for point in points],
+        "assumptions": assumptions,
+    }

@@ -1,0 +1,191 @@
+"""Training of all series: plan shards, train each, publish one version."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from importlib.metadata import version as package_version
+from typing import Any, Final, Literal
+
+from pydantic import ConfigDict, TypeAdapter
+
+from functions.forecasting.contracts import ModelEntry, PlanEvent, Planned, Shard, ShardResult
+from functions.forecasting.domain.fit import Outcome, train
+from functions.forecasting.domain.model import load_model
+from functions.forecasting.domain.series import load
+from functions.forecasting.store import (
+    INDEX,
+    LEAF,
+    Catalog,
+    content_hash,
+    dump_index,
+    escaped,
+    history_key,
+    model_key,
+    parse_index,
+)
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, TrefoilError, UnavailableError, cause_of
+from layers.storage.ledger import Run, RunLedger
+from layers.storage.manifest import StoredFile
+from layers.storage.objects import S3Objects
+from layers.storage.registry import ModelRegistry
+
+JOB: Final = "forecasting"
+LEASE: Final = timedelta(hours=6)
+SHARDS: Final = TypeAdapter(list[Shard], config=ConfigDict(defer_build=True))
+
+
+class TrainingService:
+    """`holdout` days are reported on, `known` regressors are known beforehand; a shard has `shard_series` series.
+
+    `fit` trains a series as `domain.fit.train` does.
+    """
+
+    def __init__(
+        self,
+        *,
+        lake: S3Objects,
+        models: S3Objects,
+        registry: ModelRegistry,
+        ledger: RunLedger,
+        catalog: Catalog,
+        clock: Callable[[], datetime],
+        holdout: int,
+        known: Collection[str],
+        shard_series: int,
+        memory_mb: int,
+        fit: Callable[..., Outcome] = train,
+    ) -> None:
+        self._lake, self._models, self._registry, self._ledger = lake, models, registry, ledger
+        self._catalog, self._clock, self._holdout, self._known = catalog, clock, holdout, known
+        self._fit, self._shard_series, self._memory_gb = fit, shard_series, memory_mb / 1024
+
+    def plan(self, event: PlanEvent) -> Planned:
+        """Shards of the series whose history changed since their model, or of all when forced."""
+        histories = {name: row.history for name, row in self._catalog.rows().items() if row.observations}
+        if not histories:
+            return self._planned("empty", "")
+        data_hash = hashlib.sha256(json.dumps(sorted(histories.items())).encode()).hexdigest()[:16]
+        forced = f"forced {event.execution or event.scheduled_at or time.time()}" if event.force else "changed"
+        claim = self._ledger.claim(JOB, data_hash, fingerprint=forced, lease=LEASE, owner=event.execution)
+        run_id = claim.run.run_id
+        if not claim.granted:
+            return self._planned("skipped", run_id)
+        entries = {} if event.force else self._standing()
+        changed = [name for name, h in histories.items() if name not in entries or entries[name].history != h]
+        if not changed:
+            self._ledger.finish(claim.run, "done", counts={"series": len(histories), "trained": 0})
+            return self._planned("skipped", run_id)
+        version, size = run_id if event.force else data_hash, self._shard_series
+        shards = [
+            Shard(run_id=run_id, version=version, data_hash=data_hash, number=i // size, series=changed[i : i + size])
+            for i in range(0, len(changed), size)
+        ]
+        self._lake.put(_plan_key(run_id), SHARDS.dump_json(shards))
+        return self._planned("planned", run_id, self._ledger.spent())
+
+    def _planned(self, status: Literal["planned", "skipped", "empty"], run_id: str, spent: float = 0.0) -> Planned:
+        key = _plan_key(run_id)
+        return Planned(status=status, run_id=run_id, plan_bucket=self._lake.bucket, plan_key=key, gb_seconds=spent)
+
+    def _standing(self) -> dict[str, ModelEntry]:
+        champion = self._registry.champion(LEAF)
+        try:
+            return parse_index(self._models.get(f"{LEAF}/{champion.version}/{INDEX}")) if champion else {}
+        except (NotFoundError, CorruptError):  # every series is trained again, and the index written anew
+            return {}
+
+    def train(self, shard: Shard) -> dict[str, Any]:
+        """Train a shard, passing over series that an earlier try of it has done; a failed series is counted."""
+        started = time.monotonic()
+        entries: dict[str, ModelEntry] = {}
+        failed: dict[str, str] = {}
+        for series_id in shard.series:
+            try:
+                entries[series_id] = self._train_one(shard.version, series_id)
+            except UnavailableError:
+                raise
+            except TrefoilError as exc:
+                failed[series_id] = str(exc)
+            except Exception as exc:  # noqa: BLE001 - whatever one series does to a fit, it must not stop the others
+                failed[series_id] = type(exc).__name__
+        spent = (time.monotonic() - started) * self._memory_gb
+        result = ShardResult(entries=entries, failed=failed, gb_seconds=spent)
+        self._lake.put(_result_key(shard.run_id, shard.number), result.model_dump_json().encode())
+        return {"shard": shard.number, "trained": len(entries), "failed": len(failed)}
+
+    def _train_one(self, version: str, series_id: str) -> ModelEntry:
+        key = model_key(version, series_id)
+        try:
+            body = self._models.get(key)
+        except NotFoundError:
+            history = self._lake.get(history_key(series_id))
+            series, name, now = load(history), content_hash(history), self._clock()
+            outcome = self._fit(series, history=name, holdout=self._holdout, now=now, known=self._known)
+            body = outcome.trained.model_dump_json().encode()
+            try:
+                self._models.put(key, body, if_absent=True)
+            except ConflictError:
+                body = self._models.get(key)
+        trained = load_model(body)
+        return ModelEntry(
+            key=key,
+            sha256=hashlib.sha256(body).hexdigest(),
+            bytes=len(body),
+            history=trained.history,
+            kind=trained.kind,
+            skill=trained.backtest.skill if trained.backtest else None,
+        )
+
+    def publish(self, planned: Planned) -> dict[str, Any]:
+        """Make the trained models and those still good one version, and let it answer; record a failed run as such."""
+        shards = SHARDS.validate_json(self._lake.get(_plan_key(planned.run_id)))
+        version, run = shards[0].version, self._ledger.get(JOB, shards[0].data_hash)
+        if run is None or run.run_id != planned.run_id or run.outcome != "running":
+            return {"status": "skipped", "run_id": planned.run_id}
+        if planned.error is not None:
+            self._ledger.finish(run, "failed", gb_seconds=planned.gb_seconds, detail=cause_of(planned.error))
+            return {"status": "failed", "run_id": planned.run_id}
+        bodies = [self._lake.get(_result_key(planned.run_id, shard.number)) for shard in shards]
+        results = [ShardResult.model_validate_json(body) for body in bodies]
+        trained = {name: entry for result in results for name, entry in result.entries.items()}
+        failed = {name: why for result in results for name, why in result.failed.items()}
+        entries = self._standing() | trained
+        skills = [entry.skill for entry in entries.values() if entry.skill is not None]
+        mean_skill = sum(skills) / len(skills) if skills else 0.0
+        counts = {"series": len(entries), "trained": len(trained), "failed": len(failed)}
+        self._promote(version, entries, run, counts | {"mean_skill": mean_skill})
+        self._catalog.update(entries, lambda name, row: row.with_model(entries[name], version) if row else None)
+        spent = planned.gb_seconds + sum(result.gb_seconds for result in results)
+        detail = next((f"{name}: {why}" for name, why in failed.items()), "")
+        self._ledger.finish(run, "done", counts=counts, gb_seconds=spent, detail=detail)
+        return {
+            "status": "published",
+            "run_id": planned.run_id,
+            "version": version,
+            "mean_skill": mean_skill,
+            **counts,
+        }
+
+    def _promote(self, version: str, entries: dict[str, ModelEntry], run: Run, metrics: dict[str, float]) -> None:
+        champion = self._registry.champion(LEAF)
+        if champion is not None and champion.version == version:
+            return
+        files: dict[str, bytes | StoredFile] = {
+            f"models/{escaped(name)}.json": StoredFile(key=entry.key, sha256=entry.sha256, bytes=entry.bytes)
+            for name, entry in entries.items()
+        }
+        files[INDEX] = dump_index(entries)
+        libraries = {name: package_version(name) for name in ("prophet", "numpy")}
+        self._registry.publish(LEAF, version, files, data_hash=run.key, metrics=metrics, libraries=libraries)
+        expected = champion.version if champion else None
+        self._registry.promote(LEAF, version, expected=expected, reason=f"run {run.run_id}")
+
+
+def _plan_key(run_id: str) -> str:
+    return f"plans/forecasting/run={run_id}.json"
+
+
+def _result_key(run_id: str, number: int) -> str:
+    return f"plans/forecasting/run={run_id}/shard={number:05}.json"

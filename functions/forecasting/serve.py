@@ -1,0 +1,148 @@
+"""Answers: from memory, else from the table, else computed; approximated while a series has no model.
+
+What computes is imported by the first call that needs it: a cached answer starts without numpy.
+"""
+
+import hashlib
+import heapq
+import json
+import re
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from functions.forecasting.contracts import BatchItem, ModelEntry, Question
+from functions.forecasting.store import LEAF, Answers, Catalog, Histories, History, Models, Row
+from layers.runtime.errors import InputError, TrefoilError, UnavailableError
+from layers.runtime.observability import logger
+from layers.storage.registry import now
+
+if TYPE_CHECKING:
+    from functions.forecasting.domain.model import Trained
+
+Source = Literal["memory", "table", "computed"]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A JSON body, its entity tag, and where it came from."""
+
+    body: bytes
+    etag: str
+    source: Source
+
+
+class ForecastService:
+    """Use cases of the API. `holdout` days are reported on, `known` regressors are known beforehand."""
+
+    def __init__(
+        self,
+        *,
+        histories: Histories,
+        catalog: Catalog,
+        models: Models,
+        answers: Answers,
+        holdout: int,
+        known: Collection[str],
+        memory: int,
+        batch_seconds: float,
+    ) -> None:
+        self._histories, self._catalog, self._models, self._answers = histories, catalog, models, answers
+        self._holdout, self._known, self._batch_seconds = holdout, known, batch_seconds
+        self._memory: dict[tuple[str, str], Answered] = {}  # the answer used last stands last
+        self._size = memory
+        self._approximations = lru_cache(50)(self._approximate)
+
+    def search(self, q: str, limit: int, after: str) -> tuple[list[tuple[str, Row]], bool]:
+        """Up to `limit` series behind `after` whose id contains `q` in any case, and whether more follow.
+
+        Numbers within ids count as numbers: 2 comes before 10.
+        """
+        wanted, rows, start = q.casefold(), self._catalog.rows(), _natural_key(after)
+        keys = (_natural_key(name) for name in rows if wanted in name.casefold())
+        page = heapq.nsmallest(limit + 1, (key for key in keys if key > start))
+        return self._current([(name, rows[name]) for _, name in page[:limit]]), len(page) > limit
+
+    def _current(self, page: list[tuple[str, Row]]) -> list[tuple[str, Row]]:
+        """With the model that answers now, which after a rollback is not the one published last."""
+        version = self._models.version()
+        if version is None or all(row.model and row.model.version == version for _, row in page):
+            return page
+        index = self._models.index(version)
+        return [(name, row.with_model(index.get(name), version)) for name, row in page]
+
+    def history(self, series_id: str, start: date | None, end: date | None) -> dict[str, Any]:
+        """Observed days between `start` and `end`, both included. Raises NotFoundError, InputError."""
+        from functions.forecasting.domain import answer
+
+        if start and end and start > end:
+            raise InputError("start lies after end", field="start")
+        return answer.history(self._histories.read(series_id).body, start, end)
+
+    def similar(self, series_id: str, k: int) -> dict[str, Any]:
+        """The `k` series whose demand has the most similar shape. Raises NotFoundError."""
+        from functions.forecasting.domain import answer
+
+        body = self._histories.read(series_id).body
+        # A profile of zeros is that of a series too short to have one: near to all, like none.
+        profiles = {n: row.profile for n, row in self._catalog.rows().items() if n != series_id and any(row.profile)}
+        return answer.similar(body, profiles, k)
+
+    def forecast(self, question: Question) -> Answered:
+        """Answer a question; every horizon begins after the newest observation of the catalog. Raises NotFoundError,
+        InputError."""
+        history = self._histories.read(question.series_id)
+        newest = self._catalog.newest()
+        question = replace(question, as_of=date.fromisoformat(newest) if newest else None)
+        champion = self._models.version()
+        entry = self._models.index(champion).get(question.series_id) if champion else None
+        version = champion if champion and entry else f"spot-{history.name}"
+        key = (question.series_id, f"{version}#{history.name}#{question.hash()}")
+        answered = self._memory.pop(key, None)
+        if answered is None:
+            source: Source = "table"
+            body = self._answers.get(*key)
+            if body is None:
+                body, source = self._compute(question, history, entry, version), "computed"
+                self._answers.put(*key, body)
+            answered = Answered(body, hashlib.sha256(body).hexdigest()[:32], source)
+        self._memory[key] = replace(answered, source="memory")
+        if len(self._memory) > self._size:
+            del self._memory[next(iter(self._memory))]
+        return answered
+
+    def _compute(self, question: Question, history: History, entry: ModelEntry | None, version: str) -> bytes:
+        from functions.forecasting.domain import answer
+
+        days = answer.lay_out(history.body, question)
+        trained = answer.load_model(self._models.body(entry)) if entry else self._approximations(history)
+        document = answer.forecast(question, *days, trained, version)
+        return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+
+    def _approximate(self, history: History) -> "Trained":
+        from functions.forecasting.domain import answer
+
+        logger(LEAF).info("series without a model approximated", series_id=history.series_id)
+        return answer.approximate(history.body, history.name, holdout=self._holdout, now=now(), known=self._known)
+
+    def batch(self, items: Sequence[BatchItem]) -> list[tuple[str, Answered | TrefoilError]]:
+        """An answer or an error for each item, in order; none is begun after the time of one call."""
+        end = time.monotonic() + self._batch_seconds
+        results: list[tuple[str, Answered | TrefoilError]] = []
+        for item in items:
+            try:
+                question = item.question()
+                if time.monotonic() > end:
+                    raise UnavailableError("was not reached in the time of one call", retry_after=1)
+                results.append((item.id, self.forecast(question)))
+            except TrefoilError as exc:
+                results.append((item.id, exc))
+        return results
+
+
+def _natural_key(series_id: str) -> tuple[str, str]:
+    """What to sort ids by as people do, numbers within them as numbers, and the id itself."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(20), series_id), series_id
