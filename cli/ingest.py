@@ -63,7 +63,7 @@ def ingest(
 
 def _check_target(stack: Stack, files: list[Path]) -> None:
     """Raises InputError for a file without the column that the deployed training predicts."""
-    from functions.classification import bundle
+    from functions.classification.files import require
     from functions.classification.settings import ClassificationSettings
     from layers.tables import open_table
 
@@ -73,7 +73,7 @@ def _check_target(stack: Stack, files: list[Path]) -> None:
     for file in files:
         with file.open("rb") as stream:
             names = open_table(stream, str(file)).names
-        bundle.require(names, [target or ClassificationSettings.model_fields["target"].default], str(file))
+        require(names, [target or ClassificationSettings.model_fields["target"].default], str(file))
 
 
 def _ingested(stack: Stack, key: str, before: Run | None) -> Run:

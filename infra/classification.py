@@ -31,7 +31,6 @@ class Classification(Leaf):
         )
         train = self.add(
             "train",
-            module="training_handler",
             group="classification-training",
             memory_mb=deploy.training_memory_mb,
             environment=settings.environment(),

@@ -2,7 +2,8 @@
 
 from cli.cloud import JOBS
 from cli.ingest import INGEST
-from functions.classification import training_service, watch_service
+from functions.classification import learn as classification
+from functions.classification import watch
 from functions.clustering import service as clustering
 from functions.forecasting import intake, learn
 
@@ -12,9 +13,9 @@ def test_jobs_of_the_commands_are_those_of_the_leaves() -> None:
         clustering.LEAF,
         intake.JOB,
         learn.JOB,
-        training_service.JOB,
-        watch_service.OUTCOMES_JOB,
-        watch_service.RETRAIN_JOB,
+        classification.JOB,
+        watch.OUTCOMES_JOB,
+        watch.RETRAIN_JOB,
     }
     assert set(JOBS) == written
     assert intake.JOB == INGEST

@@ -18,17 +18,17 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from functions.classification import bundle, file_scoring, learning
-from functions.classification.columns import read_file
-from functions.classification.domain import metrics, pipelines, schema, training
-from functions.classification.domain.scoring import Model, calibrated
+from functions.classification import files
+from functions.classification import learn as learning
+from functions.classification.domain import metrics, pipelines, schema, splits, training
+from functions.classification.domain.model import Model, calibrated
+from functions.classification.domain.table import PRESETS
 from functions.classification.domain.training import Parameters
-from functions.classification.learning import Package
-from functions.classification.messages import read_messages, score_messages
-from functions.classification.presets import PRESETS
+from functions.classification.files import read_file
+from functions.classification.learn import Package, TrainingService
+from functions.classification.serve import read_messages, score_messages
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
-from functions.classification.training_service import TrainingService
 from tests.benchmarks.runner import Row, measured, row
 from tests.unit.classification.conftest import NOW, Cloud, as_csv, columns_of
 from tests.unit.classification.conftest import records as messages_of
@@ -55,23 +55,14 @@ def rows(quick: bool) -> Iterator[Row]:
 
 def learn(table: Any, parameters: Parameters) -> Package:
     """A model of simulated customers."""
-    labelled, target = learning.label(columns_of(table), "y", without=["duration"])
+    labelled, target = splits.label(columns_of(table), "y", without=["duration"])
     return learning.learn(labelled, target, parameters)
 
 
 def save(package: Package, directory: Path) -> None:
     """As the command line does."""
     directory.mkdir()
-    bundle.write_directory(
-        directory,
-        package.version,
-        package.files,
-        created_at=NOW,
-        data_hash="",
-        metrics=package.metrics,
-        libraries=package.libraries,
-        specification=package.trained.model.specification,
-    )
+    files.save_model(package, directory)
 
 
 def cpu(function: Any, *arguments: Any) -> float:
@@ -120,8 +111,8 @@ began = time.perf_counter()
 import sys, json
 from pathlib import Path
 from functions.classification import handler
-from functions.classification.bundle import load_directory
-from functions.classification.messages import read_messages, score_messages
+from functions.classification.files import load_directory
+from functions.classification.serve import read_messages, score_messages
 from datetime import UTC, datetime
 handler.build_scoring()
 model = load_directory(Path(sys.argv[1]), threads=1)
@@ -160,10 +151,8 @@ def cold_start(directory: Path, *, repeats: int) -> Iterator[Row]:
 
 def score_large(directory: str, source: str, out: str) -> int:
     """Rows scored of a file; run in a process of its own."""
-    model = bundle.load_directory(Path(directory))
-    return [
-        counted.rows - len(counted.rejected) for counted in file_scoring.score_file(model, Path(source), Path(out))
-    ][-1]
+    model = files.load_directory(Path(directory))
+    return [counted.rows - len(counted.rejected) for counted in files.score_file(model, Path(source), Path(out))][-1]
 
 
 def file_of(count: int, directory: Path, folder: Path) -> Iterator[Row]:
@@ -184,7 +173,7 @@ def quality(*, splits: int, iterations: int) -> Iterator[Row]:
     The peers learn from all of the 80 %.
     """
     columns = read_file(REAL).values
-    labelled, _ = learning.label(columns, "y", without=PRESETS["bank"].leaks)
+    labelled, _ = splits.label(columns, "y", without=PRESETS["bank"].leaks)
     features, _ = schema.infer(labelled.columns)
     inputs, _ = schema.encode(labelled.columns, features)
     frame, y = pipelines.frame(inputs, features), labelled.y

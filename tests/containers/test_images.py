@@ -15,13 +15,13 @@ HANDLERS = [
     *(f"functions.clustering.handler.{entry}" for entry in ("fit", "label", "publish")),
     *(f"functions.forecasting.handler.{entry}" for entry in ("api", "ingest", "plan", "train", "publish")),
     *(f"functions.classification.handler.{entry}" for entry in ("score", "watch")),
-    "functions.classification.training_handler.train",
+    "functions.classification.handler.train",
 ]
 GROUPS = {
     "clustering": "functions.clustering.handler.fit",
     "forecasting": "functions.forecasting.handler.api",
     "classification": "functions.classification.handler.score",
-    "classification-training": "functions.classification.training_handler.train",
+    "classification-training": "functions.classification.handler.train",
 }
 ROOT = Path(__file__).resolve().parents[2]
 BASE = re.search(r"^ARG BASE=(.*)$", (ROOT / "layers/Dockerfile").read_text(), re.MULTILINE)[1]
@@ -107,7 +107,7 @@ print(sum(not pathlib.Path(importlib.util.cache_from_source(str(s))).exists() fo
         ("functions.classification.handler.score", "sklearn pandas pyarrow scipy matplotlib"),
         ("functions.forecasting.handler.api", "matplotlib sklearn onnxruntime"),
         ("functions.clustering.handler.fit", "pandas prophet fastapi"),
-        ("functions.classification.training_handler.train", "prophet fastapi"),
+        ("functions.classification.handler.train", "prophet fastapi"),
     ],
 )
 def test_an_image_holds_its_own_dependencies_only(

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from cli.execution import finished, start
 from cli.stack import Stack
-from functions.classification import bundle
 from functions.classification.simulate import customers, events
+from functions.classification.store import stored_model
 from functions.clustering import simulate
 from functions.clustering.contracts import DayManifest, Paths
 from functions.forecasting.domain.model import load_model
@@ -236,7 +236,7 @@ class Events:
         champion = self.stack.registry.champion("classification")
         assert champion is not None
         manifest = self.stack.registry.manifest("classification", champion.version)
-        bundle.load(manifest, lambda name: self.stack.registry.read(manifest, name))
+        stored_model(self.stack.registry, manifest.version)
         return champion.version
 
 

@@ -165,7 +165,7 @@ def train_classifier(killer: Killer, _: Rides, __: Sales, events: Events) -> Cas
 
     killer.stack.lake.put("customers/faults.parquet", as_parquet(customers(4_000, events._seed)))
     runs = len(list(killer.stack.ledger.history("classification-train")))
-    call = (f"{CLASSIFICATION}.training_handler.train", {"reason": "test"})
+    call = (f"{CLASSIFICATION}.handler.train", {"reason": "test"})
 
     def check() -> Count:
         events.champion()

@@ -6,9 +6,8 @@ import pyarrow.csv
 import pyarrow.parquet  # noqa: F401 - so that no child imports these
 
 import functions.classification.handler
-import functions.classification.training_handler
-import functions.classification.training_service
-import functions.classification.watch_service
+import functions.classification.learn
+import functions.classification.watch
 import functions.clustering.handler
 import functions.forecasting.domain.answer
 import functions.forecasting.handler

@@ -14,10 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.classification import bundle
 from functions.classification.contracts import MODEL_FILE
-from functions.classification.messages import read_messages, score_messages
-from functions.classification.outcomes import join
+from functions.classification.serve import read_messages, score_messages
+from functions.classification.store import join_outcomes, load_model
 from functions.clustering.contracts import DayRequest, FitAnswer, Paths, PlanItem
 from functions.clustering.domain.model import Model
 from functions.forecasting import store
@@ -132,7 +131,7 @@ ENTRY = {"key": "k", "sha256": "s", "bytes": 1, "history": "h", "kind": "k", "sk
 
 
 def classifier(body: bytes) -> Any:
-    return bundle.load(registry_of(body), lambda name: b"no model")
+    return load_model(registry_of(body), lambda name: b"no model")
 
 
 def clustering_model(body: bytes) -> Model:
@@ -212,7 +211,7 @@ def answers(package: Any, bodies: list[str]) -> tuple[dict[str, float], dict[str
     for line in scored.lines().splitlines():
         json.loads(line, parse_constant=pytest.fail)
     good = dict(zip([m.message_id for m in scored.messages], scored.probabilities.tolist(), strict=True))
-    return good, {letter.message_id: letter.reason for letter in [*poison, *scored.poison]}
+    return good, {letter.message_id: letter.reason for letter in [*poison, *scored.refused]}
 
 
 def sound(package: Any) -> dict[str, Any]:
@@ -296,10 +295,10 @@ def test_scored_lines_that_are_no_rows_and_outcomes_that_are_none_are_left_out()
     truth = {"user_id": "u", "observed_at": "2025-12-31T00:00:00Z", "outcome": "yes"}
     lines = [json.dumps(truth), "not json", "[" * 9_999, json.dumps(truth | {"outcome": math.nan}), ""]
     lake = InMemoryObjects({"outcomes/dt=2025-12-31/a.jsonl": "\n".join(lines).encode()})
-    assert join(lake, [NOW.date().replace(year=2025, month=12, day=31)]) == []
+    assert join_outcomes(lake, [NOW.date().replace(year=2025, month=12, day=31)]) == []
     for body in (b"no gzip", gzip.compress(b"no json"), gzip.compress(b'{"user_id": 1}')):
         lake.bodies["scored/dt=2025-12-31/a.jsonl.gz"] = body
-        assert join(lake, [NOW.date().replace(year=2025, month=12, day=31)]) == []
+        assert join_outcomes(lake, [NOW.date().replace(year=2025, month=12, day=31)]) == []
 
 
 def test_a_plan_of_another_shape_labels_nothing_and_the_truth_stays() -> None:

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.classification import columns
-from functions.classification.file_scoring import score_file
+from functions.classification.domain.table import read
+from functions.classification.files import score_file
+from functions.classification.learn import TrainingService
 from functions.classification.simulate import customers
-from functions.classification.training_service import TrainingService
 from functions.clustering.domain.reading import RideFile
 from functions.forecasting.contracts import check_id
 from functions.forecasting.domain import table as sales
@@ -81,7 +81,7 @@ def read_sales(body: Any, name: str, limits: Limits) -> None:
 
 
 def read_customers(body: Any, name: str, limits: Limits) -> None:
-    columns.read(io.BytesIO(body) if isinstance(body, bytes) else body, name, limits=limits)
+    read(io.BytesIO(body) if isinstance(body, bytes) else body, name, limits=limits)
 
 
 MANY = SALES + b"".join(b"s%d,2024-01-01,1\n" % i for i in range(20))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
-from functions.classification.training_service import TrainingService
 from functions.forecasting.domain import table as sales
 from layers.runtime.errors import TrefoilError
 from tests.hostile.files import damaged, refused

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.classification import columns
 from functions.classification.contracts import Feature
+from functions.classification.domain import table
 from functions.classification.domain.schema import encode
 from functions.clustering import simulate
 from functions.clustering.domain.columns import Format
@@ -75,7 +75,7 @@ FEATURES = (Feature(name="age", kind="number"), Feature(name="job", kind="catego
 
 def read_customers(body: bytes, name: str) -> Found:
     """Ids of rows that can be scored, and rows that cannot with their reason."""
-    read = columns.read(io.BytesIO(body), name)
+    read = table.read(io.BytesIO(body), name)
     if not {"id", "age", "job"} <= read.values.keys():
         raise InputError("lacks a column", file=name)
     inputs, wrong = encode(read.values, FEATURES)

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from cli.cloud import JOBS
-from functions.classification import handler as serving
-from functions.classification import training_handler
+from functions.classification import handler as classification
+from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers
-from functions.classification.training_service import TrainingService
-from functions.classification.watch_service import WatchService
+from functions.classification.watch import WatchService
 from functions.clustering import handler as clustering
 from functions.forecasting import handler as forecasting
 from layers.runtime.observability import NAMESPACE
@@ -85,21 +84,23 @@ def classify(patch: pytest.MonkeyPatch) -> RunLedger:
     cloud.lake.put("customers/a.csv", as_csv(customers(1_500, seed=1)))
     settings = ClassificationSettings(iterations=1, trees=20, watch_events=300)
     training = TrainingService(cloud.lake, cloud.registry, ledger, settings, lambda: cloud.now)
-    patch.setattr(training_handler, "build_training", lambda: training)
-    training_handler.train({}, CONTEXT)
+    patch.setattr(classification, "build_training", lambda: training)
+    classification.train({}, CONTEXT)
     real = cloud.scoring
 
     class Through:
         def score(self, records: Any, _: Any) -> list[str]:
-            patch.setattr(serving, "build_scoring", real)
-            return [f["itemIdentifier"] for f in serving.score({"Records": records}, CONTEXT)["batchItemFailures"]]
+            patch.setattr(classification, "build_scoring", real)
+            return [
+                f["itemIdentifier"] for f in classification.score({"Records": records}, CONTEXT)["batchItemFailures"]
+            ]
 
     patch.setattr(cloud, "scoring", Through)
     table, start = score(cloud, 1.0)
     tell_outcomes(cloud, table, start, 400)
     watching = WatchService(cloud.registry, cloud.profiles, cloud.lake, ledger, Started(), settings, lambda: cloud.now)
-    patch.setattr(serving, "build_watch", lambda: watching)
-    serving.watch({}, CONTEXT)
+    patch.setattr(classification, "build_watch", lambda: watching)
+    classification.watch({}, CONTEXT)
     return ledger
 
 

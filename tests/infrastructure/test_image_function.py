@@ -21,7 +21,7 @@ IMAGES = {
     "clustering": ("clustering", "functions.clustering.handler.fit"),
     "forecasting": ("forecasting", "functions.forecasting.handler.api"),
     "classification": ("classification", "functions.classification.handler.score"),
-    "classification-training": ("classification", "functions.classification.training_handler.train"),
+    "classification-training": ("classification", "functions.classification.handler.train"),
 }
 CLASSIFICATION = {"classification", "classification-training"}
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from cli.stack import Stack
-from functions.classification.bundle import load
 from functions.classification.contracts import LEAF
 from functions.classification.domain.schema import encode
 from functions.classification.simulate import customers, events
+from functions.classification.store import stored_model
 from tests.tables import as_parquet
 
 # The full run of ten thousand takes minutes through the emulator's batches of ten: TREFOIL_TEST_MESSAGES=10000.
@@ -24,8 +24,7 @@ def train(stack: Stack) -> Any:
     stack.invoke("FunctionClassificationTrain", {"reason": "test"})
     champion = stack.registry.champion(LEAF)
     assert champion is not None
-    manifest = stack.registry.manifest(LEAF, champion.version)
-    return load(manifest, lambda name: stack.registry.read(manifest, name))
+    return stored_model(stack.registry, champion.version)
 
 
 def send(stack: Stack, bodies: list[str]) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from functions.classification.contracts import Calibration, Feature, Specification
 from functions.classification.domain import drift, export, metrics, pipelines, schema, training
-from functions.classification.domain.scoring import Model, calibrated, make_segments
+from functions.classification.domain.model import Model, calibrated, make_segments
 from functions.classification.domain.splits import Labelled, Parts, distinct, divide, twins
 from functions.classification.domain.target import Target
 from functions.classification.domain.training import Parameters

@@ -8,9 +8,9 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
 from functions.classification.contracts import Feature
+from functions.classification.domain.model import Model, calibrated, segment_names
 from functions.classification.domain.pipelines import frame
 from functions.classification.domain.schema import Columns, encode, names
-from functions.classification.domain.scoring import Model, calibrated, segment_names
 from layers.runtime.errors import CorruptError
 
 OPSET = 17

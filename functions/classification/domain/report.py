@@ -8,10 +8,11 @@ import numpy as np
 from functions.classification.contracts import Specification
 from functions.classification.domain import metrics, schema
 from functions.classification.domain.candidate import Bools, Floats, Trained
-from functions.classification.domain.scoring import Model
+from functions.classification.domain.model import Model
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.training import Parameters
 
+METRICS = ("roc_auc", "average_precision", "f1", "brier", "calibration_error", "threshold")
 PEERS = ("model", "dummy", "logistic", "champion")
 IMPORTANCE_ROWS = 3_000
 REPEATS = 3
@@ -160,3 +161,36 @@ def importance(trained: Trained, seed: int) -> dict[str, float]:
             found.append(metrics.average_precision(rows.y, trained.model.score(shuffled)))
         losses[feature.name] = whole - float(np.mean(found))
     return dict(sorted(losses.items(), key=lambda pair: -pair[1]))
+
+
+def summary_lines(report: Mapping[str, Any]) -> list[str]:
+    """The report as lines of text for a person."""
+    rows, search = report["rows"], report["search"]
+    learnt = sum(rows.values()) - rows["rejected"] - rows["copies"]
+    lines = [
+        f"{report['target']} = {report['positive']}: {report['base_rate']:.1%} of {learnt:,} rows",
+        f"measured on {rows['test']:,} rows that neither search, forest, calibration nor threshold saw:",
+    ]
+    kinds: dict[str, list[str]] = {}
+    for name, column in report["columns"].items():
+        rare = f" ({column['unknown']:.0%} outside the known ones)" if column.get("unknown", 0) >= 0.005 else ""
+        kinds.setdefault(column["read_as"], []).append(name + rare)
+    lines += [f"read as {kind}: {', '.join(names)}" for kind, names in kinds.items()]
+    peers = [peer for peer in PEERS if report["roc_auc"][peer] is not None]
+    lines.append(f"{'':18}" + "".join(f"{peer:>10}" for peer in peers))
+    for metric in (*METRICS, "profit"):
+        if metric in report:
+            lines.append(f"{metric:18}" + "".join(f"{report[metric][peer]:>10.3f}" for peer in peers))
+    left_out = report["dropped"] | dict.fromkeys(report["refused"], "known only afterwards")
+    lines += [*report["findings"], *(f"left out: {name} ({reason})" for name, reason in left_out.items())]
+    if report["twins"]:
+        lines.append(f"{report['twins']:,} of the rows measured on equal a row learnt from in every column")
+    if report["group"]:
+        lines.append(f"kept together: rows of the same {report['group']}")
+    if rows["copies"]:
+        lines.append(f"left out: {rows['copies']:,} exact copies of other rows")
+    if search["cut_by_time_budget"]:
+        lines.append(
+            f"the time budget cut the search: {search['tried']} of {search['iterations']} candidates were tried"
+        )
+    return lines

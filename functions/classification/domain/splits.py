@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from functions.classification.contracts import Feature, Split
-from functions.classification.domain.schema import Columns, text
+from functions.classification.domain.schema import Columns, text, whose
+from functions.classification.domain.target import Target, TwoValues, read_target
+from layers.runtime.errors import InputError
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -52,6 +55,33 @@ class Parts:
     test: Rows
     groups: Rows
     split: Split
+
+
+def label(
+    columns: dict[str, list[Any]],
+    target: str,
+    *,
+    positive: str | None = None,
+    standing: TwoValues | None = None,
+    group: str | None = None,
+    without: Sequence[str] = (),
+    times: Sequence[datetime | None] | None = None,
+) -> tuple[Labelled, Target]:
+    """Rows with a target, as labelled rows without the target and the columns in `without`.
+
+    `group` names the column that says whose row it is; unless named, one is looked for. `standing` is the target of the
+    model that answers now. Raises InputError.
+    """
+    values = columns[target]
+    if not values:
+        raise InputError("there are no rows")
+    if group is not None and (group == target or group not in columns):
+        raise InputError("is not a column that can say whose row it is", field=group)
+    meaning, codes = read_target(values, target, positive, standing)
+    labelled = np.flatnonzero(codes >= 0)
+    features = {name: column for name, column in columns.items() if name != target and name not in without}
+    rows = Labelled(features, codes == 1, times or [None] * len(values), group or whose(features))
+    return (rows if len(labelled) == len(values) else rows.take(labelled)), meaning
 
 
 def distinct(rows: Labelled, names: Sequence[str]) -> Rows:

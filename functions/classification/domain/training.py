@@ -24,8 +24,8 @@ from sklearn.pipeline import Pipeline
 
 from functions.classification.contracts import Calibration, Feature
 from functions.classification.domain import metrics
+from functions.classification.domain.model import calibrated, log_odds
 from functions.classification.domain.pipelines import encoder
-from functions.classification.domain.scoring import calibrated, log_odds
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

@@ -8,8 +8,8 @@ from scipy.stats import mannwhitneyu
 from functions.classification.domain import metrics
 from functions.classification.domain.candidate import Trained
 from functions.classification.domain.metrics import Bools, Floats, Rows
+from functions.classification.domain.model import Model
 from functions.classification.domain.report import champion_scores
-from functions.classification.domain.scoring import Model
 from functions.classification.domain.splits import unseen
 from functions.classification.domain.target import same_meaning
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from functions.classification import learning
-from functions.classification.champion import ChampionCache
+from functions.classification import learn as learning
 from functions.classification.contracts import LEAF
-from functions.classification.domain.scoring import Model
+from functions.classification.domain import splits
+from functions.classification.domain.model import Model
 from functions.classification.domain.training import Parameters
-from functions.classification.learning import Package
-from functions.classification.messages import Poison
-from functions.classification.service import ScoringService
+from functions.classification.learn import Package
+from functions.classification.serve import ScoringService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers
+from functions.classification.store import ChampionCache, Letter
 from layers.storage.ledger import RunLedger
 from layers.storage.registry import ModelRegistry
 from tests.fakes import InMemoryObjects, InMemoryTable
@@ -39,7 +39,7 @@ def as_csv(table: Any) -> bytes:
 
 
 def learn(table: Any, **options: Any) -> Package:
-    rows, target = learning.label(columns_of(table), "y", without=["duration"])
+    rows, target = splits.label(columns_of(table), "y", without=["duration"])
     return learning.learn(rows, target, QUICK, **options)
 
 
@@ -50,7 +50,7 @@ def package() -> Package:
 
 @dataclass
 class SentLetters:
-    letters: list[Poison] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
     refuses: bool = False
 
     def send(self, letters: Any) -> set[str]:
@@ -84,8 +84,7 @@ class Cloud:
         return RunLedger(self.runs, lambda: self.now)
 
     def publish(self, package: Package, *, promote: bool = True) -> str:
-        details = package.trained.model.specification.model_dump(mode="json")
-        self.registry.publish(LEAF, package.version, package.files, data_hash="d", details=details)
+        self.registry.publish(LEAF, package.version, package.files, data_hash="d", **package.about)
         if promote:
             standing = self.registry.champion(LEAF)
             self.registry.promote(LEAF, package.version, expected=standing and standing.version, reason="test")

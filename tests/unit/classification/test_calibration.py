@@ -5,7 +5,7 @@ import pytest
 
 from functions.classification.contracts import Calibration
 from functions.classification.domain import export, metrics, training
-from functions.classification.domain.scoring import Model, calibrated, make_segments
+from functions.classification.domain.model import Model, calibrated, make_segments
 
 
 def test_scores_that_are_none_or_high_get_a_finite_map_and_keep_their_shares():

@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from functions.classification import learning
+from functions.classification import learn as learning
 from functions.classification.contracts import Feature
 from functions.classification.domain import schema
 from functions.classification.domain.splits import Labelled

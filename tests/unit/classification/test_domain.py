@@ -4,10 +4,10 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.classification import learning
+from functions.classification import learn as learning
 from functions.classification.contracts import Calibration, Feature
 from functions.classification.domain import export, metrics, pipelines, schema, splits, training
-from functions.classification.domain.scoring import Model, calibrated, make_segments, segment_names
+from functions.classification.domain.model import Model, calibrated, make_segments, segment_names
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.target import Target, read_target
 from functions.classification.domain.training import Parameters
@@ -70,7 +70,7 @@ def test_segments_cover_every_probability(threshold, names):
 
 
 def labelled(rows: int, times=None) -> Labelled:
-    found, _ = learning.label(columns_of(customers(rows, 3)), "y", times=times)
+    found, _ = splits.label(columns_of(customers(rows, 3)), "y", times=times)
     return found
 
 

@@ -9,9 +9,8 @@ import pytest
 from functions.classification.contracts import Calibration, Feature, Segment, Specification, Split
 from functions.classification.domain import drift, schema
 from functions.classification.settings import ClassificationSettings
-from functions.classification.watch_service import WatchService
+from functions.classification.watch import moved
 from tests.unit.classification.conftest import Cloud
-from tests.unit.classification.test_watch_service import Started
 
 Draw = np.random.Generator
 
@@ -58,11 +57,7 @@ def rings(cloud: Cloud, known: Specification, columns: dict[str, np.ndarray], dr
         inputs: dict[str, Any] = {f"c{i}": c.astype(object).reshape(-1, 1) for i, c in enumerate(columns.values())}
         for part, total in enumerate(totals):
             total.update(drift.counters(inputs, draw.random(users), [f"user-{i}" for i in range(users)], known, part))
-    settings = ClassificationSettings()
-    service = WatchService(
-        cloud.registry, cloud.profiles, cloud.lake, cloud.ledger, Started(), settings, lambda: cloud.now
-    )
-    return service._moved(totals[0]["n"], drift.measure(known, totals))
+    return moved(totals[0]["n"], drift.measure(known, totals), ClassificationSettings())
 
 
 @pytest.mark.parametrize(

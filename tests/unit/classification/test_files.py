@@ -10,7 +10,9 @@ import pytest
 
 from cli import console
 from cli.main import app
-from functions.classification import bundle, columns, learning
+from functions.classification import files
+from functions.classification import learn as learning
+from functions.classification.domain import splits
 from functions.classification.domain.training import Parameters
 from functions.classification.simulate import customers
 from tests.unit.classification.conftest import as_csv
@@ -59,13 +61,10 @@ def churn(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def churn_model(churn) -> Path:
     out = churn.parent / "model"
-    rows, target = learning.label(columns.read_file(churn).values, "left?")
+    rows, target = splits.label(files.read_file(churn).values, "left?")
     package = learning.learn(rows, target, Parameters(iterations=2, trees=30))
     out.mkdir()
-    bundle.write_directory(
-        out, package.version, package.files, created_at="2024-01-01T00:00:00Z", data_hash="", metrics=package.metrics,
-        libraries=package.libraries, specification=package.trained.model.specification,
-    )  # fmt: skip
+    files.save_model(package, out)
     return out
 
 

@@ -2,12 +2,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from functions.classification import learning
+from functions.classification import learn as learning
 from functions.classification.contracts import LEAF
 from functions.classification.domain import metrics, verdict
+from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers
-from functions.classification.training_service import TrainingService
 from layers.runtime.errors import InputError
 from tests.unit.classification.conftest import Cloud, as_csv
 

@@ -3,14 +3,15 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from functions.classification import learning
+from functions.classification import learn as learning
 from functions.classification.contracts import LEAF, Specification
 from functions.classification.domain import schema, splits, training
 from functions.classification.domain.splits import Labelled
+from functions.classification.domain.target import read_target
 from functions.classification.domain.training import Parameters
+from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers
-from functions.classification.training_service import TrainingService
 from layers.runtime.errors import InputError
 from tests.unit.classification.conftest import NOW, QUICK, Cloud, as_csv, columns_of
 
@@ -27,7 +28,7 @@ def people(count: int, each: int, *, name: str = "user_id", seed: int = 0, times
         "y": np.where(y[who], "yes", "no").tolist(),
     }
     moments = [NOW + timedelta(minutes=i) for i in range(len(who))] if times else None
-    return learning.label(columns, "y", times=moments)[0]
+    return splits.label(columns, "y", times=moments)[0]
 
 
 def sides(rows: Labelled) -> tuple[list[set], splits.Parts]:
@@ -63,7 +64,7 @@ def test_no_fold_of_the_search_validates_on_a_person_it_fitted(ordered):
 
 def test_a_user_is_not_a_number_to_learn_from_and_strangers_are_what_is_measured():
     rows = people(200, 4)
-    package = learning.learn(rows, learning.read_target(["yes", "no"], "y")[0], QUICK)
+    package = learning.learn(rows, read_target(["yes", "no"], "y")[0], QUICK)
     assert package.report["group"] == "user_id"
     assert package.report["dropped"]["user_id"] == "says whose row it is"
     assert package.report["roc_auc"]["model"] < 0.7
@@ -71,12 +72,12 @@ def test_a_user_is_not_a_number_to_learn_from_and_strangers_are_what_is_measured
 
 def test_the_group_may_be_named_and_must_be_a_column():
     columns = columns_of(customers(400, 1)) | {"household": [f"h{i % 90}" for i in range(400)]}
-    rows, _ = learning.label(columns, "y", group="household")
+    rows, _ = splits.label(columns, "y", group="household")
     (train, calibration, test), _ = sides(rows)
     assert not (train | calibration) & test
     for wrong in ("y", "nobody"):
         with pytest.raises(InputError):
-            learning.label(columns, "y", group=wrong)
+            splits.label(columns, "y", group=wrong)
 
 
 def test_the_same_export_under_two_names_trains_the_same_model_and_says_what_was_left_out():
@@ -101,7 +102,7 @@ def test_copies_of_rows_are_judged_as_strangers_are():
     drawn = rng.integers(0, 300, 1_000)
     columns = {f"x{k}": rng.integers(0, 60, 300)[drawn].tolist() for k in range(6)}
     y = (rng.random(300) < 0.5)[drawn]
-    package = learning.learn(Labelled(columns, y, [None] * 1_000), learning.read_target(["a", "b"], "y")[0], QUICK)
+    package = learning.learn(Labelled(columns, y, [None] * 1_000), read_target(["a", "b"], "y")[0], QUICK)
     assert package.report["rows"]["copies"] == 1_000 - len(set(drawn))
     assert package.report["roc_auc"]["model"] < 0.75
 
@@ -125,7 +126,7 @@ def test_customers_of_other_numbers_are_no_copies_of_each_other_and_an_index_mak
 
     def copies(**more: list) -> int:
         package = learning.learn(
-            Labelled(columns | more, np.array(y), [None] * 600), learning.read_target(["a", "b"], "y")[0], QUICK
+            Labelled(columns | more, np.array(y), [None] * 600), read_target(["a", "b"], "y")[0], QUICK
         )
         assert package.report["twins"] == 0
         return package.report["rows"]["copies"]
@@ -151,9 +152,7 @@ def test_rare_positives_are_in_every_part_and_in_what_the_search_looks_at():
     y = np.arange(6_000) % 240 == 0
     columns = {"x": (rng.normal(size=6_000) + y).tolist(), "z": rng.normal(size=6_000).tolist()}
     rows = Labelled(columns, y, [None] * 6_000)
-    package = learning.learn(
-        rows, learning.read_target(["1", "0"], "y")[0], Parameters(iterations=2, trees=10, search_rows=400)
-    )
+    package = learning.learn(rows, read_target(["1", "0"], "y")[0], Parameters(iterations=2, trees=10, search_rows=400))
     parts = package.trained.parts
     assert [int(package.trained.rows.y[part].sum()) for part in (parts.train, parts.calibration, parts.test)] == [
         15, 5, 5,
@@ -162,10 +161,10 @@ def test_rare_positives_are_in_every_part_and_in_what_the_search_looks_at():
 
 
 def test_outcomes_are_grouped_by_their_user():
-    from functions.classification.outcomes import Joined
-    from functions.classification.training_service import _with_outcomes
+    from functions.classification.learn import _with_outcomes
+    from functions.classification.store import Joined
 
-    rows, target = learning.label(columns_of(customers(50, 1)), "y")
+    rows, target = splits.label(columns_of(customers(50, 1)), "y")
     joined = [
         Joined(f"u{i % 3}", "2024-06-01T00:00:00.000000Z", f"e{i}", {"age": i}, 0.5, "x", "v", "yes", NOW)
         for i in range(9)

@@ -7,12 +7,11 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from functions.classification import handler, training_handler
-from functions.classification.adapters import LambdaTrainer, SqsLetters
-from functions.classification.messages import Poison
+from functions.classification import handler
+from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
-from functions.classification.training_service import TrainingService
+from functions.classification.store import Letter, SqsLetters, start_training
 from tests.unit.classification.conftest import Cloud, as_csv, records
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,14 +40,14 @@ def test_train_takes_its_reason_from_the_event(monkeypatch):
     cloud.lake.put("customers/a.csv", as_csv(customers(700, seed=1)))
     settings = ClassificationSettings(iterations=1, trees=20)
     service = TrainingService(cloud.lake, cloud.registry, cloud.ledger, settings, lambda: cloud.now)
-    monkeypatch.setattr(training_handler, "build_training", lambda: service)
-    answer = training_handler.train({"reason": "by hand"}, context(600))
+    monkeypatch.setattr(handler, "build_training", lambda: service)
+    answer = handler.train({"reason": "by hand"}, context(600))
     assert answer["reason"].startswith("by hand")
 
 
 def test_the_services_are_built_once_from_the_environment(monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    for build in (handler.build_scoring, handler.build_watch, training_handler.build_training):
+    for build in (handler.build_scoring, handler.build_watch, handler.build_training):
         build.cache_clear()
         assert build() is build()
 
@@ -56,7 +55,7 @@ def test_the_services_are_built_once_from_the_environment(monkeypatch):
 def test_serving_imports_neither_scikit_learn_nor_pandas_nor_pyarrow():
     code = (
         "import sys, functions.classification.handler as h\n"
-        "import functions.classification.watch_service, functions.classification.bundle\n"
+        "import functions.classification.watch, functions.classification.store\n"
         "heavy = {'sklearn', 'pandas', 'pyarrow', 'imblearn', 'skl2onnx', 'scipy', 'matplotlib', 'onnx'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
@@ -76,7 +75,7 @@ class Queue:
 
 def test_dead_letters_go_in_batches_of_ten_with_their_reason():
     queue = Queue()
-    letters = [Poison(f"m{i}", "body", "age is missing") for i in range(12)] + [Poison("x", "refuse me", "?")]
+    letters = [Letter(f"m{i}", "body", "age is missing") for i in range(12)] + [Letter("x", "refuse me", "?")]
     assert SqsLetters("url", lambda: queue).send(letters) == {"x"}
     assert [len(batch) for batch in queue.batches] == [10, 3]
     attribute = queue.batches[0][0]["MessageAttributes"]["reason"]
@@ -84,20 +83,20 @@ def test_dead_letters_go_in_batches_of_ten_with_their_reason():
 
 
 def test_dead_letters_that_a_queue_took_are_not_sent_again_when_it_refuses_the_next_ten():
-    letters = [Poison(f"m{i}", "body", "age is missing") for i in range(25)]
+    letters = [Letter(f"m{i}", "body", "age is missing") for i in range(25)]
     assert SqsLetters("url", lambda: Queue(down_after=2)).send(letters) == {f"m{i}" for i in range(20, 25)}
 
 
 def test_large_dead_letters_go_alone_and_are_cut_to_what_a_queue_takes():
     queue = Queue()
-    SqsLetters("url", lambda: queue).send([Poison(f"m{i}", "é" * 520_000, "not JSON") for i in range(2)])
+    SqsLetters("url", lambda: queue).send([Letter(f"m{i}", "é" * 520_000, "not JSON") for i in range(2)])
     assert [len(batch) for batch in queue.batches] == [1, 1]
     assert len(queue.batches[0][0]["MessageBody"].encode()) <= 1_000_000
 
 
 def test_the_trainer_does_not_wait():
     calls = []
-    LambdaTrainer("train", SimpleNamespace(invoke=lambda **call: calls.append(call))).start("drift")
+    start_training(SimpleNamespace(invoke=lambda **call: calls.append(call)), "train", "drift")
     assert calls[0]["InvocationType"] == "Event"
     assert json.loads(calls[0]["Payload"]) == {"reason": "drift"}
 

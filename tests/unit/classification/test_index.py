@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from functions.classification.service import SHARDS, segment_shard
+from functions.classification.serve import SHARDS, segment_shard
 from functions.classification.settings import ClassificationSettings
 
 LIMIT = 1_000  # writes a second that one key takes

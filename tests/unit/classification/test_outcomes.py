@@ -6,13 +6,13 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from functions.classification import outcomes
+from functions.classification import store
 from layers.storage.objects import S3Objects
 from tests.fakes import InMemoryObjects
 from tests.unit.classification.conftest import NOW, Cloud
 from tests.unit.classification.test_watch_service import Started, score, tell_outcomes, watch
 
-DAYS = outcomes.days_until(NOW.date(), 56)
+DAYS = store.days_until(NOW.date(), 56)
 
 
 class SlowLake(InMemoryObjects):
@@ -61,7 +61,7 @@ def test_a_broken_object_costs_its_own_rows_and_no_others() -> None:
     lake.bodies[keys[0]] = lake.bodies[keys[0]][:-9]
     lake.bodies[keys[1]] = gzip.compress(b'{"other": 1}')
     lake.bodies[f"outcomes/dt={NOW.date()}/x.jsonl"] = b"\xff\xfe not json"
-    assert len(outcomes.join(lake, DAYS)) == 3
+    assert len(store.join_outcomes(lake, DAYS)) == 3
 
 
 def test_objects_are_read_side_by_side() -> None:
@@ -69,7 +69,7 @@ def test_objects_are_read_side_by_side() -> None:
     put_scored(lake, 640)
     put_outcomes(lake, 640)
     started = time.monotonic()
-    assert len(outcomes.join(lake, DAYS)) == 640
+    assert len(store.join_outcomes(lake, DAYS)) == 640
     assert time.monotonic() - started < 640 * 0.02 / 4
 
 
@@ -79,7 +79,7 @@ def test_of_more_objects_than_may_be_read_each_day_gives_its_share() -> None:
     for i, (day, objects) in enumerate(zip(days, (10, 300, 300), strict=True)):
         put_scored(lake, objects, day, first=1_000 * i)
         put_outcomes(lake, objects, day, first=1_000 * i)
-    joined = outcomes.join(lake, DAYS, objects=210)
+    joined = store.join_outcomes(lake, DAYS, objects=210)
     per_day = [sum(row.observed_at[:10] == str(day.date()) for row in joined) for day in days]
     assert per_day == [10, 100, 100]
     assert sum(key.startswith("scored/") for key in lake.reads) == 210
@@ -90,7 +90,7 @@ def test_reading_ends_with_the_time_that_there_is() -> None:
     put_scored(lake, 3_200)
     put_outcomes(lake, 3_200)
     started = time.monotonic()
-    joined = outcomes.join(lake, DAYS, until=started + 0.5)
+    joined = store.join_outcomes(lake, DAYS, until=started + 0.5)
     assert time.monotonic() - started < 1.5
     assert 0 < len(joined) < 3_200
 
@@ -100,8 +100,8 @@ def test_a_medium_day_of_scored_objects_is_joined_in_the_time_of_the_watch() -> 
     put_scored(lake, 46_000)
     put_outcomes(lake, 46_000)
     started = time.monotonic()
-    assert len(outcomes.join(lake, DAYS)) == 46_000
-    waiting = 46_000 * 0.03 / outcomes.READERS  # 30 ms each on S3
+    assert len(store.join_outcomes(lake, DAYS)) == 46_000
+    waiting = 46_000 * 0.03 / store.READERS  # 30 ms each on S3
     assert time.monotonic() - started + waiting < 0.8 * 900
 
 
@@ -119,7 +119,7 @@ def test_one_listing_leaves_out_the_days_before() -> None:
     lake = SlowLake()
     for back in (-1, 0, 55, 56, 400):
         put_outcomes(lake, 1, NOW - timedelta(days=back))
-    found = [info.key[12:22] for info in outcomes.listing(lake, DAYS)]
+    found = [info.key[12:22] for info in store.outcome_objects(lake, DAYS)]
     assert found == [str((NOW - timedelta(days=back)).date()) for back in (55, 0, -1)]
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from functions.classification import learning
+from functions.classification import learn as learning
 from functions.classification.domain import metrics
 from functions.classification.domain.plots import draw_report
+from functions.classification.domain.report import summary_lines
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.target import Target
 from tests.unit.classification.conftest import QUICK
@@ -31,7 +32,7 @@ def test_a_column_that_does_it_all_is_named_as_a_likely_leak():
     (leak,) = [line for line in package.report["findings"] if "leak" in line]
     assert "closed on (" in leak
     assert "x" not in leak.split("leak: ")[1].split(" (")[0].split(", ")
-    assert leak in learning.summary_lines(package)
+    assert leak in summary_lines(package.report)
 
 
 def test_a_model_of_noise_is_no_better_than_chance():

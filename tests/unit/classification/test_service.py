@@ -37,7 +37,7 @@ def test_every_event_of_a_batch_is_classified_once(cloud):
     assert cloud.scoring().score(records(bodies), minutes) == []
     items = list(cloud.results.items.values())
     assert len(items) == 50
-    item = items[0]
+    item = cloud.results.get({"user_id": "user-0000000"})
     assert set(item) == {
         "user_id", "observed_at", "event_id", "probability", "segment", "model_version", "classified_at", "expires_at",
         "segment_shard",

@@ -6,8 +6,8 @@ import pytest
 
 from functions.classification.contracts import LEAF, Specification
 from functions.classification.domain.target import Target, is_positive, read_target
+from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
-from functions.classification.training_service import TrainingService
 from tests.unit.classification.conftest import NOW, Cloud
 
 
@@ -122,7 +122,7 @@ def test_the_meaning_outlives_a_damaged_champion():
 
 
 def test_outcomes_of_neither_value_are_left_out_of_training_and_of_realised_quality():
-    from functions.classification import outcomes
+    from functions.classification import store, watch
 
     cloud = Cloud()
     cloud.lake.put("customers/1.csv", shop({"stay": 300, "leave": 200}, 1))
@@ -146,6 +146,6 @@ def test_outcomes_of_neither_value_are_left_out_of_training_and_of_realised_qual
     ]
     cloud.lake.put(f"outcomes/dt={start.date()}/a.jsonl", "\n".join(lines).encode())
     assert train(cloud)["rows"] == 504
-    joined = outcomes.join(cloud.lake, [start.date()])
-    (week,) = outcomes.realised_quality(joined, meaning(cloud, first["version"]))[first["version"]].values()
+    joined = store.join_outcomes(cloud.lake, [start.date()])
+    (week,) = watch.realised_quality(joined, meaning(cloud, first["version"]))[first["version"]].values()
     assert (week["events"], week["unknown"], week["positives"]) == (4, 2, 2)

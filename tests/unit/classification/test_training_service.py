@@ -4,11 +4,11 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 
-from functions.classification.champion import ChampionCache
 from functions.classification.contracts import LEAF
+from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
-from functions.classification.training_service import TrainingService
+from functions.classification.store import ChampionCache
 from layers.runtime.errors import CorruptError, InputError, NotFoundError
 from tests.tables import as_parquet
 from tests.unit.classification.conftest import NOW, Cloud, as_csv, records
@@ -201,7 +201,7 @@ def test_a_schema_that_grew_asks_neither_old_nor_new_events_for_what_they_lack()
 
 
 def test_a_column_that_is_new_in_customers_comes_with_the_events_that_already_sent_it(lake_cloud):
-    from functions.classification import outcomes
+    from functions.classification import store
 
     service(lake_cloud).train("schedule", 600)
     table = grown(5, 60, "has channel")
@@ -212,5 +212,5 @@ def test_a_column_that_is_new_in_customers_comes_with_the_events_that_already_se
         for i, y in enumerate(table["y"].to_pylist())
     ]
     lake_cloud.lake.put(f"outcomes/dt={NOW.date()}/a.jsonl", "\n".join(map(json.dumps, told)).encode())
-    joined = outcomes.join(lake_cloud.lake, outcomes.days_until(NOW.date(), 2))
+    joined = store.join_outcomes(lake_cloud.lake, store.days_until(NOW.date(), 2))
     assert [row.features["channel"] for row in joined] == table["channel"].to_pylist()

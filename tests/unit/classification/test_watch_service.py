@@ -8,7 +8,7 @@ from functions.classification.contracts import Feature, Reference
 from functions.classification.domain import drift, metrics
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
-from functions.classification.watch_service import WatchService
+from functions.classification.watch import WatchService
 from tests.unit.classification.conftest import NOW, Cloud, records
 
 
@@ -16,7 +16,7 @@ class Started:
     def __init__(self) -> None:
         self.reasons = []
 
-    def start(self, reason: str) -> None:
+    def __call__(self, reason: str) -> None:
         self.reasons.append(reason)
 
 

@@ -1,23 +1,31 @@
 """A file of labelled rows as columns: numbers and times as what they are, however the file writes them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, BinaryIO
+from datetime import UTC
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
 from functions.classification.domain.schema import NUMERIC_SHARE
 from layers.runtime import files
-from layers.runtime.errors import InputError
 from layers.runtime.files import Limits
 from layers.tables import NumberStyle, Reading, Rejected, TimeStyle, open_table, styles, to_numbers, to_times
 from layers.tables.numbers import cast_plainly, is_text
 
 LOOKED_AT = 1_000
 ORDERS = (TimeStyle("day-first"), TimeStyle("month-first"))
+
+# Public file formats: the target, what is known only afterwards and so refused, and lists of features by name.
+# UCI bank marketing (Moro, Cortez, Rita 2014): the duration of a call is known when the call is over.
+PRESETS: Final[dict[str, dict[str, Any]]] = {
+    "bank": {
+        "target": "y",
+        "afterwards": ["duration"],
+        "book": ["job", "marital", "education", "contact", "housing", "loan", "default", "day"],
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,19 @@ class Columns:
     rows: list[int]
     ragged: list[Rejected]
     understood: dict[str, Any]
+
+
+def refused_columns(columns: Collection[str], names: Iterable[str]) -> list[str]:
+    """Those of `columns` that are known only afterwards: those in `names` and what the format's preset refuses.
+
+    A table has the format of a preset when it has its target and all columns of its list. So `duration` is refused in
+    bank marketing and nowhere else: in a table of loans it is a term.
+    """
+    refused = set(names)
+    for preset in PRESETS.values():
+        if {preset["target"], *preset["book"]} <= set(columns):
+            refused.update(preset["afterwards"])
+    return [name for name in columns if name in refused]
 
 
 def read(
@@ -44,33 +65,25 @@ def read(
     """
     table = open_table(source, name, limits=limits, reading=reading)
     texts = [column for column in table.names if is_text(table.types[column])]
-    found = styles(table, numbers=texts, times=[column for column in times if column in texts])
-    numbers = {column: style for column, style in found.numbers.items() if style.share >= NUMERIC_SHARE}
+    chosen = styles(table, numbers=texts, times=[column for column in times if column in texts])
+    numbers = {column: style for column, style in chosen.numbers.items() if style.share >= NUMERIC_SHARE}
     values: dict[str, list[Any]] = {column: [] for column in table.names}
     rows: list[int] = []
-    dated: dict[str, TimeStyle | None] = dict(found.times)
+    dated: dict[str, TimeStyle | None] = dict(chosen.times)
     for batch in table.batches():
         rows.extend(batch.rows.tolist())
         for column, cells in zip(batch.columns.schema.names, batch.columns.columns, strict=True):
             if column in texts and column not in numbers and column not in dated:
                 dated[column] = _order(cells)
             if style := dated.get(column):
-                values[column].extend(_moments(cells, style))
+                moments = to_times(cells, style)[0].astype(object).tolist()
+                values[column].extend(None if moment is None else moment.replace(tzinfo=UTC) for moment in moments)
             else:
-                values[column].extend(written(cells, numbers.get(column), name))
+                values[column].extend(plain_values(cells, numbers.get(column), name))
     return Columns(values, rows, table.ragged, table.understood())
 
 
-def read_file(path: Path, reading: Reading | None = None) -> Columns:
-    """`read` of a file. Raises InputError when it cannot be opened."""
-    try:
-        with path.open("rb") as stream:
-            return read(stream, str(path), reading=reading)
-    except OSError as exc:
-        raise InputError(exc.strerror or "cannot be read", file=str(path)) from exc
-
-
-def written(cells: Any, style: NumberStyle | None, file: str) -> list[Any]:
+def plain_values(cells: Any, style: NumberStyle | None, file: str) -> list[Any]:
     """Cells as they are, but numbers that only this style reads (a decimal comma, a currency) as numbers.
 
     Raises InputError that names `file` for a value that Python has none for, such as a year after 9999.
@@ -81,10 +94,10 @@ def written(cells: Any, style: NumberStyle | None, file: str) -> list[Any]:
         return texts
     plain = re.compile(style.plain).match if style.decimal == "." else None
     numbers, unreadable = to_numbers(cells, style)
-    kept = unreadable | np.isnan(numbers)
+    as_text = unreadable | np.isnan(numbers)
     return [
-        text if keep or (plain and plain(text.strip())) else number
-        for text, number, keep in zip(texts, numbers.tolist(), kept.tolist(), strict=True)
+        text if stays or (plain and plain(text.strip())) else number
+        for text, number, stays in zip(texts, numbers.tolist(), as_text.tolist(), strict=True)
     ]
 
 
@@ -94,11 +107,6 @@ def _order(cells: Any) -> TimeStyle | None:
     shares = []
     for style in ORDERS:
         moments, unreadable = to_times(some, style)
-        known = int((~np.isnat(moments)).sum())
-        shares.append(known / max(known + int(unreadable.sum()), 1))
+        readable = int((~np.isnat(moments)).sum())
+        shares.append(readable / max(readable + int(unreadable.sum()), 1))
     return ORDERS[int(np.argmax(shares))] if max(shares) >= NUMERIC_SHARE else None
-
-
-def _moments(cells: Any, style: TimeStyle) -> list[datetime | None]:
-    moments, _ = to_times(cells, style)
-    return [None if moment is None else moment.replace(tzinfo=UTC) for moment in moments.astype(object).tolist()]

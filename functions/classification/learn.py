@@ -1,76 +1,101 @@
-"""Training in the cloud: labelled rows of the lake to a candidate, and to a champion when it is better."""
+"""Labelled rows to a stored version: trained, reported on, published, judged, and promoted when it is better."""
 
 import hashlib
 import io
+import json
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
-from typing import Any, Protocol
+from importlib.metadata import version as version_of_library
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from functions.classification import bundle, learning, outcomes
-from functions.classification.columns import read as read_columns
-from functions.classification.contracts import LEAF, Specification
-from functions.classification.domain.scoring import Model
-from functions.classification.domain.splits import Labelled
+from functions.classification.contracts import LEAF, MODEL_FILE, Specification
+from functions.classification.domain import candidate
+from functions.classification.domain.candidate import Trained
+from functions.classification.domain.model import Model
+from functions.classification.domain.plots import draw_report
+from functions.classification.domain.report import METRICS, make_report
+from functions.classification.domain.splits import Labelled, label
+from functions.classification.domain.table import read, refused_columns
 from functions.classification.domain.target import Target, is_positive
-from functions.classification.domain.training import Parameters
+from functions.classification.domain.training import Parameters, Progress, silent
 from functions.classification.domain.verdict import Verdict, judge
-from functions.classification.outcomes import Joined
-from functions.classification.presets import afterwards
 from functions.classification.settings import ClassificationSettings
+from functions.classification.store import Joined, days_until, join_outcomes, stored_model, version_of
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, TrefoilError
 from layers.runtime.files import MB
 from layers.runtime.observability import logger
-from layers.storage.ledger import Claim, Outcome, Run
-from layers.storage.manifest import Manifest, StoredFile
-from layers.storage.objects import ObjectInfo
-from layers.storage.registry import Champion
+from layers.storage.ledger import RunLedger
+from layers.storage.manifest import StoredFile
+from layers.storage.objects import S3Objects
+from layers.storage.registry import ModelRegistry
 from layers.tables import Reading
 
-log = logger("classification")
+log = logger(LEAF)
 
 JOB = "classification-train"
+LIBRARIES = ("scikit-learn", "imbalanced-learn", "skl2onnx", "onnxruntime", "numpy")
+# Settings that make another model of the same rows.
+CHOICES = {
+    *("target", "positive", "group", "leak_columns", "dates", "decimal", "time_column"),
+    *("iterations", "seed", "value", "cost"),
+}
 
 
-class Lake(Protocol):
-    """Where labelled rows lie."""
+@dataclass(frozen=True)
+class Package:
+    """A candidate with its files, named by its content."""
 
-    def get(self, key: str) -> bytes: ...
-    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]: ...
+    version: str
+    trained: Trained
+    report: dict[str, Any]
+    files: dict[str, bytes]
 
-
-class Registry(Protocol):
-    """The model registry."""
-
-    def publish(
-        self,
-        leaf: str,
-        version: str,
-        files: Mapping[str, Any],
-        *,
-        data_hash: str,
-        metrics: Mapping[str, Any] | None = None,
-        libraries: Mapping[str, str] | None = None,
-        details: Mapping[str, Any] | None = None,
-    ) -> Manifest: ...
-    def champion(self, leaf: str) -> Champion | None: ...
-    def manifest(self, leaf: str, version: str) -> Manifest: ...
-    def read(self, manifest: Manifest, name: str) -> bytes: ...
-    def promote(self, leaf: str, version: str, *, expected: str | None, reason: str) -> Champion: ...
+    @property
+    def about(self) -> dict[str, Any]:
+        """What its manifest says beside its files: the model's own figures, libraries, and the specification."""
+        return {
+            "metrics": {name: float(self.report[name]["model"]) for name in METRICS},
+            "libraries": {name: version_of_library(name) for name in LIBRARIES},
+            "details": self.trained.model.specification.model_dump(mode="json"),
+        }
 
 
-class Ledger(Protocol):
-    """The run ledger."""
+def learn(
+    rows: Labelled,
+    target: Target,
+    parameters: Parameters,
+    *,
+    in_order: bool = False,
+    champion: Model | None = None,
+    refused: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Package:
+    """Train a candidate, report on it and name it by its content."""
+    trained = candidate.train(rows, target, parameters, in_order=in_order, refused=refused, progress=progress)
+    report = make_report(trained, parameters, champion)
+    report |= {"refused": list(refused), "group": rows.group, "twins": trained.twins}
+    files = {
+        MODEL_FILE: trained.body,
+        "report.json": json.dumps(_finite(report), indent=1).encode(),
+        "report.png": draw_report(trained, report),
+    }
+    return Package(version_of(trained.body, trained.model.specification), trained, report, files)
 
-    def claim(self, job: str, key: str, *, fingerprint: str, lease: timedelta, owner: str = "") -> Claim: ...
-    def finish(
-        self, run: Run, outcome: Outcome, *, counts: Mapping[str, Any] | None = None, detail: str = ""
-    ) -> Run: ...
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return value
 
 
 class TrainingService:
@@ -78,9 +103,9 @@ class TrainingService:
 
     def __init__(
         self,
-        lake: Lake,
-        registry: Registry,
-        ledger: Ledger,
+        lake: S3Objects,
+        registry: ModelRegistry,
+        ledger: RunLedger,
         settings: ClassificationSettings,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -93,12 +118,9 @@ class TrainingService:
         `owner` is the same when Lambda repeats a call that died: it takes over what it left running.
         """
         started = time.monotonic()
-        joined = outcomes.join(
-            self._lake,
-            outcomes.days_until(self._clock().date(), self._settings.outcome_days),
-            objects=self._settings.outcome_objects,
-            until=started + remaining / 3,
-        )
+        days = days_until(self._clock().date(), self._settings.outcome_days)
+        objects, until = self._settings.outcome_objects, started + remaining / 3
+        joined = join_outcomes(self._lake, days, objects=objects, until=until)
         fingerprint = self._fingerprint(joined)
         lease = timedelta(seconds=remaining)
         claim = self._ledger.claim(JOB, fingerprint, fingerprint=fingerprint, lease=lease, owner=owner)
@@ -118,42 +140,26 @@ class TrainingService:
         return {"status": "trained", "run_id": claim.run.run_id, **answer}
 
     def _fingerprint(self, joined: list[Joined]) -> str:
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(self._settings.model_dump_json(include=CHOICES).encode())
         for info in self._lake.list("customers/"):
             digest.update(f"{info.key} {info.etag}\n".encode())
         for row in joined:
             digest.update(f"{row.user_id} {row.observed_at} {row.event_id} {row.outcome}\n".encode())
-        s = self._settings
-        chosen = (
-            s.target,
-            s.positive,
-            s.group,
-            s.leak_columns,
-            s.dates,
-            s.decimal,
-            s.time_column,
-            s.iterations,
-            s.seed,
-            s.value,
-            s.cost,
-        )
-        digest.update(repr(chosen).encode())
         return digest.hexdigest()
 
     def _train(self, reason: str, joined: list[Joined], data_hash: str, budget: float) -> dict[str, Any]:
-        standing = self._registry.champion(LEAF)
-        meaning = self._meaning(standing.version) if standing else None
-        rows, target, refused = self._rows(joined, meaning)
+        settings, standing = self._settings, self._registry.champion(LEAF)
+        rows, target, refused = self._rows(joined, self._meaning(standing.version) if standing else None)
         champion = self._model(standing.version) if standing else None
         parameters = Parameters(
-            iterations=self._settings.iterations,
-            seed=self._settings.seed,
-            trees=self._settings.trees,
+            iterations=settings.iterations,
+            seed=settings.seed,
+            trees=settings.trees,
             budget_seconds=max(budget, 1.0),
-            value=self._settings.value if self._settings.cost else None,
-            cost=self._settings.cost or None,
+            value=settings.value if settings.cost else None,
+            cost=settings.cost or None,
         )
-        package = learning.learn(rows, target, parameters, champion=champion, refused=refused)
+        package = learn(rows, target, parameters, champion=champion, refused=refused)
         self._publish(package, data_hash)
         verdict = judge(package.trained, champion, seed=parameters.seed)
         if verdict.promote:
@@ -166,27 +172,29 @@ class TrainingService:
             "reason": verdict.reason,
             "rows": sum(package.trained.counts.values()),
             "left_out": package.trained.model.specification.left_out,
-            "cut_by_time_budget": package.trained.fitted.cut,
-            "metrics": package.metrics,
+            "cut_by_time_budget": package.report["search"]["cut_by_time_budget"],
+            "metrics": package.about["metrics"],
         }
 
     def _rows(self, joined: list[Joined], meaning: Target | None) -> tuple[Labelled, Target, list[str]]:
         """Labelled rows of `customers/` and, after them, of the outcomes."""
         columns: dict[str, list[Any]] = {}
-        settings, limits = self._settings, self._settings.limits
+        settings, limits, count = self._settings, self._settings.limits, 0
         reading = Reading(settings.dates or None, settings.decimal or None)
         for info in self._lake.list("customers/"):
             limits.check(info.key, object_mb=info.size / MB)
             if info.size:
                 body = io.BytesIO(self._lake.get(info.key))
-                read = read_columns(body, info.key, limits=limits, reading=reading, times=[settings.time_column])
-                count = _append(columns, read.values)
+                table = read(body, info.key, limits=limits, reading=reading, times=[settings.time_column])
+                for name in {**columns, **table.values}:
+                    columns.setdefault(name, [None] * count).extend(table.values.get(name, [None] * len(table.rows)))
+                count += len(table.rows)
                 limits.check("customers/", table_columns=len(columns), table_cells=count * len(columns))
         if settings.target not in columns:
             raise InputError("no file in customers/ has this column", field=settings.target)
-        refused = afterwards(columns, settings.leaks)
+        refused = refused_columns(columns, settings.leaks)
         times = [_time(value) for value in columns.pop(settings.time_column, [])]
-        rows, target = learning.label(
+        rows, target = label(
             columns,
             settings.target,
             positive=settings.positive or None,
@@ -208,26 +216,17 @@ class TrainingService:
     def _model(self, version: str) -> Model | None:
         """None when it is damaged: nobody can be answered by it, so a candidate need not beat it."""
         try:
-            manifest = self._registry.manifest(LEAF, version)
-            return bundle.load(manifest, lambda name: self._registry.read(manifest, name))
+            return stored_model(self._registry, version)
         except (CorruptError, NotFoundError):
             log.exception("champion cannot be read", version=version)
             return None
 
-    def _publish(self, package: learning.Package, data_hash: str) -> None:
+    def _publish(self, package: Package, data_hash: str) -> None:
         files: Mapping[str, bytes | StoredFile] = package.files
         with suppress(NotFoundError):
             # The report of the same model may differ in the champion beside it: the first stays. Its row may lack.
             files = self._registry.manifest(LEAF, package.version).files
-        self._registry.publish(
-            LEAF,
-            package.version,
-            files,
-            data_hash=data_hash,
-            metrics=package.metrics,
-            libraries=package.libraries,
-            details=package.trained.model.specification.model_dump(mode="json"),
-        )
+        self._registry.publish(LEAF, package.version, files, data_hash=data_hash, **package.about)
 
     def _promote(self, version: str, expected: str | None, reason: str) -> Verdict:
         try:
@@ -235,14 +234,6 @@ class TrainingService:
         except ConflictError:
             return Verdict(promote=False, reason="another promotion came first")
         return Verdict(promote=True, reason=reason)
-
-
-def _append(columns: dict[str, list[Any]], found: Mapping[str, list[Any]]) -> int:
-    before = len(next(iter(columns.values()), []))
-    added = len(next(iter(found.values()), []))
-    for name in {**columns, **found}:
-        columns.setdefault(name, [None] * before).extend(found.get(name, [None] * added))
-    return before + added
 
 
 def _time(value: Any) -> datetime | None:
@@ -269,5 +260,5 @@ def _with_outcomes(rows: Labelled, target: Target, joined: list[Joined]) -> Labe
     before = {group: [None] * len(rows.y), **rows.columns}
     columns = {name: [*values, *(row.features.get(name) for row, _ in known)] for name, values in before.items()}
     columns[group] = [*before[group], *(row.user_id for row, _ in known)]
-    times = [*rows.times, *(outcomes.moment(row.observed_at) for row, _ in known)]
+    times = [*rows.times, *(row.moment for row, _ in known)]
     return Labelled(columns, np.array([*rows.y, *(truth for _, truth in known)], dtype=bool), times, group)

@@ -1,0 +1,307 @@
+"""Train and score on files, without a cloud."""
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+from pydantic import ValidationError
+
+from functions.classification.contracts import LEAF
+from functions.classification.domain.model import Floats, Model
+from functions.classification.domain.schema import canonical, encode, whose
+from functions.classification.domain.splits import label
+from functions.classification.domain.table import PRESETS, Columns, plain_values, read
+from functions.classification.domain.training import Parameters, Progress, silent
+from functions.classification.learn import Package, learn
+from functions.classification.store import load_model
+from layers.runtime.errors import CorruptError, InputError, NotFoundError
+from layers.storage.manifest import Manifest, StoredFile, code_hash
+from layers.tables import Batch, Reading, Styles, Table, open_table, styles
+from layers.tables.numbers import is_text
+from layers.tables.table import RAGGED
+
+MANIFEST_FILE, REJECTED = "manifest.json", "rejected.parquet"
+CHUNK = 20_000
+ADDED = ("probability", "segment")
+
+Write = Callable[[Batch, list[float | None], list[str | None]], None]
+
+
+def read_file(path: Path, reading: Reading | None = None) -> Columns:
+    """A file of labelled rows. Raises InputError when it cannot be opened or read."""
+    with _opened(path) as stream:
+        return read(stream, str(path), reading=reading)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedReader]:
+    try:
+        stream = path.open("rb")
+    except OSError as exc:
+        raise InputError(exc.strerror or "cannot be read", file=str(path)) from exc
+    with stream:
+        yield stream
+
+
+def require(columns: Sequence[str], wanted: Sequence[str], file: str) -> None:
+    """Raise InputError that names the first wanted column that the file lacks."""
+    for name in wanted:
+        if name not in columns:
+            raise InputError(f"there is no such column; there are {', '.join(columns)}", file=file, field=name)
+
+
+def train_file(
+    file: Path,
+    table: Columns,
+    directory: Path,
+    parameters: Parameters,
+    *,
+    target: str | None = None,
+    features: str | None = None,
+    preset: str | None = None,
+    positive: str | None = None,
+    group: str | None = None,
+    in_order: bool = False,
+    progress: Progress = silent,
+) -> tuple[Package, dict[int, str]]:
+    """Learn from the table of a file and write the model into a directory, with a list of the rows not learnt from.
+
+    `features`: names with commas between, or a list of the preset. Returns the model and why each rejected row is.
+    Raises InputError that names the file.
+    """
+    columns = table.values
+    target, chosen, refused = _chosen(list(columns), str(file), target, features, preset)
+    group = group or whose({name: values for name, values in columns.items() if name != target})
+    also = [] if group is None else [group]
+    require(list(columns), also, str(file))
+    used = {name: columns[name] for name in dict.fromkeys([*chosen, target, *also])}
+    try:
+        rows, meaning = label(used, target, positive=positive, group=group)
+        package = learn(rows, meaning, parameters, in_order=in_order, refused=refused, progress=progress)
+    except InputError as exc:
+        raise InputError(exc.args[0], file=str(file), row=exc.row, field=exc.field) from exc
+    _, bad = encode(columns, package.trained.model.specification.features)
+    bad |= {row: f"{target} is null" for row, value in enumerate(columns[target]) if not canonical(value)}
+    rejected = {table.rows[row]: reason for row, reason in bad.items()} | {one.row: one.reason for one in table.ragged}
+    save_model(package, directory, hash_columns(columns))
+    write_rejected(rejected, directory / REJECTED)
+    return package, rejected
+
+
+def _chosen(
+    header: list[str], file: str, target: str | None, features: str | None, preset: str | None
+) -> tuple[str, list[str], list[str]]:
+    """(target, columns to learn from, columns refused)."""
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"unknown preset {preset!r}; there is {', '.join(PRESETS)}", field="--preset")
+    known = PRESETS[preset] if preset else {}
+    target, afterwards = target or known.get("target"), known.get("afterwards", [])
+    if not target:
+        raise InputError("name the column to predict with --target")
+    require(header, [target], file)
+    refused = [name for name in header if name in afterwards]
+    if features is None:
+        return target, [name for name in header if name not in (*refused, target)], refused
+    names = known["book"] if preset and features == "book" else features.split(",")
+    chosen = list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    require(header, chosen, file)
+    for name in chosen:
+        if name in afterwards or name == target:
+            raise InputError("known only afterwards, so it may not be learnt from", file=file, field=name)
+    return target, chosen, refused
+
+
+def hash_columns(columns: Mapping[str, Sequence[Any]]) -> str:
+    """Hash of training data: the same rows and columns give the same text."""
+    digest = hashlib.sha256()
+    for name in sorted(columns):
+        digest.update(json.dumps([name, columns[name]], default=str).encode())
+    return digest.hexdigest()
+
+
+def save_model(package: Package, directory: Path, data_hash: str = "") -> None:
+    """Write the files of a model and its manifest, the same as in the registry, into a directory."""
+    stored = {}
+    for name, body in package.files.items():
+        stored[name] = StoredFile(key=name, sha256=hashlib.sha256(body).hexdigest(), bytes=len(body))
+        (directory / name).write_bytes(body)
+    manifest = Manifest(
+        leaf=LEAF,
+        version=package.version,
+        created_at=datetime.now(UTC),
+        files=stored,
+        data_hash=data_hash,
+        code=code_hash(LEAF),
+        **package.about,
+    )
+    (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n")
+
+
+def load_directory(directory: Path, *, threads: int = 0) -> Model:
+    """The model that `save_model` wrote. Raises InputError when there is none, CorruptError if it was changed."""
+    path = directory / MANIFEST_FILE
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except OSError as exc:
+        raise InputError("there is no model in this directory", file=str(path)) from exc
+    except ValidationError as exc:
+        raise CorruptError(f"{path} is not a manifest") from exc
+
+    def read_checked(name: str) -> bytes:
+        if name not in manifest.files:
+            raise NotFoundError(f"{path} lists no file {name}")
+        body = (directory / name).read_bytes() if (directory / name).is_file() else b""
+        if hashlib.sha256(body).hexdigest() != manifest.files[name].sha256:
+            raise CorruptError(f"{directory / name} does not match its hash")
+        return body
+
+    return load_model(manifest, read_checked, threads=threads)
+
+
+def write_rejected(rejected: Mapping[int, str], path: Path) -> None:
+    """List rows (from 0) and why each was not used; no file for none."""
+    path.unlink(missing_ok=True)
+    if rejected:
+        rows = sorted(rejected)
+        pa.parquet.write_table(
+            pa.table({"row": pa.array(rows, pa.int64()), "reason": [rejected[r] for r in rows]}), path
+        )
+
+
+@dataclass
+class Counted:
+    """What became of the rows: how many, and those (from 0) that could not be scored, each with its reason.
+
+    `absent`: columns that the file lacks and the model takes as missing; `understood`: how the file was read.
+    """
+
+    rows: int = 0
+    rejected: dict[int, str] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    understood: dict[str, Any] = field(default_factory=dict)
+
+
+def score_file(model: Model, source: Path, out: Path, reading: Reading | None = None) -> Iterator[Counted]:
+    """Write `source` to `out` with a probability and a segment per row, empty where there is none; yields progress.
+
+    CSV stays CSV with its delimiter (compressed if `out` ends in .gz); an `out` that ends in .parquet is Parquet.
+    Raises InputError when the file lacks a column that the model needs or has no rows, or when `out` cannot be written.
+    """
+    counted = Counted()
+    with _opened(source) as stream:
+        table = open_table(stream, str(source), reading=reading)
+        counted.absent = _absent(model, table)
+        numbers = [f.name for f in model.specification.features if f.kind == "number" and f.name in table.names]
+        number_styles = styles(table, numbers=[name for name in numbers if is_text(table.types[name])])
+        counted.understood = table.understood()
+        with _replaced(out, source) as part:
+            writing = _parquet(part) if out.suffix == ".parquet" else _csv(part, table, zipped=out.suffix == ".gz")
+            with writing as write:
+                for batch, bad, p in _scored(model, table, number_styles):
+                    probabilities: list[float | None] = p.tolist()
+                    segments: list[str | None] = list(model.segments(p))
+                    for row in bad:
+                        probabilities[row] = segments[row] = None
+                    write(batch, probabilities, segments)
+                    counted.rejected |= {counted.rows + row: bad[row] for row in sorted(bad)}
+                    counted.rows += len(batch)
+                    yield counted
+            if counted.rows == 0:
+                raise InputError("the file has no rows", file=str(source))
+
+
+def _absent(model: Model, table: Table) -> list[str]:
+    """The model's columns that the table lacks and that may be missing. Raises InputError for another one."""
+    features = model.specification.features
+    absent = [f.name for f in features if f.nullable and f.name not in table.names]
+    if len(absent) == len(features):
+        raise InputError("has none of the model's columns", file=table.name)
+    require(table.names, [f.name for f in features if f.name not in absent], table.name)
+    for name in ADDED:
+        if name in table.names:
+            raise InputError("the file already has this column", file=table.name, field=name)
+    return absent
+
+
+@contextmanager
+def _replaced(out: Path, source: Path) -> Iterator[Path]:
+    """Where to write before `out` is replaced. Raises InputError when `out` is no place for a file, or is the input."""
+    if out.is_dir():
+        raise InputError("--out is a directory, not a file", file=str(out))
+    if out.exists() and out.samefile(source):
+        raise InputError("--out is the input itself", file=str(out))
+    part = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+    except OSError as exc:
+        raise InputError(f"--out cannot be written: {exc.strerror}", file=str(out)) from exc
+    try:
+        yield part
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _scored(model: Model, table: Table, number_styles: Styles) -> Iterator[tuple[Batch, dict[int, str], Floats]]:
+    """Batches with their bad rows and probabilities; a batch is scored while the next one is read."""
+    features = model.specification.features
+    present = [f.name for f in features if f.name in table.names]
+    with ThreadPoolExecutor(1) as pool:
+        waiting: tuple[Batch, dict[int, str], Future[Floats]] | None = None
+        for batch in table.batches(rows=CHUNK, everything=True):
+            columns = {
+                name: plain_values(batch.columns.column(name), number_styles.numbers.get(name), table.name)
+                for name in present
+            }
+            inputs, bad = encode(columns, features)
+            bad |= dict.fromkeys(batch.ragged, RAGGED)
+            scoring = pool.submit(model.score, inputs)
+            if waiting:
+                yield waiting[0], waiting[1], waiting[2].result()
+            waiting = batch, bad, scoring
+        if waiting:
+            yield waiting[0], waiting[1], waiting[2].result()
+
+
+@contextmanager
+def _csv(path: Path, table: Table, *, zipped: bool) -> Iterator[Write]:
+    raw = gzip.GzipFile(path, "wb", compresslevel=4) if zipped else path.open("wb")
+    with io.TextIOWrapper(raw, encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter=table.delimiter or ",", lineterminator="\n")
+        writer.writerow([*table.header, *ADDED])
+
+        def write(batch: Batch, *added: list[Any]) -> None:
+            cells = (plain_values(column, None, table.name) for column in batch.columns.columns)
+            writer.writerows(zip(*cells, *added, strict=True))
+
+        yield write
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Write]:
+    with pa.OSFile(str(path), "wb") as stream:
+        writers: list[pa.parquet.ParquetWriter] = []
+
+        def write(batch: Batch, probabilities: list[float | None], segments: list[str | None]) -> None:
+            table = pa.Table.from_batches([batch.columns])
+            table = table.append_column("probability", pa.array(probabilities, pa.float64()))
+            table = table.append_column("segment", pa.array(segments, pa.string()))
+            if not writers:
+                writers.append(pa.parquet.ParquetWriter(stream, table.schema))
+            writers[0].write_table(table)
+
+        yield write
+        for writer in writers:
+            writer.close()

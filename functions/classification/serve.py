@@ -1,0 +1,242 @@
+"""Score a batch of messages: every valid event once, the newest per user kept, nothing valid lost."""
+
+import gzip
+import hashlib
+import json
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+from boto3.dynamodb.conditions import Attr
+from pydantic import ValidationError
+
+from functions.classification.contracts import LEAF, Event, Result
+from functions.classification.domain import drift
+from functions.classification.domain.model import Floats, Model
+from functions.classification.domain.schema import LARGEST, Inputs, encode
+from functions.classification.settings import ClassificationSettings
+from functions.classification.store import ChampionCache, Letter, SqsLetters, utc_text
+from layers.runtime.errors import ConflictError, TrefoilError
+from layers.runtime.observability import logger, metrics
+from layers.runtime.parsing import first_error
+from layers.storage.objects import S3Objects
+from layers.storage.tables import DynamoTable
+
+log = logger(LEAF)
+
+# Fields that tell what a service wraps around a message, and how to have it sent as it is.
+ENVELOPES: Final = {
+    "SNS": ({"Type", "TopicArn", "Message"}, "turn on raw message delivery of the subscription"),
+    "EventBridge": ({"detail-type", "detail"}, "set the target's input path to $.detail"),
+}
+WHOLE: Final = 250_000  # characters that a queue takes with a reason beside them, whatever they are
+SHARDS: Final = 16  # a key of an index takes about 1,000 writes a second, and a changed result is two
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message whose envelope is sound."""
+
+    message_id: str
+    body: str
+    event: Event
+    observed_at: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Messages with their inputs and results, in the same order, and those that can never succeed."""
+
+    messages: list[Message]
+    inputs: Inputs
+    probabilities: Floats
+    results: list[Result]
+    refused: list[Letter]
+
+    def lines(self) -> str:
+        """One line of JSON for each, with all features that were sent: a later model may know more of them."""
+        lines = []
+        for message, result in zip(self.messages, self.results, strict=True):
+            line = result.model_dump(exclude={"classified_at", "expires_at"})
+            line["features"] = {name: value for name, value in message.event.features.items() if _is_plain(value)}
+            lines.append(json.dumps(line, separators=(",", ":")) + "\n")
+        return "".join(lines)
+
+
+def read_messages(records: Iterable[Mapping[str, Any]], *, latest: datetime) -> tuple[list[Message], list[Letter]]:
+    """Messages whose envelope is sound, and the others with their reason. `latest`: an event after it is refused."""
+    messages, refused = [], []
+    for record in records:
+        message_id, body = record["messageId"], record["body"]
+        try:
+            event = Event.model_validate_json(body)
+            messages.append(Message(message_id, body, event, utc_text(event.observed_at)))
+            if event.observed_at > latest:
+                messages.pop()
+                refused.append(Letter(message_id, body, "observed_at lies in the future"))
+        except ValidationError as exc:
+            refused.append(Letter(message_id, body, _reason(exc)))
+        except OverflowError:  # the first day of the year 1, east of Greenwich
+            refused.append(Letter(message_id, body, "observed_at is out of range"))
+    return messages, refused
+
+
+def score_messages(messages: Sequence[Message], model: Model, now: datetime, result_days: int) -> Scored:
+    """Check features against the model's schema and score those that pass, in one call. An absent feature is null."""
+    features = model.specification.features
+    needed = [f.name for f in features if not f.nullable]
+    absent = [next((name for name in needed if name not in m.event.features), None) for m in messages]
+    bad = {i: f"{name} is missing" for i, name in enumerate(absent) if name}
+    whole = [i for i in range(len(messages)) if i not in bad]
+    columns = {f.name: [messages[i].event.features.get(f.name) for i in whole] for f in features}
+    inputs, wrong = encode(columns, features, typed=True)
+    bad |= {whole[row]: reason for row, reason in wrong.items()}
+    sound = np.array([row for row in range(len(whole)) if row not in wrong], dtype=np.int64)
+    inputs = {name: values[sound] for name, values in inputs.items()}
+    accepted = [messages[whole[row]] for row in sound]
+    p = model.score(inputs)
+    stamp, expires_at = utc_text(now), int(now.timestamp()) + result_days * 86_400
+    results = [
+        Result.model_construct(
+            event_id=m.event.event_id,
+            user_id=m.event.user_id,
+            observed_at=m.observed_at,
+            probability=probability,
+            segment=segment,
+            model_version=model.version,
+            classified_at=stamp,
+            expires_at=expires_at,
+        )
+        for m, probability, segment in zip(accepted, p.tolist(), model.segments(p), strict=True)
+    ]
+    refused = [Letter(messages[i].message_id, messages[i].body, reason) for i, reason in sorted(bad.items())]
+    return Scored(accepted, inputs, p, results, refused)
+
+
+def segment_shard(segment: str, user_id: str) -> str:
+    """Key of the index by segment: `target#0` to `target#15`, always the same one for a user."""
+    return f"{segment}#{zlib.crc32(user_id.encode()) % SHARDS}"
+
+
+class ScoringService:
+    """Scores batches with the champion."""
+
+    def __init__(
+        self,
+        models: ChampionCache,
+        results: DynamoTable,
+        profiles: DynamoTable,
+        lake: S3Objects,
+        dead_letters: SqsLetters,
+        waiting: SqsLetters,
+        settings: ClassificationSettings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._models, self._results, self._profiles, self._lake = models, results, profiles, lake
+        self._dead_letters, self._waiting = dead_letters, waiting
+        self._settings, self._clock = settings, clock
+
+    def score(self, records: Sequence[Mapping[str, Any]], remaining: Callable[[], float]) -> list[str]:
+        """Handle SQS records; returns the ids of messages to deliver again. `remaining`: seconds left."""
+        deadline = time.monotonic() + remaining() - self._settings.deadline_seconds
+        model = self._models.current()
+        failed = self._postpone(records) if model is None else self._answer(records, model, deadline)
+        return [record["messageId"] for record in records if record["messageId"] in failed]
+
+    def _postpone(self, records: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Before the first promotion: send messages to their own queue again, since a return is one of five tries."""
+        log.info("messages wait for a first model", received=len(records))
+        large = {record["messageId"] for record in records if len(record["body"]) > WHOLE}
+        small = [record for record in records if record["messageId"] not in large]
+        return large | self._waiting.send([Letter(r["messageId"], r["body"], "no model answers yet") for r in small])
+
+    def _answer(self, records: Sequence[Mapping[str, Any]], model: Model, deadline: float) -> set[str]:
+        now = self._clock()
+        messages, refused = read_messages(records, latest=now + timedelta(seconds=self._settings.future_seconds))
+        scored = score_messages(messages, model, now, self._settings.result_days)
+        if scored.messages:
+            self._keep(scored)
+        refused += scored.refused
+        failed = self._dead_letters.send(refused) if refused else set()
+        written = 0
+        if scored.messages:
+            written, returned = self._write(scored, deadline)
+            failed |= returned
+            self._count(scored, model, now)
+        duplicates = max(len(records) - written - len(refused) - len(failed), 0)
+        figures = {"Scored": written, "Poison": len(refused), "Returned": len(failed), "Duplicates": duplicates}
+        for name, value in figures.items():
+            metrics(LEAF).add_metric(name, "Count", value)
+        log.info("batch scored", extra={"received": len(records)} | figures)
+        return failed
+
+    def _keep(self, scored: Scored) -> None:
+        """One object per batch in `scored/`; the same messages give the same key."""
+        digest = hashlib.sha256("\n".join(sorted(m.message_id for m in scored.messages)).encode()).hexdigest()[:32]
+        day = max(message.observed_at for message in scored.messages)[:10]
+        body = gzip.compress(scored.lines().encode(), 4, mtime=0)
+        self._lake.put(f"scored/dt={day}/{digest}.jsonl.gz", body)
+
+    def _write(self, scored: Scored, deadline: float) -> tuple[int, set[str]]:
+        """Put the newest result of each user: how many were new, and the messages whose user's result is not stored."""
+        by_user: dict[str, list[int]] = defaultdict(list)
+        for i, result in enumerate(scored.results):
+            by_user[result.user_id].append(i)
+
+        def write(rows: list[int]) -> bool | None:
+            newest = max((scored.results[i] for i in rows), key=lambda result: (result.observed_at, result.event_id))
+            return self._put(newest) if time.monotonic() < deadline else None
+
+        groups = list(by_user.values())
+        pool = ThreadPoolExecutor(min(self._settings.writers, len(groups)))
+        futures = [pool.submit(write, rows) for rows in groups]
+        done, _ = wait(futures, timeout=max(deadline - time.monotonic(), 0))
+        pool.shutdown(wait=False, cancel_futures=True)
+        written = [future.result() if future in done else None for future in futures]
+        failed = [i for rows, new in zip(groups, written, strict=True) if new is None for i in rows]
+        return written.count(True), {scored.messages[i].message_id for i in failed}
+
+    def _put(self, result: Result) -> bool | None:
+        """Whether it was new: what stands is as new or newer after a duplicate or a late event. None: not stored."""
+        older = Attr("observed_at").lt(result.observed_at)
+        same = Attr("observed_at").eq(result.observed_at) & Attr("event_id").lt(result.event_id)
+        try:
+            item = result.model_dump() | {"segment_shard": segment_shard(result.segment, result.user_id)}
+            self._results.put(item, condition=Attr("user_id").not_exists() | older | same)
+        except ConflictError:
+            return False
+        except TrefoilError:
+            log.warning("result not written", exc_info=True)
+            return None
+        return True
+
+    def _count(self, scored: Scored, model: Model, now: datetime) -> None:
+        hour, users = f"{now.astimezone(UTC):%Y-%m-%dT%H}", [result.user_id for result in scored.results]
+        expires_at = int(now.timestamp()) + self._settings.profile_days * 86_400
+        turn = zlib.crc32(scored.messages[0].message_id.encode())
+        try:
+            for part in drift.counted_parts(len(drift.parts(model.specification)), turn):
+                counts = drift.counters(scored.inputs, scored.probabilities, users, model.specification, part)
+                key = {"model": model.version, "bucket": drift.bucket(hour, part)}
+                self._profiles.add(key, counts, expires_at=expires_at)
+        except TrefoilError:  # a batch that is not counted is no reason to score it again
+            log.warning("profile not updated", exc_info=True)
+
+
+def _is_plain(value: Any) -> bool:
+    """Not so a nested value, an infinity, no number, or endless digits."""
+    return value is None or isinstance(value, str) or (isinstance(value, int | float) and abs(value) < LARGEST)
+
+
+def _reason(error: ValidationError) -> str:
+    body = error.errors(include_url=False, include_context=False)[0]["input"]
+    for service, (fields, advice) in ENVELOPES.items():
+        if isinstance(body, dict) and fields <= body.keys():
+            return f"is an envelope of {service}, not an event: {advice}"
+    return ": ".join(filter(None, first_error(error)))

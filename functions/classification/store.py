@@ -1,0 +1,271 @@
+"""What this leaf keeps elsewhere: its champion, its letters to queues, and outcomes beside what was scored."""
+
+import gzip
+import itertools
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from functions.classification.contracts import LEAF, MODEL_FILE, Outcome, Specification
+from functions.classification.domain.model import Model
+from layers.runtime.errors import CorruptError, TrefoilError
+from layers.runtime.observability import logger
+from layers.runtime.parsing import MALFORMED
+from layers.storage.aws import translated
+from layers.storage.manifest import Manifest, content_version
+from layers.storage.objects import EPOCH, ObjectInfo, S3Objects
+from layers.storage.registry import ModelRegistry
+
+log = logger(LEAF)
+
+BATCH = 10
+BATCH_BYTES = 1_000_000  # a queue takes 1 MiB, attributes included
+READERS = 32  # connections of the client; an object is tens of milliseconds away
+OBJECTS = 50_000
+
+T = TypeVar("T")
+Truths = dict[tuple[str, str], tuple[Any, datetime]]
+
+
+def utc_text(moment: datetime) -> str:
+    """UTC with six digits of fraction: text that sorts as time does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def version_of(body: bytes, specification: Specification) -> str:
+    """Name of a model that depends on its file and specification alone."""
+    return content_version({MODEL_FILE: body, "specification": specification.model_dump_json().encode()})
+
+
+def load_model(manifest: Manifest, read: Callable[[str], bytes], *, threads: int = 1) -> Model:
+    """The model of a manifest; `read` returns a file's bytes, hash checked. Raises CorruptError."""
+    try:
+        specification = Specification.model_validate(manifest.details)
+    except ValidationError as exc:
+        raise CorruptError(f"the manifest of {manifest.version} does not describe a classifier") from exc
+    return Model(manifest.version, specification, read(MODEL_FILE), threads=threads)
+
+
+def stored_model(registry: ModelRegistry, version: str) -> Model:
+    """A version of the registry. Raises NotFoundError or CorruptError when it is not what it should be."""
+    manifest = registry.manifest(LEAF, version)
+    return load_model(manifest, lambda name: registry.read(manifest, name))
+
+
+class ChampionCache:
+    """The champion in a warm container; a new one, or a rollback, takes effect within `refresh_seconds`."""
+
+    def __init__(
+        self, registry: ModelRegistry, refresh_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._registry, self._refresh, self._clock = registry, refresh_seconds, clock
+        self._model: Model | None = None
+        self._asked = 0.0
+
+    def current(self) -> Model | None:
+        """The champion; when it cannot be read, the one before it, if there was one in this container.
+
+        None before the first promotion. Raises NotFoundError or CorruptError when the stored model is not what it
+        should be.
+        """
+        if self._model is not None and self._clock() - self._asked < self._refresh:
+            return self._model
+        try:
+            champion = self._registry.champion(LEAF)
+            if champion is not None and (self._model is None or self._model.version != champion.version):
+                self._model = stored_model(self._registry, champion.version)
+        except TrefoilError:
+            if self._model is None:
+                raise
+            log.exception("champion not refreshed", version=self._model.version)
+        self._asked = self._clock()
+        return self._model
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message that is not answered, and why."""
+
+    message_id: str
+    body: str
+    reason: str
+
+
+class SqsLetters:
+    """A queue for messages that are not answered; each carries the reason as its attribute `reason`.
+
+    `connect` makes the client when the first one comes: most containers never see one. `delay`: seconds until the
+    queue hands them over, at most 900.
+    """
+
+    def __init__(self, url: str, connect: Callable[[], Any], *, delay: int = 0) -> None:
+        self._url, self._connect, self._delay = url, cache(connect), delay
+
+    def send(self, letters: Sequence[Letter]) -> set[str]:
+        """Send in batches; returns the message ids that the queue did not take, and no others."""
+        failed: set[str] = set()
+        for batch in _batches(letters):
+            entries = [
+                {
+                    "Id": str(i),
+                    "DelaySeconds": self._delay,
+                    "MessageBody": _cut(letter.body),
+                    "MessageAttributes": {
+                        "reason": {"DataType": "String", "StringValue": letter.reason[:256]},
+                        "message_id": {"DataType": "String", "StringValue": letter.message_id},
+                    },
+                }
+                for i, letter in enumerate(batch)
+            ]
+            try:
+                with translated("the queue"):
+                    answer = self._connect().send_message_batch(QueueUrl=self._url, Entries=entries)
+            except TrefoilError:
+                log.warning("letters not sent", exc_info=True)
+                answer = {"Failed": entries}
+            failed |= {batch[int(entry["Id"])].message_id for entry in answer.get("Failed", ())}
+        return failed
+
+
+def _batches(letters: Sequence[Letter]) -> list[list[Letter]]:
+    batches: list[list[Letter]] = []
+    size = 0
+    for letter in letters:
+        length = len(_cut(letter.body).encode()) + 1_000
+        if not batches or size + length > BATCH_BYTES or len(batches[-1]) == BATCH:
+            batches.append([])
+            size = 0
+        batches[-1].append(letter)
+        size += length
+    return batches
+
+
+def _cut(body: str) -> str:
+    """The largest message leaves no room for its reason."""
+    return body.encode()[:BATCH_BYTES].decode(errors="ignore")
+
+
+def start_training(client: Any, function: str, reason: str) -> None:
+    """Call the training function and do not wait: the answer says only that the call was taken."""
+    with translated(function):
+        client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps({"reason": reason}).encode())
+
+
+@dataclass(frozen=True)
+class Joined:
+    """An event that was scored and whose outcome is known; `told_at` is when the outcome was written to the lake."""
+
+    user_id: str
+    observed_at: str
+    event_id: str
+    features: dict[str, Any]
+    probability: float
+    segment: str
+    model_version: str
+    outcome: Any
+    told_at: datetime = EPOCH
+
+    @property
+    def moment(self) -> datetime:
+        """The time that `observed_at` says."""
+        return datetime.fromisoformat(self.observed_at.replace("Z", "+00:00"))
+
+
+SCORED = {field.name for field in fields(Joined)} - {"outcome", "told_at"}
+
+
+def days_until(last: date, days: int) -> list[date]:
+    """`days` days that end with `last`, oldest first."""
+    return [last - timedelta(days=back) for back in reversed(range(days))]
+
+
+def outcome_objects(lake: S3Objects, days: Sequence[date]) -> list[ObjectInfo]:
+    """Objects with outcomes of these days and later ones, by one listing."""
+    return list(lake.list("outcomes/dt=", after=f"outcomes/dt={days[0]}"))
+
+
+def join_outcomes(
+    lake: S3Objects, days: Sequence[date], *, objects: int = OBJECTS, until: float = math.inf
+) -> list[Joined]:
+    """Scored events of these days with their outcome, by time; of two events of a user at a time, the larger id.
+
+    A scored object lies under the day of its newest event, so an event lies under its own day or a later one. At most
+    `objects` are read: of more, as many of each day, which is a fair draw, because their names are hashes. Reading ends
+    at `until` (monotonic seconds). What cannot be read is left out and counted in the log.
+    """
+    truths = _truths(lake, outcome_objects(lake, days)[-objects:], until)
+    if not truths:
+        return []
+    first = min(moment for _, moment in truths)[:10]
+    scored: list[ObjectInfo] = []
+    for older, day in reversed(list(enumerate(day for day in days if str(day) >= first))):
+        # The newest day first; a day that has less than its share leaves the rest to the older ones.
+        share = (objects - len(scored)) // (older + 1)
+        scored += itertools.islice(lake.list(f"scored/dt={day}/"), max(share, 1))
+    newest: dict[tuple[str, str], Joined] = {}
+    for rows in _read(lake, scored, lambda body, _: _rows(body, truths), until):
+        for row in rows:
+            key = (row.user_id, row.observed_at)
+            if key not in newest or newest[key].event_id < row.event_id:
+                newest[key] = row
+    return sorted(newest.values(), key=lambda row: (row.observed_at, row.user_id))
+
+
+def _read(
+    lake: S3Objects, objects: Sequence[ObjectInfo], parse: Callable[[bytes, ObjectInfo], T], until: float
+) -> Iterator[T]:
+    """What the objects hold, in their order; those are left out that are gone, damaged or not reached by `until`."""
+
+    def read(info: ObjectInfo) -> T | None:
+        if time.monotonic() > until:
+            return None
+        try:
+            return parse(lake.get(info.key), info)
+        except (TrefoilError, *MALFORMED) as exc:
+            log.warning("object left out", key=info.key, error=type(exc).__name__)
+            return None
+
+    whole = 0
+    with ThreadPoolExecutor(READERS) as pool:
+        for start in range(0, len(objects), 32 * READERS):  # what is read and not yet used is held in memory
+            for parsed in pool.map(read, objects[start : start + 32 * READERS]):
+                if parsed is not None:
+                    whole += 1
+                    yield parsed
+    if whole < len(objects):
+        log.warning("objects left out", objects=len(objects) - whole, of=len(objects))
+
+
+def _rows(body: bytes, truths: Truths) -> list[Joined]:
+    """Lines whose outcome is known. Raises when a line is not of a scored event."""
+    joined = []
+    for row in map(json.loads, gzip.decompress(body).splitlines()):
+        if row.keys() != SCORED:
+            raise ValueError("a line has other fields")
+        if truth := truths.get((row["user_id"], row["observed_at"])):
+            joined.append(Joined(**row, outcome=truth[0], told_at=truth[1]))
+    return joined
+
+
+def _truths(lake: S3Objects, objects: Sequence[ObjectInfo], until: float) -> Truths:
+    """Outcomes by user and time; the line that comes last counts."""
+    truths: Truths = {}
+    unreadable = 0
+    for lines, told_at in _read(lake, objects, lambda body, info: (body.splitlines(), info.modified), until):
+        for line in filter(bytes.strip, lines):
+            try:
+                outcome = Outcome.model_validate_json(line)
+                truths[outcome.user_id, utc_text(outcome.observed_at)] = outcome.outcome, told_at
+            except (ValidationError, OverflowError):
+                unreadable += 1
+    if unreadable:
+        log.warning("outcomes not readable", lines=unreadable)
+    return truths

@@ -1,0 +1,167 @@
+"""Hourly: how far the population has moved, how good the answers were, and whether to train again."""
+
+import hashlib
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from functions.classification.contracts import LEAF, Specification
+from functions.classification.domain import drift
+from functions.classification.domain.drift import Move
+from functions.classification.domain.metrics import average_precision, calibration_error
+from functions.classification.domain.target import is_positive
+from functions.classification.settings import ClassificationSettings
+from functions.classification.store import Joined, days_until, join_outcomes, outcome_objects
+from layers.runtime.observability import logger, metrics
+from layers.storage.ledger import RunLedger
+from layers.storage.objects import S3Objects
+from layers.storage.registry import ModelRegistry
+from layers.storage.tables import DynamoTable
+
+log = logger(LEAF)
+
+REPORT = "scored/reports/watch.json"
+OUTCOMES_JOB, RETRAIN_JOB = "classification-outcomes", "classification-retrain"
+LEASE = timedelta(minutes=15)
+NAMED = 5
+
+
+class WatchService:
+    """Computes from counts and outcomes; starts training at most once a day."""
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        profiles: DynamoTable,
+        lake: S3Objects,
+        ledger: RunLedger,
+        train: Callable[[str], None],
+        settings: ClassificationSettings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`train` starts training for a reason and does not wait for it."""
+        self._registry, self._profiles, self._lake = registry, profiles, lake
+        self._ledger, self._train, self._settings, self._clock = ledger, train, settings, clock
+
+    def watch(self, remaining: float = 300.0) -> dict[str, Any]:
+        """The report; a second call in the same hour finds the same and starts nothing twice.
+
+        `remaining`: seconds that this call may take.
+        """
+        until = time.monotonic() + 0.8 * remaining
+        champion = self._registry.champion(LEAF)
+        if champion is None:
+            return {"version": None, "reason": "no model has been promoted yet", "training_started": False}
+        specification = Specification.model_validate(self._registry.manifest(LEAF, champion.version).details)
+        events, moves = self._drift(champion.version, specification)
+        reason = moved(events, moves, self._settings)
+        if events >= self._settings.watch_events:
+            metrics(LEAF).add_metric("Drift", "NoUnit", max(move.index for move in moves.values()))
+            metrics(LEAF).add_metric("Moved", "Count", float(reason is not None))
+        realised, fresh = self._outcomes(champion.version, specification, until)
+        if reason is None and fresh >= self._settings.retrain_outcomes:
+            reason = f"{fresh} outcomes since the last training"
+        report = {
+            "version": champion.version,
+            "events": events,
+            "drift": {name: move.index for name, move in moves.items()},
+            "chance": {name: move.chance for name, move in moves.items()},
+            "unknown": {f.name: moves[f.name].unknown for f in specification.features if f.kind == "category"},
+            "realised": realised,
+            "new_outcomes": fresh,
+            "reason": reason,
+            "training_started": reason is not None and self._start(reason),
+        }
+        self._lake.put(REPORT, json.dumps(report, indent=1).encode(), content_type="application/json")
+        return report
+
+    def _drift(self, version: str, specification: Specification) -> tuple[int, dict[str, Move]]:
+        """(events, move of the score and of each column) of the last hours."""
+        now = self._clock().astimezone(UTC)
+        totals: list[Counter[str]] = []
+        for part in range(len(drift.parts(specification))):
+            totals.append(Counter())
+            for back in range(self._settings.watch_hours):
+                bucket = drift.bucket(f"{now - timedelta(hours=back):%Y-%m-%dT%H}", part)
+                row = self._profiles.get({"model": version, "bucket": bucket}) or {}
+                totals[-1].update({k: v for k, v in row.items() if k not in ("model", "bucket", "expires_at")})
+        return totals[0]["n"], drift.measure(specification, totals)
+
+    def _outcomes(self, version: str, specification: Specification, until: float) -> tuple[dict[str, Any], int]:
+        """(realised quality per model and week, outcomes told since the last training), when outcomes changed."""
+        days = days_until(self._clock().astimezone(UTC).date(), self._settings.outcome_days)
+        trained = max(row["created_at"] for row in self._registry.versions(LEAF))
+        known = repr((version, trained, outcome_objects(self._lake, days)))
+        fingerprint = hashlib.sha256(known.encode()).hexdigest()
+        claim = self._ledger.claim(OUTCOMES_JOB, "latest", fingerprint=fingerprint, lease=LEASE)
+        if not claim.granted:
+            return claim.run.counts.get("realised", {}), int(claim.run.counts.get("fresh", 0))
+        joined = join_outcomes(self._lake, days, objects=self._settings.outcome_objects, until=until)
+        realised = realised_quality(joined, specification)
+        fresh = sum(row.told_at > datetime.fromisoformat(trained) for row in joined)
+        self._ledger.finish(claim.run, "done", counts={"realised": realised, "fresh": fresh})
+        if weeks := realised.get(version):
+            latest = weeks[max(weeks)]
+            for name in ("precision", "recall", "calibration_error"):
+                metrics(LEAF).add_metric(f"Realised{name.title().replace('_', '')}", "NoUnit", latest[name])
+        return realised, fresh
+
+    def _start(self, reason: str) -> bool:
+        day = f"{self._clock().astimezone(UTC):%Y-%m-%d}"
+        claim = self._ledger.claim(RETRAIN_JOB, day, fingerprint=day, lease=LEASE)
+        if not claim.granted:
+            return False
+        self._train(reason)
+        self._ledger.finish(claim.run, "done", detail=reason)
+        log.info("training started", reason=reason)
+        return True
+
+
+def moved(events: int, moves: Mapping[str, Move], settings: ClassificationSettings) -> str | None:
+    """Which columns moved further than the settings allow and chance does; None where there are too few events."""
+    if events < settings.watch_events:
+        return None
+    limit, share = settings.drift_index, settings.unknown_share
+    if names := [f"{n} {m.index:.2f}" for n, m in moves.items() if m.index > max(limit, m.chance)]:
+        return f"drift: stability index of {_first(names)}"
+    names = [f"{n} {m.unknown:.1%}" for n, m in moves.items() if m.unknown > max(share, m.unknown_chance)]
+    return f"drift: more unknown categories of {_first(names)}" if names else None
+
+
+def _first(columns: list[str]) -> str:
+    return ", ".join(columns[:NAMED]) + (f" and {len(columns) - NAMED} others" if len(columns) > NAMED else "")
+
+
+def realised_quality(joined: Sequence[Joined], specification: Specification) -> dict[str, Any]:
+    """`{version: {ISO week: {events, unknown, positives, precision, recall, average_precision, calibration_error}}}`.
+
+    Precision and recall are of the segment `target`; `unknown` outcomes are neither value and not in `events`.
+    """
+    groups: dict[tuple[str, str], list[Joined]] = defaultdict(list)
+    for row in joined:
+        year, week, _ = row.moment.isocalendar()
+        groups[row.model_version, f"{year}-W{week:02d}"].append(row)
+    realised: dict[str, Any] = defaultdict(dict)
+    for (version, name), rows in sorted(groups.items()):
+        judged = [(row, truth) for row in rows if (truth := is_positive(row.outcome, specification)) is not None]
+        if not judged:
+            continue
+        y = np.array([truth for _, truth in judged])
+        p = np.array([row.probability for row, _ in judged])
+        called = np.array([row.segment == "target" for row, _ in judged])
+        hits = int((called & y).sum())
+        realised[version][name] = {
+            "events": len(judged),
+            "unknown": len(rows) - len(judged),
+            "positives": int(y.sum()),
+            "precision": hits / max(int(called.sum()), 1),
+            "recall": hits / max(int(y.sum()), 1),
+            "average_precision": average_precision(y, p) if y.any() else 0.0,
+            "calibration_error": calibration_error(y, p),
+        }
+    return dict(realised)
