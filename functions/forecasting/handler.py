@@ -22,7 +22,7 @@ from layers.runtime.parsing import parsed
 from layers.storage import aws
 from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
-from layers.storage.registry import ModelRegistry, now
+from layers.storage.registry import ModelRegistry
 from layers.storage.tables import DynamoTable
 
 if TYPE_CHECKING:
@@ -40,16 +40,10 @@ def build_api() -> Mangum:
     settings = ForecastingSettings()
     s3, dynamo, fresh = aws.client("s3"), aws.client("dynamodb"), settings.freshness_seconds
     lake, models = S3Objects(settings.lake_bucket, s3), S3Objects(settings.models_bucket, s3)
-    service = ForecastService(
-        histories=Histories(lake, freshness=fresh),
-        catalog=Catalog(lake, freshness=fresh),
-        models=Models(models, ModelRegistry(models, DynamoTable(settings.models_table, dynamo)), freshness=fresh),
-        answers=Answers(DynamoTable(settings.forecasts_table, dynamo), keep_seconds=settings.cache_hours * 3600),
-        holdout=settings.holdout_days,
-        known=settings.known_names,
-        memory=settings.memory_answers,
-        batch_seconds=settings.batch_seconds,
-    )
+    registry = ModelRegistry(models, DynamoTable(settings.models_table, dynamo))
+    answers = Answers(DynamoTable(settings.forecasts_table, dynamo), keep_seconds=settings.cache_hours * 3600)
+    histories, catalog = Histories(lake, freshness=fresh), Catalog(lake, freshness=fresh)
+    service = ForecastService(histories, catalog, Models(models, registry, freshness=fresh), answers, settings)
     app = create_app(service, settings, region=s3.meta.region_name or "us-east-1")
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
 
@@ -58,13 +52,10 @@ def build_api() -> Mangum:
 def build_intake() -> "IngestService":
     """Ingestion over S3 and DynamoDB."""
     from functions.forecasting.intake import IngestService
-    from layers.tables import Reading
 
     settings = ForecastingSettings()
-    reading = Reading(settings.dates or None, settings.decimal or None)
-    lake = S3Objects(settings.lake_bucket, aws.client("s3"))
     ledger = RunLedger(DynamoTable(settings.runs_table, aws.client("dynamodb")))
-    return IngestService(lake, Catalog(lake), ledger, now, settings.limits, reading)
+    return IngestService(S3Objects(settings.lake_bucket, aws.client("s3")), ledger, settings)
 
 
 @cache
@@ -75,18 +66,8 @@ def build_training() -> "TrainingService":
     settings = ForecastingSettings()
     s3, dynamo = aws.client("s3"), aws.client("dynamodb")
     lake, models = S3Objects(settings.lake_bucket, s3), S3Objects(settings.models_bucket, s3)
-    return TrainingService(
-        lake=lake,
-        models=models,
-        registry=ModelRegistry(models, DynamoTable(settings.models_table, dynamo)),
-        ledger=RunLedger(DynamoTable(settings.runs_table, dynamo)),
-        catalog=Catalog(lake),
-        clock=now,
-        holdout=settings.holdout_days,
-        known=settings.known_names,
-        shard_series=settings.shard_series,
-        memory_mb=settings.memory_mb,
-    )
+    registry = ModelRegistry(models, DynamoTable(settings.models_table, dynamo))
+    return TrainingService(lake, models, registry, RunLedger(DynamoTable(settings.runs_table, dynamo)), settings)
 
 
 @log.inject_lambda_context

@@ -1,7 +1,6 @@
 """Files in `sales/` become one history object per series and a row of the catalog."""
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,11 +12,12 @@ from functions.forecasting.domain import table
 from functions.forecasting.domain.profile import profile
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.table import Rejection
+from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import Catalog, Row, content_hash, history_key
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
-from layers.runtime.files import Limits
 from layers.storage.ledger import Outcome, Run, RunLedger
 from layers.storage.objects import S3Objects
+from layers.storage.registry import now
 from layers.tables import Reading
 
 JOB: Final = "forecasting-ingest"
@@ -51,24 +51,15 @@ class Merged:
 class IngestService:
     """Merges files into histories; the same file twice changes nothing."""
 
-    def __init__(
-        self,
-        lake: S3Objects,
-        catalog: Catalog,
-        ledger: RunLedger,
-        clock: Callable[[], datetime],
-        limits: Limits | None = None,
-        reading: Reading | None = None,
-    ) -> None:
-        self._lake, self._catalog, self._ledger, self._clock = lake, catalog, ledger, clock
-        self._limits, self._reading = limits, reading
+    def __init__(self, lake: S3Objects, ledger: RunLedger, settings: ForecastingSettings) -> None:
+        self._lake, self._catalog, self._ledger, self._settings = lake, Catalog(lake), ledger, settings
 
     def ingest(self, key: str, *, etag: str = "", arrived: datetime | None = None, owner: str = "") -> Ingested:
         """Read one file. One that cannot be read is recorded as failed; trouble with storage raises.
 
         `owner` names the event: delivered again after a failure, it takes over what it left running.
         """
-        moment = arrived or self._clock()
+        moment = arrived or now()
         version = "@".join([etag or moment.isoformat(), *([arrived.isoformat()] if etag and arrived else [])])
         claim = self._ledger.claim(JOB, key, fingerprint=version, lease=LEASE, owner=owner, supersede=True)
         if not claim.granted:
@@ -94,8 +85,9 @@ class IngestService:
     def _parse(self, key: str, stamp: int) -> table.Parsed:
         for _ in range(TRIES):
             with suppress(ConflictError), self._lake.open(key) as source:  # replaced meanwhile: what lies there now
-                name = key.rsplit("/", 1)[-1]
-                return table.read(source, name, stamp=stamp, limits=self._limits, reading=self._reading)
+                name, limits = key.rsplit("/", 1)[-1], self._settings.limits
+                reading = Reading(self._settings.dates or None, self._settings.decimal or None)
+                return table.read(source, name, stamp=stamp, limits=limits, reading=reading)
         raise UnavailableError(f"{key} is being replaced again and again")
 
     def _finish(self, run: Run, outcome: Outcome, **recorded: Any) -> None:

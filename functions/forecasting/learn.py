@@ -3,8 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from importlib.metadata import version as package_version
 from typing import Any, Final, Literal
 
@@ -14,6 +14,7 @@ from functions.forecasting.contracts import ModelEntry, PlanEvent, Planned, Shar
 from functions.forecasting.domain.fit import Outcome, train
 from functions.forecasting.domain.model import load_model
 from functions.forecasting.domain.series import load
+from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import (
     INDEX,
     LEAF,
@@ -29,7 +30,7 @@ from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, Tr
 from layers.storage.ledger import Run, RunLedger
 from layers.storage.manifest import StoredFile
 from layers.storage.objects import S3Objects
-from layers.storage.registry import ModelRegistry
+from layers.storage.registry import ModelRegistry, now
 
 JOB: Final = "forecasting"
 LEASE: Final = timedelta(hours=6)
@@ -37,29 +38,19 @@ SHARDS: Final = TypeAdapter(list[Shard], config=ConfigDict(defer_build=True))
 
 
 class TrainingService:
-    """`holdout` days are reported on, `known` regressors are known beforehand; a shard has `shard_series` series.
-
-    `fit` trains a series as `domain.fit.train` does.
-    """
+    """The steps of the state machine; `fit` trains a series as `domain.fit.train` does."""
 
     def __init__(
         self,
-        *,
         lake: S3Objects,
         models: S3Objects,
         registry: ModelRegistry,
         ledger: RunLedger,
-        catalog: Catalog,
-        clock: Callable[[], datetime],
-        holdout: int,
-        known: Collection[str],
-        shard_series: int,
-        memory_mb: int,
+        settings: ForecastingSettings,
         fit: Callable[..., Outcome] = train,
     ) -> None:
         self._lake, self._models, self._registry, self._ledger = lake, models, registry, ledger
-        self._catalog, self._clock, self._holdout, self._known = catalog, clock, holdout, known
-        self._fit, self._shard_series, self._memory_gb = fit, shard_series, memory_mb / 1024
+        self._catalog, self._settings, self._fit = Catalog(lake), settings, fit
 
     def plan(self, event: PlanEvent) -> Planned:
         """Shards of the series whose history changed since their model, or of all when forced."""
@@ -77,7 +68,7 @@ class TrainingService:
         if not changed:
             self._ledger.finish(claim.run, "done", counts={"series": len(histories), "trained": 0})
             return self._planned("skipped", run_id)
-        version, size = run_id if event.force else data_hash, self._shard_series
+        version, size = run_id if event.force else data_hash, self._settings.shard_series
         shards = [
             Shard(run_id=run_id, version=version, data_hash=data_hash, number=i // size, series=changed[i : i + size])
             for i in range(0, len(changed), size)
@@ -110,7 +101,7 @@ class TrainingService:
                 failed[series_id] = str(exc)
             except Exception as exc:  # noqa: BLE001 - whatever one series does to a fit, it must not stop the others
                 failed[series_id] = type(exc).__name__
-        spent = (time.monotonic() - started) * self._memory_gb
+        spent = (time.monotonic() - started) * self._settings.memory_mb / 1024
         result = ShardResult(entries=entries, failed=failed, gb_seconds=spent)
         self._lake.put(_result_key(shard.run_id, shard.number), result.model_dump_json().encode())
         return {"shard": shard.number, "trained": len(entries), "failed": len(failed)}
@@ -121,8 +112,8 @@ class TrainingService:
             body = self._models.get(key)
         except NotFoundError:
             history = self._lake.get(history_key(series_id))
-            series, name, now = load(history), content_hash(history), self._clock()
-            outcome = self._fit(series, history=name, holdout=self._holdout, now=now, known=self._known)
+            name, holdout, known = content_hash(history), self._settings.holdout_days, self._settings.known_names
+            outcome = self._fit(load(history), history=name, holdout=holdout, now=now(), known=known)
             body = outcome.trained.model_dump_json().encode()
             try:
                 self._models.put(key, body, if_absent=True)
@@ -160,13 +151,8 @@ class TrainingService:
         spent = planned.gb_seconds + sum(result.gb_seconds for result in results)
         detail = next((f"{name}: {why}" for name, why in failed.items()), "")
         self._ledger.finish(run, "done", counts=counts, gb_seconds=spent, detail=detail)
-        return {
-            "status": "published",
-            "run_id": planned.run_id,
-            "version": version,
-            "mean_skill": mean_skill,
-            **counts,
-        }
+        published = {"status": "published", "run_id": planned.run_id, "version": version}
+        return {**published, "mean_skill": mean_skill, **counts}
 
     def _promote(self, version: str, entries: dict[str, ModelEntry], run: Run, metrics: dict[str, float]) -> None:
         champion = self._registry.champion(LEAF)

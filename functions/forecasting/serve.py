@@ -8,13 +8,14 @@ import heapq
 import json
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from functions.forecasting.contracts import BatchItem, ModelEntry, Question
+from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import LEAF, Answers, Catalog, Histories, History, Models, Row
 from layers.runtime.errors import InputError, TrefoilError, UnavailableError
 from layers.runtime.observability import logger
@@ -36,24 +37,14 @@ class Answered:
 
 
 class ForecastService:
-    """Use cases of the API. `holdout` days are reported on, `known` regressors are known beforehand."""
+    """Use cases of the API."""
 
     def __init__(
-        self,
-        *,
-        histories: Histories,
-        catalog: Catalog,
-        models: Models,
-        answers: Answers,
-        holdout: int,
-        known: Collection[str],
-        memory: int,
-        batch_seconds: float,
+        self, histories: Histories, catalog: Catalog, models: Models, answers: Answers, settings: ForecastingSettings
     ) -> None:
         self._histories, self._catalog, self._models, self._answers = histories, catalog, models, answers
-        self._holdout, self._known, self._batch_seconds = holdout, known, batch_seconds
+        self._settings = settings
         self._memory: dict[tuple[str, str], Answered] = {}  # the answer used last stands last
-        self._size = memory
         self._approximations = lru_cache(50)(self._approximate)
 
     def search(self, q: str, limit: int, after: str) -> tuple[list[tuple[str, Row]], bool]:
@@ -64,15 +55,11 @@ class ForecastService:
         wanted, rows, start = q.casefold(), self._catalog.rows(), _natural_key(after)
         keys = (_natural_key(name) for name in rows if wanted in name.casefold())
         page = heapq.nsmallest(limit + 1, (key for key in keys if key > start))
-        return self._current([(name, rows[name]) for _, name in page[:limit]]), len(page) > limit
-
-    def _current(self, page: list[tuple[str, Row]]) -> list[tuple[str, Row]]:
-        """With the model that answers now, which after a rollback is not the one published last."""
-        version = self._models.version()
-        if version is None or all(row.model and row.model.version == version for _, row in page):
-            return page
-        index = self._models.index(version)
-        return [(name, row.with_model(index.get(name), version)) for name, row in page]
+        shown, version = [(name, rows[name]) for _, name in page[:limit]], self._models.version()
+        if version:  # the model that answers now is, after a rollback, not the one published last
+            index = self._models.index(version)
+            shown = [(name, row.with_model(index.get(name), version)) for name, row in shown]
+        return shown, len(page) > limit
 
     def history(self, series_id: str, start: date | None, end: date | None) -> dict[str, Any]:
         """Observed days between `start` and `end`, both included. Raises NotFoundError, InputError."""
@@ -110,7 +97,7 @@ class ForecastService:
                 self._answers.put(*key, body)
             answered = Answered(body, hashlib.sha256(body).hexdigest()[:32], source)
         self._memory[key] = replace(answered, source="memory")
-        if len(self._memory) > self._size:
+        if len(self._memory) > self._settings.memory_answers:
             del self._memory[next(iter(self._memory))]
         return answered
 
@@ -126,11 +113,12 @@ class ForecastService:
         from functions.forecasting.domain import answer
 
         logger(LEAF).info("series without a model approximated", series_id=history.series_id)
-        return answer.approximate(history.body, history.name, holdout=self._holdout, now=now(), known=self._known)
+        holdout, known = self._settings.holdout_days, self._settings.known_names
+        return answer.approximate(history.body, history.name, holdout=holdout, now=now(), known=known)
 
     def batch(self, items: Sequence[BatchItem]) -> list[tuple[str, Answered | TrefoilError]]:
         """An answer or an error for each item, in order; none is begun after the time of one call."""
-        end = time.monotonic() + self._batch_seconds
+        end = time.monotonic() + self._settings.batch_seconds
         results: list[tuple[str, Answered | TrefoilError]] = []
         for item in items:
             try:

@@ -155,10 +155,8 @@ def test_a_day_with_an_object_past_its_limit_is_published_without_it_and_says_so
 
 def test_sales_past_a_limit_are_a_failed_run_that_names_it() -> None:
     house = House()
-    house.ingestion = type(house.ingestion)(
-        house.lake, house.ingestion._catalog, house.ledger, house.ingestion._clock, Limits(table_cells=100)
-    )
-    answer = house.put(made(60))
+    house.ingestion = house.intake(table_cells=1_000)
+    answer = house.put(made(300))
     run = house.ledger.get("forecasting-ingest", "sales/a.csv")
     assert answer.status == "failed"
     assert run is not None

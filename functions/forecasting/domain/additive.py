@@ -8,8 +8,6 @@ model is plain numbers, so an answer needs neither Prophet nor pandas.
 
 import logging
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from functions.forecasting.domain import features
 from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.series import Days, Floats
+from functions.forecasting.domain.series import Floats, Ints
 
 WEEK: Final = (7.0, 3)
 YEAR: Final = (365.25, 6)
@@ -81,16 +79,18 @@ def spread(model: Additive, ahead: Floats) -> Floats:
     return typical * np.sqrt(2.0 * rate * np.maximum(ahead, 0.0) ** 3 / 3.0)
 
 
+def names(design: Design) -> list[str]:
+    """What each coefficient belongs to, in the order of `beta`: seasons, then regressors."""
+    year = [f"year{i}" for i in range(2 * YEAR[1])] if design.yearly else []
+    week = [f"week{i}" for i in range(2 * WEEK[1])] if design.weekly else []
+    return [*year, *week, *design.columns]
+
+
 def columns(design: Design, frame: Frame) -> Floats:
-    """Seasons then regressors, shape (days, k), in the order of `beta`."""
-    return np.hstack([*_seasons(design, frame.days), features.matrix(frame, design.columns, design.scale)])
-
-
-def _seasons(design: Design, days: Days) -> Iterator[Floats]:
-    if design.yearly:
-        yield features.fourier(days, *YEAR)
-    if design.weekly:
-        yield features.fourier(days, *WEEK)
+    """The column of each coefficient, shape (days, k)."""
+    seasons = [YEAR] * design.yearly + [WEEK] * design.weekly
+    parts = [features.fourier(frame.days, *season) for season in seasons]
+    return np.hstack([*parts, features.matrix(frame, design.columns, design.scale)])
 
 
 def priors(design: Design) -> Floats:
@@ -114,67 +114,60 @@ class Problem:
         self.center = float(np.median(level))
         self.y_scale = float(np.abs(level - self.center).max()) or 1.0
         self.y = (level - self.center) / self.y_scale
-        self.start = frame.days[self.rows[0]]
         self.t_scale = float(max(self.rows[-1] - self.rows[0], 1))
         self.t = (self.rows - self.rows[0]) / self.t_scale
         self.x = columns(design, frame)[self.rows]
-        self.changepoints = self._changepoints()
+        size = int(np.floor(len(self.t) * RANGE))
+        picked = np.linspace(0, size - 1, max(min(CHANGEPOINTS, size - 1), 0) + 1).round().astype(int)
+        self.changepoints: Floats = self.t[picked[1:]]
         late = np.maximum(self.t[:, None] - self.changepoints, 0.0)
         self._a = np.hstack([self.t[:, None], np.ones((len(self.t), 1)), late, self.x])
         self._gram, self._moment = self._a.T @ self._a, self._a.T @ self.y
         for _ in range(2):
             self._draw_in()
 
-    def _changepoints(self) -> Floats:
-        size = int(np.floor(len(self.t) * RANGE))
-        count = min(CHANGEPOINTS, size - 1)
-        if count < 1:
-            return np.zeros(0)
-        picked = np.linspace(0, size - 1, count + 1).round().astype(int)
-        return np.asarray(self.t[picked[1:]], dtype=float)
-
     def _draw_in(self) -> None:
         """Move sales that lie far off the fit (robust deviations) to where they are only just far off."""
-        near = self.approximate()
-        fitted = self._a @ np.r_[near.k, near.m, near.delta, near.beta]
+        fitted = self._a @ self._solve(np.arange(self._a.shape[1]), self.design)[0]
         off = self.y - fitted
         far = OUTLIER * 1.4826 * float(np.median(np.abs(off)))
         self.y = fitted + np.clip(off, -far, far)
         self._moment = self._a.T @ self.y
 
     def approximate(self, design: Design | None = None) -> Additive:
-        """Posterior mode by iteratively reweighted ridge: a Laplace prior is a ridge whose weight follows the value."""
+        """Posterior mode with numpy alone, of `design` or of the whole one."""
         chosen = design or self.design
-        trend = 2 + len(self.changepoints)
-        wanted = set(names(chosen))
-        keep = np.r_[np.arange(trend), trend + np.flatnonzero([name in wanted for name in names(self.design)])].astype(
-            int
-        )
-        gram, moment, a = self._gram[np.ix_(keep, keep)], self._moment[keep], self._a[:, keep]
-        penalty = np.r_[1 / 25.0, 1 / 25.0, np.ones(trend - 2), (self.y_scale / priors(chosen)) ** 2]
+        trend, wanted = 2 + len(self.changepoints), set(names(chosen))
+        own = [trend + i for i, name in enumerate(names(self.design)) if name in wanted]
+        return self._model(chosen, *self._solve(np.array([*range(trend), *own]), chosen))
+
+    def _solve(self, own: Ints, design: Design) -> tuple[Floats, float]:
+        """Growth, offset, bends and coefficients (n,) of the columns `own` (n,) of the problem, and the noise.
+
+        Iteratively reweighted ridge: a Laplace prior is a ridge whose weight follows the value.
+        """
+        gram, moment, a = self._gram[np.ix_(own, own)], self._moment[own], self._a[:, own]
+        bends = slice(2, 2 + len(self.changepoints))
+        penalty = np.r_[1 / 25.0, 1 / 25.0, np.ones(len(self.changepoints)), (self.y_scale / priors(design)) ** 2]
         tau, sigma = TREND_PRIOR / self.y_scale, 0.3
-        solution = np.zeros(len(keep))
-        size = np.full(trend - 2, tau)
+        size = np.full(len(self.changepoints), tau)
         for _ in range(STEPS):
-            penalty[2:trend] = 1.0 / (tau * np.maximum(size, 1e-6))
+            penalty[bends] = 1.0 / (tau * np.maximum(size, 1e-6))
             solution = np.linalg.solve(gram + sigma**2 * np.diag(penalty), moment)
-            size = np.abs(solution[2:trend])
+            size = np.abs(solution[bends])
             residual = self.y - a @ solution
             sigma = max(float(np.sqrt(residual @ residual / len(self.y))), 1e-4)
-        return self._model(
-            chosen, solution[0], solution[1], solution[2:trend], self.changepoints, solution[trend:], sigma
-        )
+        return solution, sigma
 
     def fit(self) -> Additive:
         """Prophet's own fit of `design`, started from the approximation; temporary files are gone afterwards."""
         import pandas as pd
 
-        with _quiet():
-            from prophet import Prophet
+        for name in ("cmdstanpy", "prophet", "prophet.models", "prophet.plot"):  # no line of log per fit or import
+            logging.getLogger(name).disabled = True
+        from prophet import Prophet
 
         near = self.approximate()
-        columns_named = names(self.design)
-        prior = priors(self.design) / self.y_scale
         model = Prophet(
             n_changepoints=len(self.changepoints),
             changepoint_range=RANGE,
@@ -184,64 +177,31 @@ class Problem:
             daily_seasonality=False,
             uncertainty_samples=0,
         )
-        for name, scale in zip(columns_named, prior, strict=True):
+        data = pd.DataFrame(self.x, columns=names(self.design))
+        for name, scale in zip(names(self.design), priors(self.design) / self.y_scale, strict=True):
             model.add_regressor(name, prior_scale=float(scale), standardize=False)
-        data = pd.DataFrame(self.x, columns=columns_named)
-        data["ds"] = pd.to_datetime(self.frame.days[self.rows])
-        data["y"] = self.y
+        data["ds"], data["y"] = pd.to_datetime(self.frame.days[self.rows]), self.y
         start: dict[str, Any] = {"k": near.k, "m": near.m, "sigma_obs": near.sigma}
         start |= {"delta": np.array(near.delta), "beta": np.array(near.beta)}
-        with _quiet(), tempfile.TemporaryDirectory(prefix="prophet-") as folder:
+        with tempfile.TemporaryDirectory(prefix="prophet-") as folder:
             model.fit(data, init=start, output_dir=folder)
-        got = {name: np.asarray(value, float).reshape(-1) for name, value in model.params.items()}
-        ours = self._model(
-            self.design,
-            got["k"][0],
-            got["m"][0],
-            got["delta"],
-            np.asarray(model.changepoints_t),
-            got["beta"],
-            float(got["sigma_obs"][0]),
-        )
-        return ours.model_copy(update={"y_scale": self.y_scale * float(model.y_scale or 1.0)})
+        parts = [np.asarray(model.params[name], float).reshape(-1) for name in ("k", "m", "delta", "beta")]
+        fitted = self._model(self.design, np.concatenate(parts), float(np.ravel(model.params["sigma_obs"])[0]))
+        return fitted.model_copy(update={"y_scale": self.y_scale * float(model.y_scale or 1.0)})
 
-    def _model(
-        self, design: Design, k: float, m: float, delta: Floats, changepoints: Floats, beta: Floats, sigma: float
-    ) -> Additive:
+    def _model(self, design: Design, solution: Floats, sigma: float) -> Additive:
+        trend = 2 + len(self.changepoints)
         return Additive(
             design=design,
-            start=str(self.start),
+            start=str(self.frame.days[self.rows[0]]),
             t_scale=self.t_scale,
             y_scale=self.y_scale,
             center=self.center,
             unit=self.unit,
-            k=float(k),
-            m=float(m),
-            delta=tuple(delta.tolist()),
-            changepoints=tuple(changepoints.tolist()),
-            beta=tuple(beta.tolist()[: len(names(design))]),
+            k=float(solution[0]),
+            m=float(solution[1]),
+            delta=solution[2:trend].tolist(),
+            changepoints=self.changepoints.tolist(),
+            beta=solution[trend:].tolist()[: len(names(design))],
             sigma=sigma,
         )
-
-
-def names(design: Design) -> list[str]:
-    """What each coefficient belongs to, in the order of `columns`."""
-    year = [f"year{i}" for i in range(2 * YEAR[1])] if design.yearly else []
-    week = [f"week{i}" for i in range(2 * WEEK[1])] if design.weekly else []
-    return [*year, *week, *design.columns]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No line of log per fit or import. cmdstanpy sets its level by itself unless it finds a handler."""
-    loggers = [logging.getLogger(name) for name in ("cmdstanpy", "prophet", "prophet.models", "prophet.plot")]
-    if not loggers[0].handlers:
-        loggers[0].addHandler(logging.NullHandler())
-    levels = [one.level for one in loggers]
-    try:
-        for one in loggers:
-            one.setLevel(logging.CRITICAL)
-        yield
-    finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)

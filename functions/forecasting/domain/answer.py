@@ -8,10 +8,10 @@ import numpy as np
 
 from functions.forecasting.contracts import Question
 from functions.forecasting.domain import fit, frame, model
-from functions.forecasting.domain.frame import Frame, kind_of, known_until
+from functions.forecasting.domain.frame import Frame, kind_of
 from functions.forecasting.domain.model import Trained, load_model
 from functions.forecasting.domain.profile import SIZE, nearest, profile
-from functions.forecasting.domain.series import Series, load
+from functions.forecasting.domain.series import Series, ends, load
 from layers.runtime.errors import NotFoundError
 
 __all__ = ["approximate", "forecast", "history", "lay_out", "load_model", "similar"]
@@ -79,7 +79,7 @@ def forecast(question: Question, series: Series, days: Frame, trained: Trained, 
             {
                 "name": name,
                 "kind": kind_of(values),
-                "future_known_until": known_until(values, series),
+                "future_known_until": str(series.days[ends(values) - 1]) if ends(values) else None,
                 "used": name in trained.regressors,
             }
             for name, values in series.regressors.items()

@@ -22,20 +22,17 @@ Scale = Mapping[str, tuple[float, float]]
 
 def groups(frame: Frame, mask: Mask) -> dict[str, list[str]]:
     """Columns that can be learned from the days in `mask` (n,), by group: file, weekday, closed, month."""
-    usable = [name for name in frame.x if _varies(frame.x[name][mask]) and not _outcome(frame, name, mask)]
-    found = {"file": [f"x:{name}" for name in usable], "weekday": [], "closed": [], "month": []}
-    weekday = weekdays(frame.days)
-    for name in usable:
-        on = frame.x[name] > 0
-        if kind_of(frame.x[name]) == "binary" and on[mask].mean() > 0.1:
-            counts = [int((on & mask & (weekday == w)).sum()) for w in range(7)]
-            found["weekday"] += [f"wd{w}:{name}" for w in range(7) if counts[w] >= MIN_DAYS]
-    if _varies(frame.open):
-        found["closed"] = ["before_closed", "after_closed", "reopened"]
-    found["month"] = [f"edge:{name}" for name in EDGES]
+    usable = [name for name in frame.x if not _outcome(frame, name, mask)]
+    often = [n for n in usable if kind_of(frame.x[n]) == "binary" and (frame.x[n] > 0)[mask].mean() > 0.1]
+    candidates = {
+        "file": [f"x:{name}" for name in usable],
+        "weekday": [f"wd{day}:{name}" for name in often for day in range(7)],
+        "closed": ["before_closed", "after_closed", "reopened"],
+        "month": [f"edge:{name}" for name in EDGES],
+    }
     return {
         group: [column for column in columns if _varies(_column(frame, column)[mask])]
-        for group, columns in found.items()
+        for group, columns in candidates.items()
     }
 
 
@@ -78,10 +75,7 @@ def fourier(days: Days, period: float, order: int) -> Floats:
 
 
 def _varies(values: Floats) -> bool:
-    if len(values) == 0:
-        return False
-    usual = np.median(values)
-    return int((values != usual).sum()) >= MIN_DAYS
+    return len(values) > 0 and int((values != np.median(values)).sum()) >= MIN_DAYS
 
 
 def _outcome(frame: Frame, name: str, mask: Mask) -> bool:
@@ -110,12 +104,9 @@ def _column(frame: Frame, column: str) -> Floats:
 
 
 def _shift(values: Floats, by: int) -> Floats:
-    moved = np.ones(len(values))
-    if by > 0:
-        moved[by:] = values[:-by]
-    else:
-        moved[:by] = values[-by:]
-    return moved
+    """Values `by` days later (earlier when negative); 1 where there are none."""
+    rows = np.arange(len(values)) - by
+    return np.where((rows >= 0) & (rows < len(values)), values[rows % len(values)], 1.0)
 
 
 def _edge(days: Days, low: int, high: int) -> Floats:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from functions.forecasting.domain.series import Days, Floats, Ints, Series, day
+from functions.forecasting.domain.series import Days, Floats, Ints, Series, ends
 from layers.runtime.errors import InputError
 
 RECENT: Final = 56
@@ -45,7 +45,7 @@ class Frame:
     @property
     def seen(self) -> int:
         """Rows up to and including the last observation before `start`; 0 when there is none."""
-        return _seen(self.y[: self.start])
+        return ends(self.y[: self.start])
 
     @property
     def selling(self) -> Floats:
@@ -84,8 +84,12 @@ def build(
     y = np.full(size, np.nan)
     observed = series.y[: min(start, series.observed)]
     y[: len(observed)] = observed
-    seen = _seen(y)
-    said = _peculiar(y[:seen], days, start)
+    seen = ends(y)
+    said = []
+    if below := int((y[:seen] < 0).sum()):
+        said.append(f"y: below zero on {below} days, kept as it is")
+    if seen and (gap := start - seen):
+        said.append(f"y: last observed on {days[seen - 1]}; bridged over {gap} day{'s' * (gap > 1)} to the horizon")
     opened = _open(series, days, start, y[:seen], overrides.pop("open", None), said)
     if seen and (rows := np.isfinite(y[:seen]) | (opened[:seen] == 0)).mean() < SPARSE:
         said.append(f"y: known on {rows.mean():.0%} of the days only; each day is forecast like those")
@@ -98,21 +102,6 @@ def build(
             said.append(f"{name}: unknown from {days[start:][unknown[start:]][0]}, taken as {how}")
         x[name] = np.where(unknown, fill, wide)
     return Frame(days, start, y, opened, x, tuple(said), frozenset(assumed))
-
-
-def _seen(y: Floats) -> int:
-    known = np.flatnonzero(np.isfinite(y))
-    return int(known[-1]) + 1 if len(known) else 0
-
-
-def _peculiar(y: Floats, days: Days, start: int) -> list[str]:
-    """What a reader must know of observations y (n,) before a horizon that begins at row `start`."""
-    said = []
-    if (below := int((y < 0).sum())) > 0:
-        said.append(f"y: below zero on {below} days, kept as it is")
-    if (gap := start - len(y)) > 0 and len(y):
-        said.append(f"y: last observed on {days[len(y) - 1]}; bridged over {gap} day{'s' * (gap > 1)} to the horizon")
-    return said
 
 
 def _told(
@@ -142,8 +131,8 @@ def eve(series: Series, start: int, known: Collection[str] = (), *, newest: int 
     told = {}
     for name, values in series.regressors.items():
         planned = {name, _base(name)} & set(known) or PLANNED.search(_words(name))
-        ends = len(values) if planned else start + max(0, _seen(values) - last)
-        told[name] = np.where(np.arange(len(values)) < ends, values, np.nan)
+        end = len(values) if planned else start + max(0, ends(values) - last)
+        told[name] = np.where(np.arange(len(values)) < end, values, np.nan)
     return replace(series.until(start), regressors=told)
 
 
@@ -156,22 +145,13 @@ def _words(name: str) -> str:
     return re.sub(r"[^a-z=]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
 
 
-def known_until(values: Floats, series: Series) -> str | None:
-    """Last day with a value, as ISO date."""
-    known = np.flatnonzero(np.isfinite(values))
-    return str(day(series.start + int(known[-1]))) if len(known) else None
-
-
 def _check(series: Series, name: str, values: Sequence[float], horizon: int) -> None:
     if name != "open" and name not in series.regressors:
         known = ", ".join(["open", *sorted(series.regressors)])
         raise InputError(f"series {series.series_id} has no such regressor; it has {known}", field=f"future.{name}")
     if len(values) != horizon:
-        raise InputError(
-            f"{len(values)} values for a horizon of {horizon} days; give one a day", field=f"future.{name}"
-        )
-    if not np.isfinite(np.asarray(values, dtype=float)).all():
-        raise InputError("values must be finite numbers", field=f"future.{name}")
+        why = f"{len(values)} values for a horizon of {horizon} days; give one a day"
+        raise InputError(why, field=f"future.{name}")
     if name == "open" and not np.isin(np.asarray(values, dtype=float), (0.0, 1.0)).all():
         raise InputError("open is 0 or 1", field="future.open")
 
@@ -184,21 +164,21 @@ def _widen(values: Floats, size: int) -> Floats:
 
 
 def _open(series: Series, days: Days, start: int, y: Floats, given: Sequence[float] | None, said: list[str]) -> Floats:
-    weekday = weekdays(days)
-    seen = len(y)
+    weekday, seen = weekdays(days), len(y)
+    unseen = 0.0 if seen >= WEEKS else 1.0  # a weekday without any row: in weeks of history it would have shown
     if series.open is None:
-        wide = _widen(_inferred_open(y, weekday[:seen]), len(days))
+        wide = _widen(_inferred_open(y, weekday[:seen], unseen), len(days))
     else:
         wide = _widen(series.open, len(days))
         past = wide[:seen]
         wide[:seen] = np.where(np.isfinite(past), past, np.where(np.isfinite(y), y != 0, np.nan))
         wide = np.where(np.isfinite(wide), (wide > 0).astype(float), np.nan)
-    pattern = weekday_mean(wide[:seen], weekday[:seen], _unseen(seen)) > REGULAR
+    pattern = weekday_mean(wide[:seen], weekday[:seen], unseen) > REGULAR
     if given is not None:
         wide[start:] = np.asarray(given, dtype=float)
     unknown = ~np.isfinite(wide)
     if unknown[start:].any():
-        closed = sorted({str(d) for d in np.array(NAMES)[~pattern]}, key=NAMES.index)
+        closed = [name for name, is_open in zip(NAMES, pattern, strict=True) if not is_open]
         habit = f"closed on {', '.join(closed)} as lately" if closed else "open every day as lately"
         said.append(f"open: unknown from {days[start:][unknown[start:]][0]}, taken as {habit}")
     wide[unknown] = pattern[weekday[unknown]]
@@ -216,30 +196,19 @@ def weekdays(days: Days) -> Ints:
 def weekday_mean(values: Floats, weekday: Ints, fallback: float) -> Floats:
     """Mean of each weekday's known values over the last eight weeks, else over all, else `fallback`; shape (7,)."""
     means = np.full(7, fallback)
-    for number in range(7):
-        mine = values[weekday == number]
-        recent = values[-RECENT:][weekday[-RECENT:] == number]
-        for candidate in (mine, recent):
-            known = candidate[np.isfinite(candidate)]
-            if len(known):
-                means[number] = known.mean()
+    for late in (slice(None), slice(-RECENT, None)):
+        for number in range(7):
+            known = values[late][(weekday[late] == number) & np.isfinite(values[late])]
+            means[number] = known.mean() if len(known) else means[number]
     return means
 
 
-def _unseen(days: int) -> float:
-    """Whether a weekday without any row is open: in weeks of history it would have shown."""
-    return 0.0 if days >= WEEKS else 1.0
-
-
-def _inferred_open(y: Floats, weekday: Ints) -> Floats:
+def _inferred_open(y: Floats, weekday: Ints, unseen: float) -> Floats:
     """Without a column: a weekday that lately sells nothing is closed; lone zeros are closed days, many are demand."""
     sold = np.where(np.isfinite(y), y != 0, np.nan)
-    regular = weekday_mean(sold, weekday, _unseen(len(y))) > REGULAR
-    if not regular.any():
-        return np.ones(len(y))
-    rest = sold[regular[weekday]]
-    zeros = float(np.mean(rest[np.isfinite(rest)] == 0)) if np.isfinite(rest).any() else 0.0
-    if zeros >= INTERMITTENT:
+    regular = weekday_mean(sold, weekday, unseen) > REGULAR
+    rest = sold[regular[weekday] & np.isfinite(sold)]
+    if not regular.any() or (len(rest) and np.mean(rest == 0) >= INTERMITTENT):
         return np.ones(len(y))
     return np.where(np.isfinite(sold), sold, regular[weekday].astype(float))
 

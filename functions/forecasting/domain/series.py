@@ -49,42 +49,36 @@ class Series:
     @property
     def observed(self) -> int:
         """Rows up to and including the last observation; what follows is known future."""
-        known = np.flatnonzero(np.isfinite(self.y))
-        return int(known[-1]) + 1 if len(known) else 0
+        return ends(self.y)
 
     @property
     def first_ds(self) -> date:
-        """Day of the first observation. Raises InputError when there is none."""
-        return day(self.start + int(np.argmax(np.isfinite(self._some()))))
+        """Day of the first observation."""
+        return day(self.start + int(np.argmax(np.isfinite(self.y))))
 
     @property
     def last_ds(self) -> date:
-        """Day of the last observation. Raises InputError when there is none."""
-        self._some()
+        """Day of the last observation."""
         return day(self.start + self.observed - 1)
 
     def row(self, when: date) -> int:
         """Number of the row of a day, which may lie outside the series."""
         return _days_between(self.start, np.datetime64(when, "D"))
 
-    def _some(self) -> Floats:
-        if not self.observed:
-            raise InputError(f"series {self.series_id} has no observation", field="y")
-        return self.y
-
     def until(self, rows: int) -> "Series":
         """The same series with the observations from `rows` on hidden; openings and regressors stay known."""
-        y = self.y.copy()
-        y[rows:] = np.nan
-        return replace(self, y=y)
+        return replace(self, y=np.where(np.arange(len(self.y)) < rows, self.y, np.nan))
+
+
+def ends(values: Floats) -> int:
+    """Rows up to and including the last known one; 0 when none is."""
+    known = np.flatnonzero(np.isfinite(values))
+    return int(known[-1]) + 1 if len(known) else 0
 
 
 def day(value: np.datetime64) -> date:
     """A numpy day as a date."""
-    moment = value.astype("datetime64[D]").astype(object)
-    if not isinstance(moment, date):
-        raise InputError("not a day", field="ds")
-    return moment
+    return date.fromisoformat(str(value.astype("datetime64[D]")))
 
 
 def merge(old: Series, new: Series) -> Series:
@@ -140,20 +134,25 @@ def load(body: bytes) -> Series:
     """Undo `dump`. Raises CorruptError."""
     try:
         document = json.loads(gzip.decompress(body))
-        found = Series(
+        size = len(document["y"])
+        series = Series(
             document["series_id"],
             np.datetime64(date.fromisoformat(document["start"]), "D"),
-            _floats(document["y"]),
-            None if document["open"] is None else _floats(document["open"]),
-            {name: _floats(values) for name, values in document["regressors"].items()},
-            {name: _repeated(runs, len(document["y"])) for name, runs in document.get("stamps", {}).items()},
+            np.array(document["y"], float),
+            None if document["open"] is None else np.array(document["open"], float),
+            {name: np.array(values, float) for name, values in document["regressors"].items()},
+            {name: _repeated(runs, size) for name, runs in document.get("stamps", {}).items()},
         )
-        columns = list(found.columns.values())
-        if {values.shape for values in columns} != {(max(len(found.y), 1),)} or np.isinf(np.concatenate(columns)).any():
-            raise ValueError("no day, columns of unequal length, or an infinity")
+        columns = np.stack(list(series.columns.values()))
+        if columns.shape[1:] != (max(size, 1),) or np.isinf(columns).any():
+            raise ValueError("no day, or an infinity")
     except MALFORMED as exc:
         raise CorruptError("not a history object") from exc
-    return found
+    return series
+
+
+def _plain(values: Floats) -> list[float | int | None]:
+    return [None if v != v else int(v) if v == int(v) else v for v in values.tolist()]
 
 
 def _runs(values: Ints) -> list[list[int]]:
@@ -168,11 +167,3 @@ def _repeated(runs: list[list[int]], size: int) -> Ints:
     if (counts < 0).any() or (counts > size).any() or counts.sum() != size:
         raise ValueError("runs of another length")
     return np.repeat(values, counts)
-
-
-def _plain(values: Floats) -> list[float | int | None]:
-    return [None if v != v else int(v) if v == int(v) else v for v in values.tolist()]
-
-
-def _floats(values: list[float | None]) -> Floats:
-    return np.array(values, dtype=float)

@@ -21,7 +21,7 @@ from functions.forecasting.serve import ForecastService
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import Answers, Catalog, Histories, Models
 from layers.storage.ledger import RunLedger
-from layers.storage.registry import ModelRegistry, now
+from layers.storage.registry import ModelRegistry
 from tests.fakes import InMemoryObjects, InMemoryTable
 from tests.tables import as_csv
 
@@ -103,13 +103,17 @@ class House:
         self.answers = InMemoryTable("series_id", "item")
         self.registry = ModelRegistry(self.models, InMemoryTable("leaf", "version"))
         self.ledger = RunLedger(InMemoryTable("job", "key"))
-        self.ingestion = IngestService(self.lake, Catalog(self.lake), self.ledger, now)
+        self.ingestion = self.intake()
         self.fits: list[str] = []
 
     def fit(self, series: Series, **arguments: Any) -> Any:
         """The real one, counted."""
         self.fits.append(series.series_id)
         return train(series, **arguments)
+
+    def intake(self, **settings: Any) -> IngestService:
+        """Ingestion over the fakes."""
+        return IngestService(self.lake, self.ledger, ForecastingSettings(**settings))
 
     def put(self, *series: Series, key: str = "sales/a.csv", **arguments: Any) -> Ingested:
         """Let a file of these series arrive."""
@@ -118,19 +122,8 @@ class House:
 
     def training(self, fit: Callable[..., Any] | None = None, shard_series: int = 2) -> TrainingService:
         """Training over the fakes."""
-        return TrainingService(
-            lake=self.lake,
-            models=self.models,
-            registry=self.registry,
-            ledger=self.ledger,
-            catalog=Catalog(self.lake),
-            clock=now,
-            holdout=28,
-            known=(),
-            fit=fit or self.fit,
-            shard_series=shard_series,
-            memory_mb=1024,
-        )
+        settings = ForecastingSettings(holdout_days=28, shard_series=shard_series, memory_mb=1024)
+        return TrainingService(self.lake, self.models, self.registry, self.ledger, settings, fit or self.fit)
 
     def train(self, **event: Any) -> dict[str, Any]:
         """The whole state machine."""
@@ -142,19 +135,14 @@ class House:
             service.train(Shard.model_validate(shard))
         return service.publish(planned)
 
-    def service(
-        self, *, freshness: float = 0.0, batch_seconds: float = 20.0, known: tuple[str, ...] = ()
-    ) -> ForecastService:
+    def service(self, *, freshness: float = 0.0, **settings: Any) -> ForecastService:
         """A new container's service: nothing in memory."""
         return ForecastService(
-            histories=Histories(self.lake, freshness=freshness),
-            catalog=Catalog(self.lake, freshness=freshness),
-            models=Models(self.models, self.registry, freshness=freshness),
-            answers=Answers(self.answers, keep_seconds=3600),
-            holdout=28,
-            known=known,
-            memory=100,
-            batch_seconds=batch_seconds,
+            Histories(self.lake, freshness=freshness),
+            Catalog(self.lake, freshness=freshness),
+            Models(self.models, self.registry, freshness=freshness),
+            Answers(self.answers, keep_seconds=3600),
+            ForecastingSettings(holdout_days=28, **settings),
         )
 
     def app(self, service: ForecastService | None = None) -> Any:

@@ -21,7 +21,6 @@ def test_a_known_future_is_used_and_nothing_is_assumed():
     laid = frame.build(series, 14)
     np.testing.assert_array_equal(laid.x["promo"][-14:], series.regressors["promo"][-14:])
     assert laid.assumptions == ()
-    assert frame.known_until(series.regressors["promo"], series) == "2023-10-08"
 
 
 def test_beyond_the_known_future_the_rest_is_assumed():
@@ -43,7 +42,6 @@ def test_the_caller_overrides_the_file():
     [
         ({"price": [1.0] * 7}, "future.price"),
         ({"promo": [1.0] * 6}, "future.promo"),
-        ({"promo": [np.nan] * 7}, "future.promo"),
         ({"open": [0.5] * 7}, "future.open"),
     ],
 )

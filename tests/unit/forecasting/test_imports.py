@@ -47,12 +47,13 @@ open({str(stored)!r}, "wb").write(pickle.dumps((house.lake, house.models, house.
 import pickle
 from functions.forecasting.api import create_app
 from functions.forecasting.contracts import Question
+from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.serve import ForecastService
 from functions.forecasting.store import Answers, Catalog, Histories, Models
 lake, models, answers, registry = pickle.load(open({str(stored)!r}, "rb"))
 service = ForecastService(
-    histories=Histories(lake, freshness=0), catalog=Catalog(lake), models=Models(models, registry, freshness=0),
-    answers=Answers(answers, keep_seconds=60), holdout=28, known=(), memory=9, batch_seconds=9,
+    Histories(lake, freshness=0), Catalog(lake), Models(models, registry, freshness=0),
+    Answers(answers, keep_seconds=60), ForecastingSettings(),
 )
 """
     assert loaded(answer + CACHED) == ""

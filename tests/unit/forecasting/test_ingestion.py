@@ -10,10 +10,9 @@ import pytest
 
 from functions.forecasting.domain.series import load
 from functions.forecasting.intake import IngestService, requested
+from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import Catalog, content_hash, history_key
 from layers.runtime.errors import InputError
-from layers.storage.registry import now
-from layers.tables import Reading
 from tests.fakes import InMemoryObjects
 from tests.unit.forecasting.house import House, made, written
 
@@ -112,7 +111,7 @@ def test_hundreds_of_files_at_once_all_land():
             return super().put(*arguments, **conditions)
 
     lake = Slow({f"sales/{i}.csv": written(made(20, name=f"store-{i}")) for i in range(count)})
-    service = IngestService(lake, Catalog(lake), house.ledger, now)
+    service = IngestService(lake, house.ledger, ForecastingSettings())
     with ThreadPoolExecutor(count) as pool:
         answers = pool.map(lambda i: service.ingest(f"sales/{i}.csv", etag="1"), range(count))
         assert {answer.status for answer in answers} == {"done"}
@@ -139,8 +138,7 @@ def test_a_file_that_can_be_read_in_two_ways_fails_and_the_setting_decides():
     house.lake.put("sales/a.csv", b"ds,y\n03/04/2019,1\n04/04/2019,2\n")
     failed = house.ingestion.ingest("sales/a.csv")
     assert (failed.status, "TREFOIL_DATES" in failed.detail) == ("failed", True)
-    service = IngestService(house.lake, Catalog(house.lake), house.ledger, now, reading=Reading(dates="month-first"))
-    done = service.ingest("sales/a.csv")
+    done = house.intake(dates="month-first").ingest("sales/a.csv")
     assert (done.status, done.understood["dates"]) == ("done", {"ds": "month-first"})
     assert Catalog(house.lake).rows()["a"].first_ds == "2019-03-04"
 

@@ -98,8 +98,7 @@ def test_a_batch_begins_no_item_after_its_time_and_tells_which_it_did_not_reach(
 
 
 def test_of_more_answers_than_memory_holds_the_one_used_longest_ago_is_forgotten(house):
-    service = house.service()
-    service._size = 2
+    service = house.service(memory_answers=2)
     sources = [service.forecast(ask(horizon=days)).source for days in (1, 2, 1, 3, 1, 2)]
     assert sources == ["computed", "computed", "memory", "computed", "memory", "table"]
 
@@ -253,7 +252,7 @@ def test_after_a_sunny_file_a_rainy_one_keeps_its_rain_and_both_are_one_column()
         rows = [f"a,{d},{v},{'rain' if w else 'sun'}" for d, v, w in zip(days[part], y[part], wet[part], strict=True)]
         house.lake.put(f"sales/{key}.csv", "\n".join(["series_id,ds,y,weather", *rows]).encode())
         house.ingestion.ingest(f"sales/{key}.csv")
-    service = house.service(known=("weather",))
+    service = house.service(known="weather")
     plan = {"weather=rain": [1.0, 0.0] * 7, "weather=sun": [0.0, 1.0] * 7}
     points = json.loads(service.forecast(ask(horizon=14, future=plan)).body)["points"]
     wet_days, dry_days = (np.mean([p["yhat"] for p in points[i::2]]) for i in (0, 1))
