@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -30,7 +30,6 @@ from functions.forecasting.settings import ForecastingSettings
 from layers.runtime.errors import ForbiddenError, InputError, LimitError, TrefoilError, UnavailableError, status_of
 from layers.runtime.observability import logger
 
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Responses = dict[int | str, dict[str, Any]]
 
 # Lambda ends an answer at 6 MB; headers and what stands around the items come to less than the rest of it.
@@ -246,16 +245,6 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
     def of(answer: type[BaseModel], **more: Any) -> Responses:
         return {200: {"model": answer, **more}} if described else {}
 
-    def get_of_series(name: str, **about: Any) -> Callable[[Endpoint], Endpoint]:
-        """A route with the id in its path, and its twin with the id in the query, where any id can stand."""
-
-        def register(endpoint: Endpoint) -> Endpoint:
-            for path in (f"/series/{{series_id:path}}/{name}", f"/{name}"):
-                router.get(path, **about)(endpoint)
-            return endpoint
-
-        return register
-
     @router.get("/series", responses=of(contracts.SeriesPage), tags=["catalog"], summary="List and search series")
     async def list_series(
         q: Annotated[str, Query(max_length=128, description="part of the id, in any case")] = "",
@@ -267,17 +256,9 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
         items = [{"series_id": series_id, **row.model_dump(include=shown)} for series_id, row in rows]
         return _json({"items": items, "next_cursor": rows[-1][0] if more else None})
 
-    @get_of_series("history", responses=of(contracts.History), tags=["series"], summary="Observed days")
     async def history(series_id: contracts.SeriesId, start: date | None = None, end: date | None = None) -> Response:
         return _json(service.history(series_id, start, end))
 
-    @get_of_series(
-        "forecast",
-        responses=of(contracts.Forecast, headers=CACHED)
-        | {304: {"description": "The answer that If-None-Match names still stands."}},
-        tags=["series"],
-        summary="Forecast from the day after the last observation",
-    )
     async def forecast(
         request: Request,
         series_id: contracts.SeriesId,
@@ -286,14 +267,23 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
     ) -> Response:
         return _cached(request, service.forecast(Question(series_id, horizon, level, {})))
 
-    @get_of_series(
-        "similar",
-        responses=of(contracts.SimilarSeries),
-        tags=["series"],
-        summary="Series with the most similar demand",
-    )
     async def similar(series_id: contracts.SeriesId, k: Annotated[int, Query(ge=1, le=50)] = 5) -> Response:
         return _json(service.similar(series_id, k))
+
+    unchanged: Responses = {304: {"description": "The answer that If-None-Match names still stands."}}
+    of_series: list[tuple[Callable[..., Any], str, Responses]] = [
+        (history, "Observed days", of(contracts.History)),
+        (
+            forecast,
+            "Forecast from the day after the last observation",
+            of(contracts.Forecast, headers=CACHED) | unchanged,
+        ),
+        (similar, "Series with the most similar demand", of(contracts.SimilarSeries)),
+    ]
+    for endpoint, summary, responses in of_series:
+        # The id in the path, and the twin with the id in the query, where any id can stand.
+        for path in (f"/series/{{series_id:path}}/{endpoint.__name__}", f"/{endpoint.__name__}"):
+            router.get(path, responses=responses, tags=["series"], summary=summary)(endpoint)
 
     @router.post(
         "/forecasts",

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
 from layers.runtime.errors import InputError
 
 ID: Final = r"[^\x00-\x1f\x7f]{1,128}"
+NO_ID: Final = "must be 1 to 128 characters, none a control character"
 Horizon = Annotated[
     int, Field(ge=1, le=365, description="days after the newest observation of all series", examples=[42])
 ]
@@ -23,11 +24,9 @@ Value = Annotated[FiniteFloat, Field(ge=-1e12, le=1e12)]
 MAX_BATCH = 100
 
 
-def check_id(series_id: str) -> str:
-    """Return a valid series id: 1 to 128 characters, no control character. Raises InputError."""
-    if not re.fullmatch(ID, series_id):
-        raise InputError("must be 1 to 128 characters, none a control character", field="series_id")
-    return series_id
+def is_id(series_id: str) -> bool:
+    """Whether a text can be the id of a series."""
+    return bool(re.fullmatch(ID, series_id))
 
 
 class Answer(BaseModel):
@@ -195,14 +194,7 @@ class BatchItem(BaseModel):
 class BatchRequest(BaseModel):
     """At most 100 questions; an answer ends at 5.5 MB, which some 75 of a year with five regressors fill."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"items": [{"id": "plan-a", "series_id": "store-001", "horizon": 3, "future": {"promo": [1, 1, 0]}}]}
-            ]
-        },
-    )
+    model_config = ConfigDict(extra="forbid")
 
     items: list[BatchItem] = Field(min_length=1, max_length=MAX_BATCH)
 

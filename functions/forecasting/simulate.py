@@ -6,7 +6,7 @@ form: autocorrelated shocks, a December rush, and promotions that pull sales for
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -42,28 +42,8 @@ ARCHETYPES: Final = (
 def sales(rows: int, seed: int) -> pa.Table:
     """About `rows` rows of the generic layout, the last 42 days of each store with an empty `y`: its known future."""
     length = min(rows, DAYS + FUTURE)
-    return table(max(1, rows // length), length - min(FUTURE, length // 10), min(FUTURE, length // 10), seed)[0]
-
-
-def rossmann(rows: int, seed: int) -> pa.Table:
-    """The same stores without their future, under the column names of the Rossmann file."""
-    length = min(rows, DAYS)
-    made = table(max(1, rows // length), length, 0, seed)[0].to_pydict()
-    y = np.array(made["y"])
-    days = np.array(made["ds"], "datetime64[D]")
-    return pa.table(
-        {
-            "Store": pa.array([int(name[-4:]) for name in made["series_id"]]),
-            "DayOfWeek": pa.array(_weekday(days) + 1),
-            "Date": pa.array(days.astype(str)),
-            "Sales": pa.array(y.astype(np.int64)),
-            "Customers": pa.array(np.round(y / 9.5).astype(np.int64)),
-            "Open": made["open"],
-            "Promo": made["promo"],
-            "StateHoliday": pa.array(np.where(np.array(made["state_holiday"]) > 0, "a", "0")),
-            "SchoolHoliday": made["school_holiday"],
-        }
-    )
+    future = min(FUTURE, length // 10)
+    return table(max(1, rows // length), length - future, future, seed)[0]
 
 
 def table(stores: int, days: int, future: int, seed: int) -> tuple[pa.Table, np.ndarray]:
@@ -72,15 +52,11 @@ def table(stores: int, days: int, future: int, seed: int) -> tuple[pa.Table, np.
     kinds = rng.permutation(np.arange(stores) % len(ARCHETYPES))
     calendar = START + np.arange(days + future)
     parts = [_store(rng, ARCHETYPES[kind], calendar, days) for kind in kinds]
-    columns: dict[str, Any] = {
-        "series_id": np.repeat([f"store-{i + 1:04}" for i in range(stores)], len(calendar)),
-        "ds": np.tile(calendar, stores),
-    }
+    ids = np.repeat([f"store-{i + 1:04}" for i in range(stores)], len(calendar))
+    columns = {"series_id": pa.array(ids), "ds": pa.array(np.tile(calendar, stores))}
     for name in ("y", "open", "promo", "school_holiday", "state_holiday"):
-        columns[name] = np.concatenate([part[name] for part in parts])
-    y = pa.array(columns.pop("y"), from_pandas=True)
-    made = pa.table({name: pa.array(values) for name, values in columns.items()})
-    return made.add_column(2, "y", y), kinds
+        columns[name] = pa.array(np.concatenate([part[name] for part in parts]), from_pandas=True)
+    return pa.table(columns), kinds
 
 
 def _store(rng: np.random.Generator, kind: Archetype, calendar: np.ndarray, days: int) -> dict[str, np.ndarray]:
@@ -93,11 +69,8 @@ def _store(rng: np.random.Generator, kind: Archetype, calendar: np.ndarray, days
     week_number = (calendar - START).astype(int) // 7
     promo = (week_number % 2 == rng.integers(2)) & (weekday < 5)
     promo &= ~np.isin(week_number, rng.integers(0, n // 7 + 1, 4))
-    monthday = calendar.astype(str).astype("U10")
-    school = np.zeros(n, bool)
-    for first, last in SCHOOL:
-        short = np.array([day[5:] for day in monthday])
-        school |= (short >= first) & (short <= last)
+    short = np.array([day[5:] for day in calendar.astype(str)])
+    school = np.any([(short >= first) & (short <= last) for first, last in SCHOOL], axis=0)
     logs = _level(rng, n) + np.array(kind.week)[weekday] + _year(kind, calendar)
     logs += np.where(promo, np.where(weekday < 3, *kind.promotion) * rng.uniform(0.8, 1.2), 0.0)
     logs -= np.where(np.roll(promo, 3) & ~promo, 0.04, 0.0)

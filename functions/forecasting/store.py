@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from functions.forecasting.contracts import ModelEntry, ModelSummary, check_id
-from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnavailableError
+from functions.forecasting.contracts import NO_ID, ModelEntry, ModelSummary, is_id
+from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
 from layers.storage.tables import DynamoTable
@@ -56,11 +56,6 @@ class Part(BaseModel):
     series: dict[str, Row] | None = None
     shards: tuple[str, ...] | None = Field(None, min_length=1)
 
-    @property
-    def rows(self) -> dict[str, Row]:
-        """The rows in this object itself."""
-        return self.series or {}
-
     def group(self, names: Collection[str]) -> Mapping[str, list[str]]:
         """The names of each shard."""
         groups, shards = defaultdict[str, list[str]](list), self.shards or ()
@@ -79,7 +74,9 @@ def content_hash(body: bytes) -> str:
 
 def escaped(series_id: str) -> str:
     """A series id as part of a key: no slash. Raises InputError for an impossible id."""
-    return check_id(series_id).replace("%", "%25").replace("/", "%2F")
+    if not is_id(series_id):
+        raise InputError(NO_ID, field="series_id")
+    return series_id.replace("%", "%25").replace("/", "%2F")
 
 
 def history_key(series_id: str) -> str:
@@ -122,7 +119,7 @@ class Catalog:
         with ThreadPoolExecutor(SHARDS) as pool:
             parts = {CATALOG: root} | dict(zip(shards, pool.map(self._fetch, shards), strict=True))
         if parts != self._parts:
-            rows = {name: row for _, part in parts.values() for name, row in part.rows.items()}
+            rows = {name: row for _, part in parts.values() for name, row in (part.series or {}).items()}
             self._parts, self._rows = parts, dict(sorted(rows.items()))
             self._newest = max((row.last_ds for row in rows.values() if row.last_ds), default=None)
 
@@ -145,9 +142,10 @@ class Catalog:
             part, condition = self._standing(key)
             if part.shards:
                 return self._update_shards(part.group(names), change)
-            changed = {name: row for name in names if (row := change(name, part.rows.get(name)))}
+            rows = part.series or {}
+            changed = {name: row for name in names if (row := change(name, rows.get(name)))}
             try:
-                return self._put(key, part.rows | changed, condition) if changed else None
+                return self._put(key, rows | changed, condition) if changed else None
             except ConflictError:
                 time.sleep(random.uniform(0, wait))  # noqa: S311 - spreads writers, no secret
                 wait = min(2 * wait, LONGEST_WAIT)

@@ -141,7 +141,7 @@ def quality(name: str, series: list[Series], *, quick: bool) -> Iterator[Row]:
     served = float(np.mean([o.trained.backtest.wape for o in outcomes]))
     folds = [fit.fold(one, one.observed - HOLDOUT, one.observed) for one in series]
     rivals = {
-        kind: float(np.mean([report.wape(f.y, baselines.predict(kind, f.frame, f.start)) for f in folds]))
+        kind: float(np.mean([report.wape(f.y, baselines.predict(kind, f.frame)) for f in folds]))
         for kind in baselines.BASELINES
     }
     better = min(rivals, key=lambda kind: rivals[kind])
@@ -171,17 +171,19 @@ def book_prophet(fold: fit.Fold) -> Any:
     import pandas as pd
     from prophet import Prophet
 
-    past = pd.DataFrame({"ds": fold.frame.days[: fold.start], "y": fold.frame.y[: fold.start]}).dropna()
+    past = pd.DataFrame({"ds": fold.frame.days[: fold.frame.start], "y": fold.frame.y[: fold.frame.start]}).dropna()
     fitted = Prophet(uncertainty_samples=0).fit(past)
     yhat = fitted.predict(pd.DataFrame({"ds": pd.to_datetime(fold.days)}))["yhat"].to_numpy()
-    return np.maximum(yhat, 0.0) * (fold.frame.open[fold.start :] > 0)
+    return np.maximum(yhat, 0.0) * (fold.frame.open[fold.frame.start :] > 0)
 
 
 def _statsforecast(name: str, folds: list[fit.Fold], served: float) -> Iterator[Row]:
     """AutoETS and seasonal naive in an environment of their own; left out, and said so, where it cannot be made."""
     with tempfile.TemporaryDirectory() as folder:
         given, taken = Path(folder) / "given.json", Path(folder) / "taken.json"
-        given.write_text(json.dumps([[None if v != v else v for v in f.frame.y[: f.start].tolist()] for f in folds]))
+        given.write_text(
+            json.dumps([[None if v != v else v for v in f.frame.y[: f.frame.start].tolist()] for f in folds])
+        )
         command = ["uv", "run", "--isolated", "--frozen", "--script"]
         command += [str(Path(__file__).with_name("statsforecast_peer.py")), str(given), str(taken), str(HOLDOUT)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -190,7 +192,9 @@ def _statsforecast(name: str, folds: list[fit.Fold], served: float) -> Iterator[
             return
         answer = json.loads(taken.read_text())
     for model, forecasts in answer["forecasts"].items():
-        opened = [np.where(f.frame.open[f.start :] > 0, yhat, 0.0) for f, yhat in zip(folds, forecasts, strict=True)]
+        opened = [
+            np.where(f.frame.open[f.frame.start :] > 0, yhat, 0.0) for f, yhat in zip(folds, forecasts, strict=True)
+        ]
         theirs = float(np.mean([report.wape(f.y, yhat) for f, yhat in zip(folds, opened, strict=True)]))
         rate = len(folds) / answer["seconds"][model]
         yield _against(f"{name}: WAPE of what is served", served, theirs, f"{model} ({rate:.3g} series/s)", 1.0)

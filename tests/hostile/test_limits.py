@@ -18,9 +18,9 @@ from functions.classification.files import score_file
 from functions.classification.learn import TrainingService
 from functions.classification.simulate import customers
 from functions.clustering.domain.reading import RideFile
-from functions.forecasting.contracts import check_id
 from functions.forecasting.domain import table as sales
 from functions.forecasting.settings import ForecastingSettings
+from functions.forecasting.store import history_key
 from layers.runtime.errors import InputError, LimitError
 from layers.runtime.files import Limits
 from layers.runtime.settings import Settings
@@ -191,7 +191,7 @@ IMPOSSIBLE = ("\x00", "a\nb", "a\n", "a\rb", "\x7f", "", "x" * 129)
 @pytest.mark.parametrize("series_id", IMPOSSIBLE)
 def test_an_id_is_of_characters_that_a_line_can_hold(series_id: str) -> None:
     with pytest.raises(InputError, match="none a control character"):
-        check_id(series_id)
+        history_key(series_id)
 
 
 def test_series_with_odd_names_land_in_their_own_objects_only() -> None:

@@ -63,10 +63,11 @@ const MODELS = {
   additive: "An approximation of Prophet",
   seasonal_naive: "the same weekday a week ago",
   weekday_promotion_mean: "the mean by weekday and promotion",
+  year_ago: "the same weekday a year ago",
 };
 /** What a model or baseline is called. */
 export const modelName = (kind) => MODELS[kind] ?? kind.replaceAll("_", " ");
-export const isBaseline = (kind) => kind === "seasonal_naive" || kind === "weekday_promotion_mean";
+export const isBaseline = (kind) => ["seasonal_naive", "weekday_promotion_mean", "year_ago"].includes(kind);
 
 /** A fragment as a sentence. */
 export function sentence(text) {

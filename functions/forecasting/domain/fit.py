@@ -1,9 +1,9 @@
-"""Choose on folds, report on days that came after them, then fit on everything."""
+"""Choose on folds, report on days that came after them, then choose again on the newest and fit on everything."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,26 +25,31 @@ GAIN: Final = 0.995
 RETURNS: Final = 0.01
 
 
-@dataclass(frozen=True)
-class Fold:
+class Fold(NamedTuple):
     """What was known on the eve of row `frame.start`, and the sales (n,) of the days after it."""
 
     frame: Frame
     y: Floats
 
     @property
-    def start(self) -> int:
-        """First row that is forecast."""
-        return self.frame.start
-
-    @property
     def days(self) -> Days:
         """Days that are forecast, shape (n,)."""
-        return self.frame.days[self.start :]
+        return self.frame.days[self.frame.start :]
 
     def problem(self, design: Design) -> Problem:
         """The regression on the days before."""
-        return Problem(self.frame, self.start, design)
+        return Problem(self.frame, self.frame.start, design)
+
+    def errors(self, fitted: str | Additive) -> Floats:
+        """Sales, forecast by a model or by the baseline of that name, and whether it was open, shape (3, n)."""
+        return np.stack([self.y, model.middle(fitted, self.frame), self.frame.open[self.frame.start :]])
+
+
+class Outcome(NamedTuple):
+    """The model, and what was forecast for the held-out days before they were seen: None where none were held out."""
+
+    trained: Trained
+    held: Prediction | None
 
 
 def fold(series: Series, start: int, end: int, known: Collection[str] = ()) -> Fold:
@@ -52,12 +57,13 @@ def fold(series: Series, start: int, end: int, known: Collection[str] = ()) -> F
     return Fold(frame.build(series, end - start, start=start, known=known), series.y[start:end])
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The model, and what was forecast for the held-out days before they were seen: None where none were held out."""
-
-    trained: Trained
-    held: Prediction | None
+def folds(series: Series, end: int, length: int, known: Collection[str] = ()) -> Iterator[Fold]:
+    """Three consecutive windows of `length` days that end at row `end`, newest first; fewer when history is short."""
+    length = max(length, MIN_FOLD)
+    for i in range(FOLDS):
+        start = end - (i + 1) * length
+        if start >= 2 * MIN_FOLD:
+            yield fold(series, start, start + length, known)
 
 
 def longest_holdout(rows: int) -> int:
@@ -77,87 +83,67 @@ def train(
 ) -> Outcome:
     """Train one series; `holdout` is the days reported on, `level` that of the interval which is returned for them.
 
-    The kind, the design and the width of the reported interval are taken from folds before the held-out days.
-    Regressors in `known` are known beforehand, as planned ones are. Unless `exact`, the numpy approximation stands for
-    Prophet, which is not imported. Where Prophet cannot be fitted, the better baseline is served, and the notes say so.
-    Raises InputError for a series without observation.
+    What is reported (kind, design, width of the interval) is taken from folds before the held-out days; the kind that
+    is served, from the held-out days as well. Regressors in `known` are known beforehand, as planned ones are. Unless
+    `exact`, the numpy approximation stands for Prophet, which is not imported. Where Prophet cannot be fitted, the best
+    baseline is served, and the notes say so. Raises InputError for a series without observation.
     """
-    if not series.observed:
-        raise InputError(f"series {series.series_id} has no observation", field="y")
     rows = series.observed
+    if not rows:
+        raise InputError(f"series {series.series_id} has no observation", field="y")
     held = min(holdout, longest_holdout(rows))
     tested = list(folds(series, rows - held, min(held, (rows - held) // SHARE), known))
     last = fold(series, rows - held, rows, known) if held else None
-    stem = Trained(
-        series_id=series.series_id,
-        history=history,
-        kind=baselines.WEEKDAY_MEAN,
-        trained_at=now.isoformat(timespec="seconds"),
-        additive=None,
-        interval=model.measure(*np.zeros((3, 0)), floor=_floor(series.y[: rows - held])),
-        backtest=None,
-    )
+    sold = series.y[: rows - held][np.isfinite(series.y[: rows - held])]
+    # Where sales below zero are more than stray days, no logarithm fits.
+    floor = float(sold.min()) if len(sold) and (sold < 0).mean() > RETURNS else 0.0
+    about = {"series_id": series.series_id, "history": history, "trained_at": now.isoformat(timespec="seconds")}
+    finish = partial(_finish, series, tested, last, floor=floor, level=level, exact=exact)
     try:
-        design, left_out = choose_design(tested, log=stem.interval.floor == 0)
-        stem = stem.model_copy(update={"left_out": left_out})
-        return _fitted(stem, series, tested, last, design, level, exact=exact)
+        design, left_out = choose_design(tested, log=floor == 0)
+        return finish(design, about | {"left_out": left_out})
     except (ArithmeticError, RuntimeError, np.linalg.LinAlgError) as exc:
-        stem = stem.model_copy(update={"notes": (f"Prophet could not be fitted ({type(exc).__name__})",)})
-        return _fitted(stem, series, tested, last, None, level, exact=exact)
+        return finish(None, about | {"notes": (f"Prophet could not be fitted ({type(exc).__name__})",)})
 
 
-def _floor(y: Floats) -> float:
-    """The lowest of sales (n,) if those below zero are more than stray days, so that no logarithm fits; else zero."""
-    known = y[np.isfinite(y)]
-    return float(known.min()) if len(known) and (known < 0).mean() > RETURNS else 0.0
-
-
-def _fitted(
-    stem: Trained,
+def _finish(
     series: Series,
-    tested: list[Fold],
+    tested: Sequence[Fold],
     last: Fold | None,
     design: Design | None,
-    level: float,
+    about: dict[str, Any],
     *,
+    floor: float,
+    level: float,
     exact: bool,
 ) -> Outcome:
-    """The better kind on the folds `tested`, reported on `last` and fitted on everything."""
-    floor, fitted = stem.interval.floor, Problem.fit if exact else Problem.approximate
-    kind, errors = choose_kind(tested, design)
-    design = design if kind == PROPHET else None
+    """The best kind on the folds `tested`, reported on `last`; the best on all of them, fitted on everything."""
+    fit = Problem.fit if exact else Problem.approximate
+    results = errors_by_kind(tested, design)
+    kind = served = best(results)
     backtest = prediction = None
     if last:
-        held_out = _errors(last, kind, fitted(last.problem(design)) if design else None)
-        width = _measured(errors, floor=floor)
-        backtest = _report(last, held_out, width)
-        lower, upper = model.interval(width, held_out[1], level)
-        prediction = Prediction(days=last.days, yhat=held_out[1], lower=lower, upper=upper)
-        errors = [*errors, held_out]
+        width = model.measure(*_joined(results[kind]), floor=floor)
+        for name in results:
+            fitted = fit(last.problem(design)) if name == PROPHET and design else name
+            results[name].append(last.errors(fitted))
+        yhat, backtest = results[kind][-1][1], _report(last, results, kind, width)
+        prediction = Prediction(last.days, yhat, *model.interval(width, yhat, level))
+        served = best(results)
     whole = frame.build(series, 1)
-    trained = stem.model_copy(
-        update={
-            "kind": kind if exact or not design else APPROXIMATION,
-            "additive": fitted(Problem(whole, whole.start, design)) if design else None,
-            "interval": _measured(errors, floor=floor),
-            "backtest": backtest,
-            "regressors": _used(kind, design, whole),
-        }
+    additive = fit(Problem(whole, whole.start, design)) if design and served == PROPHET else None
+    trained = Trained(
+        **about,
+        kind=served if exact or not additive else APPROXIMATION,
+        additive=additive,
+        interval=model.measure(*_joined(results[served]), floor=floor),
+        backtest=backtest,
+        regressors=_used(served, additive, whole),
     )
     return Outcome(trained, prediction)
 
 
-def folds(series: Series, end: int, length: int, known: Collection[str] = ()) -> Iterator[Fold]:
-    """Three consecutive windows of `length` days that end at row `end`, newest first; fewer when history is short."""
-    length = max(length, MIN_FOLD)
-    for i in range(FOLDS):
-        start = end - (i + 1) * length
-        if start < 2 * MIN_FOLD:
-            return
-        yield fold(series, start, start + length, known)
-
-
-def choose_design(tested: list[Fold], *, log: bool = True) -> tuple[Design | None, tuple[str, ...]]:
+def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design | None, tuple[str, ...]]:
     """The seasons and regressors that help on the folds, tried group by group; None when history is too short.
 
     Also names the file's columns that are left out because they measure the sales themselves.
@@ -170,92 +156,76 @@ def choose_design(tested: list[Fold], *, log: bool = True) -> tuple[Design | Non
         return None, ()
     groups = features.groups(first, known)
     everything = tuple(c for columns in groups.values() for c in columns)
-    span = int(np.flatnonzero(known)[-1] - np.flatnonzero(known)[0])
+    span = int(np.ptp(np.flatnonzero(known)))
     scale = features.scales(first, everything, known)
-    design = Design(weekly=True, yearly=span >= MIN_YEAR, columns=everything, scale=scale, log=log)
-    problems = [one.problem(design) for one in tested]
+    whole = Design(weekly=True, yearly=span >= MIN_YEAR, columns=everything, scale=scale, log=log)
+    problems = [one.problem(whole) for one in tested]
 
-    def loss(candidate: Design) -> float:
-        return _wape([_errors(f, PROPHET, p.approximate(candidate)) for f, p in zip(tested, problems, strict=True)])
+    def loss(design: Design) -> float:
+        return _wape([f.errors(p.approximate(design)) for f, p in zip(tested, problems, strict=True)])
 
-    best = design.model_copy(update={"columns": tuple(groups["file"])})
-    score = loss(best)
-    groups["assumed"] = [c for c in everything if features.of_file(c) in first.assumed]
+    chosen = whole.model_copy(update={"columns": tuple(groups["file"])})
+    score = loss(chosen)
     for change in ("assumed", "weekday", "closed", "month", "year"):
-        trial = _changed(best, change, groups)
-        if trial != best and (trial_score := loss(trial)) < score * GAIN:
-            best, score = trial, trial_score
-    return best, features.outcomes(first, known)
+        columns = chosen.columns
+        if change == "assumed":  # without what the future does not tell
+            columns = tuple(c for c in columns if features.of_file(c) not in first.assumed)
+        elif change != "year":
+            columns += tuple(c for c in groups[change] if features.of_file(c) in ("", *map(features.of_file, columns)))
+        trial = chosen.model_copy(update={"columns": columns, "yearly": chosen.yearly and change != "year"})
+        if trial != chosen and (trial_score := loss(trial)) < score * GAIN:
+            chosen, score = trial, trial_score
+    return chosen, features.outcomes(first, known)
 
 
-def _changed(design: Design, change: str, groups: dict[str, list[str]]) -> Design:
-    """With one more group of columns, without the season of the year, or without what the future does not tell."""
-    if change == "year":
-        return design.model_copy(update={"yearly": False})
-    if change == "assumed":
-        return design.model_copy(update={"columns": tuple(c for c in design.columns if c not in groups[change])})
-    more = [c for c in groups[change] if not features.of_file(c) or f"x:{features.of_file(c)}" in design.columns]
-    return design.model_copy(update={"columns": design.columns + tuple(more)})
-
-
-Errors = tuple[Floats, Floats, Floats]
-
-
-def choose_kind(tested: list[Fold], design: Design | None) -> tuple[str, list[Errors]]:
-    """The kind with the smallest WAPE over all folds, and its (sales, forecast, open) on each."""
-    kinds = [*baselines.BASELINES, *([PROPHET] if design else [])]
-    results: dict[str, list[Errors]] = {kind: [] for kind in kinds}
-    for one in tested:
-        fitted = one.problem(design).approximate() if design else None
-        for kind in kinds:
-            results[kind].append(_errors(one, kind, fitted))
-    scores = {kind: _wape(errors) for kind, errors in results.items()}
-    winner = min(kinds, key=lambda kind: scores[kind] if np.isfinite(scores[kind]) else np.inf)
-    if not np.isfinite(scores[winner]):
-        winner = baselines.WEEKDAY_MEAN
-    return winner, results[winner]
-
-
-def _errors(one: Fold, kind: str, fitted: Additive | None) -> Errors:
-    return one.y, model.middle(kind, fitted, one.frame, one.start), one.frame.open[one.start :]
-
-
-def _wape(errors: list[Errors]) -> float:
-    if not errors:
-        return float("nan")
-    return report.wape(np.concatenate([e[0] for e in errors]), np.concatenate([e[1] for e in errors]))
-
-
-def _measured(errors: list[Errors], *, floor: float) -> model.Interval:
-    y, yhat, opened = (np.concatenate([e[i] for e in errors]) if errors else np.zeros(0) for i in range(3))
-    return model.measure(y, yhat, opened, floor=floor)
-
-
-def _report(held: Fold, errors: Errors, width: model.Interval) -> Backtest:
-    y, yhat, opened = errors
-    lower, upper = model.interval(width, yhat, LEVEL)
-    rivals = {k: report.wape(y, _errors(held, k, None)[1]) for k in baselines.BASELINES}
-    rival = min(rivals, key=lambda k: rivals[k] if np.isfinite(rivals[k]) else np.inf)
-    ours = report.wape(y, yhat)
-    return Backtest(
-        start=day(held.days[0]),
-        end=day(held.days[-1]),
-        rmspe=_finite(report.rmspe(y, yhat)),
-        wape=_finite(ours),
-        bias=_finite(report.bias(y, yhat)),
-        coverage=_finite(report.coverage(y, lower, upper, opened)),
-        baseline=rival,
-        baseline_wape=_finite(rivals[rival]),
-        skill=_finite(1 - ours / rivals[rival]) if rivals[rival] > 0 else None,
-    )
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-def _used(kind: str, design: Design | None, whole: Frame) -> tuple[str, ...]:
+def errors_by_kind(tested: Sequence[Fold], design: Design | None) -> dict[str, list[Floats]]:
+    """(sales, forecast, open) of each kind on each fold; Prophet is approximated."""
+    kinds = [*baselines.BASELINES]
+    if tested and tested[-1].frame.seen >= baselines.YEAR + frame.RECENT:
+        kinds.append(baselines.YEAR_AGO)
+    results = {kind: [one.errors(kind) for one in tested] for kind in kinds}
     if design:
-        return tuple(c.removeprefix("x:") for c in design.columns if c.startswith("x:"))
-    name = baselines.promotion(whole, whole.start)
+        results[PROPHET] = [one.errors(one.problem(design).approximate()) for one in tested]
+    return results
+
+
+def best(results: dict[str, list[Floats]]) -> str:
+    """The kind with the smallest WAPE over all folds."""
+    scores = {kind: _wape(errors) for kind, errors in results.items()}
+    finite = {kind: score for kind, score in scores.items() if np.isfinite(score)}
+    return min(finite, key=lambda kind: finite[kind], default=baselines.WEEKDAY_MEAN)
+
+
+def _joined(errors: Sequence[Floats]) -> Floats:
+    return np.concatenate([np.zeros((3, 0)), *errors], axis=1)
+
+
+def _wape(errors: Sequence[Floats]) -> float:
+    y, yhat, _ = _joined(errors)
+    return report.wape(y, yhat)
+
+
+def _report(last: Fold, results: dict[str, list[Floats]], kind: str, width: model.Interval) -> Backtest:
+    """Figures of `kind` on the held-out days, which are the newest of `results`."""
+    y, yhat, opened = results[kind][-1]
+    rivals = {name: _wape(results[name][-1:]) for name in baselines.BASELINES}
+    rival = min(rivals, key=lambda name: rivals[name] if np.isfinite(rivals[name]) else np.inf)
+    wape = report.wape(y, yhat)
+    figures = {
+        "rmspe": report.rmspe(y, yhat),
+        "wape": wape,
+        "bias": report.bias(y, yhat),
+        "coverage": report.coverage(y, *model.interval(width, yhat, LEVEL), opened),
+        "baseline_wape": rivals[rival],
+        "skill": 1 - wape / rivals[rival] if rivals[rival] > 0 else np.nan,
+    }
+    finite = {name: value if np.isfinite(value) else None for name, value in figures.items()}
+    return Backtest(start=day(last.days[0]), end=day(last.days[-1]), baseline=rival, **finite)
+
+
+def _used(kind: str, additive: Additive | None, whole: Frame) -> tuple[str, ...]:
+    """Regressors that the model uses."""
+    if additive:
+        return tuple(c.removeprefix("x:") for c in additive.design.columns if c.startswith("x:"))
+    name = baselines.promotion(whole)
     return (name,) if kind == baselines.WEEKDAY_MEAN and name else ()

@@ -1,8 +1,7 @@
 """A trained series: which kind won, its parameters, how wide its intervals are, and how it did."""
 
-from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -54,8 +53,7 @@ class Trained(BaseModel):
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """Arrays over consecutive days (n,)."""
 
     days: Days
@@ -72,11 +70,11 @@ def load_model(body: bytes) -> Trained:
         raise CorruptError("not a trained model") from exc
 
 
-def middle(kind: str, fitted: Additive | None, frame: Frame, start: int) -> Floats:
-    """Point forecast of the rows from `start` on, closed days zero; shape (days - start,)."""
-    if fitted is None or kind in baselines.BASELINES:
-        return baselines.predict(kind, frame, start)
-    return additive.predict(fitted, frame)[start:]
+def middle(fitted: str | Additive, frame: Frame) -> Floats:
+    """Point forecast of the horizon by a fitted model, or by the baseline of that name; closed days are zero."""
+    if isinstance(fitted, str):
+        return baselines.predict(fitted, frame)
+    return additive.predict(fitted, frame)[frame.start :]
 
 
 def measure(y: Floats, yhat: Floats, opened: Floats, *, floor: float = 0.0) -> Interval:
@@ -120,12 +118,10 @@ def interval(model: Interval, yhat: Floats, level: float, widen: Floats | float 
 def forecast(trained: Trained, frame: Frame, level: float) -> Prediction:
     """Forecast of the frame's horizon with its interval at `level`."""
     start = frame.start
-    yhat = middle(trained.kind, trained.additive, frame, start)
+    yhat = middle(trained.additive or trained.kind, frame)
     lower, upper = interval(trained.interval, yhat, level, _widening(trained, frame))
-    opened = frame.open[start:] > 0
-    return Prediction(
-        days=frame.days[start:], yhat=yhat, lower=np.where(opened, lower, 0.0), upper=np.where(opened, upper, 0.0)
-    )
+    lower, upper = (np.where(frame.open[start:] > 0, bound, 0.0) for bound in (lower, upper))
+    return Prediction(frame.days[start:], yhat, lower, upper)
 
 
 def caveats(trained: Trained, frame: Frame) -> list[str]:

@@ -39,7 +39,7 @@ def profile(series: Series) -> list[float]:
     if len(known) < MIN_DAYS:
         return [float(v) for v in shape]
     logs = np.log(sold[known])
-    name = baselines.promotion(laid, laid.start)
+    name = baselines.promotion(laid)
     week, month = weekdays(laid.days)[known], _months(laid.days)[known]
     promoted = np.zeros(len(known)) if name is None else (laid.x[name][known] > 0).astype(float)
     span = (known - known[0]) / 365.25

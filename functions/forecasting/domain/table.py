@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.forecasting.contracts import check_id
+from functions.forecasting.contracts import NO_ID, is_id
 from functions.forecasting.domain.series import MAX_DAYS, UNKNOWN, Series
 from layers.runtime import files
 from layers.runtime.errors import InputError
@@ -97,8 +97,13 @@ def read(
         regressors = _regressors(cells, np.isfinite(y))
     outside = np.isnat(days) | (days < FIRST) | (days > LAST)
     unique, codes = np.unique(ids, return_inverse=True)
-    impossible, why = _impossible(unique)
-    marks = [(impossible[codes], why), (strange, "open is neither 0 nor 1"), (unread, NO_NUMBER), (outside, NO_DAY)]
+    impossible = np.array([not is_id(str(series_id)) for series_id in unique])
+    marks = [
+        (impossible[codes], f"series_id: {NO_ID}"),
+        (strange, "open is neither 0 nor 1"),
+        (unread, NO_NUMBER),
+        (outside, NO_DAY),
+    ]
     reasons = np.select([mask for mask, _ in marks], [text for _, text in marks], "").astype(object)
     columns = {"y": y} | ({} if opened is None else {"open": opened}) | regressors
     coded = {column.partition("=")[0] for column in regressors}
@@ -205,17 +210,6 @@ def _open(cells: Cells, name: str) -> tuple[np.ndarray | None, np.ndarray]:
         why = "says whether a day is open, 0 or 1, but holds other values; give the column another name"
         raise InputError(why, file=name, field="open")
     return opened, bad
-
-
-def _impossible(ids: np.ndarray) -> tuple[np.ndarray, str]:
-    """Which texts (n,) cannot be ids, and why."""
-    wrong, why = np.zeros(len(ids), bool), ""
-    for i, series_id in enumerate(ids):
-        try:
-            check_id(str(series_id))
-        except InputError as exc:
-            wrong[i], why = True, str(exc)
-    return wrong, why
 
 
 def _regressors(cells: Cells, observed: np.ndarray) -> dict[str, np.ndarray]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.forecasting.contracts import check_id
 from functions.forecasting.domain.series import MAX_DAYS, Series, dump, load, merge
+from functions.forecasting.store import history_key
 from layers.runtime.errors import CorruptError, InputError
 from tests.unit.forecasting.house import made
 
@@ -114,4 +114,4 @@ def test_a_series_of_centuries_is_refused():
 @pytest.mark.parametrize("name", ["", "a\n", "a\x7f", "x" * 129])
 def test_impossible_ids_are_refused(name):
     with pytest.raises(InputError, match="series_id"):
-        check_id(name)
+        history_key(name)

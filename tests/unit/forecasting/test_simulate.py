@@ -5,7 +5,7 @@ import pyarrow.csv as csv
 import pytest
 
 from functions.forecasting.domain.table import read
-from functions.forecasting.simulate import rossmann, sales
+from functions.forecasting.simulate import sales
 
 
 def parsed(table):
@@ -15,12 +15,11 @@ def parsed(table):
     return read(sink, "simulated.csv")
 
 
-@pytest.mark.parametrize("make", [sales, rossmann])
 @pytest.mark.parametrize("rows", [1, 30, 2000])
-def test_the_same_seed_gives_the_same_valid_rows(make, rows):
-    assert make(rows, 3).equals(make(rows, 3))
-    assert rows == 1 or not make(rows, 3).equals(make(rows, 4))
-    found = parsed(make(rows, 3))
+def test_the_same_seed_gives_the_same_valid_rows(rows):
+    assert sales(rows, 3).equals(sales(rows, 3))
+    assert rows == 1 or not sales(rows, 3).equals(sales(rows, 4))
+    found = parsed(sales(rows, 3))
     assert found.rejected == []
     assert all(one.observed for one in found.series)
 
@@ -36,10 +35,3 @@ def test_stores_close_promote_and_know_their_future():
         assert (
             np.log(one.y[: one.observed][open_days & on]).mean() > np.log(one.y[: one.observed][open_days & ~on]).mean()
         )
-
-
-def test_both_layouts_are_read_as_the_same_kind_of_series():
-    (first, *_), (second, *_) = parsed(sales(1644, 1)).series, parsed(rossmann(1560, 1)).series
-    assert "promo" in first.regressors
-    assert "promo" in second.regressors
-    assert "Customers" not in second.regressors

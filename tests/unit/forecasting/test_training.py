@@ -202,7 +202,7 @@ def test_a_higher_level_never_narrows_the_interval(level, more):
 
 def test_folds_end_where_the_report_begins_and_do_not_overlap():
     found = list(folds(made(300), 272, 28))
-    assert [(one.start, one.start + len(one.y)) for one in found] == [(244, 272), (216, 244), (188, 216)]
+    assert [(one.frame.start, one.frame.start + len(one.y)) for one in found] == [(244, 272), (216, 244), (188, 216)]
 
 
 def test_derived_regressors_follow_calendar_and_openings():
@@ -221,13 +221,13 @@ def test_derived_regressors_follow_calendar_and_openings():
 def test_the_naive_forecast_repeats_the_last_week():
     one = fold(made(100), 84, 98)
     expected = np.tile(made(100).y[77:84], 2)
-    np.testing.assert_allclose(baselines.predict(baselines.SEASONAL_NAIVE, one.frame, 84), expected)
+    np.testing.assert_allclose(baselines.predict(baselines.SEASONAL_NAIVE, one.frame), expected)
 
 
 def test_the_mean_keeps_promoted_days_apart():
     series = replace(made(140), y=np.where(made(140).regressors["promo"] > 0, 200.0, 100.0) * made(140).open)
     one = fold(series, 112, 126)
-    got = baselines.predict(baselines.WEEKDAY_MEAN, one.frame, 112)
+    got = baselines.predict(baselines.WEEKDAY_MEAN, one.frame)
     np.testing.assert_allclose(got, series.y[112:126])
 
 
