@@ -4,6 +4,18 @@ import shutil
 import sys
 from pathlib import Path
 
-for folder in sorted(Path(sys.argv[1]).rglob("tests")):
-    if folder.is_dir():
-        shutil.rmtree(folder)
+UNUSED = (
+    "**/tests",
+    "onnx/backend",  # models to test backends with
+    "onnxruntime/capi/libonnxruntime.so.*",  # for programs in C; Python has its own copy
+    "pyarrow/include",
+    "pyarrow/*flight*",  # Arrow's RPC and its own client of S3: here boto3 reads and writes
+    "pyarrow/*s3*",
+)
+
+for pattern in UNUSED:
+    for path in sorted(Path(sys.argv[1]).glob(pattern)):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()

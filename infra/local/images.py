@@ -12,7 +12,7 @@ from infra.local.emulator import ACCOUNT
 from layers.runtime.errors import TrefoilError, UnavailableError
 
 # Made by .ci/base-image where no registry answers; AWS's own image is taken where it is at hand.
-STAND_IN: Final = "trefoil/lambda-python-stand-in:2"
+STAND_IN: Final = "trefoil/lambda-python-stand-in:3"
 
 # As on Lambda: nothing to write to but /tmp, no shared memory, and no more RAM than a new account may ask for.
 SANDBOX: Final = "--read-only --tmpfs /tmp:size=512m,mode=1777 --tmpfs /dev/shm:ro --memory 3008m"
