@@ -1,21 +1,16 @@
 """`trefoil anomalies`: which of these rides are abnormal, from files, without a cloud."""
 
 import json
-import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import typer
 
 from cli.console import Dates, Decimal, Json, err, progress, say
 from cli.output import readable, replaced_directory
-from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
-
-if TYPE_CHECKING:
-    from functions.clustering.file_service import FileJob
 
 
 class ManyFiles(typer.core.TyperCommand):
@@ -57,8 +52,8 @@ def anomalies(
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Flag abnormal rides: writes anomalies.parquet, rejected.parquet, summary.json and plot.png."""
-    from functions.clustering.domain.columns import Format
-    from functions.clustering.file_service import FileJob
+    from functions.clustering.domain.table import Format
+    from functions.clustering.files import FileJob
     from layers.tables import Reading, in_words
 
     started = time.perf_counter()
@@ -68,11 +63,13 @@ def anomalies(
     if params == "book" and history:
         raise InputError("the book's method takes no history", field="--history")
     form = Format(preset, _zone(timezone), _renamed(column or []), Reading(dates, decimal))
-    job = FileJob(files, history, form, params)
     with replaced_directory(out, inputs=[*files, *history]) as fresh:
-        summary = _run(job, engine, fresh)
-        summary["understood"] = job.understood
-        for name, understood in job.understood.items():
+        with progress() as bar:
+            task = bar.add_task("labelling", total=0)
+            summary = FileJob(files, history, form, params).run(
+                fresh, engine, lambda **shown: bar.update(task, **shown)
+            )
+        for name, understood in summary["understood"].items():
             err.print(f"{name}: {in_words(understood)}; {understood['columns']}", markup=False, soft_wrap=True)
         for warning in summary["warnings"]:
             err.print(f"warning: {warning}", markup=False, soft_wrap=True)
@@ -83,31 +80,6 @@ def anomalies(
         f"({summary['seconds']} s)\nresults in {out}"
     )
     return summary
-
-
-def _run(job: "FileJob", engine: str, out: Path) -> dict[str, Any]:
-    from functions.clustering.file_service import join, label_part, picture, summarise
-    from layers.storage.manifest import content_version
-
-    model, sampled_from = job.learn()
-    version = content_version(model.dump())
-    scratch = out / ".parts"
-    scratch.mkdir()
-    parts = job.parts(model.dump(), version, scratch)
-    done = {}
-    with progress() as bar:
-        task = bar.add_task("labelling", total=len(parts))
-        for i, report in run_tasks(label_part, parts, engine=engine):
-            done[i] = report
-            bar.advance(task)
-    reports = [done[i] for i in sorted(done)]
-    if not any(report.rides for report in reports):
-        raise job.nothing_valid()
-    join(scratch, reports, out)
-    shutil.rmtree(scratch)
-    title = job.files[0].name if len(job.files) == 1 else f"{len(job.files)} files"
-    (out / "plot.png").write_bytes(picture(reports, title))
-    return summarise(model, reports) | {"sampled_from": sampled_from, "params": job.params, "model_version": version}
 
 
 def _zone(name: str) -> str:

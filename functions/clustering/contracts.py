@@ -141,30 +141,3 @@ class DayManifest(Frozen):
     sampled_from: str = Field(description="`window` before the day, or `day` when the window holds too few rides")
     model_version: str
     published_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-
-
-class Paths:
-    """Keys in the lake of one day and run."""
-
-    def __init__(self, day: date, run_id: str = "") -> None:
-        self.input = f"rides/dt={day}/"
-        self.plan = f"plans/clustering/dt={day}/run={run_id}.json"
-        self.fit = f"plans/clustering/dt={day}/run={run_id}/fit.json"
-        self.reports = f"anomalies/reports/dt={day}/run={run_id}/"
-        self.manifest = f"anomalies/days/dt={day}/manifest.json"
-        # Under each of these there is one name per run, `run=R...`.
-        self.of_runs = tuple(f"{top}/dt={day}/" for top in ("anomalies/runs", "anomalies/reports", "plans/clustering"))
-        self._rows = f"anomalies/runs/dt={day}/run={run_id}/"
-        self._parts = f"plans/clustering/dt={day}/run={run_id}/"
-
-    def labelled(self, part: int) -> str:
-        """Labelled rows of one part."""
-        return f"{self._rows}part-{part:05}.parquet"
-
-    def rejected(self, part: int) -> str:
-        """Rejected rows of one part, until they are merged."""
-        return f"{self._parts}rejected-{part:05}.parquet"
-
-    def counted(self, part: int) -> str:
-        """What was counted in one part; it is written last of the part."""
-        return f"{self._parts}part-{part:05}.json"

@@ -4,9 +4,9 @@ from functools import cache
 from typing import Any
 
 from functions.clustering.contracts import DayRequest, FitAnswer, PlanItem
-from functions.clustering.label_service import LabelService
-from functions.clustering.publish_service import PublishService
-from functions.clustering.service import FitService
+from functions.clustering.learn import FitService
+from functions.clustering.publish import PublishService
+from functions.clustering.serve import LabelService
 from functions.clustering.settings import ClusteringSettings
 from layers.runtime.observability import logger, metrics
 from layers.runtime.parsing import parsed
@@ -20,37 +20,40 @@ log, emf = logger("clustering"), metrics("clustering")
 
 
 @cache
+def settings() -> ClusteringSettings:
+    """Those of this container."""
+    return ClusteringSettings()
+
+
+def _lake() -> S3Objects:
+    return S3Objects(settings().lake_bucket, client("s3"))
+
+
+def _registry() -> ModelRegistry:
+    objects = S3Objects(settings().models_bucket, client("s3"))
+    return ModelRegistry(objects, DynamoTable(settings().models_table, client("dynamodb")))
+
+
+def _ledger() -> RunLedger:
+    return RunLedger(DynamoTable(settings().runs_table, client("dynamodb")))
+
+
+@cache
 def build_fit() -> FitService:
     """The fitting service of this container."""
-    settings = ClusteringSettings()
-    return FitService(_lake(settings), _registry(settings), _ledger(settings), settings)
+    return FitService(_lake(), _registry(), _ledger(), settings())
 
 
 @cache
 def build_label() -> LabelService:
     """The labelling service of this container."""
-    settings = ClusteringSettings()
-    return LabelService(_lake(settings), _registry(settings), settings)
+    return LabelService(_lake(), _registry(), settings())
 
 
 @cache
 def build_publish() -> PublishService:
     """The publishing service of this container."""
-    settings = ClusteringSettings()
-    return PublishService(_lake(settings), _ledger(settings))
-
-
-def _lake(settings: ClusteringSettings) -> S3Objects:
-    return S3Objects(settings.lake_bucket, client("s3"))
-
-
-def _registry(settings: ClusteringSettings) -> ModelRegistry:
-    objects = S3Objects(settings.models_bucket, client("s3"))
-    return ModelRegistry(objects, DynamoTable(settings.models_table, client("dynamodb")))
-
-
-def _ledger(settings: ClusteringSettings) -> RunLedger:
-    return RunLedger(DynamoTable(settings.runs_table, client("dynamodb")))
+    return PublishService(_lake(), _ledger())
 
 
 @emf.log_metrics

@@ -21,12 +21,13 @@ class ClusteringSettings(Settings):
     )
     window_objects: int = Field(2_000, ge=1, description="most objects of the window that are read")
     max_speed_kmh: float = Field(160.0, gt=0, description="a faster ride is an anomaly of its own kind, km/h")
-    item_mb: int = Field(64, ge=1, description="size of one item of work for a label call, MB of objects")
+    item_mb: int = Field(
+        64,
+        ge=0,
+        description="size of one item of work for a label call, MB; larger Parquet is split between row groups",
+    )
     item_rides: int = Field(2_000_000, ge=1_000, description="size of one item of work for a label call, rides")
     item_objects: int = Field(500, ge=1, description="most small objects in one item of work")
-    footer_mb: int = Field(
-        64, ge=0, description="Parquet objects above this have their footer read and may be split, MB"
-    )
     piece_rides: int = Field(
         40_000_000, ge=1_000, description="most rides of what cannot be split: a CSV object or a row group of Parquet"
     )

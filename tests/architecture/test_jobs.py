@@ -4,7 +4,7 @@ from cli.cloud import JOBS
 from cli.ingest import INGEST
 from functions.classification import learn as classification
 from functions.classification import watch
-from functions.clustering import service as clustering
+from functions.clustering import store as clustering
 from functions.forecasting import intake, learn
 
 

@@ -16,12 +16,9 @@ from typing import Any
 import numpy as np
 
 from functions.clustering import simulate
-from functions.clustering.domain.columns import Format
-from functions.clustering.domain.labelling import label
-from functions.clustering.domain.model import fit
-from functions.clustering.domain.parameters import BOOK, Parameters
-from functions.clustering.domain.reading import RideFile
-from functions.clustering.domain.tables import usable
+from functions.clustering.domain.fit import fit
+from functions.clustering.domain.model import BOOK, Parameters, label
+from functions.clustering.domain.table import Format, RideFile
 from tests.benchmarks.runner import Row, measured, row
 from tests.conftest import ROOT
 
@@ -197,8 +194,16 @@ def simulated_quality(size: int, seed: int) -> tuple[float, float]:
 def real_rides(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Valid rides of a month of trip records, km and h."""
     with path.open("rb") as stream:
-        chunks = list(usable(RideFile(stream, str(path), Format("tlc"))))
-    return np.concatenate([dist for dist, _ in chunks]), np.concatenate([hours for _, hours in chunks])
+        chunks = [
+            (rides, ~rides.rejections().astype(bool)) for rides in RideFile(stream, str(path), Format("tlc")).rides()
+        ]
+    return tuple(
+        np.concatenate([values[valid] for values, valid in pairs])
+        for pairs in (
+            [(rides.dist, valid) for rides, valid in chunks],
+            [(rides.time, valid) for rides, valid in chunks],
+        )
+    )
 
 
 def real_quality(history: Any, day: Any, seed: int) -> dict[str, float]:

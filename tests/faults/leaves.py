@@ -17,7 +17,8 @@ from cli.stack import Stack
 from functions.classification.simulate import customers, events
 from functions.classification.store import stored_model
 from functions.clustering import simulate
-from functions.clustering.contracts import DayManifest, Paths
+from functions.clustering.contracts import DayManifest
+from functions.clustering.store import Paths
 from functions.forecasting.domain.model import load_model
 from functions.forecasting.domain.series import load
 from functions.forecasting.store import history_key, parse_index

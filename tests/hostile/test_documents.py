@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from functions.classification.contracts import MODEL_FILE
 from functions.classification.serve import read_messages, score_messages
 from functions.classification.store import join_outcomes, load_model
-from functions.clustering.contracts import DayRequest, FitAnswer, Paths, PlanItem
+from functions.clustering.contracts import DayRequest, FitAnswer, PlanItem
 from functions.clustering.domain.model import Model
+from functions.clustering.store import Paths
 from functions.forecasting import store
 from functions.forecasting.contracts import PlanEvent, Planned, Shard
 from functions.forecasting.domain import model as sales_model

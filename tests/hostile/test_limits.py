@@ -17,7 +17,7 @@ from functions.classification.domain.table import read
 from functions.classification.files import score_file
 from functions.classification.learn import TrainingService
 from functions.classification.simulate import customers
-from functions.clustering.domain.reading import RideFile
+from functions.clustering.domain.table import RideFile
 from functions.forecasting.domain import table as sales
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import history_key

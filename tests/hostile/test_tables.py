@@ -16,11 +16,10 @@ from functions.classification.contracts import Feature
 from functions.classification.domain import table
 from functions.classification.domain.schema import encode
 from functions.clustering import simulate
-from functions.clustering.domain.columns import Format
-from functions.clustering.domain.model import Model, fit
-from functions.clustering.domain.parameters import NAMED
-from functions.clustering.domain.reading import RideFile
-from functions.clustering.domain.tables import Labeller
+from functions.clustering.domain.fit import fit
+from functions.clustering.domain.labelling import Labeller
+from functions.clustering.domain.model import NAMED, Model
+from functions.clustering.domain.table import Format, RideFile
 from functions.forecasting.domain import table as sales
 from layers.runtime.errors import InputError
 from tests.hostile.files import DIALECTS, damaged, junk, packed, parquet_of, refused

@@ -75,7 +75,7 @@ def hashes(request: pytest.FixtureRequest, tree: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("path", "concerned"),
     [
-        ("functions/clustering/service.py", {"clustering"}),
+        ("functions/clustering/learn.py", {"clustering"}),
         ("functions/clustering/domain/__init__.py", {"clustering"}),
         ("functions/forecasting/handler.py", {"forecasting"}),
         ("functions/forecasting/dashboard/new.js", {"forecasting"}),

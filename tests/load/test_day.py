@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from cli.execution import finished, start
 from cli.stack import Stack
-from functions.clustering.contracts import Paths
 from functions.clustering.simulate import rides
+from functions.clustering.store import Paths
 from infra.settings import DeploySettings
 from tests.tables import as_parquet
 from tests.tally import QUICK, Tally

@@ -13,7 +13,7 @@ import pytest
 from cli.backfill import _run
 from cli.stack import Stack
 from functions.clustering import simulate
-from functions.clustering.contracts import Paths
+from functions.clustering.store import Paths
 from infra.warehouse import HIVE, PARQUET
 from tests.tables import as_parquet
 

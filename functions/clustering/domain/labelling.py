@@ -1,54 +1,119 @@
-"""Label rides by their nearest core point: linear in rides, constant in memory."""
+"""From a file of rides to the rows that are published: labelled ones, rejected ones, and what was counted."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from functions.clustering.domain.model import Model
-from functions.clustering.domain.scaling import Floats
+from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA, PartReport
+from functions.clustering.domain.fit import Reservoir
+from functions.clustering.domain.model import Model, label
+from functions.clustering.domain.report import reasons
+from functions.clustering.domain.table import REPEATED, RideFile, Rides, hashes, repeated_ids
 
-CHUNK = 100_000
-NOISE = -1
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Per ride: cluster (-1 is noise) and severity, which is above 1 for exactly the anomalous ones and finite."""
-
-    label: NDArray[np.int32]
-    severity: Floats
-
-    @property
-    def is_anomaly(self) -> NDArray[np.bool_]:
-        """Whether each ride is anomalous."""
-        return self.severity > 1
+ORDINARY_PLOTTED, ANOMALOUS_PLOTTED = 1_500, 500
+# In memory what is the same in every row is there once; in the file these and what has few values have a dictionary.
+ONCE = pa.dictionary(pa.int8(), pa.string())
+ROWS = pa.schema([*list(LABEL_SCHEMA)[:-2], ("model_version", ONCE), ("run_id", ONCE)])
+DICTIONARIES = ["label", "model_version", "run_id"]
 
 
-def label(model: Model, dist: Floats, time: Floats) -> Labels:
-    """Label valid rides, km and h, (n,)."""
-    found = Labels(np.empty(len(dist), np.int32), np.empty(len(dist)))
-    for start in range(0, len(dist), CHUNK):
-        # In order of distance one ride after the other walks the same branches of the tree: a quarter of the time less.
-        rides = start + np.argsort(dist[start : start + CHUNK])
-        found.label[rides], found.severity[rides] = _label(model, dist[rides], time[rides])
-    return found
+def rows_writer(sink: Any, schema: pa.Schema = ROWS) -> pq.ParquetWriter:
+    """A writer of labelled rows; what it writes is read as `LABEL_SCHEMA`."""
+    return pq.ParquetWriter(sink, schema, use_dictionary=DICTIONARIES, store_schema=False)
 
 
-def _label(model: Model, dist: Floats, time: Floats) -> tuple[NDArray[np.int32], Floats]:
-    points = model.scale.transform(dist, time)
-    if len(model.cores):
-        distance, nearest = model.tree.query(points)
-        severity, cluster = distance / model.eps, model.clusters[nearest]
-    else:  # no ride has enough neighbours: all are noise, the farther from the middle the worse
-        far = np.linalg.norm(points - model.scale.transform(model.dist[500:501], model.time[500:501]), axis=1)
-        severity, cluster = np.nextafter(1.0, 2.0) + far / model.eps, np.full(len(dist), NOISE, np.int32)
-    if model.parameters.max_speed_kmh is not None:
-        severity = np.maximum(severity, _excess(dist, time, model.parameters.max_speed_kmh))
-    return np.where(severity > 1, NOISE, cluster).astype(np.int32), severity
+class Labeller:
+    """Labels files with one model and counts. `version` and `run_id` are written into every row.
+
+    `found` counts the rows of each file apart from the rest: by its footer, of CSV by the pass that looks at ids.
+    """
+
+    def __init__(self, model: Model, version: str, run_id: str) -> None:
+        self._model, self._names = model, (version, run_id)
+        self.rides = self.anomalies = self.rejected = self.found = 0
+        self._clusters: Counter[int] = Counter()
+        self._integer_ids = True
+        self._ordinary, self._anomalous = Reservoir(ORDINARY_PLOTTED, seed=0), Reservoir(ANOMALOUS_PLOTTED, seed=1)
+
+    def label(
+        self, file: RideFile, repeated: frozenset[str] | None = None
+    ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+        """(labelled, rejected) rows of each chunk, in order; `repeated` ids of the whole file, if they are known.
+
+        Of these the first valid ride is labelled. Raises InputError when the file cannot be read.
+        """
+        own = [hashes(ids) for ids in file.ids()] if repeated is None else []
+        if repeated is None:
+            repeated = repeated_ids(file, own)
+        seen: set[str] = set()
+        before = file.before()
+        for earlier in before.rides() if before and repeated else ():
+            _reject_repeated(earlier, earlier.rejections(), repeated, seen)
+        for rides in file.rides():
+            self._integer_ids &= rides.integer_ids
+            why = rides.rejections()
+            if repeated:
+                _reject_repeated(rides, why, repeated, seen)
+            wrong = why.astype(bool)
+            self.rejected += int(wrong.sum())
+            yield self._labelled(rides, ~wrong), rejected_rows(file.name, rides.rows[wrong], why[wrong])
+        self.found += sum(map(len, own)) if file.table.kind == "csv" else file.footer_rows()
+
+    def report(self, part: int) -> PartReport:
+        """What was counted, with an even sample of at most 1,500 ordinary and 500 anomalous rides."""
+        return PartReport(
+            part=part,
+            rides=self.rides,
+            anomalies=self.anomalies,
+            rejected=self.rejected,
+            found=self.found,
+            integer_ids=self._integer_ids,
+            labels=dict(self._clusters),
+            points=[
+                (float(f"{km:.4g}"), float(f"{hours:.4g}"), anomalous)
+                for anomalous, sample in ((False, self._ordinary), (True, self._anomalous))
+                for km, hours in zip(*sample.rides(), strict=True)
+            ],
+        )
+
+    def _labelled(self, rides: Rides, accepted: NDArray[np.bool_]) -> pa.RecordBatch:
+        dist, time, ids = rides.dist, rides.time, rides.ids
+        if not accepted.all():
+            dist, time, ids = dist[accepted], time[accepted], ids.filter(pa.array(accepted))
+        labels = label(self._model, dist, time)
+        anomalous = labels.is_anomaly
+        self.rides += len(dist)
+        self.anomalies += int(anomalous.sum())
+        self._clusters.update(
+            dict(zip(*(x.tolist() for x in np.unique(labels.label, return_counts=True)), strict=True))
+        )
+        self._ordinary.add(dist[~anomalous], time[~anomalous])
+        self._anomalous.add(dist[anomalous], time[anomalous])
+        why = pc.replace_with_mask(
+            pa.nulls(len(dist), pa.string()), anomalous, reasons(self._model, dist[anomalous], time[anomalous])
+        )
+        first = pa.array(np.zeros(len(dist), np.int8))
+        names = [pa.DictionaryArray.from_arrays(first, pa.array([name])) for name in self._names]
+        return pa.RecordBatch.from_arrays([ids, labels.label, anomalous, labels.severity, why, *names], schema=ROWS)
 
 
-def _excess(dist: Floats, time: Floats, limit: float) -> Floats:
-    """Speed over the limit where it is above it, else 0."""
-    ratio = dist / limit / time
-    return np.where(dist / limit > time, np.maximum(ratio, np.nextafter(1.0, 2.0)), 0.0)
+def _reject_repeated(rides: Rides, why: NDArray[np.object_], repeated: frozenset[str], seen: set[str]) -> None:
+    """Say in `why` which rows have an id that a valid row before them had, and add those of valid rows to `seen`."""
+    again = pc.is_in(rides.ids, pa.array(repeated, pa.string())).to_numpy(zero_copy_only=False)
+    for i in np.flatnonzero(again & ~why.astype(bool)).tolist():
+        ride_id = rides.ids[i].as_py()
+        if ride_id in seen:
+            why[i] = REPEATED
+        seen.add(ride_id)
+
+
+def rejected_rows(file: str, rows: Any, why: Any) -> pa.RecordBatch:
+    """Rows of rejected.parquet; a row of None stands for a whole file."""
+    columns = [pa.repeat(file, len(rows)), pa.array(rows, pa.int64()), pa.array(why, pa.string())]
+    return pa.RecordBatch.from_arrays(columns, schema=REJECTED_SCHEMA)

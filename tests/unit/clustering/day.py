@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from functions.clustering import simulate
-from functions.clustering.contracts import DayManifest, DayRequest, FitAnswer, Paths, PlanItem
-from functions.clustering.label_service import LabelService
-from functions.clustering.publish_service import PublishService
-from functions.clustering.service import FitService
+from functions.clustering.contracts import DayManifest, DayRequest, FitAnswer, PlanItem
+from functions.clustering.learn import FitService
+from functions.clustering.publish import PublishService
+from functions.clustering.serve import LabelService
 from functions.clustering.settings import ClusteringSettings
+from functions.clustering.store import Paths
 from layers.storage.ledger import RunLedger
 from layers.storage.registry import ModelRegistry
 from tests.fakes import InMemoryObjects, InMemoryTable

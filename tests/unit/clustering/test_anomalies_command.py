@@ -16,7 +16,7 @@ import pytest
 
 from cli import console
 from cli.main import app
-from functions.clustering import file_service, simulate
+from functions.clustering import files, simulate
 from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA
 
 TRIP_NAMES, STAMP = ("lpep_pickup_datetime", "lpep_dropoff_datetime", "trip_distance"), pa.timestamp("us")
@@ -106,8 +106,7 @@ def test_a_large_file_is_split_and_says_the_same(
     pq.write_table(pq.read_table(rides), rides, row_group_size=500)
     command(rides)
     whole = command.table()
-    monkeypatch.setattr(file_service, "FOOTER_BYTES", 0)
-    monkeypatch.setattr(file_service, "PART_RIDES", 1_000)
+    monkeypatch.setattr(files, "PART_BYTES", 0)
     assert command(rides)[0] == 0
     assert command.table() == whole
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.clustering import publish_service
+from functions.clustering import publish
 from functions.clustering.contracts import DayRequest
 from tests.unit.clustering.day import DAY, World, key, rides
 
@@ -65,7 +65,7 @@ def crash_during_the_second_run(world: World, crash: Crash) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick_plot(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish_service, "draw", lambda *_: b"png")
+    monkeypatch.setattr(publish, "draw", lambda *_: b"png")
 
 
 def how_many_writes() -> int:

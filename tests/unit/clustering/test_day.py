@@ -8,13 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.clustering import service, simulate
-from functions.clustering.contracts import DayRequest, FitAnswer, Paths, Source
-from functions.clustering.domain.columns import Format
+from functions.clustering import simulate, store
+from functions.clustering.contracts import DayRequest, FitAnswer, Source
+from functions.clustering.store import Paths
 from layers.runtime.errors import ConflictError, CorruptError, InputError
-from layers.runtime.files import Limits
-from layers.storage.objects import ObjectInfo
-from tests.fakes import InMemoryObjects
 from tests.tables import as_parquet
 from tests.unit.clustering.day import DAY, World, key, rides
 
@@ -169,7 +166,7 @@ def test_an_object_replaced_between_fit_and_label_fails_the_run_by_name(
     whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not whole:
-        monkeypatch.setattr(service, "WHOLE_BYTES", 0)
+        monkeypatch.setattr(store, "WHOLE_BYTES", 0)
     world = World()
     world.lake.put(key(DAY), rides(1_200))
     answer = world.fitting.fit(DayRequest(dt=DAY))
@@ -257,7 +254,7 @@ def test_a_day_of_unreadable_files_only_is_empty() -> None:
 
 
 def test_large_parquet_is_split_by_row_group_and_every_ride_is_labelled_once() -> None:
-    world = World(item_rides=1_000, footer_mb=0)
+    world = World(item_mb=0)
     table = simulate.rides(5_000, 4)
     # The last row repeats the id of the first, which another call labels.
     table = table.set_column(
@@ -265,7 +262,7 @@ def test_large_parquet_is_split_by_row_group_and_every_ride_is_labelled_once() -
     )
     world.lake.put(key(DAY), as_parquet(table, row_group_size=500))
     answer = world.fitting.fit(DayRequest(dt=DAY))
-    assert len(json.loads(world.lake.get(answer.plan_key))) == 5
+    assert len(json.loads(world.lake.get(answer.plan_key))) == 10
     assert world.after(answer)["status"] == "published"
     truth = world.truth()
     assert truth is not None
@@ -279,11 +276,12 @@ def test_large_parquet_is_split_by_row_group_and_every_ride_is_labelled_once() -
 
 def test_ten_thousand_small_objects_become_few_items_and_no_footer_is_read() -> None:
     world = World()
-    objects = InMemoryObjects({key(DAY, f"{i:05}.parquet"): b"x" * 100 for i in range(10_000)})
-    infos = list(objects.list(Paths(DAY).input))
+    world.lake.put(key(DAY - timedelta(days=1)), rides(2_000, seed=1))
+    for i in range(10_000):
+        world.lake.put(key(DAY, f"{i:05}.parquet"), b"x" * 100)
     world.lake.open = None  # reading one would fail
-    items = world.fitting._items(infos)
-    assert sum(map(len, items)) == 10_000
+    items = json.loads(world.lake.get(world.fitting.fit(DayRequest(dt=DAY)).plan_key))
+    assert sum(len(item["sources"]) for item in items) == 10_000
     assert len(items) == 20
 
 
@@ -307,12 +305,13 @@ def test_the_window_ends_before_the_day_and_is_read_within_its_budget() -> None:
     world.lake.put(key(DAY), rides(1_200))
     world.fitting.fit(DayRequest(dt=DAY))
     assert sorted(read) == [key(DAY - timedelta(days=back)) for back in (28, 1)]
-    sizes = len(world.lake.bodies[key(DAY)])
-    world.settings = world.fitting.settings = world.settings.model_copy(update={"window_max_mb": 1})
-    many = [ObjectInfo(f"o{i}", sizes, "") for i in range(200)]
-    chosen = world.fitting._within_budget(many, DAY)
-    assert sum(o.size for o in chosen) <= 1 << 20
-    assert len({o.key for o in chosen}) == len(chosen) > 10
+    for i in range(60):
+        world.lake.put(key(DAY - timedelta(days=2), f"{i}.parquet"), rides(1_500, seed=i))
+    read.clear()
+    world.clock.skip(timedelta(hours=2))
+    world.fitting.fit(DayRequest(dt=DAY))
+    assert sum(len(world.lake.bodies[name]) for name in read) <= 1 << 20
+    assert len(set(read)) == len(read) > 10
 
 
 @pytest.mark.parametrize(
@@ -344,12 +343,12 @@ def test_an_event_without_a_day_is_refused() -> None:
 def test_an_object_replaced_while_it_is_read_is_no_mixture_and_no_rejected_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(store, "WHOLE_BYTES", 0)
     world, table = World(), simulate.rides(400_000, 4)
     world.lake.put(key(DAY), as_parquet(table, row_group_size=50_000))
     (info,) = world.lake.list(key(DAY))
     source = Source(key=info.key, size=info.size, etag=info.etag)
-    with service.opened(world.lake, source, Limits(), Format()) as file:
+    with store.opened(world.lake, source, world.settings) as file:
         chunks = file.rides()
         assert len(next(chunks)) == 100_000
         world.lake.put(key(DAY), as_parquet(table.slice(1), row_group_size=50_000))

@@ -1,4 +1,4 @@
-"""The book's parameters against scikit-learn's DBSCAN on random rides, and clusters in hard shapes."""
+"""The book's parameters against scikit-learn's DBSCAN on random rides."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,8 @@ from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN
 from sklearn.preprocessing import StandardScaler
 
-from functions.clustering.domain import density
-from functions.clustering.domain.density import cluster_numbers
-from functions.clustering.domain.labelling import label
-from functions.clustering.domain.model import fit
-from functions.clustering.domain.parameters import BOOK
+from functions.clustering.domain.fit import fit
+from functions.clustering.domain.model import BOOK, label
 
 rides = st.one_of(
     st.lists(st.tuples(st.floats(0.01, 60), st.floats(0.01, 5)), min_size=1, max_size=120),
@@ -53,23 +50,3 @@ def test_the_book_equals_scikit_learn_on_thousands_of_rides_in_many_clusters(see
     middles = rng.random((25, 2)) * (100, 10) + 1
     drawn = np.abs(middles[rng.integers(25, size=4_000)] + rng.normal(size=(4_000, 2)) * (0.9, 0.09)) + 0.01
     check_against_sklearn(*drawn.T)
-
-
-@pytest.mark.parametrize("pairs", [1_000, 1_000_000])
-@pytest.mark.parametrize("gap", [0.999, 1.001])
-def test_two_clusters_are_one_when_a_pair_of_core_points_is_within_eps(
-    gap: float, pairs: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(density, "PAIRS", pairs)
-    block = np.random.default_rng(0).random((200, 2))
-    left = block * (3, 5)
-    right = left + np.array([np.ptp(left[:, 0]) + gap, 0.0])
-    found = cluster_numbers(np.concatenate((left, right)), 1.0)
-    closest = np.linalg.norm(left[:, None] - right[None], axis=2).min()
-    assert len(set(found.tolist())) == (1 if closest <= 1 else 2)
-
-
-def test_a_chain_is_one_cluster_however_long() -> None:
-    chain = np.column_stack((np.arange(0, 300, 0.99), np.zeros(304)))
-    assert set(cluster_numbers(chain, 1.0).tolist()) == {0}
-    assert len(set(cluster_numbers(chain * 1.02, 1.0).tolist())) == 304

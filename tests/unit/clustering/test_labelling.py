@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import silhouette_score
 
 from functions.clustering import simulate
-from functions.clustering.domain.labelling import label
-from functions.clustering.domain.model import Model, _silhouette, fit
-from functions.clustering.domain.parameters import BOOK, Parameters
-from functions.clustering.domain.reasons import reasons
-from functions.clustering.domain.sample import Reservoir
-from functions.clustering.domain.validity import FARTHEST_KM, LONGEST_H, NOTHING
+from functions.clustering.domain.fit import Reservoir, fit
+from functions.clustering.domain.model import BOOK, Model, Parameters, label
+from functions.clustering.domain.report import reasons
+from functions.clustering.domain.table import FARTHEST_KM, LONGEST_H, NOTHING
 from layers.runtime.errors import CorruptError, InputError
 
 any_ride = st.tuples(st.floats(NOTHING, FARTHEST_KM), st.floats(NOTHING, LONGEST_H))
@@ -109,7 +106,7 @@ def test_min_samples_grows_with_the_sample_so_that_size_does_not_hide_anomalies(
 def test_the_reason_says_what_is_unusual_and_by_how_much(model: Model, ride: tuple[float, float], said: str) -> None:
     dist, time = np.array([ride[0]]), np.array([ride[1]])
     assert label(model, dist, time).is_anomaly.all()
-    words = reasons(model, dist, time)[0]
+    words = reasons(model, dist, time)[0].as_py()
     assert words.split(":")[0] == said.split(":")[0]
     assert words.split()[-4:] == said.split()[-4:]
     ours, theirs = (float(text.split(" times")[0].split()[-1]) if " times" in text else 0 for text in (words, said))
@@ -119,7 +116,7 @@ def test_the_reason_says_what_is_unusual_and_by_how_much(model: Model, ride: tup
 def test_a_reason_names_what_few_rides_have(model: Model) -> None:
     dist, time, _ = simulated(20_000)
     flagged = label(model, dist, time).is_anomaly
-    words = reasons(model, dist[flagged], time[flagged])
+    words = reasons(model, dist[flagged], time[flagged]).to_pylist()
     shares = [float(found[1]) for each in words if (found := re.search(r"than ([\d.]+) % of rides", each))]
     assert shares
     assert min(shares) >= 90
@@ -128,23 +125,16 @@ def test_a_reason_names_what_few_rides_have(model: Model) -> None:
     assert min(times) >= 1.2
 
 
-def test_silhouette_is_scikit_learns() -> None:
-    rng = np.random.default_rng(1)
-    points, clusters = rng.normal(size=(300, 2)), rng.integers(4, size=300).astype(np.int32)
-    clusters[0] = 9  # alone in its cluster
-    assert _silhouette(points, clusters, rng) == pytest.approx(silhouette_score(points, clusters))
-
-
 def test_silhouette_is_none_for_one_cluster_and_high_for_two() -> None:
     rng = np.random.default_rng(0)
     one = fit(rng.normal(5, 0.2, 1_000), rng.normal(0.2, 0.01, 1_000), BOOK)
-    assert (one.cluster_count, one.silhouette) == (1, None)
+    assert (one.facts()["clusters"], one.silhouette) == (1, None)
     far = fit(
         np.abs(np.append(rng.normal(3, 0.1, 500), rng.normal(60, 0.1, 500))),
         np.abs(np.append(rng.normal(0.1, 0.003, 500), rng.normal(2, 0.003, 500))),
         BOOK,
     )
-    assert far.cluster_count == 2
+    assert far.facts()["clusters"] == 2
     assert far.silhouette is not None
     assert far.silhouette > 0.9
 

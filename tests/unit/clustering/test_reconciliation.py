@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from functions.clustering import simulate
-from functions.clustering.contracts import DayRequest, PartReport, Paths, PlanItem
-from functions.clustering.domain.tables import Labeller
+from functions.clustering.contracts import DayRequest, PartReport, PlanItem
+from functions.clustering.domain.labelling import Labeller
+from functions.clustering.store import Paths
 from layers.runtime.errors import UnreconciledError
 from tests.tables import as_parquet
 from tests.unit.clustering.day import DAY, World, key, rides
@@ -50,11 +51,11 @@ def test_every_row_of_whatever_csv_comes_out_once(body: bytes) -> None:
 
 
 def test_row_groups_of_one_object_in_several_parts_add_up() -> None:
-    world = World(footer_mb=0, item_rides=1_000)
+    world = World(item_mb=0)
     world.lake.put(key(DAY), as_parquet(simulate.rides(4_500, 0), row_group_size=500))
     assert world.run()["status"] == "published"
-    assert [report.found for report in reports(world)] == [1_000] * 4 + [500]
-    assert [report.files for report in reports(world)] == [1, 0, 0, 0, 0]
+    assert [report.found for report in reports(world)] == [500] * 9
+    assert [report.files for report in reports(world)] == [1] + [0] * 8
 
 
 def forgets_an_object(_: pytest.MonkeyPatch, plan: list[dict[str, Any]]) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from functions.clustering import simulate
 from functions.clustering.contracts import PartReport, Source
-from functions.clustering.domain.columns import Format
-from functions.clustering.domain.model import fit
-from functions.clustering.domain.parameters import Parameters
-from functions.clustering.file_service import TABLES, Part, label_part
+from functions.clustering.domain.fit import fit
+from functions.clustering.domain.model import Parameters
+from functions.clustering.domain.table import Format
+from functions.clustering.files import TABLES, Part, join, label_part
 from functions.forecasting.files import Task, forecast_one
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError, UnavailableError
@@ -94,14 +94,13 @@ def parts_of(tmp_path: Path, out: Path) -> list[Part]:
         pq.write_table(table, path)
         model = fit(table["ride_dist"].to_numpy(), table["ride_time"].to_numpy(), Parameters()).dump()
         source = Source(key=str(path), size=path.stat().st_size)
-        parts.append(
-            Part(number, [source], Format(), model, "v1", str(tmp_path), str(out), frozenset(), {source.key: PLAIN})
-        )
+        parts.append(Part(number, [source], Format(), model, "v1", str(tmp_path), str(out), {source.key: PLAIN}))
     return parts
 
 
-def tables_in(out: Path) -> list[Any]:
-    return [pq.read_table(out / f"{kind}-{number}.parquet") for kind in TABLES for number in range(PARTS)]
+def tables_in(out: Path, reports: dict[int, PartReport]) -> list[Any]:
+    join(out, [reports[i] for i in range(PARTS)], out)
+    return [pq.read_table(out / f"{kind}.parquet") for kind in TABLES]
 
 
 def test_a_killed_nodes_work_is_done_by_the_others_and_equals_the_local_engines(nodes: Nodes, tmp_path: Path) -> None:
@@ -113,9 +112,9 @@ def test_a_killed_nodes_work_is_done_by_the_others_and_equals_the_local_engines(
             nodes.kill_one()
         found[i] = report
     assert found == expected
-    assert tables_in(there) == tables_in(here)
+    assert tables_in(there, found) == tables_in(here, expected)
 
-    broken = Part(-1, [Source(key="rides.csv", size=0)], Format(), {}, "v1", "", "", frozenset(), {})
+    broken = Part(-1, [Source(key="rides.csv", size=0)], Format(), {}, "v1", "", "", {})
     with pytest.raises(InputError, match=r"^rides.csv: is broken$"):
         list(run_tasks(slow_label, [broken], engine=nodes.address))
 

@@ -1,7 +1,7 @@
 """How a day's objects become items of work of a sensible size."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from functions.clustering.contracts import Source
@@ -18,44 +18,38 @@ def plan(
     item_bytes: int,
     item_rides: int,
     item_objects: int,
-    footer_bytes: int,
 ) -> list[list[Source]]:
     """Group objects in their order: small objects together, as far as their names fit, large Parquet split between row
     groups.
 
-    `row_groups` reads a footer, (rows, bytes) of each row group, and is asked only for what is over `footer_bytes`.
+    `row_groups` reads a footer, (rows, bytes) of each row group, and is asked only for what is over `item_bytes`.
     What has none, because it is CSV or damaged, stays whole: who labels it says why.
     """
     items: list[list[Source]] = []
-    size, text = item_bytes, 0
+    size = text = 0
     for source in objects:
-        if source.size > footer_bytes:
+        size, text = size + source.size, text + len(json.dumps(source.model_dump()))
+        if source.size > item_bytes:
             items.extend([piece] for piece in _split(source, row_groups, item_bytes, item_rides))
-            size = item_bytes
-            continue
-        length = len(json.dumps(source.model_dump()))
-        size, text = size + source.size, text + length
-        if items and size <= item_bytes and text <= ITEM_TEXT and len(items[-1]) < item_objects:
+        elif items and size <= item_bytes and text <= ITEM_TEXT and len(items[-1]) < item_objects:
             items[-1].append(source)
         else:
             items.append([source])
-            size, text = source.size, length
+            size, text = source.size, len(json.dumps(source.model_dump()))
     return items
 
 
 def _split(
     whole: Source, row_groups: Callable[[Source], list[tuple[int, int]]], item_bytes: int, item_rides: int
-) -> list[Source]:
+) -> Iterator[Source]:
     try:
         groups = row_groups(whole)
     except InputError:
-        return [whole]
-    found: list[Source] = []
+        groups = []
     first = row = rides = size = 0
     for i, (rows, length) in enumerate(groups):
         if i > first and (rides + rows > item_rides or size + length > item_bytes):
-            found.append(whole.model_copy(update={"row_groups": (first, i), "first_row": row}))
+            yield whole.model_copy(update={"row_groups": (first, i), "first_row": row})
             first, row, rides, size = i, row + rides, 0, 0
         rides, size = rides + rows, size + length
-    last = whole.model_copy(update={"row_groups": (first, len(groups)), "first_row": row})
-    return [*found, last] if found else [whole]
+    yield whole.model_copy(update={"row_groups": (first, len(groups)), "first_row": row}) if first else whole

@@ -1,0 +1,150 @@
+"""What is said of rides: why one was flagged, the figures of a run, and the run as one picture."""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from functions.clustering.contracts import PartReport
+from functions.clustering.domain.model import Floats, Model, UsualSpeed
+
+USUAL_KMH = (3.0, 120.0)
+PLOTTED = 20_000
+SPEEDS = (1, 10, 100)  # km/h, drawn as lines
+
+
+def reasons(model: Model, dist: Floats, time: Floats) -> pa.Array:
+    """One sentence for each anomalous ride, km and h, (n,): its speed or its distance, whichever fewer rides have.
+
+    "12.4 km in 2 min: 372 km/h, 9 times the usual speed for this distance". The book's method, which knows no usual
+    speed, names the distance or the time, whichever is farther from the nearest core point.
+    """
+    speed, limit = dist / time, model.parameters.max_speed_kmh or np.inf
+    points = model.scale.transform(dist, time)
+    distance = _ranked(dist, model.dist, "longer", "shorter", "distance")
+    if isinstance(model.scale, UsualSpeed):
+        by_speed = _speed_is_rarer(model, dist, np.abs(points[:, 0])) | (speed > limit)
+        words = pc.if_else(by_speed, _unusual(speed, model.scale.usual(dist)), distance)
+    else:
+        gaps = np.abs(points - (model.cores[model.tree.query(points)[1]] if len(model.cores) else 0.0))
+        by_time = gaps[:, 0] < gaps[:, 1]
+        words = pc.if_else(by_time, _ranked(time, model.time, "took longer", "took shorter", "time"), distance)
+    over = pc.if_else(speed > limit, f", over the possible {number(limit)} km/h", "")
+    return _joined(_numbers(dist), " km in ", _durations(time), ": ", words, over)
+
+
+def _speed_is_rarer(model: Model, dist: Floats, unusual: Floats) -> NDArray[np.bool_]:
+    """Whether fewer rides have a speed at least as unusual than have a distance at least as long, or as short.
+
+    Speeds are counted as if normal, distances in the sample. A speed within one deviation explains nothing.
+    """
+    sample = len(model.dist)
+    as_short = np.searchsorted(model.dist, dist, "right")
+    as_long = sample - np.searchsorted(model.dist, dist, "left")
+    distances = np.maximum(np.minimum(as_short, as_long), 0.5) / sample
+    return np.asarray((unusual > 1) & (ndtr(-unusual) <= distances))
+
+
+def _unusual(kmh: Floats, usual: Floats) -> pa.Array:
+    times = _numbers(np.maximum(kmh / usual, usual / kmh), 2)
+    than = pc.if_else(
+        kmh >= usual, " times the usual speed for this distance", " times slower than usual for this distance"
+    )
+    return _joined(_numbers(kmh), " km/h, ", times, than)
+
+
+def _ranked(values: Floats, quantiles: Floats, above: str, below: str, what: str) -> pa.Array:
+    middle, count = float(quantiles[len(quantiles) // 2]), len(quantiles)
+    high = values >= middle
+    beyond = np.where(high, np.searchsorted(quantiles, values), count - np.searchsorted(quantiles, values, "right"))
+    share = _numbers(np.minimum(100 * beyond / count, 99.9))
+    times = _numbers(np.where(high, values / middle, middle / values), 2)
+    usual = pc.if_else(high, f" times the usual {what}", f" times below the usual {what}")
+    return _joined(pc.if_else(high, above, below), " than ", share, " % of rides, ", times, usual)
+
+
+def _durations(hours: Floats) -> pa.Array:
+    """In seconds below two minutes, in minutes below two hours, else in hours."""
+    unit = np.digitize(hours, (1 / 30, 2))
+    return _joined(_numbers(hours * np.array((3600, 60, 1))[unit]), pa.array([" s", " min", " h"]).take(pa.array(unit)))
+
+
+def _numbers(values: Floats, digits: int = 3) -> pa.Array:
+    """Each as `number` writes it: few differ, so few are written."""
+    scale = 10.0 ** np.maximum(digits - 1 - np.floor(np.log10(np.maximum(values, 1e-99))), 0)
+    rounded, which = np.unique(np.round(values * scale) / scale, return_inverse=True)
+    return pa.array([number(value, digits) for value in rounded.tolist()], pa.string()).take(pa.array(which))
+
+
+def number(value: float, digits: int = 3) -> str:
+    """That many significant digits, whole from 100 up, and no exponent below a million."""
+    if value >= 1e6:
+        return f"{value:.2g}"
+    if value >= 100 - 10.0 ** (2 - digits) / 2:  # what would be rounded to 100
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def _joined(*parts: Any) -> pa.Array:
+    return pc.binary_join_element_wise(*parts, "")
+
+
+def figures(parts: Sequence[PartReport]) -> dict[str, Any]:
+    """Counts of a whole run, rides per cluster, and a warning when the median speed is none of a vehicle."""
+    labels = sum((Counter(part.labels) for part in parts), Counter[int]())
+    speeds = [km / hours for part in parts for km, hours, _ in part.points]
+    median = float(np.median(speeds)) if speeds else USUAL_KMH[0]
+    warning = (
+        f"the median speed is {median:.3g} km/h: distances or times are probably in other units than km and h; "
+        "--preset tlc reads miles and two times, --column takes another column"
+    )
+    return {
+        **{name: sum(getattr(part, name) for part in parts) for name in ("rides", "anomalies", "rejected")},
+        "rides_per_label": {str(label): labels[label] for label in sorted(labels)},
+        "warnings": [] if USUAL_KMH[0] <= median <= USUAL_KMH[1] else [warning],
+    }
+
+
+def draw(parts: Sequence[PartReport], title: str) -> bytes:
+    """PNG of distance against time, both logarithmic, from the parts' samples, with lines of equal speed.
+
+    The frame holds the bulk of the sample; what lies outside is drawn on its edge.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 6.2), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    share = max(1, -(-sum(len(part.points) for part in parts) // PLOTTED))
+    drawn = [(km, hours * 60, anomalous) for part in parts for km, hours, anomalous in part.points[::share]]
+    points = np.array(drawn).reshape(-1, 3)
+    if len(points):
+        low, high = np.quantile(points[:, :2], (0.01, 0.98), axis=0)
+        low, high = np.clip(low / 2, 1e-3, 1e5), np.clip(high * 2.5, 1e-2, 1e6)
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        points[:, :2] = np.clip(points[:, :2], low, high)
+        for speed in SPEEDS:
+            km = np.array([max(low[0], low[1] * speed / 60), min(high[0], high[1] * speed / 60)])
+            if km[0] < km[1]:
+                axes.plot(km, km / speed * 60, color="0.8", linewidth=0.8, zorder=1)
+                axes.text(km[1], km[1] / speed * 60, f"{speed} km/h ", ha="right", va="top", color="0.45")
+    axes.set(xscale="log", yscale="log", xlabel="distance, km", ylabel="time, min", title=title)
+    rides, anomalies = (sum(getattr(part, name) for part in parts) for name in ("rides", "anomalies"))
+    for flag, colour, alpha, label in (
+        (0, "#4c78a8", 0.35, f"ordinary: {rides - anomalies:,}"),
+        (1, "#d9480f", 0.65, f"anomalous: {anomalies:,} ({anomalies / max(rides, 1):.1%})"),
+    ):
+        x, y = points[points[:, 2] == flag, :2].T
+        axes.plot(x, y, "o", color=colour, alpha=alpha, markersize=3, markeredgewidth=0, clip_on=False)
+        axes.plot([], [], "o", color=colour, label=f"{label}, {len(x):,} drawn")
+    axes.legend(loc="lower right", framealpha=0.95)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: number(value))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,308 @@
+"""Rides of a file, a chunk at a time: which columns they are, which rows are none and why, which ids come twice."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from functions.clustering.domain.model import Floats
+from layers.runtime.errors import InputError
+from layers.runtime.files import Limits
+from layers.tables import Reading, Styles, Table, TimeStyle, open_table, styles, to_numbers, to_texts, to_times
+from layers.tables.columnar import ParquetTable
+from layers.tables.table import RAGGED
+
+Preset = Literal["tlc"]
+Times = NDArray[np.datetime64]
+KM_PER_MILE = 1.609344
+DISTANCE = ("trip_distance", "trip_miles")
+START, END = ([f"{kind}{end}_datetime" for kind in ("lpep_", "tpep_", "", "trip_")] for end in ("pickup", "dropoff"))
+ELSEWHERE = "Etc/GMT-14"  # whose wall clock differs from UTC's, so that times with a zone of their own show
+FIRST_CELLS = 1_000
+DAY, EPOCH = np.timedelta64(1, "D"), np.datetime64(0, "s")
+INTEGER = r"^(0|-?[1-9]\d{0,17})$"
+REPEATED = "ride_id comes a second time in this file"
+FARTHEST_KM, LONGEST_H, NOTHING = 100_000.0, 10_000.0, 1e-9  # of a ride; less than a millionth of a metre is none
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a person says that files of rides are to be read: `timezone` is that of times which have none of their own.
+
+    `columns`: ours -> theirs.
+    """
+
+    preset: Preset | None = None
+    timezone: str = "UTC"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names in the file. `ride_id` may be None with a preset; time is one column of `hours`, or `moments`: start, end.
+
+    A distance is `km` kilometres.
+    """
+
+    ride_id: str | None
+    dist: str
+    hours: tuple[str, ...] = ()
+    moments: tuple[str, ...] = ()
+    km: float = 1.0
+
+    @property
+    def names(self) -> list[str]:
+        """All of them."""
+        return [*filter(None, [self.ride_id]), self.dist, *self.hours, *self.moments]
+
+
+def columns_among(names: Sequence[str], file: str, form: Format) -> Columns:
+    """The columns of the rides. Raises InputError naming the first that is missing, or why it must be."""
+    has = f"has no such column; it has {', '.join(names[:30])}"
+    there = {name.lower(): name for name in reversed(names)}
+    for ours, theirs in form.columns.items():
+        if theirs not in names:
+            raise InputError(has, file=file, field=theirs)
+        there[ours] = theirs
+
+    def one(*wanted: str) -> str:
+        for name in wanted:
+            if name in there:
+                return there[name]
+        why = has
+        if form.preset is None and there.keys() & {*START}:
+            why += "; trip records need --preset tlc"
+        elif wanted == DISTANCE and "dispatching_base_num" in there:
+            why += "; trip records of for-hire vehicles have no distance"
+        raise InputError(why, file=file, field=wanted[0])
+
+    if form.preset is None:
+        return Columns(one("ride_id"), one("ride_dist"), hours=(one("ride_time"),))
+    return Columns(there.get("ride_id"), one(*DISTANCE), moments=(one(*START), one(*END)), km=KM_PER_MILE)
+
+
+@dataclass(frozen=True)
+class Rides:
+    """Rows of one file: their numbers from 0, ids (null where missing), km and h (NaN where missing or no number).
+
+    `malformed` rows have not as many fields as the header, and nothing else is known of them. `integer_ids`: the file
+    has integers there, or in CSV what can be written back as it is.
+    """
+
+    rows: NDArray[np.int64]
+    ids: pa.Array
+    dist: Floats
+    time: Floats
+    malformed: bool = False
+    integer_ids: bool = True
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def rejections(self) -> NDArray[np.object_]:
+        """Per row the reason why it is no ride, None where it is one; repeated ids apart."""
+        why = np.full(len(self.rows), None, object)
+        if self.malformed:
+            why[:] = RAGGED
+            return why
+        for what, values, most, unit in (
+            ("time", self.time, LONGEST_H, "h"),
+            ("distance", self.dist, FARTHEST_KM, "km"),
+        ):
+            wrong = np.flatnonzero(~((values >= NOTHING) & (values <= most)))
+            value = values[wrong]
+            cases = {
+                "is missing or not a number": np.isnan(value),
+                "is infinite": np.isinf(value),
+                "is zero": np.abs(value) < NOTHING,
+                "is negative": value < 0,
+            }
+            words = np.select([*cases.values()], [*cases], f"is over {most:,.0f} {unit}")
+            why[wrong] = [f"{what} {word}" for word in words.tolist()]
+        if self.ids.null_count:
+            why[self.ids.is_null().to_numpy(zero_copy_only=False)] = "ride_id is missing"
+        return why
+
+
+@dataclass(frozen=True)
+class RideFile:
+    """A file of rides; of Parquet, `row_groups` [first, last) alone, with `first_row` rows before.
+
+    `decided`: its styles, if they are known already. Whatever is asked raises InputError naming the file, and the
+    column when one is missing, of a foreign type, or can be read in two ways.
+    """
+
+    file: BinaryIO
+    name: str
+    form: Format = field(default_factory=Format)
+    row_groups: tuple[int, int] | None = None
+    first_row: int = 0
+    limits: Limits = field(default_factory=Limits)
+    decided: Styles | None = None
+
+    @cached_property
+    def table(self) -> Table:
+        """The file, or its row groups."""
+        return self._opened(self.limits, self.row_groups)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Those of the rides."""
+        return columns_among(self.table.names, self.name, self.form)
+
+    @cached_property
+    def styles(self) -> Styles:
+        """How numbers and times are written in the whole file."""
+        if self.decided:
+            return self.decided
+        whole = self._opened(Limits(), None) if self.row_groups else self.table
+        columns = self.columns
+        return styles(whole, numbers=[columns.dist, *columns.hours], times=columns.moments)
+
+    def rides(self) -> Iterator[Rides]:
+        """Every row, in order; malformed ones last."""
+        columns, how = self.columns, self.styles
+        for batch in self.table.batches(columns.names):
+            cells = batch.columns
+            with np.errstate(over="ignore"):  # what is infinite is rejected as such
+                dist = to_numbers(cells.column(columns.dist), how.numbers[columns.dist])[0] * columns.km
+            if columns.moments:
+                ends = [(cells.column(name), how.times[name]) for name in columns.moments]
+                time = elapsed_hours(ends[0], ends[1], self.form.timezone)
+            else:
+                time = to_numbers(cells.column(columns.hours[0]), how.numbers[columns.hours[0]])[0]
+            ids, integers = self._ids(cells, batch.rows)
+            yield Rides(batch.rows, ids, dist, time, integer_ids=integers)
+        if bad := [rejected.row for rejected in self.table.ragged]:
+            nothing = np.full(len(bad), np.nan)
+            yield Rides(np.array(bad), pa.nulls(len(bad), pa.string()), nothing, nothing, malformed=True)
+
+    def ids(self) -> Iterator[pa.Array]:
+        """The ride ids alone, null for malformed rows, which come last; nothing when the file has none of its own."""
+        if name := self.columns.ride_id:
+            yield from (texts(batch.columns.column(0)) for batch in self.table.batches([name]))
+            yield pa.nulls(len(self.table.ragged), pa.string())
+
+    def before(self) -> "RideFile | None":
+        """The row groups before those named."""
+        if not self.row_groups or not self.row_groups[0]:
+            return None
+        return replace(self, row_groups=(0, self.row_groups[0]), first_row=0, limits=Limits())
+
+    def all_row_groups(self) -> list[tuple[int, int]]:
+        """(rows, bytes) of each row group of the whole Parquet file, from its footer; none of CSV."""
+        return self.table.row_groups() if isinstance(self.table, ParquetTable) else []
+
+    def footer_rows(self) -> int:
+        """Rows of Parquet, or of the row groups named, as the footer says."""
+        return sum(rows for rows, _ in self.all_row_groups()[slice(*(self.row_groups or (None,)))])
+
+    def _opened(self, limits: Limits, row_groups: tuple[int, int] | None) -> Table:
+        return open_table(
+            self.file,
+            self.name,
+            limits=limits,
+            reading=self.form.reading,
+            row_groups=row_groups,
+            first_row=self.first_row,
+        )
+
+    def _ids(self, cells: Any, rows: NDArray[np.int64]) -> tuple[pa.Array, bool]:
+        if self.columns.ride_id is None:
+            stem = self.name.rsplit("/", 1)[-1].removesuffix(".gz").rsplit(".", 1)[0]
+            return pc.binary_join_element_wise(stem, pc.cast(pa.array(rows), pa.string()), ":"), False
+        column = cells.column(self.columns.ride_id)
+        ids = texts(column)
+        if self.table.kind == "parquet":
+            return ids, pa.types.is_integer(column.type)
+        return ids, pc.all(pc.match_substring_regex(ids, INTEGER)).as_py() is not False
+
+
+def texts(column: Any) -> Any:
+    """Ids as strings, null where missing or empty."""
+    ids = to_texts(column)
+    return pc.if_else(pc.equal(ids, ""), pa.scalar(None, pa.string()), ids)
+
+
+def hashes(ids: pa.Array) -> NDArray[np.int64]:
+    """Python's own of every id, which is another one in every process."""
+    return np.fromiter(map(hash, ids.to_pylist()), np.int64, len(ids))
+
+
+def repeated_ids(file: RideFile, own: Sequence[NDArray[np.int64]]) -> frozenset[str]:
+    """Ids of `file` that come more than once in it or in the row groups before it; `own` are the hashes of its ids.
+
+    8 bytes a row: texts are compared only where hashes are equal.
+    """
+    every = np.sort(np.concatenate(own)) if own else np.empty(0, np.int64)
+    every = every[every != hash(None)]
+    twice = [every[1:][every[1:] == every[:-1]]]
+    before = file.before()
+    if before and len(every):
+        places = ((one, np.searchsorted(every, one)) for one in map(hashes, before.ids()))
+        twice += [one[every[np.minimum(place, len(every) - 1)] == one] for one, place in places]
+    candidates = frozenset(np.concatenate(twice).tolist())
+    if not candidates:
+        return candidates
+    whole = chain(before.ids() if before else (), file.ids())
+    texts = chain.from_iterable(ids.to_pylist() for ids in whole)
+    counts = Counter(text for text in texts if hash(text) in candidates)
+    return frozenset(text for text, times in counts.items() if times > 1)
+
+
+def elapsed_hours(start: tuple[Any, TimeStyle], end: tuple[Any, TimeStyle], zone: str) -> Floats:
+    """Hours (n,) between two columns with their styles, in `zone` unless they have their own; NaN where one is missing.
+
+    As short as can be where clocks are put back, but not negative if they need not. A time that summer time skips was
+    shown by a clock that was not put forward.
+    """
+    begin, finish = to_times(*start)[0], to_times(*end)[0]
+    seconds = _seconds(finish - begin)
+    if zone == "UTC" or _has_zone(*start) or _has_zone(*end):
+        return seconds / 3600
+    first, last = begin.astype("datetime64[D]"), finish.astype("datetime64[D]")
+    days = np.unique(np.concatenate((first, last)))
+    days = days[~np.isnat(days)]
+    shift = [_instants(days + step * DAY, zone)[0] - _seconds(days + step * DAY - EPOCH) for step in (-1, 2)]
+    changing = days[shift[0] != shift[1]]
+    if len(changing):
+        near = np.flatnonzero(np.isin(first, changing) | np.isin(last, changing))
+        seconds[near] = _shortest(begin[near], finish[near], zone)
+    return seconds / 3600
+
+
+def _has_zone(column: Any, style: TimeStyle) -> bool:
+    """Whether times have a zone or an offset of their own, by the first of them."""
+    head = column.slice(0, FIRST_CELLS)
+    here, elsewhere = (to_times(head, style, zone)[0] for zone in ("UTC", ELSEWHERE))
+    return bool((here != elsewhere)[~np.isnat(here)].any())
+
+
+def _shortest(start: Times, end: Times, zone: str) -> Floats:
+    """Seconds (n,) between two times on a clock in `zone`: of an hour that comes twice, either can be meant."""
+    (start_early, start_late), (end_early, end_late) = _instants(start, zone), _instants(end, zone)
+    ways = np.stack([end_early - start_late, end_early - start_early, end_late - start_early])
+    first = np.where((ways >= 0).any(axis=0), (ways >= 0).argmax(axis=0), len(ways) - 1)
+    chosen = np.take_along_axis(ways, first[None], 0)[0]
+    # Arrow takes a skipped time for the moment of the change, just before and at it.
+    skipped = (np.abs(start_late - start_early - 0.5) < 0.5) | (np.abs(end_late - end_early - 0.5) < 0.5)
+    return np.where(skipped, _seconds(end - start), chosen)
+
+
+def _instants(times: Times, zone: str) -> tuple[Floats, Floats]:
+    """The earliest and the latest instant that each time on a clock in `zone` can be, in s."""
+    naive, ways = pa.array(times.astype("datetime64[us]")), ("earliest", "latest")
+    early, late = (pc.assume_timezone(naive, zone, ambiguous=way, nonexistent=way).to_numpy(False) for way in ways)
+    return _seconds(early - EPOCH), _seconds(late - EPOCH)
+
+
+def _seconds(spans: NDArray[np.timedelta64]) -> Floats:
+    return np.asarray(spans / np.timedelta64(1, "s"), np.float64)
