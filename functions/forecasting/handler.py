@@ -81,11 +81,10 @@ def ingest(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG0
     """Objects arrived in `sales/`, told by the queue, or a person names keys."""
     from functions.forecasting.intake import requested
 
-    files = [build_intake().ingest(**file) for file in requested(event)]
+    files = [vars(build_intake().ingest(**file)) for file in requested(event)]
     for one in files:
-        told = {name: getattr(one, name) for name in ("status", "series", "rejected", "understood")}
-        log.info("file ingested", extra=told)
-    return {"files": [vars(one) for one in files], "batchItemFailures": []}
+        log.info("file ingested", extra={name: one[name] for name in ("status", "series", "rejected", "understood")})
+    return {"files": files, "batchItemFailures": []}
 
 
 @log.inject_lambda_context
@@ -110,8 +109,9 @@ def publish(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     """Last step: one version out of all shards, or the record of a failure."""
     result = build_training().publish(parsed(Planned, event))
     if result["status"] == "published":
-        metrics("forecasting").add_metric("SeriesTrained", "Count", result["trained"])
-        metrics("forecasting").add_metric("SeriesFailed", "Count", result["failed"])
-        metrics("forecasting").add_metric("MeanSkill", "NoUnit", result["mean_skill"])
+        collector = metrics("forecasting")
+        collector.add_metric("SeriesTrained", "Count", result["trained"])
+        collector.add_metric("SeriesFailed", "Count", result["failed"])
+        collector.add_metric("MeanSkill", "NoUnit", result["mean_skill"])
     log.info("training published", extra={"status": result["status"], "run_id": result["run_id"]})
     return result

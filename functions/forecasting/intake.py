@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from functions.forecasting.domain import series as domain
 from functions.forecasting.domain import table
@@ -39,8 +39,7 @@ class Ingested:
     understood: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Merged:
+class Merged(NamedTuple):
     """The catalog's row of a history that was written, and the hash of the history that it replaced ("" for none)."""
 
     series_id: str

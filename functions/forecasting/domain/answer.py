@@ -10,7 +10,7 @@ from functions.forecasting.contracts import Question
 from functions.forecasting.domain import fit, frame, model
 from functions.forecasting.domain.frame import Frame, kind_of
 from functions.forecasting.domain.model import Trained, load_model
-from functions.forecasting.domain.profile import SIZE, nearest, profile
+from functions.forecasting.domain.profile import nearest, profile
 from functions.forecasting.domain.series import Series, ends, load
 from layers.runtime.errors import NotFoundError
 
@@ -36,9 +36,8 @@ def history(body: bytes, start: date | None, end: date | None) -> dict[str, Any]
 def similar(body: bytes, profiles: Mapping[str, Sequence[float]], k: int) -> dict[str, Any]:
     """The `k` of `profiles` nearest to a stored history's own; none for a series too short to have a profile."""
     series = load(body)
-    own, others = np.array(profile(series)), np.array(list(profiles.values()), dtype=float).reshape(len(profiles), SIZE)
-    neighbours = nearest(own, others, list(profiles), k) if own.any() else []
-    return {"series_id": series.series_id, "items": [vars(neighbour) for neighbour in neighbours]}
+    own = np.array(profile(series))
+    return {"series_id": series.series_id, "items": nearest(own, profiles, k) if own.any() else []}
 
 
 def approximate(body: bytes, name: str, *, holdout: int, now: datetime, known: Collection[str] = ()) -> Trained:

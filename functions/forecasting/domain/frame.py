@@ -76,51 +76,51 @@ def build(
     horizon. Whatever else is missing is assumed, and said. Raises InputError for an unknown name or a wrong length.
     """
     start = series.observed if start is None else start
-    size = start + horizon
-    overrides = dict(future or {})
-    for name, given in overrides.items():
-        _check(series, name, given, horizon)
+    size, plans = start + horizon, dict(future or {})
+    for name, plan in plans.items():
+        _check(series, name, plan, horizon)
     days = series.start + np.arange(size)
-    y = np.full(size, np.nan)
-    observed = series.y[: min(start, series.observed)]
-    y[: len(observed)] = observed
+    y = _widen(series.y[:start], size)
     seen = ends(y)
-    said = []
+    assumptions = []
     if below := int((y[:seen] < 0).sum()):
-        said.append(f"y: below zero on {below} days, kept as it is")
+        assumptions.append(f"y: below zero on {below} days, kept as it is")
     if seen and (gap := start - seen):
-        said.append(f"y: last observed on {days[seen - 1]}; bridged over {gap} day{'s' * (gap > 1)} to the horizon")
-    opened = _open(series, days, start, y[:seen], overrides.pop("open", None), said)
+        bridge = f"bridged over {gap} day{'s' * (gap > 1)} to the horizon"
+        assumptions.append(f"y: last observed on {days[seen - 1]}; {bridge}")
+    opened, habit = _open(series, days, start, y[:seen], plans.pop("open", None))
+    assumptions += [habit] if habit else []
     if seen and (rows := np.isfinite(y[:seen]) | (opened[:seen] == 0)).mean() < SPARSE:
-        said.append(f"y: known on {rows.mean():.0%} of the days only; each day is forecast like those")
+        assumptions.append(f"y: known on {rows.mean():.0%} of the days only; each day is forecast like those")
     x, assumed = {}, set()
-    for name, wide in _told(series, start, size, known, overrides).items():
+    for name, wide in _regressors(series, start, size, known, plans).items():
         unknown = ~np.isfinite(wide)
         fill, how = _assume(name, wide, days, seen)
         if unknown[start:].any():
             assumed.add(name)
-            said.append(f"{name}: unknown from {days[start:][unknown[start:]][0]}, taken as {how}")
+            assumptions.append(f"{name}: unknown from {days[start:][unknown[start:]][0]}, taken as {how}")
         x[name] = np.where(unknown, fill, wide)
-    return Frame(days, start, y, opened, x, tuple(said), frozenset(assumed))
+    return Frame(days, start, y, opened, x, tuple(assumptions), frozenset(assumed))
 
 
-def _told(
-    series: Series, start: int, size: int, known: Collection[str], given: Mapping[str, Sequence[float]]
+def _regressors(
+    series: Series, start: int, size: int, known: Collection[str], plans: Mapping[str, Sequence[float]]
 ) -> dict[str, Floats]:
-    """Each regressor as it is known on the eve of row `start` or `given`, NaN elsewhere, shape (size,).
+    """Each regressor as it is known on the eve of row `start` or planned, NaN elsewhere, shape (size,).
 
-    Of a column with categories (`weather=rain`) all are known where one is, and none is on where another is given.
+    Of a column with categories (`weather=rain`) all are known where one is, and none is on where another is planned.
     """
-    told = {name: _widen(values, size) for name, values in eve(series, start, known).regressors.items()}
-    columns = {name: np.stack([v for n, v in told.items() if _base(n) == _base(name)]) for name in told if "=" in name}
-    for name, column in columns.items():
-        told[name] = np.where(np.isnan(told[name]) & np.isfinite(column).any(axis=0), 0.0, told[name])
-    for name, plan in given.items():
-        told[name][start:] = np.asarray(plan, dtype=float)
-        for other in columns.keys() - given.keys():
-            if name in columns and _base(other) == _base(name):
-                told[other][start:][told[name][start:] > 0] = 0.0
-    return told
+    columns = {name: _widen(values, size) for name, values in eve(series, start, known).regressors.items()}
+    for name, values in list(columns.items()):
+        siblings = [v for other, v in columns.items() if "=" in name and _base(other) == _base(name)]
+        if siblings:
+            columns[name] = np.where(np.isnan(values) & np.isfinite(siblings).any(axis=0), 0.0, values)
+    for name, plan in plans.items():
+        columns[name][start:] = np.asarray(plan, dtype=float)
+        for other in columns.keys() - plans.keys():
+            if "=" in name and _base(other) == _base(name):
+                columns[other][start:][columns[name][start:] > 0] = 0.0
+    return columns
 
 
 def eve(series: Series, start: int, known: Collection[str] = (), *, newest: int = 0) -> Series:
@@ -128,12 +128,12 @@ def eve(series: Series, start: int, known: Collection[str] = (), *, newest: int 
     the file tells them beyond the last observation, or beyond row `newest` where other series have later ones; wholly
     when they are planned or in `known`."""
     last = max(series.observed, newest)
-    told = {}
+    columns = {}
     for name, values in series.regressors.items():
         planned = {name, _base(name)} & set(known) or PLANNED.search(_words(name))
         end = len(values) if planned else start + max(0, ends(values) - last)
-        told[name] = np.where(np.arange(len(values)) < end, values, np.nan)
-    return replace(series.until(start), regressors=told)
+        columns[name] = np.where(np.arange(len(values)) < end, values, np.nan)
+    return replace(series.until(start), regressors=columns)
 
 
 def _base(name: str) -> str:
@@ -163,7 +163,8 @@ def _widen(values: Floats, size: int) -> Floats:
     return wide
 
 
-def _open(series: Series, days: Days, start: int, y: Floats, given: Sequence[float] | None, said: list[str]) -> Floats:
+def _open(series: Series, days: Days, start: int, y: Floats, plan: Sequence[float] | None) -> tuple[Floats, str | None]:
+    """Whether each day is open, (days,), 0 or 1, judged by observations y (n,), and what was assumed of the horizon."""
     weekday, seen = weekdays(days), len(y)
     unseen = 0.0 if seen >= WEEKS else 1.0  # a weekday without any row: in weeks of history it would have shown
     if series.open is None:
@@ -174,15 +175,14 @@ def _open(series: Series, days: Days, start: int, y: Floats, given: Sequence[flo
         wide[:seen] = np.where(np.isfinite(past), past, np.where(np.isfinite(y), y != 0, np.nan))
         wide = np.where(np.isfinite(wide), (wide > 0).astype(float), np.nan)
     pattern = weekday_mean(wide[:seen], weekday[:seen], unseen) > REGULAR
-    if given is not None:
-        wide[start:] = np.asarray(given, dtype=float)
-    unknown = ~np.isfinite(wide)
+    if plan is not None:
+        wide[start:] = np.asarray(plan, dtype=float)
+    unknown, habit = ~np.isfinite(wide), None
     if unknown[start:].any():
         closed = [name for name, is_open in zip(NAMES, pattern, strict=True) if not is_open]
-        habit = f"closed on {', '.join(closed)} as lately" if closed else "open every day as lately"
-        said.append(f"open: unknown from {days[start:][unknown[start:]][0]}, taken as {habit}")
-    wide[unknown] = pattern[weekday[unknown]]
-    return wide
+        usual = f"closed on {', '.join(closed)} as lately" if closed else "open every day as lately"
+        habit = f"open: unknown from {days[start:][unknown[start:]][0]}, taken as {usual}"
+    return np.where(unknown, pattern[weekday], wide), habit
 
 
 NAMES: Final = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]

@@ -126,17 +126,17 @@ def forecast(trained: Trained, frame: Frame, level: float) -> Prediction:
 
 def caveats(trained: Trained, frame: Frame) -> list[str]:
     """What a reader must know of this answer: what was assumed, and what the model does not use or know."""
-    said = [*frame.assumptions, *trained.notes]
+    remarks = [*frame.assumptions, *trained.notes]
     if trained.left_out:
-        said.append(f"{', '.join(trained.left_out)}: not used, moves with the sales themselves")
+        remarks.append(f"{', '.join(trained.left_out)}: not used, moves with the sales themselves")
     used = set(trained.regressors)
     if missing := sorted(used - frame.x.keys()):
-        said.append(f"{', '.join(missing)}: used by the model, not in the history any more; taken as usual")
+        remarks.append(f"{', '.join(missing)}: used by the model, not in the history any more; taken as usual")
     bases = {name.partition("=")[0] for name in used if "=" in name}
     for name, values in frame.x.items():
         if "=" in name and name not in used and name.partition("=")[0] in bases and values[frame.start :].any():
-            said.append(f"{name}: not known to the model, counts as none of the values it knows")
-    return said
+            remarks.append(f"{name}: not known to the model, counts as none of the values it knows")
+    return remarks
 
 
 def _widening(trained: Trained, frame: Frame) -> Floats | float:

@@ -169,12 +169,11 @@ def test_nine_of_ten_nearest_share_the_planted_archetype():
     csv.write_csv(made_table, sink)
     sink.seek(0)
     series = read(sink, "s.csv").series
-    profiles = np.array([profile(one) for one in series])
-    ids = [str(i) for i in range(len(series))]
+    profiles = {str(i): profile(one) for i, one in enumerate(series)}
     shared = [
-        kinds[int(found.series_id)] == kinds[i]
-        for i in range(len(series))
-        for found in nearest(profiles[i], np.delete(profiles, i, 0), ids[:i] + ids[i + 1 :], 5)
+        kinds[int(near["series_id"])] == kinds[int(own)]
+        for own in profiles
+        for near in nearest(np.array(profiles[own]), {k: v for k, v in profiles.items() if k != own}, 5)
     ]
     assert np.mean(shared) >= 0.9
 
