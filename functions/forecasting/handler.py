@@ -20,7 +20,6 @@ from functions.forecasting.store import Answers, Catalog, Histories, Models
 from layers.runtime.observability import logger, metrics
 from layers.runtime.parsing import parsed
 from layers.storage import aws
-from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
 from layers.storage.tables import DynamoTable
@@ -52,6 +51,7 @@ def build_api() -> Mangum:
 def build_intake() -> "IngestService":
     """Ingestion over S3 and DynamoDB."""
     from functions.forecasting.intake import IngestService
+    from layers.storage.ledger import RunLedger
 
     settings = ForecastingSettings()
     ledger = RunLedger(DynamoTable(settings.runs_table, aws.client("dynamodb")))
@@ -62,6 +62,7 @@ def build_intake() -> "IngestService":
 def build_training() -> "TrainingService":
     """Training over S3 and DynamoDB."""
     from functions.forecasting.learn import TrainingService
+    from layers.storage.ledger import RunLedger
 
     settings = ForecastingSettings()
     s3, dynamo = aws.client("s3"), aws.client("dynamodb")

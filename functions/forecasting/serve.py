@@ -102,19 +102,20 @@ class ForecastService:
         return answered
 
     def _compute(self, question: Question, history: History, entry: ModelEntry | None, version: str) -> bytes:
-        from functions.forecasting.domain import answer
+        from functions.forecasting.domain import answer, model
 
         days = answer.lay_out(history.body, question)
-        trained = answer.load_model(self._models.body(entry)) if entry else self._approximations(history)
+        trained = model.load_model(self._models.body(entry)) if entry else self._approximations(history)
         document = answer.forecast(question, *days, trained, version)
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
     def _approximate(self, history: History) -> "Trained":
-        from functions.forecasting.domain import answer
+        from functions.forecasting.domain import fit, series
 
         logger(LEAF).info("series without a model approximated", series_id=history.series_id)
         holdout, known = self._settings.holdout_days, self._settings.known_names
-        return answer.approximate(history.body, history.name, holdout=holdout, now=now(), known=known)
+        whole = series.load(history.body)
+        return fit.train(whole, history=history.name, holdout=holdout, now=now(), known=known, exact=False).trained
 
     def batch(self, items: Sequence[BatchItem]) -> list[tuple[str, Answered | TrefoilError]]:
         """An answer or an error for each item, in order; none is begun after the time of one call."""

@@ -1,20 +1,18 @@
 """The documents that the API sends, computed from stored histories and models."""
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
 
 from functions.forecasting.contracts import Question
-from functions.forecasting.domain import fit, frame, model
+from functions.forecasting.domain import frame, model
 from functions.forecasting.domain.frame import Frame, kind_of
-from functions.forecasting.domain.model import Trained, load_model
+from functions.forecasting.domain.model import Trained
 from functions.forecasting.domain.profile import nearest, profile
 from functions.forecasting.domain.series import Series, ends, load
 from layers.runtime.errors import NotFoundError
-
-__all__ = ["approximate", "forecast", "history", "lay_out", "load_model", "similar"]
 
 
 def history(body: bytes, start: date | None, end: date | None) -> dict[str, Any]:
@@ -38,11 +36,6 @@ def similar(body: bytes, profiles: Mapping[str, Sequence[float]], k: int) -> dic
     series = load(body)
     own = np.array(profile(series))
     return {"series_id": series.series_id, "items": nearest(own, profiles, k) if own.any() else []}
-
-
-def approximate(body: bytes, name: str, *, holdout: int, now: datetime, known: Collection[str] = ()) -> Trained:
-    """A model of a stored history within a tenth of a second; `fit.train` says what the others are."""
-    return fit.train(load(body), history=name, holdout=holdout, now=now, known=known, exact=False).trained
 
 
 def lay_out(body: bytes, question: Question) -> tuple[Series, Frame]:

@@ -123,7 +123,7 @@ def _finish(
     kind = served = best(results)
     backtest = prediction = None
     if last:
-        width = model.measure(*_joined(results[kind]), floor=floor)
+        width = model.measure(results[kind], floor=floor)
         for name in results:
             fitted = fit(last.problem(design)) if name == PROPHET and design else name
             results[name].append(last.errors(fitted))
@@ -136,7 +136,7 @@ def _finish(
         **about,
         kind=served if exact or not additive else APPROXIMATION,
         additive=additive,
-        interval=model.measure(*_joined(results[served]), floor=floor),
+        interval=model.measure(results[served], floor=floor),
         backtest=backtest,
         regressors=_used(served, additive, whole),
     )

@@ -1,5 +1,6 @@
 """A trained series: which kind won, its parameters, how wide its intervals are, and how it did."""
 
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Final, Literal, NamedTuple
 
@@ -10,13 +11,14 @@ from functions.forecasting.contracts import Backtest
 from functions.forecasting.domain import additive, baselines
 from functions.forecasting.domain.additive import Additive
 from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.series import Days, Floats
+from functions.forecasting.domain.series import Days, Floats, Ints
 from layers.runtime.errors import CorruptError
 
 PROPHET: Final = "prophet"
 APPROXIMATION: Final = "additive"
 PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
 
+BLOCK: Final = 14
 NOTHING: Final = -20.0
 # The extremes of a few hundred autocorrelated errors are themselves uncertain: drawn this far towards a normal's.
 CALM: Final = 0.4
@@ -27,12 +29,16 @@ Scale = Literal["log", "linear"]
 
 class Interval(BaseModel):
     """Quantiles of past errors at `PROBABILITIES`: of log(sales / forecast), or of sales - forecast when `linear`.
-    No bound is below `floor`: zero, or the lowest sales seen where they often are negative."""
+
+    The errors are divided by the `spread` of their block of 14 days ahead (the last stands for all beyond). No bound is
+    below `floor`: zero, or the lowest sales seen where they often are negative.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     scale: Scale
     quantiles: tuple[float, ...]
+    spread: tuple[float, ...] = (1.0,)
     floor: float = 0.0
 
 
@@ -77,24 +83,36 @@ def middle(fitted: str | Additive, frame: Frame) -> Floats:
     return additive.predict(fitted, frame)[frame.start :]
 
 
-def measure(y: Floats, yhat: Floats, opened: Floats, *, floor: float = 0.0) -> Interval:
-    """Quantiles of the errors of past forecasts, all arrays (n,); with few errors the tails are the extremes."""
+def measure(windows: Sequence[Floats], *, floor: float = 0.0) -> Interval:
+    """Quantiles of the errors of past forecasts: sales, forecast and whether it was open, (3, n), of each window; with
+    few errors the tails are the extremes."""
+    y, yhat, opened, ahead = np.hstack([np.zeros((4, 0)), *(np.vstack([w, np.arange(w.shape[1])]) for w in windows)])
     known = np.isfinite(y) & (opened > 0)
-    y, yhat = y[known], yhat[known]
     sold, hoped = y > 0, yhat > 0
-    scale: Scale = "log" if floor == 0 and len(y) and (sold & hoped).mean() > 0.9 else "linear"
-    # On the log scale a day without sales is off by more than any other: it pulls the lower bound to zero.
-    ratios = np.log(np.where(sold, y, np.exp(NOTHING))[hoped] / yhat[hoped])
-    errors = np.sort(ratios if scale == "log" else y - yhat)
-    if not len(errors):
+    scale: Scale = "log" if floor == 0 and known.any() and (sold & hoped)[known].mean() > 0.9 else "linear"
+    used = known & hoped if scale == "log" else known
+    if not used.any():
         return Interval(scale="linear", quantiles=(0.0,) * len(PROBABILITIES), floor=floor)
+    y, yhat, block = y[used], yhat[used], ahead[used].astype(int) // BLOCK
+    # On the log scale a day without sales is off by more than any other: it pulls the lower bound to zero.
+    errors = np.log(np.where(y > 0, y, np.exp(NOTHING)) / yhat) if scale == "log" else y - yhat
+    spread = _spread(errors, block)
+    errors = np.sort(errors / spread[block])
     # The (n + 1) rule of conformal prediction: each side errs on the wide side by one observation.
     n = len(errors)
     position = PROBABILITIES * (n + 1) - 1
     quantiles = np.interp(position, np.arange(n), errors)
     if scale == "log":
         quantiles += CALM * (_bell(quantiles) - quantiles)
-    return Interval(scale=scale, quantiles=tuple(quantiles.tolist()), floor=floor)
+    return Interval(scale=scale, quantiles=tuple(quantiles.tolist()), spread=tuple(spread.tolist()), floor=floor)
+
+
+def _spread(errors: Floats, block: Ints) -> Floats:
+    """How wide errors (n,) of each block are against all of them, drawn half way to 1; never narrower further ahead."""
+    counts = np.bincount(block)
+    sizes = np.bincount(block, np.abs(errors)) / np.maximum(counts, 1)
+    ratios = np.where(counts > 0, sizes / (np.abs(errors).mean() or 1.0), 0.0)
+    return np.maximum.accumulate((1.0 + ratios) / 2.0)
 
 
 def _bell(quantiles: Floats) -> Floats:
@@ -106,7 +124,9 @@ def _bell(quantiles: Floats) -> Floats:
 
 
 def interval(model: Interval, yhat: Floats, level: float, widen: Floats | float = 1.0) -> tuple[Floats, Floats]:
-    """Lower and upper bound around `yhat` (n,) at `level` (.5 to .99); `widen` stretches both sides."""
+    """Lower and upper bound around `yhat` (n,), days ahead, at `level` (.5 to .99); `widen` stretches both sides."""
+    blocks = np.minimum(np.arange(len(yhat)) // BLOCK, len(model.spread) - 1)
+    widen = widen * np.array(model.spread)[blocks]
     low, high = (float(np.interp(p, PROBABILITIES, model.quantiles)) for p in ((1 - level) / 2, (1 + level) / 2))
     low, high = min(low, 0.0), max(high, 0.0)
     if model.scale == "log":

@@ -190,11 +190,25 @@ def test_intervals_hold_about_as_often_as_they_say():
     assert 0.7 < np.mean(inside) < 0.92
 
 
+def test_where_far_days_are_less_sure_their_interval_is_wider_and_both_hold_as_often_as_they_say():
+    rng, deviations = np.random.default_rng(0), np.repeat([0.05, 0.2], 14)
+
+    def window():
+        return np.stack([np.exp(rng.normal(0, deviations)), np.ones(28), np.ones(28)])
+
+    lower, upper = model.interval(model.measure([window() for _ in range(20)]), np.ones(28), 0.9)
+    drawn = np.stack([window()[0] for _ in range(400)])
+    inside = ((drawn >= lower) & (drawn <= upper)).mean(axis=0)
+    assert upper[20] - lower[20] > 1.5 * (upper[5] - lower[5])
+    assert 0.9 <= inside[:14].mean() <= 1
+    assert 0.78 <= inside[14:].mean() < 0.95
+
+
 @given(st.floats(0.5, 0.98), st.floats(0.001, 0.01))
 @settings(max_examples=25, deadline=None)
 def test_a_higher_level_never_narrows_the_interval(level, more):
     errors = np.random.default_rng(0).normal(0, 1, 60)
-    width = model.measure(np.exp(errors), np.ones(60), np.ones(60))
+    width = model.measure([np.stack([np.exp(errors), np.ones(60), np.ones(60)])])
     narrow, wide = (model.interval(width, np.ones(5), at) for at in (level, level + more))
     assert (wide[0] <= narrow[0]).all()
     assert (wide[1] >= narrow[1]).all()
