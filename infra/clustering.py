@@ -5,6 +5,7 @@ from constructs import Construct
 from functions.clustering.settings import ClusteringSettings
 from infra.grants import allow_items, allow_objects
 from infra.leaf import Leaf, Stage
+from infra.planned_map import PlannedMap
 
 
 class Clustering(Leaf):
@@ -40,5 +41,5 @@ class Clustering(Leaf):
         allow_objects(publish.role, lake, "anomalies/days/", "read", "write")
         allow_items(publish.role, stage.data.runs, "GetItem", "PutItem", leaf=self.name)
 
-        self.machine = self.map_over_plan(fit, label, publish)
+        self.machine = PlannedMap(self, "Run", plan=fit, work=label, publish=publish).machine
         self.every("Daily", deploy.clustering_schedule, self.machine)

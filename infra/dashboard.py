@@ -1,5 +1,6 @@
 """One dashboard, read from top to bottom: freshness, volume, quality, latency, errors, cost."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aws_cdk import Duration
@@ -9,33 +10,11 @@ from constructs import Construct
 from infra.classification import Classification
 from infra.clustering import Clustering
 from infra.forecasting import Forecasting
-from infra.image_function import Architecture
-from infra.leaf import Leaf
+from infra.leaf import DAY, Leaf
 
-NAMESPACE: Final = "Trefoil"
-DAY: Final = Duration.days(1)
 HOUR: Final = Duration.hours(1)
 # Dollars for a GB-second of Lambda, US East (N. Virginia), 2026-11.
-GB_SECOND: Final[dict[Architecture, float]] = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
-
-
-class Own:
-    """What the functions of a stage emit, by leaf."""
-
-    def __init__(self, stage: str) -> None:
-        self._stage = stage
-
-    def __call__(
-        self, leaf: str, *names: str, period: Duration = DAY, statistic: str = "Sum"
-    ) -> list[cloudwatch.Metric]:
-        """Metrics of these names; their dimensions are the stage and the leaf."""
-        dimensions = {"stage": self._stage, "service": leaf}
-        return [
-            cloudwatch.Metric(
-                namespace=NAMESPACE, metric_name=name, dimensions_map=dimensions, period=period, statistic=statistic
-            )
-            for name in names
-        ]
+GB_SECOND: Final[dict[str, float]] = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
 
 
 class Dashboard(Construct):
@@ -46,37 +25,35 @@ class Dashboard(Construct):
         scope: Construct,
         id_: str,
         *,
-        own: Own,
-        name: str,
         alarms: list[cloudwatch.Alarm],
         leaves: tuple[Clustering, Forecasting, Classification],
-        queues: dict[str, cloudwatch.IMetric],
+        queues: Mapping[str, cloudwatch.IMetric],
     ) -> None:
         super().__init__(scope, id_)
-        self._board = cloudwatch.Dashboard(self, "Board", dashboard_name=name)
-        self._board.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=3))
         clustering, forecasting, classification = leaves
-        api = forecasting.http.api
+        stage, api = clustering.stage.deploy, forecasting.http.api
+        self._board = cloudwatch.Dashboard(self, "Board", dashboard_name=f"trefoil-{stage.stage}")
+        self._board.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=3))
         newest: dict[str, Any] = {"statistic": "Maximum", "period": HOUR}
         self._row(
             "Freshness: is yesterday's run there?",
-            clustering=own("clustering", "DaysPublished", "DaysEmpty"),
-            forecasting=own("forecasting", "SeriesTrained", "SeriesFailed"),
+            clustering=clustering.emitted("DaysPublished", "DaysEmpty"),
+            forecasting=forecasting.emitted("SeriesTrained", "SeriesFailed"),
             classification=[queues["oldest message, s"]],
         )
         self._row(
             "Volume: how much came in?",
-            clustering=own("clustering", "Rides"),
+            clustering=clustering.emitted("Rides"),
             forecasting=[api.metric_count(period=HOUR)],
-            classification=own("classification", "Scored", "Duplicates", "Poison", "Returned", period=HOUR),
+            classification=classification.emitted("Scored", "Duplicates", "Poison", "Returned", period=HOUR),
         )
         self._row(
             "Quality: can the answers be trusted?",
-            clustering=own("clustering", "Anomalies", "Rejected"),
-            forecasting=own("forecasting", "MeanSkill", statistic="Average"),
+            clustering=clustering.emitted("Anomalies", "Rejected"),
+            forecasting=forecasting.emitted("MeanSkill", statistic="Average"),
             classification=[
-                *own("classification", "Drift", "Moved", **newest),
-                *own("classification", "RealisedPrecision", "RealisedRecall", "RealisedCalibrationError", **newest),
+                *classification.emitted("Drift", "Moved", **newest),
+                *classification.emitted("RealisedPrecision", "RealisedRecall", "RealisedCalibrationError", **newest),
             ],
         )
         self._row(
@@ -96,7 +73,7 @@ class Dashboard(Construct):
             ],
             classification=[queues["dead letters"], *_errors(classification)],
         )
-        price = GB_SECOND[clustering.stage.deploy.architecture]
+        price = GB_SECOND[stage.architecture]
         self._row(
             f"Cost: GB-seconds a day, at ${price:.10f} each",
             **{leaf.name: [_gb_seconds(leaf, entry) for entry in leaf.functions] for leaf in leaves},

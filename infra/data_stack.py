@@ -8,7 +8,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.grants import acknowledge
+from infra.grants import acknowledge, resource
 
 SUPERSEDED = {"superseded": "true"}
 STRING = dynamodb.AttributeType.STRING
@@ -24,13 +24,13 @@ class DataStack(Stack):
         self._expire_superseded(superseded_days, scored_days)
         # The property, not event_bridge_enabled: that one adds a helper function to set it after deployment.
         events = "NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled"
-        _cfn_bucket(self.lake).add_property_override(events, True)
+        resource(self.lake, s3.CfnBucket).add_property_override(events, True)
 
-        self.registry = self._table("Models", "leaf", "version", ttl=True)
-        self.runs = self._table("Runs", "job", "key", ttl=True)
-        self.forecasts = self._table("Forecasts", "series_id", "item", ttl=True)
-        self.classifications = self._table("Classifications", "user_id", ttl=True, stream=True, index="segment_shard")
-        self.profiles = self._table("Profiles", "model", "bucket", ttl=True)
+        self.registry = self._table("Models", "leaf", "version")
+        self.runs = self._table("Runs", "job", "key")
+        self.forecasts = self._table("Forecasts", "series_id", "item")
+        self.classifications = self._table("Classifications", "user_id", stream=True, index="segment_shard")
+        self.profiles = self._table("Profiles", "model", "bucket")
 
         self.users = self._user_pool()
         for name, value in {
@@ -83,7 +83,6 @@ class DataStack(Stack):
         partition_key: str,
         sort_key: str | None = None,
         *,
-        ttl: bool = False,
         stream: bool = False,
         index: str | None = None,
     ) -> dynamodb.TableV2:
@@ -98,7 +97,7 @@ class DataStack(Stack):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            time_to_live_attribute="expires_at" if ttl else None,
+            time_to_live_attribute="expires_at",
             dynamo_stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if stream else None,
             global_secondary_indexes=[
                 dynamodb.GlobalSecondaryIndexPropsV2(
@@ -131,9 +130,3 @@ class DataStack(Stack):
             COG8="the Plus plan is priced per user and guards open sign-up, which this pool does not have",
         )
         return pool
-
-
-def _cfn_bucket(bucket: s3.Bucket) -> s3.CfnBucket:
-    node = bucket.node.default_child
-    assert isinstance(node, s3.CfnBucket)  # noqa: S101 - narrows the type; a Bucket's default child is one
-    return node

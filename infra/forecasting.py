@@ -14,7 +14,8 @@ from infra.event_queue import EventQueue
 from infra.grants import allow_items, allow_objects
 from infra.http_api import HttpApi
 from infra.image_function import ROOT, ImageFunction
-from infra.leaf import BATCH_TIMEOUT, Leaf, Stage
+from infra.leaf import BATCH_TIMEOUT, DELIVERY, Leaf, Stage
+from infra.planned_map import PlannedMap
 
 API_TIMEOUT = Duration.seconds(29)
 PAGE: Final = ROOT / "functions/forecasting/dashboard"
@@ -85,17 +86,14 @@ class Forecasting(Leaf):
         allow_items(api.role, data.forecasts, "GetItem", "PutItem")
 
         self._on_arrival(ingest)
-        self.machine = self.map_over_plan(plan, train, publish)
+        self.machine = PlannedMap(self, "Run", plan=plan, work=train, publish=publish).machine
         self.every("Weekly", deploy.forecasting_schedule, self.machine)
         self.http = HttpApi(
             self,
             "Http",
+            stage=stage,
             function=api.target,
-            users=data.users,
             client=self.client,
-            rate=deploy.api_rate,
-            burst=deploy.api_burst,
-            log_retention=stage.log_retention,
         )
 
     def _on_arrival(self, ingest: ImageFunction) -> None:
@@ -110,9 +108,7 @@ class Forecasting(Leaf):
             dead_letters=undelivered,
         )
         self.arrivals.read_by(ingest.target, batch=1, concurrency=self.stage.deploy.ingest_concurrency)
-        target = targets.SqsQueue(
-            self.arrivals.queue, dead_letter_queue=undelivered, retry_attempts=10, max_event_age=Duration.hours(3)
-        )
+        target = targets.SqsQueue(self.arrivals.queue, dead_letter_queue=undelivered, **DELIVERY)
         events.Rule(
             self,
             "SalesArrived",

@@ -1,6 +1,6 @@
 """Grants as sentences: the narrowest verbs on the narrowest prefix, each wildcard accepted with its reason."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 from aws_cdk import Acknowledgment, CfnResource, Stack, Validations
 from aws_cdk import aws_dynamodb as dynamodb
@@ -8,6 +8,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
+
+Resource = TypeVar("Resource", bound=CfnResource)
 
 OBJECT_ACTIONS: Final = {
     "read": ["s3:GetObject"],
@@ -19,16 +21,12 @@ OBJECT_ACTIONS: Final = {
 def acknowledge(construct: IConstruct, **reasons: str) -> None:
     """Accept cdk-nag rules at `construct`: `acknowledge(bucket, S1="why")` is AwsSolutions-S1."""
     for rule, reason in reasons.items():
-        _accept(construct, f"AwsSolutions-{rule}", reason)
+        Validations.of(construct).acknowledge(Acknowledgment(id=f"AwsSolutions-{rule}", reason=reason))
 
 
 def acknowledge_wildcard(construct: IConstruct, finding: str, reason: str) -> None:
     """Accept one wildcard: `finding` is what stands in the brackets of `AwsSolutions-IAM5[...]`."""
-    _accept(construct, f"AwsSolutions-IAM5[{finding}]", reason)
-
-
-def _accept(construct: IConstruct, rule: str, reason: str) -> None:
-    Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))
+    acknowledge(construct, **{f"IAM5[{finding}]": reason})
 
 
 def allow_objects(role: iam.Role, bucket: s3.IBucket, prefix: str, *verbs: str) -> None:
@@ -47,14 +45,9 @@ def allow_objects(role: iam.Role, bucket: s3.IBucket, prefix: str, *verbs: str) 
 
 def allow_items(role: iam.Role, table: dynamodb.ITableV2, *actions: str, leaf: str = "") -> None:
     """Let `role` use `actions` of DynamoDB (`GetItem`, `PutItem`, ...) on `table`, or on the rows of `leaf` there."""
-    own = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{leaf}*"]}}
-    role.add_to_policy(
-        iam.PolicyStatement(
-            actions=[f"dynamodb:{action}" for action in actions],
-            resources=[table.table_arn],
-            conditions=own if leaf else None,
-        )
-    )
+    own = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{leaf}*"]}} if leaf else None
+    actions_ = [f"dynamodb:{action}" for action in actions]
+    role.add_to_policy(iam.PolicyStatement(actions=actions_, resources=[table.table_arn], conditions=own))
 
 
 def acknowledge_versions(construct: IConstruct, *functions: lambda_.IFunction) -> None:
@@ -64,8 +57,13 @@ def acknowledge_versions(construct: IConstruct, *functions: lambda_.IFunction) -
         acknowledge_wildcard(construct, finding, "the function in any of its versions, and no other function")
 
 
+def resource(construct: IConstruct, kind: type[Resource]) -> Resource:
+    """The resource behind an L2 construct, for a property that this one does not offer."""
+    node = construct.node.default_child
+    assert isinstance(node, kind)  # noqa: S101 - narrows the type
+    return node
+
+
 def logical_id(construct: IConstruct) -> str:
     """Logical id of the resource behind an L2 construct."""
-    node = construct.node.default_child
-    assert isinstance(node, CfnResource)  # noqa: S101 - narrows the type
-    return Stack.of(construct).get_logical_id(node)
+    return Stack.of(construct).get_logical_id(resource(construct, CfnResource))

@@ -12,7 +12,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.grants import acknowledge
+from infra.grants import acknowledge, resource
+from infra.leaf import Stage
 
 OPEN: Final = ("/", "/static/{proxy+}", "/healthz", "/openapi.json")
 LOGGED: Final = (
@@ -36,27 +37,29 @@ class HttpApi(Construct):
         scope: Construct,
         id_: str,
         *,
+        stage: Stage,
         function: lambda_.IFunction,
-        users: cognito.IUserPool,
         client: cognito.IUserPoolClient,
-        rate: int,
-        burst: int,
-        log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, id_)
         self.api = apigw.HttpApi(self, "Api", create_default_stage=False, description="Trefoil forecasts and dashboard")
-        log_group = logs.LogGroup(self, "AccessLog", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        self.stage = apigw.HttpStage(
+        log_group = logs.LogGroup(
+            self, "AccessLog", retention=stage.log_retention, removal_policy=RemovalPolicy.DESTROY
+        )
+        default = apigw.HttpStage(
             self,
             "Stage",
             http_api=self.api,
             stage_name="$default",
             auto_deploy=True,
-            throttle=apigw.ThrottleSettings(rate_limit=rate, burst_limit=burst),
+            throttle=apigw.ThrottleSettings(rate_limit=stage.deploy.api_rate, burst_limit=stage.deploy.api_burst),
         )
-        self._write_access_log(log_group)
+        resource(default, apigw.CfnStage).access_log_settings = apigw.CfnStage.AccessLogSettingsProperty(
+            destination_arn=log_group.log_group_arn,
+            format=json.dumps({name: f"$context.{name}" for name in LOGGED}),
+        )
         integration = integrations.HttpLambdaIntegration("Function", function, timeout=Duration.seconds(29))
-        tokens = authorizers.HttpUserPoolAuthorizer("Tokens", users, user_pool_clients=[client])
+        tokens = authorizers.HttpUserPoolAuthorizer("Tokens", stage.data.users, user_pool_clients=[client])
         self.api.add_routes(
             path="/v1/{proxy+}",
             methods=[apigw.HttpMethod.GET, apigw.HttpMethod.HEAD, apigw.HttpMethod.POST],
@@ -67,14 +70,6 @@ class HttpApi(Construct):
             methods = [apigw.HttpMethod.GET, apigw.HttpMethod.HEAD]
             for route in self.api.add_routes(path=path, methods=methods, integration=integration):
                 acknowledge(route, APIG4="the sign-in page and its files hold no data; /v1 asks for a token")
-
-    def _write_access_log(self, log_group: logs.LogGroup) -> None:
-        node = self.stage.node.default_child
-        assert isinstance(node, apigw.CfnStage)  # noqa: S101 - narrows the type; an HttpStage's default child is one
-        node.access_log_settings = apigw.CfnStage.AccessLogSettingsProperty(
-            destination_arn=log_group.log_group_arn,
-            format=json.dumps({name: f"$context.{name}" for name in LOGGED}),
-        )
 
     @property
     def url(self) -> str:

@@ -1,23 +1,29 @@
-"""What the constructs of the three leaves share: the stage they stand in, and how they make a function."""
+"""What the constructs of the three leaves share: the stage they stand in, their functions and their schedules."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from aws_cdk import Duration
+from aws_cdk import Duration, TimeZone
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_scheduler_targets as targets
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.data_stack import DataStack
+from infra.grants import acknowledge_versions
 from infra.image_function import ImageFunction
-from infra.planned_map import PlannedMap
-from infra.schedule import schedule
 from infra.settings import AnySettings, DeploySettings, StageFile
 
 BATCH_TIMEOUT = Duration.minutes(15)
+DAY = Duration.days(1)
+# What starts late by more than three hours does not start, and goes to the undelivered.
+DELIVERY: dict[str, Any] = {"retry_attempts": 10, "max_event_age": Duration.hours(3)}
 
 
 @dataclass(frozen=True)
@@ -58,55 +64,44 @@ class Leaf(Construct):
         self.stage = stage
         self.functions: dict[str, ImageFunction] = {}
 
-    def add(
-        self,
-        entry: str,
-        *,
-        memory_mb: int,
-        environment: dict[str, str],
-        module: str = "handler",
-        group: str = "",
-        timeout: Duration = BATCH_TIMEOUT,
-        snap_start: bool = False,
-    ) -> ImageFunction:
-        """Make the function of `functions.<leaf>.<module>.<entry>`."""
-        deploy = self.stage.deploy
-        made = ImageFunction(
+    def add(self, entry: str, *, module: str = "handler", group: str = "", **function: Any) -> ImageFunction:
+        """Make the function of `functions.<leaf>.<module>.<entry>`; `function` as `ImageFunction` takes it."""
+        self.functions[entry] = ImageFunction(
             self,
             entry.title(),
+            deploy=self.stage.deploy,
             leaf=self.name,
             handler=f"functions.{self.name}.{module}.{entry}",
             group=group or self.name,
-            memory_mb=memory_mb,
-            timeout=timeout,
-            environment=environment,
-            packaging=deploy.packaging,
-            architecture=deploy.architecture,
-            snap_start=snap_start,
-            log_retention=self.stage.log_retention,
+            **{"timeout": BATCH_TIMEOUT} | function,
         )
-        self.functions[entry] = made
-        return made
+        return self.functions[entry]
 
-    def map_over_plan(self, plan: ImageFunction, work: ImageFunction, publish: ImageFunction) -> sfn.StateMachine:
-        """The state machine of this leaf's batch job."""
-        return PlannedMap(
-            self,
-            "Run",
-            plan=plan.target,
-            work=work.target,
-            publish=publish.target,
-            lake=self.stage.data.lake,
-            plans=f"plans/{self.name}",
-            concurrency=self.stage.deploy.map_concurrency,
-            log_retention=self.stage.log_retention,
-        ).machine
+    def emitted(self, *names: str, period: Duration = DAY, statistic: str = "Sum") -> list[cloudwatch.Metric]:
+        """Metrics of these names that the functions of this leaf emit on this stage."""
+        dimensions = {"stage": self.stage.deploy.stage, "service": self.name}
+        shared: dict[str, Any] = {"dimensions_map": dimensions, "period": period, "statistic": statistic}
+        return [cloudwatch.Metric(namespace="Trefoil", metric_name=name, **shared) for name in names]
 
     def keep_failures(self, function: ImageFunction) -> None:
         """After Lambda's own two retries, an asynchronous call that failed goes to the undelivered."""
         function.target.configure_async_invoke(on_failure=destinations.SqsDestination(self.stage.undelivered))
 
-    def every(self, id_: str, when: str, target: sfn.IStateMachine | lambda_.IFunction) -> None:
-        """Start `target` on a schedule in the deployment's zone."""
-        timezone, dead_letters = self.stage.deploy.timezone, self.stage.undelivered
-        schedule(self, id_, target, when=when, timezone=timezone, dead_letters=dead_letters)
+    def every(self, id_: str, when: str, target: sfn.StateMachine | lambda_.IFunction) -> None:
+        """Start `target` with `{"scheduled_at": ...}` at `when`, a cron or rate expression in the deployment's zone."""
+        role = iam.Role(self, f"{id_}Role", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
+        common: dict[str, Any] = DELIVERY | {
+            "input": scheduler.ScheduleTargetInput.from_object(
+                {"scheduled_at": scheduler.ContextAttribute.scheduled_time}
+            ),
+            "role": role,
+            "dead_letter_queue": self.stage.undelivered,
+        }
+        start: scheduler.IScheduleTarget
+        if isinstance(target, sfn.StateMachine):
+            start = targets.StepFunctionsStartExecution(target, **common)
+        else:
+            start = targets.LambdaInvoke(target, **common)
+            acknowledge_versions(role, target)
+        expression = scheduler.ScheduleExpression.expression(when, TimeZone.of(self.stage.deploy.timezone))
+        scheduler.Schedule(self, id_, schedule=expression, target=start)

@@ -8,15 +8,14 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
-from aws_cdk import aws_sqs as sqs
-from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.classification import Classification
 from infra.clustering import Clustering
-from infra.dashboard import HOUR, Dashboard, Own
+from infra.dashboard import HOUR, Dashboard
 from infra.forecasting import Forecasting
-from infra.grants import acknowledge
+from infra.grants import acknowledge, resource
+from infra.leaf import Stage
 
 FIVE_MINUTES: Final = Duration.minutes(5)
 
@@ -25,16 +24,7 @@ class Monitoring(Construct):
     """A function that fails shows twice: in its errors, and in the run, the request or the message that it failed."""
 
     def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        stage: str,
-        email: str,
-        clustering: Clustering,
-        forecasting: Forecasting,
-        classification: Classification,
-        undelivered: sqs.IQueue,
+        self, scope: Construct, id_: str, *, stage: Stage, leaves: tuple[Clustering, Forecasting, Classification]
     ) -> None:
         super().__init__(scope, id_)
         self.topic = sns.Topic(self, "Alarms", enforce_ssl=True)
@@ -45,41 +35,33 @@ class Monitoring(Construct):
             self.topic,
             SNS2="a message holds an alarm's name and state; a key that alarms may use costs $1 a month",
         )
-        if email:
+        if email := stage.deploy.alarm_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
-        own = Own(stage)
         self._alarms: list[cloudwatch.Alarm] = []
-        letters = classification.events.dead_letters
-        visible: dict[str, Any] = {"period": FIVE_MINUTES, "statistic": "Maximum"}
-        age = classification.events.queue.metric_approximate_age_of_oldest_message(**visible)
-        dead = letters.metric_approximate_number_of_messages_visible(**visible)
-        lost = undelivered.metric_approximate_number_of_messages_visible(**visible)
-        broken = forecasting.http.api.metric_server_error(period=FIVE_MINUTES, statistic="Sum")
-        self._alarm("dead-letters", dead, above=0)
-        self._alarm("undelivered", lost, above=0)
-        self._alarm("api-5xx", broken, above=0)
-        self._alarm("clustering-run-failed", *_unfinished(clustering.machine), above=0)
-        self._alarm("forecasting-run-failed", *_unfinished(forecasting.machine), above=0)
-        self._daily("day-not-published", *own("clustering", "DaysPublished"), timezone=clustering.stage.deploy.timezone)
+        clustering, forecasting, classification = leaves
+        newest: dict[str, Any] = {"period": FIVE_MINUTES, "statistic": "Maximum"}
+        age = classification.events.queue.metric_approximate_age_of_oldest_message(**newest)
+        dead = classification.events.dead_letters.metric_approximate_number_of_messages_visible(**newest)
+        self._alarm("dead-letters", dead)
+        self._alarm("undelivered", stage.undelivered.metric_approximate_number_of_messages_visible(**newest))
+        self._alarm("api-5xx", forecasting.http.api.metric_server_error(period=FIVE_MINUTES, statistic="Sum"))
+        for leaf in (clustering, forecasting):
+            machine = leaf.machine
+            # Runs that ran out of time or were stopped do not count as failed.
+            counts = (machine.metric_failed, machine.metric_timed_out, machine.metric_aborted)
+            self._alarm(f"{leaf.name}-run-failed", *(count(period=HOUR) for count in counts))
+        self._daily("day-not-published", *clustering.emitted("DaysPublished"), timezone=stage.deploy.timezone)
         self._alarm("oldest-message", age, above=900)
-        self._alarm("drift", *own("classification", "Moved", period=HOUR, statistic="Maximum"), above=0)
+        self._alarm("drift", *classification.emitted("Moved", period=HOUR, statistic="Maximum"))
         # Every alarm costs ten cents a month. State machines call their functions again and ring when that was in vain,
         # and the API's failures ring as its answers.
-        score = classification.functions["score"].function
         alone = [forecasting.functions["ingest"], *classification.functions.values()]
-        self._alarm("function-errors", *(made.function.metric_errors() for made in alone), above=0)
-        self._alarm("throttles", score.metric_throttles(), above=0)
-        Dashboard(
-            self,
-            "Dashboard",
-            own=own,
-            name=f"trefoil-{stage}",
-            alarms=self._alarms,
-            leaves=(clustering, forecasting, classification),
-            queues={"dead letters": dead, "oldest message, s": age},
-        )
+        self._alarm("function-errors", *(made.function.metric_errors() for made in alone))
+        self._alarm("throttles", classification.functions["score"].function.metric_throttles())
+        queues = {"dead letters": dead, "oldest message, s": age}
+        Dashboard(self, "Dashboard", alarms=self._alarms, leaves=leaves, queues=queues)
 
-    def _alarm(self, name: str, *metrics: cloudwatch.IMetric, above: float) -> None:
+    def _alarm(self, name: str, *metrics: cloudwatch.IMetric, above: float = 0) -> None:
         """Rings when one of `metrics` is above a value; each has an alarm, and all one entry in the runbook."""
         for i, metric in enumerate(metrics):
             self._ring(
@@ -104,9 +86,7 @@ class Monitoring(Construct):
             treat_missing_data=cloudwatch.TreatMissingData.MISSING,
         )
         alarm.add_insufficient_data_action(actions.SnsAction(self.topic))
-        made = alarm.node.default_child
-        assert isinstance(made, cloudwatch.CfnAlarm)  # noqa: S101 - narrows the type
-        made.evaluation_window = cloudwatch.CfnAlarm.EvaluationWindowProperty(
+        resource(alarm, cloudwatch.CfnAlarm).evaluation_window = cloudwatch.CfnAlarm.EvaluationWindowProperty(
             wall_clock_window=cloudwatch.CfnAlarm.WallClockWindowProperty(timezone=timezone)
         )
 
@@ -122,8 +102,3 @@ class Monitoring(Construct):
         alarm.add_alarm_action(actions.SnsAction(self.topic))
         self._alarms.append(alarm)
         return alarm
-
-
-def _unfinished(machine: sfn.StateMachine) -> list[cloudwatch.Metric]:
-    """Runs that failed, and those that ran out of time or were stopped, which do not count as failed."""
-    return [count(period=HOUR) for count in (machine.metric_failed, machine.metric_timed_out, machine.metric_aborted)]

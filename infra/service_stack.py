@@ -28,24 +28,8 @@ class ServiceStack(Stack):
         clustering = Clustering(self, "Clustering", stage=stage)
         forecasting = Forecasting(self, "Forecasting", stage=stage)
         classification = Classification(self, "Classification", stage=stage)
-        warehouse = Warehouse(
-            self,
-            "Warehouse",
-            stage=deploy.stage,
-            lake=data.lake,
-            first_day=deploy.first_day,
-            scan_limit_gb=deploy.scan_limit_gb,
-        )
-        monitoring = Monitoring(
-            self,
-            "Monitoring",
-            stage=deploy.stage,
-            email=deploy.alarm_email,
-            clustering=clustering,
-            forecasting=forecasting,
-            classification=classification,
-            undelivered=undelivered,
-        )
+        warehouse = Warehouse(self, "Warehouse", stage=stage)
+        monitoring = Monitoring(self, "Monitoring", stage=stage, leaves=(clustering, forecasting, classification))
         for name, value in {
             "ApiUrl": forecasting.http.url,
             "UserPoolClient": forecasting.client.user_pool_client_id,

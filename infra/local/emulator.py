@@ -3,7 +3,6 @@
 import os
 import platform
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,10 +45,14 @@ def environment(endpoint: str, packaging: Packaging = "source") -> dict[str, str
     }
 
 
-def settings(host: str, port: int, home: Path) -> dict[str, str]:
-    """Where it listens and keeps its data."""
+def settings(home: Path, network: Mapping[str, str]) -> dict[str, str]:
+    """Where it listens, on a port that nobody does, and keeps its data; `network` is that of image functions."""
     for folder in ("objects", "state", "tmp"):
         (home / folder).mkdir()
+    host = network.get("BIND_HOST", "127.0.0.1")
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port = probe.getsockname()[1]
     return {
         "BIND_HOST": host,
         "GATEWAY_PORT": str(port),
@@ -64,31 +67,11 @@ def settings(host: str, port: int, home: Path) -> dict[str, str]:
         "STATE_DIR": str(home / "state"),
         "TMPDIR": str(home / "tmp"),
         "OMP_NUM_THREADS": "1",
+        **network,
     }
 
 
-def enforcement(host: str, home: Path, network: Mapping[str, str]) -> dict[str, str]:
-    """IAM enforced, over TLS, without which the policies of buckets and queues refuse every call.
-
-    Where it runs in a container itself, the emulator copies its certificate into those of the functions, so these are
-    not read-only; and it lets root alone read the bundle that it makes.
-    """
-    key, certificate = str(home / "server.key"), str(home / "server.crt")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=trefoil"]
-    command += ["-addext", f"subjectAltName=IP:{host}", "-keyout", key, "-out", certificate]
-    subprocess.run(command, check=True, capture_output=True)
-    flags = network["LAMBDA_DOCKER_FLAGS"].replace("--read-only ", "")
-    return {
-        "AUTH": "true",
-        "USE_SSL": "1",
-        "MINISTACK_SSL_CERT": certificate,
-        "MINISTACK_SSL_KEY": key,
-        "LAMBDA_DOCKER_FLAGS": f"{flags} --env AWS_CA_BUNDLE=/var/ministack/ministack-ca.pem",
-    }
-
-
-def free_port(host: str) -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def endpoint(settings: Mapping[str, str]) -> str:
+    """Address of an emulator with these settings."""
+    scheme = "https" if "USE_SSL" in settings else "http"
+    return f"{scheme}://{settings['BIND_HOST']}:{settings['GATEWAY_PORT']}"

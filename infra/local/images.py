@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import docker
-from docker.errors import BuildError, ImageNotFound, NotFound
+from docker.errors import BuildError, NotFound
 
-from infra.local.emulator import ACCOUNT
+from infra.local.emulator import ACCOUNT, REGION
 from layers.runtime.errors import TrefoilError, UnavailableError
 
 # Made by .ci/base-image where no registry answers; AWS's own image is taken where it is at hand.
@@ -18,29 +18,22 @@ STAND_IN: Final = "trefoil/lambda-python-stand-in:3"
 SANDBOX: Final = "--read-only --tmpfs /tmp:size=512m,mode=1777 --tmpfs /dev/shm:ro --memory 3008m"
 
 
-def build_images(cdk_out: Path, *, account: str = ACCOUNT, region: str = "us-east-1") -> list[str]:
+def build_images(assembly: Path) -> list[str]:
     """Build every container asset of the cloud assembly and tag it as the template names it; return the tags.
 
     The emulator answers `cdk deploy` that every image is already published, so nothing else builds them. An image that
     is here already is not built again: its tag is the hash of all that goes in.
     """
-    client = _client()
-    assets: dict[str, Any] = {}
-    for manifest in sorted(cdk_out.glob("*.assets.json")):
-        assets |= json.loads(manifest.read_text())["dockerImages"]
-    tags = {_tag(asset, account, region): asset["source"] for asset in assets.values()}
-    for tag, source in tags.items():
-        try:
-            client.images.get(tag)
-        except ImageNotFound:
-            _build(client, tag, cdk_out / source["directory"], source)
-    return list(tags)
-
-
-def _tag(asset: dict[str, Any], account: str, region: str) -> str:
-    (destination,) = asset["destinations"].values()
-    tag = f"{account}.dkr.ecr.{region}.amazonaws.com/{destination['repositoryName']}:{destination['imageTag']}"
-    return tag.replace("${AWS::AccountId}", account).replace("${AWS::Region}", region)
+    client, tags = _client(), []
+    for manifest in sorted(assembly.glob("*.assets.json")):
+        for asset in json.loads(manifest.read_text())["dockerImages"].values():
+            (destination,) = asset["destinations"].values()
+            name = f"{destination['repositoryName']}:{destination['imageTag']}"
+            name = name.replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
+            tags.append(f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{name}")
+            if not client.images.list(tags[-1]):
+                _build(client, tags[-1], assembly / asset["source"]["directory"], asset["source"])
+    return tags
 
 
 def base_argument(client: docker.DockerClient) -> dict[str, str]:
@@ -53,7 +46,7 @@ def _build(client: docker.DockerClient, tag: str, context: Path, source: dict[st
         client.images.build(
             path=str(context),
             dockerfile=source["dockerFile"],
-            buildargs=source.get("dockerBuildArgs", {}) | base_argument(client),
+            buildargs=source["dockerBuildArgs"] | base_argument(client),
             tag=tag,
             network_mode="host",
             rm=True,
@@ -70,10 +63,8 @@ def network_environment(name: str) -> dict[str, str]:
     From that network a function reaches the emulator, which listens on the network's gateway address
     (`BIND_HOST`), and nothing else.
     """
-    client = _client()
-    with suppress(NotFound):
-        remove_network(name)
-    network = client.networks.create(name, driver="bridge", internal=True)
+    remove_network(name)
+    network = _client().networks.create(name, driver="bridge", internal=True)
     network.reload()
     gateway: str = network.attrs["IPAM"]["Config"][0]["Gateway"]
     return {

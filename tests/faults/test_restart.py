@@ -6,7 +6,6 @@ import signal
 import psutil
 
 from cli.execution import start
-from infra.local import cloud as local
 from infra.local import processes
 from tests.faults.conftest import Site
 from tests.faults.leaves import NOTHING, expire_leases, until
@@ -23,7 +22,7 @@ def restart(site: Site) -> None:
     standing.wait(timeout=120)
     processes.end(cloud.pid)  # workers of functions that are left
     fresh = processes.spawn(command, env, cwd=site.home, log=site.home / "emulator.log")
-    local._save(cloud.model_copy(update={"pid": fresh.pid}), site.home)
+    (site.home / "cloud.json").write_text(cloud.model_copy(update={"pid": fresh.pid}).model_dump_json())
     cloud.pid = fresh.pid
     until(cloud.alive, "the emulator to come back")
 

@@ -13,7 +13,8 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk.assertions import Match, Template
 
 from infra import image_function
-from infra.image_function import ImageFunction, Packaging
+from infra.image_function import ImageFunction
+from infra.settings import DeploySettings
 from layers.storage import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ IMAGES = {
 CLASSIFICATION = {"classification", "classification-training"}
 
 
-def make(stack: Stack, name: str, group: str, handler: str, packaging: Packaging = "image", **more: bool):
+def make(stack: Stack, name: str, group: str, handler: str, packaging: str = "image", **more: bool):
     return ImageFunction(
         stack,
         name,
@@ -36,7 +37,7 @@ def make(stack: Stack, name: str, group: str, handler: str, packaging: Packaging
         memory_mb=512,
         timeout=Duration.seconds(30),
         environment={"TREFOIL_STAGE": "test"},
-        packaging=packaging,
+        deploy=DeploySettings(packaging=packaging),
         **more,
     )
 

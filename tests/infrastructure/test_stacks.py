@@ -315,11 +315,12 @@ def test_an_address_in_the_settings_is_subscribed() -> None:
 def test_glue_columns_are_what_the_leaf_writes() -> None:
     arrow = {"int32": "int", "bool": "boolean"}
     written = {field.name: arrow.get(str(field.type), str(field.type)) for field in LABEL_SCHEMA}
-    assert written == RUN_COLUMNS
+    assert written == dict(column.split() for column in RUN_COLUMNS.split(", "))
     hive = {str: {"string"}, int: {"int", "bigint"}, float: {"double"}, float | None: {"double"}}
+    days = dict(column.split() for column in DAY_COLUMNS.split(", "))
     for name, field in DayManifest.model_fields.items():
-        assert DAY_COLUMNS[name] in hive[field.annotation], name
-    assert list(DAY_COLUMNS) == list(DayManifest.model_fields)
+        assert days[name] in hive[field.annotation], name
+    assert list(days) == list(DayManifest.model_fields)
 
 
 def test_glue_projects_days_from_the_first_one_in_the_settings() -> None:

@@ -14,7 +14,7 @@ from cli.backfill import _run
 from cli.stack import Stack
 from functions.clustering import simulate
 from functions.clustering.store import Paths
-from infra.warehouse import HIVE, PARQUET
+from infra.warehouse import PARQUET
 from tests.tables import as_parquet
 
 # The emulator takes minutes to hold ten thousand objects: TREFOIL_TEST_OBJECTS=10000 does it all.
@@ -70,9 +70,9 @@ def rides_table(stack: Stack) -> None:
             "StorageDescriptor": {
                 "Columns": [{"Name": n, "Type": t} for n, t in (("ride_id", "string"), ("ride_dist", "double"))],
                 "Location": f"s3://{stack.outputs['LakeBucket']}/rides/",
-                "InputFormat": PARQUET["input_format"],
-                "OutputFormat": PARQUET["output_format"],
-                "SerdeInfo": {"SerializationLibrary": f"{HIVE}parquet.serde.ParquetHiveSerDe"},
+                "InputFormat": PARQUET[0],
+                "OutputFormat": PARQUET[1],
+                "SerdeInfo": {"SerializationLibrary": PARQUET[2]},
             },
         },
     )

@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 from aws_cdk import App, Duration, Stack
 from infra import image_function
+from infra.settings import DeploySettings
 
 image_function.ROOT = Path(sys.argv[1])
 app = App()
 stack = Stack(app, "snapped")
 image_function.ImageFunction(
     stack, "Api", leaf="tiny", handler="functions.tiny.answer", group="tiny", memory_mb=128,
-    timeout=Duration.seconds(10), environment={}, packaging="source", snap_start=True,
+    timeout=Duration.seconds(10), environment={}, deploy=DeploySettings(packaging="source"), snap_start=True,
 )
 app.synth()
 """
