@@ -67,7 +67,8 @@ class ImageFunction(Construct):
         self.target: lambda_.IFunction = self.function
         if snap_start:
             self.target = lambda_.Alias(self, "Live", alias_name="live", version=self.function.current_version)
-        acknowledge_wildcard(self.role, "Resource::*", "X-Ray's PutTraceSegments cannot be limited to a resource")
+        tracing = "X-Ray's PutTraceSegments and PutTelemetryRecords cannot be limited to a resource"
+        acknowledge_wildcard(self.role, "Resource::*", tracing)
         if deploy.packaging == "source":
             acknowledge(self.function, L1="the local cloud runs source in its own interpreter")
 
