@@ -8,6 +8,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.classification import Classification
@@ -45,11 +46,8 @@ class Monitoring(Construct):
         self._alarm("dead-letters", dead)
         self._alarm("undelivered", stage.undelivered.metric_approximate_number_of_messages_visible(**newest))
         self._alarm("api-5xx", forecasting.http.api.metric_server_error(period=FIVE_MINUTES, statistic="Sum"))
-        for leaf in (clustering, forecasting):
-            machine = leaf.machine
-            # Runs that ran out of time or were stopped do not count as failed.
-            counts = (machine.metric_failed, machine.metric_timed_out, machine.metric_aborted)
-            self._alarm(f"{leaf.name}-run-failed", *(count(period=HOUR) for count in counts))
+        self._alarm("clustering-run-failed", *_unfinished(clustering.machine))
+        self._alarm("forecasting-run-failed", *_unfinished(forecasting.machine))
         self._daily("day-not-published", *clustering.emitted("DaysPublished"), timezone=stage.deploy.timezone)
         self._alarm("oldest-message", age, above=900)
         self._alarm("drift", *classification.emitted("Moved", period=HOUR, statistic="Maximum"))
@@ -102,3 +100,8 @@ class Monitoring(Construct):
         alarm.add_alarm_action(actions.SnsAction(self.topic))
         self._alarms.append(alarm)
         return alarm
+
+
+def _unfinished(machine: sfn.StateMachine) -> list[cloudwatch.Metric]:
+    """Runs that failed, and those that ran out of time or were stopped, which do not count as failed."""
+    return [count(period=HOUR) for count in (machine.metric_failed, machine.metric_timed_out, machine.metric_aborted)]
