@@ -136,11 +136,10 @@ class FileJob:
         """The work, in the order of the input."""
         sources = [Source(key=str(path), size=path.stat().st_size) for path in self.files]
         items = plan(sources, self._row_groups, item_bytes=PART_BYTES, item_rides=PART_RIDES, item_objects=PART_FILES)
-        for item in items:
-            for source in item:
-                with self._opened(source.key) as file:
-                    if source.row_groups and source.key not in self._repeated:
-                        self._repeated[source.key] = repeated_ids(file, [hashes(ids) for ids in file.ids()])
+        for source in (source for item in items for source in item):
+            with self._opened(source.key) as file:
+                if source.row_groups and source.key not in self._repeated:
+                    self._repeated[source.key] = repeated_ids(file, [hashes(ids) for ids in file.ids()])
         root, decided, repeated = str(Path.cwd()), self._decided, self._repeated
         return [
             Part(i, item, self.form, model, version, root, str(out), decided, repeated) for i, item in enumerate(items)
@@ -153,7 +152,7 @@ class FileJob:
 
 def label_part(part: Part) -> PartReport:
     """Label one part; runs in a worker, on whatever machine the engine chose."""
-    labeller = Labeller(Model.load(part.model), part.version, RUN_ID)
+    labeller = Labeller(Model.load(part.model), part.version, RUN_ID, part.number)
     with _writer(part, "anomalies") as labelled, _writer(part, "rejected") as rejected:
         for source in part.sources:
             with open(Path(part.root, source.key), "rb") as stream:
@@ -164,7 +163,7 @@ def label_part(part: Part) -> PartReport:
                     labelled.write_batch(rows)
                     if bad.num_rows:
                         rejected.write_batch(bad)
-    return labeller.report(part.number)
+    return labeller.report
 
 
 def _writer(part: Part, kind: str) -> pa.ipc.RecordBatchStreamWriter:
