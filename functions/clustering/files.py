@@ -1,7 +1,6 @@
 """Use cases on files, without a cloud: learn, plan, label in workers, join what they wrote."""
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from functions.clustering.contracts import REJECTED_SCHEMA, PartReport, Source
@@ -17,7 +17,7 @@ from functions.clustering.domain.labelling import ROWS, Labeller, rows_writer
 from functions.clustering.domain.model import NAMED, Model
 from functions.clustering.domain.plan import plan
 from functions.clustering.domain.report import draw, figures
-from functions.clustering.domain.table import Format, RideFile, hashes, repeated_ids
+from functions.clustering.domain.table import REASONS, Format, RideFile, hashes, repeated_ids
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
 from layers.storage.manifest import content_version
@@ -105,7 +105,7 @@ class FileJob:
             with self._opened(str(path)) as file:
                 own: list[Any] = []
                 for rides in file.rides():
-                    accepted = ~rides.rejections().astype(bool)
+                    accepted = rides.rejections() == 0
                     sample.add(rides.dist[accepted], rides.time[accepted])
                     own += [hashes(rides.ids)] * (path in self.files)
                 if path in self.files:
@@ -127,9 +127,9 @@ class FileJob:
             with self._opened(str(path)) as file:
                 for rides in file.rides():
                     why = rides.rejections()
-                    commonest = Counter(why.tolist()).most_common(1)[0][0]
+                    commonest = np.bincount(why).argmax()
                     row = int(rides.rows[(why == commonest).argmax()])
-                    return InputError(f"{commonest}; no row is a valid ride", file=str(path), row=row)
+                    return InputError(f"{REASONS[commonest]}; no row is a valid ride", file=str(path), row=row)
         return InputError("holds no valid ride", file=", ".join(map(str, self.files)))
 
     def _parts(self, model: dict[str, bytes], version: str, out: Path) -> list[Part]:

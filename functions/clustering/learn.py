@@ -123,7 +123,7 @@ class FitService:
             try:
                 with opened(self.lake, _source(info), self.settings) as file:
                     for rides in file.rides():
-                        accepted = ~rides.rejections().astype(bool)
+                        accepted = rides.rejections() == 0
                         sample.add(rides.dist[accepted], rides.time[accepted])
             except InputError as exc:  # `label` says so of its own day; here it only misses in the sample
                 logger(LEAF).warning("object left out of the sample", key=info.key, reason=str(exc))

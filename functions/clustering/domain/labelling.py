@@ -13,7 +13,7 @@ from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA, PartRe
 from functions.clustering.domain.fit import Reservoir
 from functions.clustering.domain.model import Model, label
 from functions.clustering.domain.report import reasons
-from functions.clustering.domain.table import REPEATED, RideFile, Rides, hashes, repeated_ids
+from functions.clustering.domain.table import REASONS, REPEATED, RideFile, Rides, hashes, repeated_ids
 
 ORDINARY_PLOTTED, ANOMALOUS_PLOTTED = 1_500, 500
 # In memory what is the same in every row is there once; in the file these and what has few values have a dictionary.
@@ -54,9 +54,12 @@ class Labeller:
             why = rides.rejections()
             if repeated:
                 _reject_repeated(rides, why, repeated, seen)
-            wrong = why.astype(bool)
+            wrong = why > 0
             self.report.rejected += int(wrong.sum())
-            yield self._labelled(rides, ~wrong), rejected_rows(file.name, rides.rows[wrong], why[wrong])
+            yield (
+                self._labelled(rides, ~wrong),
+                rejected_rows(file.name, rides.rows[wrong], [REASONS[code] for code in why[wrong]]),
+            )
         self.report.found += sum(map(len, own)) if file.table.kind == "csv" else file.footer_rows()
         self.report.points = [
             (float(f"{km:.4g}"), float(f"{hours:.4g}"), anomalous)
@@ -83,10 +86,10 @@ class Labeller:
         return pa.RecordBatch.from_arrays([ids, labels.label, anomalous, labels.severity, why, *names], schema=ROWS)
 
 
-def _reject_repeated(rides: Rides, why: NDArray[np.object_], repeated: frozenset[str], seen: set[str]) -> None:
+def _reject_repeated(rides: Rides, why: NDArray[np.int8], repeated: frozenset[str], seen: set[str]) -> None:
     """Say in `why` which rows have an id that a valid row before them had, and add those of valid rows to `seen`."""
     again = pc.is_in(rides.ids, pa.array(repeated, pa.string())).to_numpy(zero_copy_only=False)
-    for i in np.flatnonzero(again & ~why.astype(bool)).tolist():
+    for i in np.flatnonzero(again & (why == 0)).tolist():
         ride_id = rides.ids[i].as_py()
         if ride_id in seen:
             why[i] = REPEATED
