@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.cloud import JOBS
+from cli.leaves import JOBS
 from functions.classification import handler as classification
 from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
