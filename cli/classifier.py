@@ -39,8 +39,8 @@ def train(
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Train a classifier on FILE and report how good it is on rows that nothing saw."""
+    from functions.classification.domain.fit import Parameters
     from functions.classification.domain.report import summary_lines
-    from functions.classification.domain.training import Parameters
     from functions.classification.files import REJECTED, read_file, train_file
     from layers.tables import Reading, in_words
 

@@ -91,11 +91,16 @@ class Segment(_Frozen):
 
 
 class Calibration(_Frozen):
-    """p = sigmoid(slope * logit(clip(score, floor, 1 - floor)) + intercept); with `floor` 0, p = score."""
+    """p = sigmoid(slope * logit(clip(score, floor, 1 - floor)) + intercept); with `floor` 0, p = score.
+
+    With `scores` and `probabilities`, both rising, p lies on the straight lines between them.
+    """
 
     slope: float = 1.0
     intercept: float = 0.0
     floor: float = 1e-3
+    scores: tuple[float, ...] = ()
+    probabilities: tuple[float, ...] = ()
 
 
 class Reference(_Frozen):
@@ -129,6 +134,9 @@ class Specification(_Frozen):
     positive: str
     negative: str
     features: tuple[Feature, ...]
+    inputs: Literal["columns", "matrix"] = Field(
+        "columns", description="what the graph takes; models of before: columns"
+    )
     calibration: Calibration
     threshold: float
     base_rate: float

@@ -18,11 +18,11 @@ import pyarrow.parquet
 from pydantic import ValidationError
 
 from functions.classification.contracts import LEAF
+from functions.classification.domain.fit import Parameters, Progress, silent
 from functions.classification.domain.model import Floats, Model
 from functions.classification.domain.schema import canonical, encode, whose
 from functions.classification.domain.splits import label
 from functions.classification.domain.table import PRESETS, Columns, plain_values, read
-from functions.classification.domain.training import Parameters, Progress, silent
 from functions.classification.learn import Package, learn
 from functions.classification.store import load_model
 from layers.runtime.errors import CorruptError, InputError, NotFoundError

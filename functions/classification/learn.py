@@ -17,15 +17,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from functions.classification.contracts import LEAF, MODEL_FILE, Specification
-from functions.classification.domain import candidate
-from functions.classification.domain.candidate import Trained
+from functions.classification.domain import fit
+from functions.classification.domain.fit import Parameters, Progress, Trained, silent
 from functions.classification.domain.model import Model
 from functions.classification.domain.plots import draw_report
 from functions.classification.domain.report import METRICS, make_report
 from functions.classification.domain.splits import Labelled, label
 from functions.classification.domain.table import read, refused_columns
 from functions.classification.domain.target import Target, is_positive
-from functions.classification.domain.training import Parameters, Progress, silent
 from functions.classification.domain.verdict import Verdict, judge
 from functions.classification.settings import ClassificationSettings
 from functions.classification.store import Joined, days_until, join_outcomes, stored_model, version_of
@@ -41,7 +40,7 @@ from layers.tables import Reading
 log = logger(LEAF)
 
 JOB = "classification-train"
-LIBRARIES = ("scikit-learn", "imbalanced-learn", "skl2onnx", "onnxruntime", "numpy")
+LIBRARIES = ("scikit-learn", "imbalanced-learn", "lightgbm", "skl2onnx", "onnxruntime", "numpy")
 # Settings that make another model of the same rows.
 CHOICES = {
     *("target", "positive", "group", "leak_columns", "dates", "decimal", "time_column"),
@@ -79,9 +78,8 @@ def learn(
     progress: Progress = silent,
 ) -> Package:
     """Train a candidate, report on it and name it by its content."""
-    trained = candidate.train(rows, target, parameters, in_order=in_order, refused=refused, progress=progress)
+    trained = fit.train(rows, target, parameters, in_order=in_order, refused=refused, progress=progress)
     report = make_report(trained, parameters, champion)
-    report |= {"refused": list(refused), "group": rows.group, "twins": trained.twins}
     files = {
         MODEL_FILE: trained.body,
         "report.json": json.dumps(_finite(report), indent=1).encode(),

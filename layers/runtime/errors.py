@@ -67,6 +67,7 @@ class UnavailableError(TrefoilError):
 
 
 STATUS: Final[dict[type[TrefoilError], int]] = {
+    LimitError: 422,
     InputError: 422,
     NotFoundError: 404,
     MissingError: 500,

@@ -57,28 +57,37 @@ class DynamoTable:
                 ExpressionAttributeValues=values,
             )
 
-    def query(self, key: ConditionBase, *, newest_first: bool = False) -> Iterator[Item]:
+    def query(self, key: ConditionBase, *, index: str | None = None, newest_first: bool = False) -> Iterator[Item]:
         """Items under a key condition (`Key("leaf").eq(...)`), in sort-key order."""
-        condition, pages = _expression("KeyConditionExpression", key), self._client.get_paginator("query")
+        arguments: dict[str, Any] = {"TableName": self.name, "ScanIndexForward": not newest_first}
+        arguments |= _expression("KeyConditionExpression", key)
+        if index is not None:
+            arguments["IndexName"] = index
         with translated(self.name):
-            for page in pages.paginate(TableName=self.name, ScanIndexForward=not newest_first, **condition):
+            for page in self._client.get_paginator("query").paginate(**arguments):
                 yield from map(_load, page["Items"])
 
-    def delete(self, key: Mapping[str, Any]) -> None:
-        """Remove the item; a missing one is no error."""
+    def delete(self, key: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
+        """Remove the item. Raises ConflictError when `condition` does not hold."""
         with translated(self.name):
-            self._client.delete_item(TableName=self.name, Key=_dump(key))
+            self._client.delete_item(
+                TableName=self.name, Key=_dump(key), **_expression("ConditionExpression", condition)
+            )
 
 
 def _expression(kind: str, condition: ConditionBase | None) -> dict[str, Any]:
     if condition is None:
         return {}
     built = ConditionExpressionBuilder().build_expression(condition, is_key_condition=kind.startswith("Key"))
-    values = _dump(built.attribute_value_placeholders)
-    return {
+    expression: dict[str, Any] = {
         kind: built.condition_expression,
         "ExpressionAttributeNames": built.attribute_name_placeholders,
-    } | ({"ExpressionAttributeValues": values} if values else {})
+    }
+    if built.attribute_value_placeholders:
+        expression["ExpressionAttributeValues"] = {
+            k: _serialise(_to_dynamo(v)) for k, v in built.attribute_value_placeholders.items()
+        }
+    return expression
 
 
 def _dump(item: Mapping[str, Any]) -> dict[str, Any]:

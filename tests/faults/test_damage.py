@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cli.stack import Stack, finished, start
+from cli.execution import finished, start
+from cli.stack import Stack
 from layers.runtime.errors import UnavailableError
 from layers.storage.objects import S3Objects
 from layers.storage.registry import manifest_key

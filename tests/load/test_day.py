@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cli.stack import Stack, finished, start
+from cli.execution import finished, start
+from cli.stack import Stack
 from functions.clustering.simulate import rides
 from functions.clustering.store import Paths
 from infra.settings import DeploySettings

@@ -5,27 +5,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from functions.classification.contracts import Calibration, Segment, Specification
-from functions.classification.domain.schema import Inputs
-from layers.runtime.errors import CorruptError
+from functions.classification.domain.schema import Inputs, matrix
+from layers.learning.session import Session
 
 Floats = npt.NDArray[np.float64]
 
 
 class Model:
-    """An ONNX forest with its specification. Scoring is one vectorised call for any number of rows."""
+    """A learner's ONNX file with its specification. Scoring is one vectorised call for any number of rows."""
 
     def __init__(self, version: str, specification: Specification, body: bytes, *, threads: int = 1) -> None:
         """Raises CorruptError when `body` is not a model."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(body, options, providers=["CPUExecutionProvider"])
-        except Exception as exc:  # onnxruntime's errors have no common base
-            raise CorruptError(f"{version} is not an ONNX model") from exc
+        self._session = Session(body, name=version, threads=threads)
         self.version = version
         self.specification = specification
 
@@ -36,9 +29,10 @@ class Model:
         return calibrated(self.raw(inputs), self.specification.calibration)
 
     def raw(self, inputs: Inputs) -> npt.NDArray[np.float32]:
-        """The forest's own scores, before calibration, of at least one row."""
-        (found,) = self._session.run(["probabilities"], inputs)
-        return np.asarray(found[:, 1])
+        """The learner's own scores, before calibration, of at least one row."""
+        if self.specification.inputs == "columns":
+            return self._session.scores(inputs)
+        return self._session.scores({"x": matrix(inputs, self.specification.features)})
 
     def segments(self, probabilities: Floats) -> list[str]:
         """Name of the segment of each probability."""
@@ -46,7 +40,9 @@ class Model:
 
 
 def calibrated(scores: npt.NDArray[np.floating], calibration: Calibration) -> Floats:
-    """Probabilities of raw forest scores (0 to 1): a straight line on the log-odds (Platt 1999), or as they are."""
+    """Probabilities of raw scores (0 to 1): by lines between points, by Platt's map (1999), or as they are."""
+    if calibration.scores:
+        return np.asarray(np.interp(scores, calibration.scores, calibration.probabilities))
     if calibration.floor == 0.0:
         return scores.astype(np.float64)
     odds = calibration.slope * log_odds(scores, calibration.floor) + calibration.intercept

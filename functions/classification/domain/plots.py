@@ -9,8 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
+from sklearn.calibration import CalibrationDisplay
+from sklearn.metrics import PrecisionRecallDisplay
 
-from functions.classification.domain.candidate import Bools, Floats, Trained
+from functions.classification.domain.fit import Trained
 
 COLOURS = {"model": "#1b6ca8", "logistic": "#d98c21", "dummy": "#8a8a8a", "champion": "#3a8f5b"}
 SEGMENTS = {"leave": "#f3f3f3", "nurture": "#fbeed5", "target": "#d9ead9"}
@@ -28,18 +30,14 @@ def draw_report(trained: Trained, report: dict[str, Any]) -> bytes:
     heights = [3, 3, 0.35 * (len(peers) + 1)]
     with mpl.rc_context({"text.parse_math": False}):  # a name may hold any number of dollars
         figure = Figure(figsize=(11, sum(heights) + 1.5 + 0.2 * len(words)), layout="constrained")
-        figure.suptitle(
-            "\n".join([f"{_short(report['target'], 60)} = {_short(report['positive'], 40)}", *words]),
-            x=0.01,
-            ha="left",
-            fontsize=10,
-        )
-        top = figure.subplot_mosaic([["pr", "cal"], ["hist", "imp"], ["table", "table"]], height_ratios=heights)
-        _precision_recall(top["pr"], trained)
-        _calibration(top["cal"], trained)
-        _scores(top["hist"], trained, report)
-        _importance(top["imp"], report)
-        _table(top["table"], report, peers)
+        title = "\n".join([f"{_short(report['target'], 60)} = {_short(report['positive'], 40)}", *words])
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+        panels = figure.subplot_mosaic([["pr", "cal"], ["hist", "imp"], ["table", "table"]], height_ratios=heights)
+        _precision_recall(panels["pr"], trained)
+        _calibration(panels["cal"], trained)
+        _scores(panels["hist"], trained, report)
+        _importance(panels["imp"], report)
+        _table(panels["table"], report, peers)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
@@ -48,32 +46,18 @@ def draw_report(trained: Trained, report: dict[str, Any]) -> bytes:
 def _entitle(axes: Axes, title: str) -> None:
     """Title and legend above the panel, where neither lies on data."""
     axes.set_title(title, loc="left", fontsize=11, pad=24)
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=5,
-        frameon=False,
-        fontsize=9,
-        borderpad=0.2,
-        handlelength=1.2,
-        columnspacing=1.2,
-    )
+    style = {"frameon": False, "fontsize": 9, "borderpad": 0.2, "handlelength": 1.2, "columnspacing": 1.2}
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, **style)
 
 
 def _precision_recall(axes: Axes, trained: Trained) -> None:
     y = trained.test.y
     axes.axhline(y.mean(), color=COLOURS["dummy"], label="dummy", lw=1.2, ls=":")
-    for name, p in reversed(list(trained.scores.items())):
-        if name == "dummy":
-            continue
-        order = np.argsort(-p, kind="stable")
-        last = np.flatnonzero(np.append(np.diff(p[order]) != 0, True))
-        hits = np.cumsum(y[order])[last]
-        rises = np.diff(hits, prepend=0) > 0  # where precision counts in the average
-        recall, precision = (hits / y.sum())[rises], (hits / (last + 1))[rises]
+    for name in ("logistic", "model"):
         style = {"lw": 1.8} if name == "model" else {"lw": 1.3, "ls": "--"}
-        axes.step([0, *recall], [precision[0], *precision], where="pre", color=COLOURS[name], label=name, **style)
-    axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.04), xlim=(0, 1))
+        curve = style | {"color": COLOURS[name], "label": name}
+        PrecisionRecallDisplay.from_predictions(y, trained.scores[name], ax=axes, curve_kwargs=curve)
+    axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.04), xlim=(0, 1), aspect="auto")
     _entitle(axes, "Precision over recall")
 
 
@@ -82,23 +66,15 @@ def _calibration(axes: Axes, trained: Trained) -> None:
     if groups < 2:
         _say(axes, "Calibration", f"too few rows: {len(trained.test.y)}")
         return
-    axes.plot([0, 1], [0, 1], color="#bbbbbb", lw=1, label="perfect")
-    limit = 0.0
     for name in ("logistic", "model"):
-        x, share = _means(trained.test.y, trained.scores[name], groups)
-        axes.plot(x, share, "o-", color=COLOURS[name], ms=4, label=name)
-        limit = max(limit, float(x.max()), float(share.max()))
+        CalibrationDisplay.from_predictions(
+            trained.test.y, trained.scores[name], n_bins=groups, strategy="quantile", ax=axes, name=name,
+            color=COLOURS[name], marker="o", ms=4,
+        )  # fmt: skip
+    limit = max(float(np.concatenate([line.get_xdata(), line.get_ydata()]).max()) for line in axes.lines[1:])
     ends = (-0.03 * limit, 1.05 * limit)
-    axes.set(xlabel=f"mean probability of up to {groups} groups of rows", ylabel="share positive", xlim=ends, ylim=ends)
+    axes.set(xlabel="mean probability of a group of rows", ylabel="share positive", xlim=ends, ylim=ends, aspect="auto")
     _entitle(axes, "Calibration")
-
-
-def _means(y: Bools, p: Floats, groups: int) -> tuple[Floats, Floats]:
-    """Mean probability and share positive of about `groups` groups; equal probabilities stay together."""
-    edges = np.unique(np.quantile(p, np.linspace(0, 1, groups + 1)[1:-1]))
-    which = np.searchsorted(edges, p, side="left")
-    found = [which == group for group in np.unique(which)]
-    return np.array([p[rows].mean() for rows in found]), np.array([y[rows].mean() for rows in found])
 
 
 def _scores(axes: Axes, trained: Trained, report: dict[str, Any]) -> None:
@@ -112,10 +88,8 @@ def _scores(axes: Axes, trained: Trained, report: dict[str, Any]) -> None:
     ):
         axes.hist(p[rows], bins=bins, weights=np.full(rows.sum(), 1 / rows.sum()), label=name, **style)
     for segment in report["segments"]:
-        axes.axvspan(
-            segment["low"], max(segment["high"], end) if segment["name"] == "target" else segment["high"],
-            color=SEGMENTS[segment["name"]], zorder=0, label=segment["name"],
-        )  # fmt: skip
+        high = max(segment["high"], end) if segment["name"] == "target" else segment["high"]
+        axes.axvspan(segment["low"], high, color=SEGMENTS[segment["name"]], zorder=0, label=segment["name"])
     axes.set(xlabel="probability", ylabel="share of the kind's rows", xlim=(0, end))
     _entitle(axes, "Scores and segments")
 
@@ -142,18 +116,12 @@ def _short(name: str, most: int) -> str:
 
 
 def _table(axes: Axes, report: dict[str, Any], peers: list[str]) -> None:
-    rows = [metric for metric in (*SHOWN, "profit") if metric in report]
-    cells = [[f"{report[metric][peer]:.3f}" for metric in rows] for peer in peers]
+    metrics = [metric for metric in (*SHOWN, "profit") if metric in report]
+    cells = [[f"{report[metric][peer]:.3f}" for metric in metrics] for peer in peers]
     low, high = report["roc_auc_interval"]
-    cells[0][rows.index("roc_auc")] += f" ({low:.2f} to {high:.2f})"
+    cells[0][metrics.index("roc_auc")] += f" ({low:.2f} to {high:.2f})"
     axes.set_axis_off()
-    table = axes.table(
-        cells,
-        rowLabels=peers,
-        colLabels=[metric.replace("_", " ") for metric in rows],
-        cellLoc="center",
-        bbox=Bbox.from_bounds(0.07, 0, 0.93, 1),
-        edges="horizontal",
-    )
+    titles, box = [metric.replace("_", " ") for metric in metrics], Bbox.from_bounds(0.07, 0, 0.93, 1)
+    table = axes.table(cells, rowLabels=peers, colLabels=titles, cellLoc="center", bbox=box, edges="horizontal")
     table.auto_set_font_size(False)
     table.set_fontsize(10)

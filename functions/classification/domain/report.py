@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import brier_score_loss, confusion_matrix, f1_score, roc_auc_score
 
 from functions.classification.contracts import Specification
-from functions.classification.domain import metrics, schema
-from functions.classification.domain.candidate import Bools, Floats, Trained
+from functions.classification.domain import schema
+from functions.classification.domain.fit import Parameters, Trained
+from functions.classification.domain.metrics import Bools, Floats, average_precision, bootstrap, calibration_error
 from functions.classification.domain.model import Model
 from functions.classification.domain.splits import Labelled
-from functions.classification.domain.training import Parameters
 
 METRICS = ("roc_auc", "average_precision", "f1", "brier", "calibration_error", "threshold")
 PEERS = ("model", "dummy", "logistic", "champion")
@@ -22,19 +23,18 @@ TOO_GOOD, ALONE = 0.99, 0.95
 
 def make_report(trained: Trained, parameters: Parameters, champion: Model | None = None) -> dict[str, Any]:
     """Per metric `{model, dummy, logistic, champion}`, null where there is none, all on the same unseen rows."""
+    test, specification = trained.test, trained.model.specification
     scores, thresholds = dict(trained.scores), dict(trained.thresholds)
-    if champion is not None and not np.isnan(known := champion_scores(champion, trained.test)).any():
+    if champion is not None and not np.isnan(known := champion_scores(champion, test)).any():
         scores["champion"], thresholds["champion"] = known, champion.specification.threshold
-    measured = {name: _measures(trained.test.y, scores[name], thresholds[name], parameters) for name in scores}
+    measured = {name: _measures(test.y, scores[name], thresholds[name], parameters) for name in scores}
     report: dict[str, Any] = {
         metric: {peer: measured[peer][metric] if peer in measured else None for peer in PEERS}
         for metric in measured["model"]
     }
-    specification, positives = trained.model.specification, int(trained.test.y.sum())
+    positives = int(test.y.sum())
     report |= {
-        "roc_auc_interval": metrics.auc_interval(
-            report["roc_auc"]["model"], positives, len(trained.test.y) - positives
-        ),
+        "roc_auc_interval": auc_interval(report["roc_auc"]["model"], positives, len(test.y) - positives),
         "columns": _columns(specification),
         "target": specification.target,
         "positive": specification.positive,
@@ -43,13 +43,16 @@ def make_report(trained: Trained, parameters: Parameters, champion: Model | None
         "split": specification.split.kind,
         "rows": trained.counts,
         "dropped": trained.dropped,
+        "refused": trained.refused,
+        "group": trained.rows.group,
+        "twins": trained.twins,
         "search": {
             "iterations": parameters.iterations,
-            "tried": trained.fitted.tried,
-            "cut_by_time_budget": trained.fitted.cut,
-            "chosen": trained.fitted.chosen,
-            "average_precision": max(trained.fitted.scores),
+            "tried": trained.search.tried,
+            "cut_by_time_budget": trained.search.cut,
+            "chosen": trained.search.chosen,
         },
+        "learners": trained.search.learners,
         "parity": trained.parity,
         "permutation_importance": importance(trained, parameters.seed),
         "champion": champion.version if champion else None,
@@ -59,12 +62,44 @@ def make_report(trained: Trained, parameters: Parameters, champion: Model | None
 
 def _columns(specification: Specification) -> dict[str, Any]:
     """How each column was read, and the shares of held-out rows that miss it or are outside the known categories."""
-    read: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for feature, known in zip(specification.features, specification.references, strict=True):
-        read[feature.name] = {"read_as": feature.kind, "missing": known.shares[-1]}
+        columns[feature.name] = {"read_as": feature.kind, "missing": known.shares[-1]}
         if feature.kind == "category":
-            read[feature.name] |= {"categories": len(feature.categories), "unknown": known.shares[-2]}
-    return read
+            columns[feature.name] |= {"categories": len(feature.categories), "unknown": known.shares[-2]}
+    return columns
+
+
+def _measures(y: Bools, p: Floats, threshold: float, parameters: Parameters) -> dict[str, Any]:
+    called = p >= threshold
+    cells = confusion_matrix(y, called, labels=[False, True]).ravel().tolist()
+    measured: dict[str, Any] = {
+        "roc_auc": float(roc_auc_score(y, p)),
+        "average_precision": average_precision(y, p),
+        "f1": float(f1_score(y, called, zero_division=0)),
+        "brier": float(brier_score_loss(y, p)),
+        "calibration_error": calibration_error(y, p),
+        "threshold": threshold,
+        "confusion": dict(
+            zip(("true_negative", "false_positive", "false_negative", "true_positive"), cells, strict=True)
+        ),
+    }
+    if parameters.value is not None and parameters.cost is not None:
+        # Per row, when everybody called costs `cost` and each positive among them brings `value`.
+        measured["profit"] = float(np.mean(called * (y * parameters.value - parameters.cost)))
+    return measured
+
+
+def auc_interval(auc: float, positives: int, negatives: int, z: float = 1.96) -> tuple[float, float]:
+    """Interval of a ROC AUC by Newcombe (2006), method 5: the values from which `auc` is at most `z` deviations off.
+
+    Unlike a bootstrap it does not shrink to a point where all rows are in order.
+    """
+    level = np.linspace(0, 1, 2_001)
+    spread = (positives + negatives) / 2 - 1
+    variance = level * (1 - level) * (1 + spread * ((1 - level) / (2 - level) + level / (1 + level)))
+    inside = level[np.abs(level - auc) <= z * np.sqrt(variance / (positives * negatives)) + 1e-3]
+    return float(min(inside.min(), auc)), float(max(inside.max(), auc))
 
 
 def find(trained: Trained, report: Mapping[str, Any], seed: int) -> list[str]:
@@ -93,7 +128,7 @@ def _suspects(trained: Trained, report: Mapping[str, Any], seed: int) -> str:
     for name in leading:
         own = {f"c{numbers[name]}", f"m{numbers[name]}"}
         shuffled = {key: values if key in own else values[order] for key, values in inputs.items()}
-        alone[name] = metrics.roc_auc(trained.test.y, trained.model.score(shuffled))
+        alone[name] = roc_auc_score(trained.test.y, trained.model.score(shuffled))
     suspects = [name for name in leading if alone[name] >= ALONE] or leading[:3]
     how = f"{alone[suspects[0]]:.3f} by itself" if alone[suspects[0]] >= ALONE else "what it relies on most"
     return (
@@ -106,10 +141,10 @@ def _beaten(trained: Trained, seed: int) -> str:
     y, ours, theirs = trained.test.y, trained.scores["model"], trained.scores["logistic"]
 
     def gain(weights: Floats) -> float:
-        return metrics.average_precision(y, theirs, weights) - metrics.average_precision(y, ours, weights)
+        return average_precision(y, theirs, weights) - average_precision(y, ours, weights)
 
     groups = trained.parts.groups[trained.parts.test]
-    low, high = np.nanquantile(metrics.bootstrap(gain, groups, seed=seed, repeats=200), [0.025, 0.975])
+    low, high = np.nanquantile(bootstrap(gain, groups, seed=seed, repeats=200), [0.025, 0.975])
     return (
         f"A logistic regression on the same columns is {'better' if low > 0 else 'as good'}: "
         f"average precision {gain(np.ones(len(y))):+.3f}, between {low:+.3f} and {high:+.3f} with 95 % confidence."
@@ -130,46 +165,31 @@ def champion_scores(champion: Model, rows: Labelled) -> Floats:
     return p
 
 
-def _measures(y: Bools, p: Floats, threshold: float, parameters: Parameters) -> dict[str, Any]:
-    measured: dict[str, Any] = {
-        "roc_auc": metrics.roc_auc(y, p),
-        "average_precision": metrics.average_precision(y, p),
-        "f1": metrics.f1(y, p, threshold),
-        "brier": metrics.brier(y, p),
-        "calibration_error": metrics.calibration_error(y, p),
-        "threshold": threshold,
-        "confusion": metrics.confusion(y, p, threshold),
-    }
-    if parameters.value is not None and parameters.cost is not None:
-        measured["profit"] = metrics.profit(y, p, threshold, parameters.value, parameters.cost)
-    return measured
-
-
 def importance(trained: Trained, seed: int) -> dict[str, float]:
     """Mean loss of average precision when one column of the unseen rows is shuffled, largest first."""
     features = trained.model.specification.features
     rows = trained.test.take(np.arange(min(IMPORTANCE_ROWS, len(trained.test.y))))
     inputs, _ = schema.encode(rows.columns, features)
-    whole = metrics.average_precision(rows.y, trained.model.score(inputs))
-    rng = np.random.default_rng(seed)
+
+    whole, rng = average_precision(rows.y, trained.model.score(inputs)), np.random.default_rng(seed)
     losses = {}
     for i, feature in enumerate(features):
-        found = []
+        shuffled = []
         for _ in range(REPEATS):
             order = rng.permutation(len(rows.y))
-            shuffled = inputs | {name: inputs[name][order] for name in (f"c{i}", f"m{i}") if name in inputs}
-            found.append(metrics.average_precision(rows.y, trained.model.score(shuffled)))
-        losses[feature.name] = whole - float(np.mean(found))
+            moved = inputs | {name: inputs[name][order] for name in (f"c{i}", f"m{i}") if name in inputs}
+            shuffled.append(average_precision(rows.y, trained.model.score(moved)))
+        losses[feature.name] = whole - float(np.mean(shuffled))
     return dict(sorted(losses.items(), key=lambda pair: -pair[1]))
 
 
 def summary_lines(report: Mapping[str, Any]) -> list[str]:
     """The report as lines of text for a person."""
     rows, search = report["rows"], report["search"]
-    learnt = sum(rows.values()) - rows["rejected"] - rows["copies"]
+    used = rows["train"] + rows["test"]
     lines = [
-        f"{report['target']} = {report['positive']}: {report['base_rate']:.1%} of {learnt:,} rows",
-        f"measured on {rows['test']:,} rows that neither search, forest, calibration nor threshold saw:",
+        f"{report['target']} = {report['positive']}: {report['base_rate']:.1%} of {used:,} rows",
+        f"measured on {rows['test']:,} rows that neither search, model, calibration nor threshold saw:",
     ]
     kinds: dict[str, list[str]] = {}
     for name, column in report["columns"].items():
@@ -181,6 +201,9 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     for metric in (*METRICS, "profit"):
         if metric in report:
             lines.append(f"{metric:18}" + "".join(f"{report[metric][peer]:>10.3f}" for peer in peers))
+    learners = sorted(report["learners"].items(), key=lambda pair: -pair[1]["average_precision"])
+    figures = ", ".join(f"{name} {learner['average_precision']:.3f}" for name, learner in learners)
+    lines.append(f"average precision of each learner on rows out of fold: {figures}")
     left_out = report["dropped"] | dict.fromkeys(report["refused"], "known only afterwards")
     lines += [*report["findings"], *(f"left out: {name} ({reason})" for name, reason in left_out.items())]
     if report["twins"]:
@@ -190,7 +213,6 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     if rows["copies"]:
         lines.append(f"left out: {rows['copies']:,} exact copies of other rows")
     if search["cut_by_time_budget"]:
-        lines.append(
-            f"the time budget cut the search: {search['tried']} of {search['iterations']} candidates were tried"
-        )
+        tried = f"{search['tried']} of {search['iterations']}"
+        lines.append(f"the time budget cut the search: {tried} candidates were tried")
     return lines

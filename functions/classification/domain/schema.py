@@ -19,6 +19,7 @@ from functions.classification.contracts import Feature
 
 Columns = Mapping[str, Sequence[Any]]
 Inputs = dict[str, npt.NDArray[Any]]
+Matrix = npt.NDArray[np.float32]
 
 NULLS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 BOOLEANS = {"true": 1.0, "false": 0.0}
@@ -187,6 +188,19 @@ def names(features: Sequence[Feature]) -> list[str]:
 
 def _marked(feature: Feature) -> bool:
     return feature.nullable and feature.kind != "category"
+
+
+def matrix(inputs: Inputs, features: Sequence[Feature]) -> Matrix:
+    """The inputs side by side, shape (rows, inputs): a category is its number from 0, -1 when it is unknown."""
+    made = np.empty((len(next(iter(inputs.values()))), len(names(features))), dtype=np.float32)
+    for place, name in enumerate(names(features)):
+        column, feature = inputs[name].ravel(), features[int(name[1:])]
+        if feature.kind == "category":
+            codes = {word: code for code, word in enumerate(feature.categories)}
+            made[:, place] = [codes.get(word, -1) for word in column.tolist()]
+        else:
+            made[:, place] = column
+    return made
 
 
 def encode(columns: Columns, features: Sequence[Feature], *, typed: bool = False) -> tuple[Inputs, dict[int, str]]:

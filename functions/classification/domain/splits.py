@@ -1,4 +1,4 @@
-"""Which rows train, which calibrate and which judge; and which rows a model of before has never seen.
+"""Which rows are learnt from and which judge; and which rows a model of before has never seen.
 
 Rows of one person, else rows of the same features, are a group, and a group is never on both sides of a split.
 """
@@ -48,10 +48,9 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Parts:
-    """Row numbers of the three parts, the number of each row's group, and the rule that made them."""
+    """Row numbers of the two parts, oldest first where there is time, the number of each row's group, and the rule."""
 
-    train: Rows
-    calibration: Rows
+    learn: Rows
     test: Rows
     groups: Rows
     split: Split
@@ -112,12 +111,11 @@ def _alike_by_chance(rows: Labelled, names: Sequence[str], lines: list[str]) -> 
 
 
 def divide(rows: Labelled, features: Sequence[Feature], *, seed: int, in_order: bool = False) -> Parts:
-    """60 % train, 20 % calibrate, 20 % test. Where rows are alike by chance, each is a group of its own.
+    """80 % learn, 20 % test. Where rows are alike by chance, each is a group of its own.
 
     By a hash of the group when rows have no time, so that a row stays in its part when more rows arrive; where one
     kind is rare, by the rank of its hash among its kind. By time when they have (or `in_order`: the rows are in time
-    order): the groups seen last test, and of the 40 % before them every other group, by hash, calibrates, so that both
-    the forest and the calibration see the newest population.
+    order): the groups seen last test.
     """
     names = [feature.name for feature in features]
     spread = _alike_by_chance(rows, names, _lines(rows, names))
@@ -128,12 +126,13 @@ def divide(rows: Labelled, features: Sequence[Feature], *, seed: int, in_order: 
     split = Split(kind="hash", share=SHARE, seed=seed, group=rows.group, spread=spread)
     timed = len(rows.y) if in_order else sum(time is not None for time in rows.times)
     if in_order or timed >= MIN_TIMED:
-        return _by_time(rows, groups, draws, split, timed, in_order=in_order)
+        return _by_time(rows, groups, split, timed, in_order=in_order)
     if min(int(rows.y.sum()), int((~rows.y).sum()), len(draws)) < RARE:
         draws = _ranks(draws, np.bincount(groups, weights=rows.y) > 0)
         split = split.model_copy(update={"share": 0.0})  # ranks move as rows arrive: later, no row is surely unseen
     until = max((time for time in rows.times if time is not None), default=None)
-    return _parts((draws < SHARE)[groups], (draws < 2 * SHARE)[groups], groups, split, until)
+    test = (draws < SHARE)[groups]
+    return Parts(np.flatnonzero(~test), np.flatnonzero(test), groups, split.model_copy(update={"until": until}))
 
 
 def _ranks(draws: Floats, positive: Bools) -> Floats:
@@ -145,43 +144,33 @@ def _ranks(draws: Floats, positive: Bools) -> Floats:
     return ranked
 
 
-def _by_time(rows: Labelled, groups: Rows, draws: Floats, split: Split, timed: int, *, in_order: bool) -> Parts:
+def _by_time(rows: Labelled, groups: Rows, split: Split, timed: int, *, in_order: bool) -> Parts:
     order = np.arange(len(groups))
     if not in_order:
         order = np.array(sorted(range(len(groups)), key=lambda i: rows.times[i] or OLDEST))
     place = np.empty(len(groups), dtype=np.int64)
     place[order] = np.arange(len(groups))
-    newest = np.zeros(len(draws), dtype=np.int64)
+    newest = np.zeros(groups.max() + 1, dtype=np.int64)
     np.maximum.at(newest, groups, place)
     by_newest = np.argsort(-newest)
-    reach = np.empty(len(draws), dtype=np.int64)
+    reach = np.empty(len(newest), dtype=np.int64)
     reach[by_newest] = np.cumsum(np.bincount(groups)[by_newest])
     test = (reach <= round(SHARE * timed))[groups]
-    recent = ((reach <= round(3 * SHARE * timed)) & (draws < 0.5))[groups]
     known = [time or OLDEST for time, tested in zip(rows.times, test, strict=True) if not tested]
-    until = None if in_order else max(known, default=None)
-    split = split.model_copy(update={"kind": "order" if in_order else "time"})
-    return _parts(test, recent, groups, split, until, order)
-
-
-def _parts(
-    test: Bools, chosen: Bools, groups: Rows, split: Split, until: datetime | None, order: Rows | None = None
-) -> Parts:
-    """`chosen` rows that do not test calibrate; row numbers in `order`."""
-    order = np.arange(len(groups)) if order is None else order
-    train, calibration, tested = (order[mask[order]] for mask in (~test & ~chosen, ~test & chosen, test))
-    return Parts(train, calibration, tested, groups, split.model_copy(update={"until": until}))
+    kind, until = ("order", None) if in_order else ("time", max(known, default=None))
+    split = split.model_copy(update={"kind": kind, "until": until})
+    return Parts(order[~test[order]], order[test[order]], groups, split)
 
 
 def twins(rows: Labelled, features: Sequence[Feature], parts: Parts) -> int:
-    """How many test rows equal a row of the other parts in every feature."""
+    """How many test rows equal a row learnt from in every feature."""
     lines = _lines(rows, [feature.name for feature in features])
-    known = {lines[i] for i in (*parts.train, *parts.calibration)}
+    known = {lines[i] for i in parts.learn}
     return sum(lines[i] in known for i in parts.test)
 
 
 def unseen(rows: Labelled, features: Sequence[Feature], split: Split) -> Bools:
-    """Rows that a model made under `split` neither fitted, calibrated nor chose on. `features` are that model's."""
+    """Rows that a model made under `split` did not learn from. `features` are that model's."""
     later = np.array([t is not None and (split.until is None or t > split.until) for t in rows.times], dtype=bool)
     if split.kind == "order":
         return np.zeros(len(rows.y), dtype=bool)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import mannwhitneyu
+from sklearn.metrics import roc_auc_score
 
 from functions.classification.domain import metrics
-from functions.classification.domain.candidate import Trained
+from functions.classification.domain.fit import Trained
 from functions.classification.domain.metrics import Bools, Floats, Rows
 from functions.classification.domain.model import Model
 from functions.classification.domain.report import champion_scores
@@ -32,9 +33,7 @@ def judge(trained: Trained, champion: Model | None, *, seed: int, repeats: int =
     if champion is not None and not _comparable(trained.model, champion):
         return Verdict(False, "the champion predicts something else: the target or its values differ")
     if (p := chance(y, ours, groups)) > CHANCE:
-        return Verdict(
-            False, f"no better than chance on {len(y)} rows: AUC {metrics.roc_auc(y, ours):.3f}, p = {p:.2g}"
-        )
+        return Verdict(False, f"no better than chance on {len(y)} rows: AUC {roc_auc_score(y, ours):.3f}, p = {p:.2g}")
     if champion is None:
         return Verdict(True, "the first model")
     specification = champion.specification

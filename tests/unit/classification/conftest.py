@@ -11,8 +11,8 @@ import pytest
 from functions.classification import learn as learning
 from functions.classification.contracts import LEAF
 from functions.classification.domain import splits
+from functions.classification.domain.fit import Parameters
 from functions.classification.domain.model import Model
-from functions.classification.domain.training import Parameters
 from functions.classification.learn import Package
 from functions.classification.serve import ScoringService
 from functions.classification.settings import ClassificationSettings

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from functions.classification.contracts import Calibration
-from functions.classification.domain import export, metrics, training
+from functions.classification.domain import fit, metrics
 from functions.classification.domain.model import Model, calibrated, make_segments
 
 
 def test_scores_that_are_none_or_high_get_a_finite_map_and_keep_their_shares():
     scores, y = np.array([0.0] * 100 + [0.9] * 16), np.array([False] * 100 + [True] * 6 + [False] * 10)
-    found = training.calibrate(scores, y)
+    found = fit.calibrate(scores, y)
     assert abs(found.intercept) < 10
     assert calibrated(scores, found)[[0, -1]] == pytest.approx([0.0, 0.375], abs=0.05)
 
@@ -23,7 +23,7 @@ def test_no_scores_lose_their_order_to_calibration(seed):
     y[:3] = True
     levels = draw.choice([0.0, 1e-6, 1e-4, 0.01, 0.5, 0.99, 1.0], rows)
     scores = np.clip(levels + draw.choice([0, 1]) * y * draw.random(rows) * 0.5, 0, 1)
-    p = calibrated(scores, training.calibrate(scores, y))
+    p = calibrated(scores, fit.calibrate(scores, y))
     assert np.isfinite(p).all()
     assert metrics.average_precision(y, p) >= metrics.average_precision(y, scores) - 1e-3
 
@@ -32,7 +32,7 @@ def test_a_map_that_would_turn_the_order_round_is_refused():
     draw = np.random.default_rng(1)
     y = draw.random(400) < 0.3
     scores = np.clip(0.6 - 0.3 * y + 0.05 * draw.normal(size=400), 0, 1)
-    found = training.calibrate(scores, y)
+    found = fit.calibrate(scores, y)
     assert found == Calibration(floor=0.0)
     assert calibrated(scores, found).tolist() == scores.tolist()
 
@@ -40,15 +40,28 @@ def test_a_map_that_would_turn_the_order_round_is_refused():
 def test_a_map_that_does_not_converge_is_refused(monkeypatch):
     from sklearn.linear_model import LogisticRegression
 
-    monkeypatch.setattr(training, "LogisticRegression", lambda: LogisticRegression(max_iter=1))
+    monkeypatch.setattr(fit, "LogisticRegression", lambda: LogisticRegression(max_iter=1))
     y = np.arange(300) % 3 == 0
-    assert training.calibrate(np.linspace(0, 1, 300) * 0.5 + 0.5 * y, y) == Calibration(floor=0.0)
+    assert fit.calibrate(np.linspace(0, 1, 300) * 0.5 + 0.5 * y, y) == Calibration(floor=0.0)
 
 
 @pytest.mark.parametrize("slope", [1.0, 40.0])
 def test_a_steep_map_does_not_fail_a_model_that_agrees_on_scores_and_segments(package, slope):
-    model, pipeline = package.trained.model, package.trained.fitted.pipeline
+    model = package.trained.model
     edge = float(calibrated(np.array([0.5]), Calibration(slope=slope, intercept=3 * slope))[0])
     steep = {"calibration": Calibration(slope=slope, intercept=3 * slope), "segments": make_segments(edge, 0.2)}
     altered = Model("steep", model.specification.model_copy(update=steep), package.trained.body)
-    assert export.check_parity(altered, pipeline, package.trained.test.columns, seed=1) < 1e-6
+    assert fit.parity(altered, package.trained.fitted, package.trained.test.columns, seed=1) < 1e-6
+
+
+def test_many_rows_of_both_kinds_are_mapped_freely_and_keep_their_order():
+    draw = np.random.default_rng(0)
+    scores = draw.beta(1, 6, 20_000)
+    y = draw.random(20_000) < np.sqrt(scores) / 2  # no straight line on the log-odds is this
+    found = fit.calibrate(scores, y)
+    p = calibrated(scores, found)
+    assert len(found.scores) == len(found.probabilities) > 10
+    assert metrics.average_precision(y, p) >= metrics.average_precision(y, scores) - 1e-3
+    assert np.abs(p - np.sqrt(scores) / 2).mean() < 0.02
+    assert calibrated(np.array([0.0, 0.36]), found) == pytest.approx([0, 0.3], abs=0.05)
+    assert (np.diff(p[np.argsort(scores)]) >= 0).all()

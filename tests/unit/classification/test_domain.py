@@ -3,15 +3,17 @@ import pytest
 import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score, roc_auc_score
 
 from functions.classification import learn as learning
 from functions.classification.contracts import Calibration, Feature
-from functions.classification.domain import export, metrics, pipelines, schema, splits, training
+from functions.classification.domain import fit, learners, metrics, schema, splits
+from functions.classification.domain.fit import Parameters
 from functions.classification.domain.model import Model, calibrated, make_segments, segment_names
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.target import Target, read_target
-from functions.classification.domain.training import Parameters
 from functions.classification.simulate import customers, log_odds
+from layers.learning.session import Session
 from layers.runtime.errors import CorruptError, InputError
 from tests.unit.classification.conftest import NOW, QUICK, columns_of, learn
 
@@ -27,20 +29,17 @@ def scored(draw):
 
 @given(scored())
 @settings(deadline=None, max_examples=60)
-def test_measures_equal_scikit_learn(pair):
+def test_average_precision_equals_scikit_learn(pair):
     y, p = pair
     assert metrics.average_precision(y, p) == pytest.approx(sklearn.metrics.average_precision_score(y, p))
-    assert metrics.roc_auc(y, p) == pytest.approx(sklearn.metrics.roc_auc_score(y, p))
-    assert metrics.brier(y, p) == pytest.approx(sklearn.metrics.brier_score_loss(y, p))
-    assert metrics.f1(y, p, 0.5) == pytest.approx(sklearn.metrics.f1_score(y, p >= 0.5, zero_division=0))
 
 
 @given(scored())
 @settings(deadline=None, max_examples=60)
 def test_the_threshold_has_the_greatest_f1_of_all(pair):
     y, p = pair
-    best = metrics.f1(y, p, metrics.best_f1_threshold(y, p))
-    assert best >= max(metrics.f1(y, p, level) for level in [*p, 0.0]) - 1e-12
+    best = f1_score(y, p >= fit.choose_threshold(y, p, QUICK))
+    assert best >= max(f1_score(y, p >= level) for level in [*p, 0.0]) - 1e-12
 
 
 def test_a_weight_counts_a_row_that_often():
@@ -58,7 +57,7 @@ def test_calibration_finds_the_map_that_made_the_labels(slope, intercept):
     truth = Calibration(slope=slope, intercept=intercept)
     y = rng.random(20_000) < calibrated(scores, truth)
     if 200 < y.sum() < 19_800:
-        found = calibrated(scores, training.calibrate(scores, y))
+        found = calibrated(scores, fit.calibrate(scores, y))
         assert np.abs(found - calibrated(scores, truth)).mean() < 0.02
 
 
@@ -78,8 +77,8 @@ def test_a_row_stays_in_its_part_when_rows_are_added():
     features, _ = schema.infer(labelled(3_000).columns)
     small, large = (splits.divide(labelled(3_000).take(np.arange(n)), features, seed=0) for n in (2_000, 3_000))
     assert set(small.test) == {row for row in large.test if row < 2_000}
-    shares = [len(part) / 3_000 for part in (large.train, large.calibration, large.test)]
-    assert shares == pytest.approx([0.6, 0.2, 0.2], abs=0.03)
+    assert len(large.test) / 3_000 == pytest.approx(0.2, abs=0.03)
+    assert sorted([*large.learn, *large.test]) == list(range(3_000))
 
 
 def test_rows_with_a_time_are_judged_on_the_newest_and_unseen_ones_are_later():
@@ -89,10 +88,10 @@ def test_rows_with_a_time_are_judged_on_the_newest_and_unseen_ones_are_later():
     rows = labelled(2_000, times)
     features, _ = schema.infer(rows.columns)
     parts = splits.divide(rows, features, seed=0)
-    known = [times[i] for i in [*parts.train, *parts.calibration]]
+    known = [times[i] for i in parts.learn]
     assert max(known) < min(times[i] for i in parts.test)
     assert set(np.flatnonzero(splits.unseen(rows, features, parts.split))) == set(parts.test)
-    assert not {*parts.train} & {*parts.calibration}
+    assert known == sorted(known)
 
 
 def test_few_distinct_rows_do_not_gather_in_one_part():
@@ -126,33 +125,65 @@ def test_the_model_finds_most_of_what_can_be_known():
     package = learn(table)
     test = package.trained.test
     words = {name: np.array(values) for name, values in test.columns.items()}
-    best = metrics.roc_auc(test.y, log_odds(words))
+    best = roc_auc_score(test.y, log_odds(words))
     assert package.report["roc_auc"]["model"] - 0.5 > 0.6 * (best - 0.5)
     assert package.report["calibration_error"]["model"] < 0.05
 
 
+def work_of(rows: Labelled, parameters: Parameters, *, ordered: bool = False) -> fit.Work:
+    features, _ = schema.infer(rows.columns)
+    x = schema.matrix(schema.encode(rows.columns, features)[0], features)
+    return fit.Work(x, rows.y, np.arange(len(rows.y)), ordered, features, parameters)
+
+
 def test_the_search_stops_for_its_time_budget_and_says_so():
     ticks = iter(range(10_000))
-    rows = labelled(600)
-    features, _ = schema.infer(rows.columns)
-    table = pipelines.frame(schema.encode(rows.columns, features)[0], features)
-    parameters = Parameters(iterations=9, trees=20, budget_seconds=8)
-    fitted = training.fit(
-        table, rows.y, features, parameters, groups=np.arange(600), ordered=False, clock=lambda: float(next(ticks))
-    )
-    assert fitted.cut
-    assert 1 <= fitted.tried < 9
+    work = work_of(labelled(600), Parameters(iterations=9, trees=20, folds=2, budget_seconds=8))
+    searched = fit.search_options(work, clock=lambda: float(next(ticks)))
+    assert searched.cut
+    assert 1 <= searched.tried < 9
+
+
+@pytest.mark.parametrize("learner", learners.SPACE)
+@pytest.mark.parametrize("ordered", [False, True])
+def test_every_learner_learns_and_answers_the_same_as_onnx(learner, ordered):
+    work = work_of(labelled(1_200), Parameters(trees=20), ordered=ordered)
+    options = {name: values[0] for name, values in learners.SPACE[learner].items()}
+    fitted = work.fit(options | {"learner": learner, "recent": 0.5 if ordered else None})
+    session = Session(learners.to_bytes(fitted), name=learner)
+    ours, theirs = session.scores({"x": work.x}), learners.predict(fitted, work.x)
+    assert np.abs(ours - theirs).max() < 1e-5
+    assert roc_auc_score(work.y, ours) > 0.7
+    strangers = work.x.copy()
+    strangers[:, 1] = -1
+    assert np.abs(session.scores({"x": strangers}) - learners.predict(fitted, strangers)).max() < 1e-5
+
+
+def test_every_learner_that_was_tried_has_its_figure_and_the_best_is_served():
+    rows, target = splits.label(columns_of(customers(900, 3)), "y", without=["duration"])
+    trained = fit.train(rows, target, Parameters(iterations=6, trees=20, folds=2))
+    figures = {name: learner["average_precision"] for name, learner in trained.search.learners.items()}
+    assert set(figures) == set(learners.SPACE)
+    assert trained.search.chosen["learner"] == max(figures, key=lambda name: figures[name])
+
+
+def test_no_score_out_of_fold_comes_from_a_fit_that_saw_its_group():
+    """Groups tell the truth and nothing else does: a learner that saw the group would know it."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(150), 6)
+    y = (rng.random(150) < 0.4)[groups]
+    x = np.column_stack([groups, rng.normal(size=900)]).astype(np.float32)
+    features = [Feature(name=name, kind="number") for name in "ab"]
+    scores = fit.Work(x, y, groups, False, features, QUICK).out_of_fold({"learner": "boosted", "rounds": 60})
+    assert not np.isnan(scores).any()
+    assert roc_auc_score(y, scores) < 0.65
 
 
 def test_the_parity_gate_refuses_another_model(package):
-    model, pipeline = package.trained.model, package.trained.fitted.pipeline
-    columns = package.trained.test.columns
-    assert export.check_parity(model, pipeline, columns, seed=1) < 1e-5
-    shifted = model.specification.model_copy(update={"calibration": Calibration(slope=1, intercept=0.001)})
-    altered = Model("other", shifted, package.trained.body)
-    forest = learn(customers(2_000, seed=77)).trained.fitted.pipeline
+    trained, columns = package.trained, package.trained.test.columns
+    assert fit.parity(trained.model, trained.fitted, columns, seed=1) < 1e-5
     with pytest.raises(CorruptError):
-        export.check_parity(altered, forest, columns, seed=1)
+        fit.parity(trained.model, learn(customers(2_000, seed=77)).trained.fitted, columns, seed=1)
 
 
 def test_bytes_that_are_no_model_are_refused(package):
@@ -198,3 +229,35 @@ def test_what_is_no_number_is_no_number_in_a_file(value):
     feature = Feature(name="x", kind="number")
     _, bad = schema.encode({"x": ["1", value]}, [feature])
     assert set(bad) == {1}
+
+
+def test_a_column_that_repeats_the_target_is_refused_as_a_leak():
+    columns = columns_of(customers(600, 1)) | {
+        "signed": ["1" if y == "yes" else "0" for y in columns_of(customers(600, 1))["y"]]
+    }
+    rows, target = splits.label(columns, "y", without=["duration"])
+    report = learning.learn(rows, target, QUICK).report
+    assert report["refused"] == ["signed"]
+    assert report["dropped"]["signed"] == "repeats the target: a leak"
+    assert report["roc_auc"]["model"] < 0.95
+    with pytest.raises(InputError, match="x repeats the target: a leak"):
+        learning.learn(Labelled({"x": rows.y.tolist()}, rows.y, rows.times), target, QUICK)
+
+
+def test_five_positives_are_too_few_and_the_message_says_what_is_needed():
+    y = np.arange(1_000) < 5
+    rows = Labelled({"x": [float(i * i % 97) for i in range(1_000)]}, y, [None] * 1_000)
+    with pytest.raises(InputError, match="at least 20 of each kind are needed, there are 5"):
+        learning.learn(rows, Target("t", "1", "0"), QUICK)
+
+
+def test_three_hundred_columns_of_which_some_are_constant_are_learnt():
+    rng = np.random.default_rng(0)
+    y = rng.random(800) < 0.3
+    columns = {f"n{i}": rng.normal(size=800).tolist() for i in range(200)}
+    columns |= {f"w{i}": rng.choice(list("abc"), 800).tolist() for i in range(80)}
+    columns |= {f"k{i}": ["same"] * 800 for i in range(20)}
+    columns["n7"] = (rng.normal(size=800) + 1.5 * y).tolist()
+    package = learning.learn(Labelled(columns, y, [None] * 800), Target("t", "1", "0"), QUICK)
+    assert package.report["dropped"] == dict.fromkeys([f"k{i}" for i in range(20)], "constant")
+    assert next(iter(package.report["permutation_importance"])) == "n7"

@@ -13,7 +13,7 @@ from cli.main import app
 from functions.classification import files
 from functions.classification import learn as learning
 from functions.classification.domain import splits
-from functions.classification.domain.training import Parameters
+from functions.classification.domain.fit import Parameters
 from functions.classification.simulate import customers
 from tests.unit.classification.conftest import as_csv
 

@@ -5,10 +5,10 @@ import pytest
 
 from functions.classification import learn as learning
 from functions.classification.contracts import LEAF, Specification
-from functions.classification.domain import schema, splits, training
+from functions.classification.domain import fit, schema, splits
+from functions.classification.domain.fit import Parameters
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.target import read_target
-from functions.classification.domain.training import Parameters
 from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers
@@ -35,7 +35,7 @@ def sides(rows: Labelled) -> tuple[list[set], splits.Parts]:
     features, _ = schema.infer({name: values for name, values in rows.columns.items() if name != rows.group})
     parts = splits.divide(rows, features, seed=0)
     who = np.array(rows.columns[rows.group])
-    return [set(who[part]) for part in (parts.train, parts.calibration, parts.test)], parts
+    return [set(who[part]) for part in (parts.learn, parts.test)], parts
 
 
 @pytest.mark.parametrize("name", ["user_id", "EmployeeNumber", "Customer No", "phone_number"])
@@ -43,10 +43,9 @@ def sides(rows: Labelled) -> tuple[list[set], splits.Parts]:
 def test_one_persons_rows_never_stand_on_both_sides(name, times):
     rows = people(300, 3, name=name, times=times)
     assert rows.group == name
-    (train, calibration, test), parts = sides(rows)
-    assert not train & calibration
-    assert not (train | calibration) & test
-    assert len(train | calibration | test) == 300
+    (learnt, test), parts = sides(rows)
+    assert not learnt & test
+    assert len(learnt | test) == 300
     assert 0.15 < len(parts.test) / 900 < 0.25
 
 
@@ -55,7 +54,7 @@ def test_no_fold_of_the_search_validates_on_a_person_it_fitted(ordered):
     rng = np.random.default_rng(0)
     groups = rng.integers(0, 120, 600)
     y = groups % 4 == 0
-    folds = training._folds(y, groups, ordered, QUICK)
+    folds = fit.folds(y, groups, QUICK, ordered=ordered)
     for fitted, validated in folds:
         assert not {*groups[fitted]} & {*groups[validated]}
         assert y[fitted].any()
@@ -73,8 +72,8 @@ def test_a_user_is_not_a_number_to_learn_from_and_strangers_are_what_is_measured
 def test_the_group_may_be_named_and_must_be_a_column():
     columns = columns_of(customers(400, 1)) | {"household": [f"h{i % 90}" for i in range(400)]}
     rows, _ = splits.label(columns, "y", group="household")
-    (train, calibration, test), _ = sides(rows)
-    assert not (train | calibration) & test
+    (learnt, test), _ = sides(rows)
+    assert not learnt & test
     for wrong in ("y", "nobody"):
         with pytest.raises(InputError):
             splits.label(columns, "y", group=wrong)
@@ -142,7 +141,7 @@ def test_a_champion_has_seen_every_row_of_a_person_it_learnt_from():
     parts = splits.divide(rows, features, seed=0)
     later = people(300, 5, seed=0)
     fresh = splits.unseen(later, features, parts.split)
-    known = set(np.array(rows.columns["user_id"])[[*parts.train, *parts.calibration]])
+    known = set(np.array(rows.columns["user_id"])[parts.learn])
     assert not known & set(np.array(later.columns["user_id"])[fresh])
     assert fresh.mean() == pytest.approx(0.2, abs=0.08)
 
@@ -154,10 +153,8 @@ def test_rare_positives_are_in_every_part_and_in_what_the_search_looks_at():
     rows = Labelled(columns, y, [None] * 6_000)
     package = learning.learn(rows, read_target(["1", "0"], "y")[0], Parameters(iterations=2, trees=10, search_rows=400))
     parts = package.trained.parts
-    assert [int(package.trained.rows.y[part].sum()) for part in (parts.train, parts.calibration, parts.test)] == [
-        15, 5, 5,
-    ]  # fmt: skip
-    assert max(package.trained.fitted.scores) > 0
+    assert [int(package.trained.rows.y[part].sum()) for part in (parts.learn, parts.test)] == [20, 5]
+    assert package.trained.search.learners["boosted"]["average_precision"] > 0
 
 
 def test_outcomes_are_grouped_by_their_user():

@@ -37,7 +37,7 @@ def test_score_answers_what_is_to_be_delivered_again(cloud, monkeypatch):
 
 def test_train_takes_its_reason_from_the_event(monkeypatch):
     cloud = Cloud()
-    cloud.lake.put("customers/a.csv", as_csv(customers(700, seed=1)))
+    cloud.lake.put("customers/a.csv", as_csv(customers(1_500, seed=1)))
     settings = ClassificationSettings(iterations=1, trees=20)
     service = TrainingService(cloud.lake, cloud.registry, cloud.ledger, settings, lambda: cloud.now)
     monkeypatch.setattr(handler, "build_training", lambda: service)

@@ -181,8 +181,8 @@ def grown(seed: int, rows: int, change: str) -> pa.Table:
 
 def test_a_schema_that_grew_asks_neither_old_nor_new_events_for_what_they_lack():
     cloud = Cloud()
-    cloud.lake.put("customers/1.csv", as_csv(grown(1, 900, "lacks job")))
-    cloud.lake.put("customers/2.csv", as_csv(grown(2, 900, "has channel")))
+    cloud.lake.put("customers/1.csv", as_csv(grown(1, 1_500, "lacks job")))
+    cloud.lake.put("customers/2.csv", as_csv(grown(2, 1_500, "has channel")))
     assert service(cloud).train("schedule", 600)["promoted"]
     bodies = []
     for i, change in enumerate(("lacks job", "has channel")):

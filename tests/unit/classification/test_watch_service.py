@@ -3,9 +3,10 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from functions.classification.contracts import Feature, Reference
-from functions.classification.domain import drift, metrics
+from functions.classification.domain import drift
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.watch import WatchService
@@ -141,6 +142,6 @@ def test_average_precision_of_a_moved_population_falls_without_retraining(packag
         features = package.trained.model.specification.features
         inputs, _ = encode({f.name: table[f.name].to_pylist() for f in features}, features)
         y = np.array(table["y"].to_pylist()) == "yes"
-        return metrics.roc_auc(y, package.trained.model.score(inputs))
+        return roc_auc_score(y, package.trained.model.score(inputs))
 
     assert ap(1.0) < ap(0.0) - 0.05
