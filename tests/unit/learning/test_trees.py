@@ -5,9 +5,16 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from layers.learning import trees
 from layers.learning.session import Session
@@ -144,3 +151,15 @@ def test_a_session_needs_no_learner() -> None:
     code = "import sys, layers.learning.session; print(any(m in sys.modules for m in ('lightgbm', 'onnx', 'scipy')))"
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True).stdout == b"False\n"
+
+
+def test_a_session_reads_a_forest_with_an_input_for_each_column() -> None:
+    x = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    forest = RandomForestClassifier(n_estimators=5, max_depth=3, random_state=0)
+    columns = pd.DataFrame(x, columns=["a", "b"])
+    pipeline = Pipeline([("join", ColumnTransformer([("all", StandardScaler(), ["a", "b"])])), ("forest", forest)])
+    pipeline.fit(columns, x[:, 0] > 0)
+    types = [(name, FloatTensorType([None, 1])) for name in ("a", "b")]
+    body = to_onnx(pipeline, initial_types=types, options={id(forest): {"zipmap": False}}, target_opset=17)
+    scores = Session(body.SerializeToString(), name="it").scores({"a": x[:, :1], "b": x[:, 1:]})
+    assert scores == pytest.approx(pipeline.predict_proba(columns)[:, 1], abs=1e-4)
