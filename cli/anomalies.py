@@ -26,14 +26,10 @@ class ManyFiles(typer.core.TyperCommand):
             within = argument == "--history" or (within and not argument.startswith("-"))
             spread.append(argument)
         given = self.make_parser(ctx).parse_args(list(spread))[0]
-        names = given.get("history") or ()
-        if names and not given.get("files"):
-            if len(names) > 2:
-                raise InputError(
-                    "takes every name that follows it, and none is left: put FILES first", field="--history"
-                )
-            spread = args
-        return super().parse_args(ctx, spread)
+        alone = not given.get("files")
+        if alone and len(given.get("history") or ()) > 2:
+            raise InputError("takes every name that follows it, and none is left: put FILES first", field="--history")
+        return super().parse_args(ctx, args if alone else spread)
 
 
 def anomalies(
@@ -46,7 +42,7 @@ def anomalies(
     dates: Dates = None,
     decimal: Decimal = None,
     params: Annotated[
-        Literal["robust", "book"], typer.Option(help="book: standard scaling, eps .3, 10 neighbours")
+        Literal["robust", "book"], typer.Option(help="book: its scaling, eps .3, 10 neighbours")
     ] = "robust",
     engine: Annotated[str, typer.Option(help="local, ray, or ray://HOST:PORT")] = "local",
     json_output: Json = False,

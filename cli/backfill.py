@@ -5,32 +5,20 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import DONE, OUR_FAILURE, Json, progress, say
-from cli.execution import finished, start
-from cli.stack import Profile, Stack, Stage, Yes, change
+from cli.console import DONE, OUR_FAILURE, progress, say
+from cli.stack import Stack, Yes, change, finished, start
 from layers.runtime.errors import InputError, UnavailableError
 
-app = typer.Typer(help="Make results again from the inputs.", no_args_is_help=True)
 
-
-@app.callback()
-def _root() -> None:
-    pass
-
-
-@app.command()
 def anomalies(
     first: Annotated[str, typer.Option("--from", help="first day, YYYY-MM-DD")],
     last: Annotated[str, typer.Option("--to", help="last day, itself included")],
     force: Annotated[bool, typer.Option("--force", help="label days again that are done with the same input")] = False,
     yes: Yes = False,
-    stage: Stage = None,
-    profile: Profile = None,
-    json_output: Json = False,
 ) -> tuple[dict[str, Any], int]:
     """Label each day's rides. Days that are done with the same input are passed over, so it can be run again."""
     days = _days(first, last)
-    stack = change(stage, profile, f"labelling {first} to {last} again", yes=yes)
+    stack = change(f"labelling {first} to {last} again", yes=yes)
     done = []
     with progress() as bar:
         task = bar.add_task("backfill", total=len(days))
@@ -44,15 +32,11 @@ def anomalies(
     return {"days": done, "failed": failed}, OUR_FAILURE if failed else DONE
 
 
-@app.command()
 def histories(
     yes: Yes = False,
-    stage: Stage = None,
-    profile: Profile = None,
-    json_output: Json = False,
 ) -> tuple[dict[str, Any], int]:
     """Read every file in sales/ again, in the order in which they arrived."""
-    stack = change(stage, profile, "reading all sales again", yes=yes)
+    stack = change("reading all sales again", yes=yes)
     pages = stack.client("s3").get_paginator("list_objects_v2").paginate(Bucket=stack.lake.bucket, Prefix="sales/")
     found = sorted((entry for page in pages for entry in page.get("Contents", ())), key=lambda e: e["LastModified"])
     done = []

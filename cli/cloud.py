@@ -1,25 +1,16 @@
 """`trefoil up|down|logs`: the local cloud, and a look at any deployed stack."""
 
+import re
 import time
 from typing import Annotated, Any
 
 import typer
 
 from cli.console import Json, err, say
-from cli.stack import Profile, Stack, Stage, connect, local_stack
+from cli.stack import Stack, connect, local_stack
 from infra.local import cloud as local
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Run
-
-# Jobs of the ledger; what makes another input of each, by its leaf's own fingerprint.
-JOBS = {
-    "clustering": "other rides of that day or another TREFOIL_MAX_SPEED_KMH, or backfill --force",
-    "forecasting-ingest": "another file of that name",
-    "forecasting": "other sales, or --force",
-    "classification-train": "other customers, outcomes or settings",
-    "classification-outcomes": "other outcomes, or another champion",
-    "classification-retrain": "the next day",
-}
 
 Images = Annotated[bool, typer.Option("--images", help="Run container images as AWS does; needs Docker.")]
 
@@ -43,12 +34,9 @@ def down(json_output: Json = False) -> dict[str, Any]:
 def logs(
     function: Annotated[str, typer.Argument(help="as in the list that an unknown name prints, e.g. clustering-fit")],
     minutes: Annotated[int, typer.Option(min=1, help="how far back")] = 60,
-    stage: Stage = None,
-    profile: Profile = None,
-    json_output: Json = False,
 ) -> dict[str, Any]:
     """Print what a function logged."""
-    stack = connect(stage, profile)
+    stack = connect()
     names = {_short(key): value for key, value in stack.outputs.items() if key.startswith("Function")}
     if function not in names:
         raise InputError(f"no function {function!r}; there are {', '.join(sorted(names))}")
@@ -64,7 +52,7 @@ def logs(
 
 def endpoints(stack: Stack) -> dict[str, Any]:
     """What a person needs to look further, of the local cloud with its user."""
-    found = {
+    lines = {
         "dashboard": stack.outputs["ApiUrl"] + "/",
         "api": stack.outputs["ApiUrl"] + "/v1/series",
         "aws endpoint": stack.endpoint,
@@ -72,8 +60,8 @@ def endpoints(stack: Stack) -> dict[str, Any]:
         "queue": stack.outputs["ClassificationQueue"],
     }
     if stack.cloud:
-        found |= {"username": stack.cloud.username, "password": stack.cloud.password}
-    return found
+        lines |= {"username": stack.cloud.username, "password": stack.cloud.password}
+    return lines
 
 
 def say_endpoints(found: dict[str, Any]) -> None:
@@ -95,6 +83,5 @@ def key_of(run: Run) -> str:
 
 
 def _short(key: str) -> str:
-    name = key.removeprefix("Function")
-    leaf = next(leaf for leaf in ("Clustering", "Forecasting", "Classification") if name.startswith(leaf))
-    return f"{leaf}-{name.removeprefix(leaf)}".lower()
+    """`clustering-fit` of the output `FunctionClusteringFit`."""
+    return "-".join(re.findall("[A-Z][a-z]+", key)[1:]).lower()

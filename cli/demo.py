@@ -15,8 +15,7 @@ from rich.table import Table
 
 from cli.cloud import Images, endpoints, say_endpoints
 from cli.console import Json, err, say
-from cli.execution import finished, start
-from cli.stack import Stack, local_stack
+from cli.stack import Stack, finished, local_stack, start, wait
 from infra.local import cloud as local
 from layers.runtime.errors import UnavailableError
 
@@ -103,7 +102,7 @@ def forecasting(stack: Stack, tell: Say) -> Line:
     from functions.forecasting.simulate import sales
 
     _put_parquet(stack, "sales/demo.parquet", sales(SALES, 0))
-    series = _until(lambda: _catalog(stack), "the sales file to be ingested")
+    series = wait(lambda: _catalog(stack), "the sales file to be ingested", PATIENCE)
     tell(f"forecasting: {len(series)} stores ingested; training")
     finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": datetime.now(UTC).isoformat()}), PATIENCE)
     cloud = stack.cloud
@@ -143,7 +142,7 @@ def classification(stack: Stack, tell: Say) -> Line:
     for first in range(0, EVENTS, 10):
         entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
         stack.client("sqs").send_message_batch(QueueUrl=stack.outputs["ClassificationQueue"], Entries=entries)
-    segments = _until(lambda: _segments(stack, EVENTS), "all messages to be classified")
+    segments = wait(lambda: _segments(stack, EVENTS), "all messages to be classified", PATIENCE)
     tell(f"classification: {EVENTS:,} messages classified")
     return Line(
         leaf="classification",
@@ -177,16 +176,6 @@ def _segments(stack: Stack, expected: int) -> dict[str, int]:
         for item in page["Items"]:
             counts[item["segment"]["S"]] = counts.get(item["segment"]["S"], 0) + 1
     return counts if sum(counts.values()) >= expected else {}
-
-
-def _until(found: Callable[[], Any], what: str) -> Any:
-    """Poll until `found` gives something. Raises UnavailableError after `PATIENCE` seconds."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if answer := found():
-            return answer
-        time.sleep(0.3)
-    raise UnavailableError(f"waited {PATIENCE:.0f} s for {what}; `trefoil logs` shows what the functions said")
 
 
 def _table(lines: list[Line]) -> Table:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import Json, err, say
-from cli.stack import Profile, Stack, Stage, change
+from cli.console import err, say, wants_json
+from cli.stack import Stack, change
 from layers.runtime.errors import InputError, NotFoundError
 from layers.storage.aws import translated
 
@@ -20,12 +20,9 @@ KINDS = ("images", "stacks", "buckets", "tables", "user pools", "log groups")
 
 def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="Remove all that is listed, without asking.")] = False,
-    stage: Stage = None,
-    profile: Profile = None,
-    json_output: Json = False,
 ) -> dict[str, Any]:
     """Delete both stacks and what their deletion keeps: data, models, users, images, logs. Lists it first."""
-    stack = change(stage, profile, "removing", deployed=False)
+    stack = change("removing", deployed=False)
     found = _found(stack)
     if not any(found.values()):
         raise NotFoundError(f"nothing of stage {stack.stage} is there")
@@ -34,7 +31,7 @@ def destroy(
             count = f": {_objects(stack, name):,} objects and versions" if kind == "buckets" else ""
             say(f"{kind.removesuffix('s'):<11}{name}{count}")
     if not yes:
-        typed = "" if json_output else typer.prompt(f"Type the stage ({stack.stage}) to remove all of it for good")
+        typed = "" if wants_json() else typer.prompt(f"Type the stage ({stack.stage}) to remove all of it for good")
         if typed != stack.stage:
             raise InputError("nothing was removed; --yes removes without asking", field="confirmation")
     for kind in KINDS:

@@ -10,8 +10,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.console import OUR_FAILURE, Json, say, table
-from cli.stack import Profile, Stack, Stage, connect
+from cli.console import OUR_FAILURE, say, table
+from cli.stack import Stack, connect, named
 from infra.local.emulator import ROOT, machine_architecture
 from infra.settings import DeploySettings, deployment
 from layers.runtime.errors import NotFoundError, TrefoilError
@@ -33,9 +33,9 @@ class Finding:
     fix: str
 
 
-def doctor(stage: Stage = None, profile: Profile = None, json_output: Json = False) -> tuple[dict[str, Any], int]:
+def doctor() -> tuple[dict[str, Any], int]:
     """Check this machine, the account and the deployed stack; exit 1 when something would fail."""
-    findings = [*_machine(stage), *_account(stage, profile)]
+    findings = [*_machine(), *_account()]
     shown = table("", "check", "found")
     for one in findings:
         shown.add_row("ok" if one.ok else "NO", one.check, one.found)
@@ -45,11 +45,11 @@ def doctor(stage: Stage = None, profile: Profile = None, json_output: Json = Fal
     return {"healthy": healthy, "findings": [asdict(one) for one in findings]}, 0 if healthy else OUR_FAILURE
 
 
-def _machine(stage: str | None) -> Iterator[Finding]:
-    deploy, _ = deployment(stage)
-    docker = _said(["docker", "version", "--format", "{{.Server.Version}}"])
+def _machine() -> Iterator[Finding]:
+    deploy, _ = deployment(named.get()[0])
+    docker = printed(["docker", "version", "--format", "{{.Server.Version}}"])
     yield Finding("Docker", bool(docker), docker or "does not answer", "start Docker; images are built with it")
-    buildx = bool(_said(["docker", "buildx", "version"]))
+    buildx = printed(["docker", "buildx", "version"])
     plain = not buildx or os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS") == "1"
     fix = "export BUILDX_NO_DEFAULT_ATTESTATIONS=1: Lambda refuses images with attestations"
     yield Finding("image attestations", plain, "off" if plain else "on", fix)
@@ -60,7 +60,7 @@ def _machine(stage: str | None) -> Iterator[Finding]:
     fix = f"a new account allows {NEW_ACCOUNT_MB} MB; lower it, or ask AWS for more"
     yield Finding("memory", memory <= NEW_ACCOUNT_MB, f"largest function {memory} MB", fix)
     uv = shutil.which("uv") or str(ROOT / ".uv/bin/uv")
-    current = _ended([uv, "lock", "--check"])
+    current = printed([uv, "lock", "--check"]) is not None
     yield Finding("uv.lock", current, "current" if current else "not current, or no uv here", "make setup; uv lock")
     wanted_of, locked = _package("package.json"), _package("package-lock.json").get("packages", {})
     current = all(
@@ -69,20 +69,20 @@ def _machine(stage: str | None) -> Iterator[Finding]:
     fix = "npm install --package-lock-only, then make setup"
     yield Finding("package-lock.json", current, "current" if current else "not that of package.json", fix)
     pinned = wanted_of["devDependencies"]["aws-cdk"]
-    installed = _said([str(ROOT / "node_modules/.bin/cdk"), "--version"]).split(" ")[0]
+    installed = (printed([str(ROOT / "node_modules/.bin/cdk"), "--version"]) or "").split(" ")[0]
     yield Finding("CDK command line", installed == pinned, installed or "missing", f"make setup installs {pinned}")
 
 
-def _account(stage: str | None, profile: str | None) -> Iterator[Finding]:
+def _account() -> Iterator[Finding]:
     """The account first, which can be looked at before anything is deployed, then what is deployed."""
     try:
-        account = connect(stage, profile, deployed=False)
+        account = connect(deployed=False)
         who = _checked(account, "credentials", _identity)
         yield who
         if who.ok:
             yield _checked(account, "bootstrap", _bootstrap)
             yield _checked(account, "concurrent executions", _concurrency)
-            deployed = connect(stage, profile)
+            deployed = connect()
             yield _checked(deployed, "visibility timeout", _visibility)
             yield _checked(deployed, "API timeout", _http)
     except NotFoundError as exc:
@@ -146,16 +146,10 @@ def _package(name: str) -> dict[str, Any]:
         return {}
 
 
-def _said(command: list[str]) -> str:
+def printed(command: list[str]) -> str | None:
+    """What the command printed, None when it failed."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=ROOT)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _ended(command: list[str]) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, timeout=120, check=False, cwd=ROOT).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
+        return None
+    return ended.stdout.strip() if ended.returncode == 0 else None

@@ -1,6 +1,5 @@
 """`trefoil ingest`: bring files into a deployed stack."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
@@ -8,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import DONE, USER_INPUT, Json, figures, progress, say
+from cli.console import DONE, USER_INPUT, figures, progress, say
 from cli.output import readable
-from cli.stack import Profile, Stack, Stage, change
-from layers.runtime.errors import InputError, UnavailableError
+from cli.stack import Stack, change, wait
+from layers.runtime.errors import InputError
 from layers.storage.ledger import Run
 
 INGEST = "forecasting-ingest"
@@ -30,14 +29,11 @@ class What(StrEnum):
 def ingest(
     files: Annotated[list[Path], typer.Argument(help="tables, .csv, .csv.gz or .parquet; events as lines of JSON")],
     what: Annotated[What, typer.Option("--as", help="what the files hold")] = What.SALES,
-    stage: Stage = None,
-    profile: Profile = None,
-    json_output: Json = False,
 ) -> tuple[dict[str, Any], int]:
     """Bring in sales and wait until they are histories, customers to learn from, or events, which go to the queue."""
     for file in files:
         readable(file)
-    stack = change(stage, profile, f"bringing in {what.value}")
+    stack = change(f"bringing in {what.value}")
     if what is What.EVENTS:
         return {"sent": sum(_sent(stack, file) for file in files)}, DONE
     keys = [f"{what.value}/{file.name}" for file in files]
@@ -79,14 +75,13 @@ def _check_target(stack: Stack, files: list[Path]) -> None:
 def _ingested(stack: Stack, key: str, before: Run | None) -> Run:
     """The run that the arrival of the object started, after the one `before` it, once it has ended."""
     etag = next(info.etag for info in stack.lake.list(key) if info.key == key)
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+
+    def ended() -> Run | None:
         run = stack.ledger.get(INGEST, key)
         ours = run is not None and run.fingerprint.startswith(etag) and (not before or run.run_id != before.run_id)
-        if run and ours and run.outcome != "running":
-            return run
-        time.sleep(0.3)
-    raise UnavailableError(f"{key} was not ingested within {PATIENCE} s; see `trefoil logs forecasting-ingest`")
+        return run if run and ours and run.outcome != "running" else None
+
+    return wait(ended, f"{key} to be ingested", PATIENCE)
 
 
 def _sent(stack: Stack, file: Path) -> int:

@@ -1,64 +1,50 @@
 """`trefoil train|runs|redrive`: what a person does to a deployed stack."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
+from itertools import chain
 from typing import Annotated, Any
 
 import typer
 
-from cli.cloud import JOBS, key_of
-from cli.console import Json, figures, say, table
-from cli.execution import finished, start
-from cli.stack import Profile, Stack, Stage, Yes, change, connect
+from cli.cloud import key_of
+from cli.console import figures, say, table
+from cli.leaves import JOBS, TRAINED, trained_name
+from cli.stack import Stack, Yes, change, connect, finished, start
+from infra.settings import LEAVES
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Run
 
-redrive_app = typer.Typer(help="Send dead letters to their queue again.", no_args_is_help=True)
-
-
-class Trained(StrEnum):
-    """Leaves whose models are trained; clustering is fitted with every day."""
-
-    FORECASTING = "forecasting"
-    CLASSIFICATION = "classification"
-
 
 def train(
-    leaf: Annotated[Trained, typer.Argument(help="forecasting or classification")],
+    leaf: Annotated[str, typer.Argument(help=", ".join(TRAINED), parser=trained_name)],
     force: Annotated[bool, typer.Option("--force", help="forecasting: refit series that did not change, too")] = False,
-    stage: Stage = None,
-    profile: Profile = None,
-    json_output: Json = False,
 ) -> dict[str, Any]:
     """Start training as the schedule would, and wait for it."""
-    stack = change(stage, profile, f"training {leaf.value}")
-    if leaf is Trained.FORECASTING:
-        answer = finished(stack, start(stack, "ForecastingStateMachine", {"force": force}))
+    stack = change(f"training {leaf}")
+    if (trainer := LEAVES[leaf].trainer).startswith("Function"):
+        answer = stack.invoke(trainer, {"reason": "by hand"})
     else:
-        answer = stack.invoke("FunctionClassificationTrain", {"reason": "by hand"})
-    say(f"{leaf.value}: {answer['status']}")
+        answer = finished(stack, start(stack, trainer, {"force": force}))
+    say(f"{leaf}: {answer['status']}")
     if answer["status"] == "skipped":
-        job = "forecasting" if leaf is Trained.FORECASTING else "classification-train"
-        say_skipped(next((run for run in stack.ledger.history(job) if run.run_id == answer["run_id"]), None))
+        history = chain.from_iterable(stack.ledger.history(job) for job in LEAVES[leaf].jobs)
+        say_skipped(next((run for run in history if run.run_id == answer["run_id"]), None))
     for name, value in answer.items():
         if name != "status" and not isinstance(value, dict):
             say(f"  {name:<20}{value}")
     for name, why in answer.get("left_out", {}).items():
         say(f"  {'left out':<20}{name} ({why})")
-    return {"leaf": leaf.value, **answer}
+    return {"leaf": leaf, **answer}
 
 
 def runs(
     job: Annotated[str | None, typer.Argument(help="one job; all of them when left out")] = None,
     last: Annotated[int, typer.Option(min=1, help="how many of each job")] = 10,
-    stage: Stage = None,
-    profile: Profile = None,
-    json_output: Json = False,
 ) -> dict[str, Any]:
     """Show the run ledger: what ran on which input, and so why a trigger was skipped."""
     if job is not None and job not in JOBS:
         raise InputError(f"no job {job!r}; there are {', '.join(JOBS)}")
-    stack = connect(stage, profile)
+    stack = connect()
     now, found = datetime.now(UTC), []
     shown = table(*(("key", "input", "same again") if job else ("job", "key")), "outcome", "started", "what")
     for name in [job] if job else JOBS:
@@ -90,23 +76,14 @@ def say_skipped(run: Run | None) -> None:
         say(f"  to run again needs {JOBS[run.job]}")
 
 
-@redrive_app.callback()
-def _root() -> None:
-    pass
-
-
-@redrive_app.command()
 def classification(
     limit: Annotated[int, typer.Option(min=1, help="how many at most")] = 100_000,
     reason: Annotated[str, typer.Option(help="only those whose reason contains this")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show them and send nothing")] = False,
     yes: Yes = False,
-    stage: Stage = None,
-    profile: Profile = None,
-    json_output: Json = False,
 ) -> dict[str, Any]:
     """Move dead letters back to the queue, each deleted only after it was sent, and count them by reason."""
-    stack = change(stage, profile, "counting dead letters" if dry_run else "redriving", yes=yes or dry_run)
+    stack = change("counting dead letters" if dry_run else "redriving", yes=yes or dry_run)
     sqs, letters = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"]
     counts: dict[str, int] = {}
     kept: dict[str, str] = {}  # of those that stay, the receipt by message

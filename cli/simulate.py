@@ -9,6 +9,7 @@ import typer
 
 from cli.console import Json, say
 from cli.output import checked_suffix, writable, write_table
+from infra.settings import LEAVES
 
 
 class Kind(StrEnum):
@@ -20,15 +21,6 @@ class Kind(StrEnum):
     EVENTS = "events"
 
 
-LEAF = {
-    Kind.RIDES: "clustering",
-    Kind.SALES: "forecasting",
-    Kind.CUSTOMERS: "classification",
-    Kind.EVENTS: "classification",
-}
-ROWS = {Kind.RIDES: 4_000, Kind.SALES: 40_000, Kind.CUSTOMERS: 4_000, Kind.EVENTS: 1_000}
-
-
 def simulate(
     kind: Annotated[Kind, typer.Argument(help="rides, sales, customers, or events: the queue's messages")],
     out: Annotated[Path, typer.Option(help="file to write: .parquet, .csv or .csv.gz; .jsonl for events")],
@@ -38,9 +30,10 @@ def simulate(
 ) -> dict[str, Any]:
     """Write sample data: taxi rides, sales of many stores, bank customers, or messages about such customers."""
     checked_suffix(out, *([".jsonl"] if kind is Kind.EVENTS else []))
-    leaf = import_module(f"functions.{LEAF[kind]}.simulate")
+    name, default = next((one.name, one.samples[kind]) for one in LEAVES.values() if kind in one.samples)
+    leaf = import_module(f"functions.{name}.simulate")
     made = Kind.CUSTOMERS if kind is Kind.EVENTS else kind
-    table = getattr(leaf, made.value)(rows or ROWS[kind], seed)
+    table = getattr(leaf, made.value)(rows or default, seed)
     if kind is Kind.EVENTS:
         with writable(out):
             out.write_text("".join(f"{body}\n" for body in leaf.events(table, seed=seed)))

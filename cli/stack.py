@@ -2,18 +2,23 @@
 
 import json
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from functools import wraps
+from inspect import signature
+from typing import Annotated, Any, TypeVar
 
 import boto3
 import typer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
-from cli.console import err, wants_json
+from cli.console import Json, err, wants_json
 from infra.local import cloud as local
 from layers.runtime.errors import InputError, UnavailableError
 from layers.storage.aws import CONFIG
@@ -27,6 +32,10 @@ PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1}, tcp_keepal
 Stage = Annotated[str | None, typer.Option(help="Stage on AWS; without it and a profile, the local cloud.")]
 Profile = Annotated[str | None, typer.Option(help="AWS profile, of stage dev unless --stage names another.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it on AWS without asking.")]
+# Stage and profile, as the command that runs was given them.
+named: ContextVar[tuple[str | None, str | None]] = ContextVar("named", default=(None, None))
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -114,12 +123,31 @@ class Stack:
                 return exc.code, {k.lower(): v for k, v in exc.headers.items()}, exc.read()
 
 
-def connect(stage: str | None = None, profile: str | None = None, *, deployed: bool = True) -> Stack:
+def _choose(*, stage: Stage = None, profile: Profile = None, json_output: Json = False) -> None:
+    named.set((stage, profile))
+
+
+def on_stack(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`command` with the options of every command on a stack, which say what `connect` and `change` mean in it."""
+    own, shared = signature(command), signature(_choose).parameters
+
+    @wraps(command)
+    def run(**given: Any) -> Any:
+        _choose(**{name: given.pop(name) for name in shared})
+        return command(**given)
+
+    run.__signature__ = own.replace(parameters=[*own.parameters.values(), *shared.values()])  # type: ignore[attr-defined]
+    run.__annotations__ = command.__annotations__ | {name: option.annotation for name, option in shared.items()}
+    return run
+
+
+def connect(*, deployed: bool = True) -> Stack:
     """The local cloud where neither stage nor profile is named, else that stage on AWS; no outputs if not `deployed`.
 
     Never one in place of the other. Raises InputError when no local cloud runs, NotFoundError when the stage is not
     deployed there, UnavailableError without valid credentials or network.
     """
+    stage, profile = named.get()
     if stage is None and profile is None:
         running = local.find()
         if running is None:
@@ -136,12 +164,12 @@ def connect(stage: str | None = None, profile: str | None = None, *, deployed: b
         raise UnavailableError(f"AWS cannot be used: {exc}") from exc
 
 
-def change(stage: str | None, profile: str | None, what: str, *, yes: bool = True, deployed: bool = True) -> Stack:
+def change(what: str, *, yes: bool = True, deployed: bool = True) -> Stack:
     """The stack that a command is about to change, after stderr said which it is; on AWS it asks unless `yes`.
 
     Raises InputError when the answer is no, or when nobody can be asked.
     """
-    stack = connect(stage, profile, deployed=deployed)
+    stack = connect(deployed=deployed)
     target = stack.target()
     err.print(f"{what}: {target}", markup=False, highlight=False, soft_wrap=True)
     if not yes and stack.cloud is None:
@@ -155,3 +183,31 @@ def local_stack(cloud: local.Cloud, *, deployed: bool = True) -> Stack:
     """The stack on a local cloud."""
     outputs = local.outputs(cloud.client("cloudformation"), cloud.stage) if deployed else {}
     return Stack(cloud.stage, cloud.session(), cloud.endpoint, outputs, cloud)
+
+
+def start(stack: Stack, machine: str, event: dict[str, Any]) -> str:
+    """Start the state machine named by its output; returns the execution's ARN."""
+    machines, arn = stack.client("stepfunctions"), stack.outputs[machine]
+    return str(machines.start_execution(stateMachineArn=arn, input=json.dumps(event))["executionArn"])
+
+
+def finished(stack: Stack, execution: str, patience: float = 3600.0) -> dict[str, Any]:
+    """Output of the execution once it has succeeded. Raises UnavailableError when it fails or takes too long, s."""
+
+    def output() -> dict[str, Any] | None:
+        answer = stack.client("stepfunctions").describe_execution(executionArn=execution)
+        if answer["status"] not in ("SUCCEEDED", "RUNNING"):
+            raise UnavailableError(f"{execution} {answer['status']}: {answer.get('error')}: {answer.get('cause')}")
+        return dict(json.loads(answer["output"])) if answer["status"] == "SUCCEEDED" else None
+
+    return wait(output, f"{execution} to end", patience)
+
+
+def wait(answer: Callable[[], T | None], what: str, patience: float) -> T:
+    """The first of `answer`'s values that is one, asked for again and again. Raises UnavailableError after that, s."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if value := answer():
+            return value
+        time.sleep(0.3)
+    raise UnavailableError(f"waited {patience:.0f} s for {what}; `trefoil logs` shows what the functions said")

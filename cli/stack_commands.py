@@ -1,5 +1,8 @@
 """The commands that talk to a deployed stack or to the local cloud."""
 
+from collections.abc import Callable
+from typing import Any
+
 import typer
 
 from cli import backfill, cloud, models, operate
@@ -7,19 +10,25 @@ from cli.demo import demo
 from cli.destroy import destroy
 from cli.doctor import doctor
 from cli.ingest import ingest
+from cli.stack import on_stack
 from cli.status import status
 
 app = typer.Typer()
-app.command()(demo)
-app.command()(cloud.up)
-app.command()(cloud.down)
-app.command()(status)
-app.command()(cloud.logs)
-app.command()(doctor)
-app.command()(destroy)
-app.command()(ingest)
-app.command()(operate.train)
-app.command()(operate.runs)
-app.add_typer(backfill.app, name="backfill")
-app.add_typer(models.app, name="models")
-app.add_typer(operate.redrive_app, name="redrive")
+command: Callable[..., Any]
+for command in (demo, cloud.up, cloud.down):
+    app.command()(command)
+for command in (status, cloud.logs, doctor, destroy, ingest, operate.train, operate.runs):
+    app.command()(on_stack(command))
+for name, meaning, commands in (
+    ("backfill", "Make results again from the inputs.", (backfill.anomalies, backfill.histories)),
+    (
+        "models",
+        "Versions of each leaf's model, and which of them answers.",
+        (models.list_, models.show, models.promote, models.rollback, models.prune),
+    ),
+    ("redrive", "Send dead letters to their queue again.", (operate.classification,)),
+):
+    group = typer.Typer(help=meaning, no_args_is_help=True, callback=lambda: None)  # a group even of one command
+    for command in commands:
+        group.command(command.__name__.rstrip("_"))(on_stack(command))
+    app.add_typer(group, name=name)

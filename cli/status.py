@@ -4,28 +4,30 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.cloud import JOBS, key_of, queue_depth
-from cli.console import OUR_FAILURE, Json, figures, numbers, say, table
-from cli.stack import Profile, Stack, Stage, connect
+from cli.cloud import key_of, queue_depth
+from cli.console import OUR_FAILURE, figures, numbers, say, table
+from cli.leaves import JOBS, TRAINED
+from cli.stack import Stack, connect
+from infra.settings import LEAVES
 from layers.runtime.errors import CorruptError, NotFoundError
 from layers.storage.ledger import Run
 from layers.storage.registry import Champion
 
-LEAVES = ("forecasting", "classification")
 QUEUES = ("ClassificationQueue", "ClassificationDeadLetters", "Undelivered")
 HINTS = {
     "ClassificationDeadLetters": "`trefoil redrive classification --dry-run` counts them by reason",
     "Undelivered": "a trigger failed after its retries; the message says which",
 }
-KEYED = ("clustering", "forecasting-ingest")
+
+KEYED = {job for leaf in LEAVES.values() for job in leaf.keyed}
 
 
-def status(stage: Stage = None, profile: Profile = None, json_output: Json = False) -> tuple[dict[str, Any], int]:
+def status() -> tuple[dict[str, Any], int]:
     """Show the last run of each job, champions, queues and alarms; exit 1 when something needs attention."""
-    stack, now = connect(stage, profile), datetime.now(UTC)
+    stack, now = connect(), datetime.now(UTC)
     history = {job: sorted(stack.ledger.history(job), key=lambda run: run.started_at) for job in JOBS}
     last = {job: runs[-1] if runs else None for job, runs in history.items()}
-    champions = {leaf: stack.registry.champion(leaf) for leaf in LEAVES}
+    champions = {leaf: stack.registry.champion(leaf) for leaf in TRAINED}
     models = [_champion(stack, leaf, champion) for leaf, champion in champions.items()]
     models.append(_last_model(stack, [run for run in history["clustering"] if run.outcome == "done"]))
     queues = {name: queue_depth(stack, name) for name in QUEUES}

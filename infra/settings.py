@@ -12,13 +12,17 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from functions.classification.settings import CLASSIFICATION
+from functions.clustering.settings import CLUSTERING
+from functions.forecasting.settings import FORECASTING
 from layers.runtime.errors import InputError
 from layers.runtime.parsing import first_error
 from layers.runtime.settings import PREFIX
 
 DEPLOY_PREFIX: Final = f"{PREFIX}DEPLOY_"
 STAGES: Final = Path(__file__).parent / "stages"
-SECTIONS: Final = ("deploy", "clustering", "forecasting", "classification")
+LEAVES: Final = {leaf.name: leaf for leaf in (CLUSTERING, FORECASTING, CLASSIFICATION)}
+SECTIONS: Final = ("deploy", *LEAVES)
 
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 

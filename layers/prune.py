@@ -13,9 +13,14 @@ UNUSED = (
     "pyarrow/*s3*",
 )
 
-for pattern in UNUSED:
-    for path in sorted(Path(sys.argv[1]).glob(pattern)):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
+FOLDER = Path(sys.argv[1])
+
+useless = [path for pattern in UNUSED for path in FOLDER.glob(pattern)]
+if not (FOLDER / "sklearn").exists():  # without it, only LightGBM asks for SciPy, and for sparse matrices alone
+    useless += [path for path in FOLDER.glob("scipy/[a-z]*/") if path.name != "sparse"]
+    useless += FOLDER.glob("scipy.libs")
+for path in useless:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()

@@ -106,11 +106,11 @@ class InMemoryTable:
         return None if item is None else _load(_dump(item))
 
     def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
-        self._check(item, condition)
+        if condition is not None and not holds(condition, self.items.get(self._id(item), {})):
+            raise ConflictError("the item was changed by somebody else")
         self.items[self._id(item)] = _load(_dump(item))
 
-    def delete(self, key: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
-        self._check(key, condition)
+    def delete(self, key: Mapping[str, Any]) -> None:
         self.items.pop(self._id(key), None)
 
     def add(self, key: Mapping[str, Any], counters: Mapping[str, int], *, expires_at: int | None = None) -> None:
@@ -120,14 +120,10 @@ class InMemoryTable:
         if expires_at is not None:
             item["expires_at"] = expires_at
 
-    def query(self, key: ConditionBase, *, index: str | None = None, newest_first: bool = False) -> Iterator[Item]:
+    def query(self, key: ConditionBase, *, newest_first: bool = False) -> Iterator[Item]:
         found = [item for item in self.items.values() if holds(key, item)]
         ordered = sorted(found, key=lambda item: str(item[self.key[-1]]), reverse=newest_first)
         return iter([_load(_dump(item)) for item in ordered])
-
-    def _check(self, key: Mapping[str, Any], condition: ConditionBase | None) -> None:
-        if condition is not None and not holds(condition, self.items.get(self._id(key), {})):
-            raise ConflictError("the item was changed by somebody else")
 
 
 class SentTwice(InMemoryTable):

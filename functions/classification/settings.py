@@ -4,7 +4,19 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from layers.runtime.leaf import LeafDescription
 from layers.runtime.settings import Settings
+
+CLASSIFICATION = LeafDescription(
+    "classification",
+    jobs={
+        "classification-train": "other customers, outcomes or settings",
+        "classification-outcomes": "other outcomes, or another champion",
+        "classification-retrain": "the next day",
+    },
+    samples={"customers": 4_000, "events": 1_000},
+    trainer="FunctionClassificationTrain",
+)
 
 
 class ClassificationSettings(Settings):

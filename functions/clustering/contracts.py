@@ -106,8 +106,8 @@ class FitReport(Frozen):
     parts: int
 
 
-class PartReport(Frozen):
-    """What one `label` call counted, kept under the plan until `publish` adds all up."""
+class PartReport(BaseModel):
+    """What one `label` call counts, kept under the plan until `publish` adds all up."""
 
     part: int
     rides: int = 0
@@ -116,7 +116,7 @@ class PartReport(Frozen):
     found: int = Field(0, description="rows of the input, counted apart; of what cannot be read, those that came out")
     written: int = Field(0, description="rows of the output, labelled and rejected, by its footers")
     files: int = Field(0, description="objects that begin in this part")
-    integer_ids: bool = False
+    integer_ids: bool = True
     seconds: float = 0.0
     gb_seconds: float = 0.0
     labels: dict[int, int] = Field(default_factory=dict, description="rides per cluster, -1 is noise")

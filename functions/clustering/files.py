@@ -1,7 +1,6 @@
 """Use cases on files, without a cloud: learn, plan, label in workers, join what they wrote."""
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from functions.clustering.contracts import REJECTED_SCHEMA, PartReport, Source
@@ -17,7 +17,7 @@ from functions.clustering.domain.labelling import ROWS, Labeller, rows_writer
 from functions.clustering.domain.model import NAMED, Model
 from functions.clustering.domain.plan import plan
 from functions.clustering.domain.report import draw, figures
-from functions.clustering.domain.table import Format, RideFile, hashes, repeated_ids
+from functions.clustering.domain.table import REASONS, Format, RideFile, hashes, repeated_ids
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
 from layers.storage.manifest import content_version
@@ -105,7 +105,7 @@ class FileJob:
             with self._opened(str(path)) as file:
                 own: list[Any] = []
                 for rides in file.rides():
-                    accepted = ~rides.rejections().astype(bool)
+                    accepted = rides.rejections() == 0
                     sample.add(rides.dist[accepted], rides.time[accepted])
                     own += [hashes(rides.ids)] * (path in self.files)
                 if path in self.files:
@@ -127,20 +127,19 @@ class FileJob:
             with self._opened(str(path)) as file:
                 for rides in file.rides():
                     why = rides.rejections()
-                    commonest = Counter(why.tolist()).most_common(1)[0][0]
+                    commonest = np.bincount(why).argmax()
                     row = int(rides.rows[(why == commonest).argmax()])
-                    return InputError(f"{commonest}; no row is a valid ride", file=str(path), row=row)
+                    return InputError(f"{REASONS[commonest]}; no row is a valid ride", file=str(path), row=row)
         return InputError("holds no valid ride", file=", ".join(map(str, self.files)))
 
     def _parts(self, model: dict[str, bytes], version: str, out: Path) -> list[Part]:
         """The work, in the order of the input."""
         sources = [Source(key=str(path), size=path.stat().st_size) for path in self.files]
         items = plan(sources, self._row_groups, item_bytes=PART_BYTES, item_rides=PART_RIDES, item_objects=PART_FILES)
-        for item in items:
-            for source in item:
-                with self._opened(source.key) as file:
-                    if source.row_groups and source.key not in self._repeated:
-                        self._repeated[source.key] = repeated_ids(file, [hashes(ids) for ids in file.ids()])
+        for source in (source for item in items for source in item):
+            with self._opened(source.key) as file:
+                if source.row_groups and source.key not in self._repeated:
+                    self._repeated[source.key] = repeated_ids(file, [hashes(ids) for ids in file.ids()])
         root, decided, repeated = str(Path.cwd()), self._decided, self._repeated
         return [
             Part(i, item, self.form, model, version, root, str(out), decided, repeated) for i, item in enumerate(items)
@@ -153,7 +152,7 @@ class FileJob:
 
 def label_part(part: Part) -> PartReport:
     """Label one part; runs in a worker, on whatever machine the engine chose."""
-    labeller = Labeller(Model.load(part.model), part.version, RUN_ID)
+    labeller = Labeller(Model.load(part.model), part.version, RUN_ID, part.number)
     with _writer(part, "anomalies") as labelled, _writer(part, "rejected") as rejected:
         for source in part.sources:
             with open(Path(part.root, source.key), "rb") as stream:
@@ -164,7 +163,7 @@ def label_part(part: Part) -> PartReport:
                     labelled.write_batch(rows)
                     if bad.num_rows:
                         rejected.write_batch(bad)
-    return labeller.report(part.number)
+    return labeller.report
 
 
 def _writer(part: Part, kind: str) -> pa.ipc.RecordBatchStreamWriter:

@@ -74,13 +74,15 @@ class FitService:
 
     def _plan(self, day: date, run: Run, objects: list[ObjectInfo]) -> Literal["planned", "empty", "idle"]:
         if not objects:
-            used = any(self.lake.list("rides/"))
-            return self._nothing(run, "empty" if used else "idle", "no object" if used else "no rides yet")
+            idle = not any(self.lake.list("rides/"))
+            self.ledger.finish(run, "idle" if idle else "empty", detail="no rides yet" if idle else "no object")
+            return "idle" if idle else "empty"
         sample, sampled_from = self._sample(day, objects)
         try:
             model = fit(*sample.rides(), self._parameters())
         except InputError:
-            return self._nothing(run, "empty", f"no valid ride in {len(objects)} objects")
+            self.ledger.finish(run, "empty", detail=f"no valid ride in {len(objects)} objects")
+            return "empty"
         files = model.dump()
         name = content_version(files)
         self.registry.publish(
@@ -103,10 +105,6 @@ class FitService:
         self.lake.put(paths.plan, json.dumps(items).encode())
         return "planned"
 
-    def _nothing(self, run: Run, outcome: Literal["empty", "idle"], detail: str) -> Literal["empty", "idle"]:
-        self.ledger.finish(run, outcome, detail=detail)
-        return outcome
-
     def _sample(self, day: date, objects: list[ObjectInfo]) -> tuple[Reservoir, Literal["window", "day"]]:
         """Of the window when it has enough rides, else of the day itself."""
         days = (day - back * DAY for back in range(1, self.settings.window_days + 1))
@@ -125,7 +123,7 @@ class FitService:
             try:
                 with opened(self.lake, _source(info), self.settings) as file:
                     for rides in file.rides():
-                        accepted = ~rides.rejections().astype(bool)
+                        accepted = rides.rejections() == 0
                         sample.add(rides.dist[accepted], rides.time[accepted])
             except InputError as exc:  # `label` says so of its own day; here it only misses in the sample
                 logger(LEAF).warning("object left out of the sample", key=info.key, reason=str(exc))

@@ -29,30 +29,28 @@ class LabelService:
     def label(self, item: PlanItem) -> PartReport:
         """Write the labelled rows, the rejected ones when there are any, then what was counted."""
         started, paths = time.perf_counter(), Paths(item.dt, item.run_id)
-        labeller = Labeller(self._model(item.model_version), item.model_version, item.run_id)
+        labeller = Labeller(self._model(item.model_version), item.model_version, item.run_id, item.part)
+        report = labeller.report
         rows, bad = io.BytesIO(), io.BytesIO()
         with rows_writer(rows) as labelled, pq.ParquetWriter(bad, REJECTED_SCHEMA) as rejected:
             for source in item.sources:
                 self._label(labeller, source, labelled, rejected)
-        if labeller.rides:
+        if report.rides:
             self.lake.put(paths.labelled(item.part), rows.getvalue())
-        if labeller.rejected:
+        if report.rejected:
             self.lake.put(paths.rejected(item.part), bad.getvalue())
-        seconds = time.perf_counter() - started
-        counted = {
-            "written": sum(pq.read_metadata(buffer).num_rows for buffer in (rows, bad)),
-            "files": sum(not (source.row_groups and source.row_groups[0]) for source in item.sources),
-            "seconds": seconds,
-            "gb_seconds": seconds * self.settings.memory_mb / 1024,
-        }
-        report = labeller.report(item.part).model_copy(update=counted)
+        report.written = sum(pq.read_metadata(buffer).num_rows for buffer in (rows, bad))
+        report.files = sum(not (source.row_groups and source.row_groups[0]) for source in item.sources)
+        report.seconds = time.perf_counter() - started
+        report.gb_seconds = report.seconds * self.settings.memory_mb / 1024
         self.lake.put(paths.counted(item.part), report.model_dump_json().encode())
         return report
 
     def _label(
         self, labeller: Labeller, source: Source, labelled: pq.ParquetWriter, rejected: pq.ParquetWriter
     ) -> None:
-        before, limits = labeller.rides + labeller.rejected, Limits(piece_rides=self.settings.piece_rides)
+        report, limits = labeller.report, Limits(piece_rides=self.settings.piece_rides)
+        before = report.rides + report.rejected
         try:
             with opened(self.lake, source, self.settings, limits) as file:
                 for rows, bad in labeller.label(file):
@@ -60,8 +58,8 @@ class LabelService:
                     if bad.num_rows:
                         rejected.write_batch(bad)
         except InputError as exc:  # one unreadable object is a rejected row, and the others go on
-            labeller.rejected += 1
-            labeller.found += labeller.rides + labeller.rejected - before
+            report.rejected += 1
+            report.found += report.rides + report.rejected - before
             rejected.write_batch(rejected_rows(source.key, [None], [str(exc).removeprefix(f"{source.key}: ")]))
 
     def _model(self, name: str) -> Model:

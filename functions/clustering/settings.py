@@ -4,7 +4,15 @@ from typing import Literal
 
 from pydantic import Field
 
+from layers.runtime.leaf import LeafDescription
 from layers.runtime.settings import Settings
+
+CLUSTERING = LeafDescription(
+    "clustering",
+    jobs={"clustering": "other rides of that day or another TREFOIL_MAX_SPEED_KMH, or backfill --force"},
+    samples={"rides": 4_000},
+    keyed=frozenset({"clustering"}),
+)
 
 
 class ClusteringSettings(Settings):

@@ -4,7 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
+from layers.runtime.leaf import LeafDescription
 from layers.runtime.settings import Settings
+
+FORECASTING = LeafDescription(
+    "forecasting",
+    jobs={"forecasting-ingest": "another file of that name", "forecasting": "other sales, or --force"},
+    samples={"sales": 40_000},
+    keyed=frozenset({"forecasting-ingest"}),
+    trainer="ForecastingStateMachine",
+)
 
 
 class ForecastingSettings(Settings):

@@ -17,7 +17,7 @@ RETRIES = 3
 
 
 def run_tasks(
-    function: Callable[[Task], Result], tasks: Iterable[Task], *, engine: str = "local", workers: int | None = None
+    function: Callable[[Task], Result], tasks: Iterable[Task], *, engine: str = "local"
 ) -> Iterator[tuple[int, Result]]:
     """Yield (index of the task, result) as each is done; the first exception of a task is raised here.
 
@@ -28,15 +28,15 @@ def run_tasks(
     """
     todo = list(tasks)
     if engine == "ray" or engine.startswith("ray://"):
-        yield from _on_ray(function, todo, engine, workers)
+        yield from _on_ray(function, todo, engine)
     elif engine == "local" and len(todo) <= 1:
         yield from enumerate(map(function, todo))
     elif engine == "local":
         # Spawned, not forked: Arrow's threads would not survive a fork.
-        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))
         yield from _on_pool(pool, function, todo)
     elif engine == "threads":
-        yield from _on_pool(ThreadPoolExecutor(workers), function, todo)
+        yield from _on_pool(ThreadPoolExecutor(), function, todo)
     else:
         raise InputError(f"there is no engine {engine}; there are local, ray and ray://HOST:PORT")
 
@@ -52,13 +52,11 @@ def _on_pool(pool: Executor, function: Callable[[Task], Result], tasks: list[Tas
         pool.shutdown(cancel_futures=True)
 
 
-def _on_ray(
-    function: Callable[[Task], Result], tasks: list[Task], address: str, workers: int | None
-) -> Iterator[tuple[int, Result]]:
+def _on_ray(function: Callable[[Task], Result], tasks: list[Task], address: str) -> Iterator[tuple[int, Result]]:
     ray = _ray()
     joined = ray.is_initialized()
     if not joined:
-        _connect(ray, address, workers)
+        _connect(ray, address)
     try:
         remote = ray.remote(num_cpus=1, max_retries=RETRIES)(function)
         pending = {remote.remote(task): i for i, task in enumerate(tasks)}
@@ -76,12 +74,10 @@ def _on_ray(
             ray.shutdown()
 
 
-def _connect(ray: Any, address: str, workers: int | None) -> None:
+def _connect(ray: Any, address: str) -> None:
     try:
         if address == "ray":
-            ray.init(
-                address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
-            )
+            ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         else:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Ray Client connection timed out")  # the error raised says so

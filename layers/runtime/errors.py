@@ -67,7 +67,6 @@ class UnavailableError(TrefoilError):
 
 
 STATUS: Final[dict[type[TrefoilError], int]] = {
-    LimitError: 422,
     InputError: 422,
     NotFoundError: 404,
     MissingError: 500,

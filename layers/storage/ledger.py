@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 from pydantic import BaseModel, Field
@@ -13,19 +13,11 @@ from pydantic import BaseModel, Field
 from layers.runtime.errors import ConflictError
 from layers.runtime.settings import Settings
 from layers.storage.registry import now
-from layers.storage.tables import Item
+from layers.storage.tables import DynamoTable
 
 KEPT: Final = timedelta(days=400)  # a trigger that is repeated after that runs once more
 # `empty`: nothing came where something was due; `idle`: nothing ever came.
 Outcome = Literal["running", "done", "empty", "idle", "failed"]
-
-
-class Table(Protocol):
-    """The Runs table."""
-
-    def get(self, key: Mapping[str, Any]) -> Item | None: ...
-    def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None: ...
-    def query(self, key: ConditionBase, *, newest_first: bool = False) -> Iterator[Item]: ...
 
 
 class Run(BaseModel):
@@ -56,7 +48,7 @@ class Claim:
 class RunLedger:
     """Claims, finishes and lists runs."""
 
-    def __init__(self, table: Table, clock: Callable[[], datetime] = now, memory_mb: int | None = None) -> None:
+    def __init__(self, table: DynamoTable, clock: Callable[[], datetime] = now, memory_mb: int | None = None) -> None:
         """`memory_mb` is that of this function, 0 outside of one."""
         self._table, self._clock, self._since = table, clock, time.monotonic()
         self._memory_gb = (Settings().memory_mb if memory_mb is None else memory_mb) / 1024
@@ -83,11 +75,9 @@ class RunLedger:
             lease_until=started + lease,
             owner=owner,
         )
-        condition = (
-            Attr("run_id").eq(standing.run_id) & Attr("outcome").eq(standing.outcome)
-            if standing
-            else Attr("run_id").not_exists()
-        )
+        condition: ConditionBase = Attr("run_id").not_exists()
+        if standing:
+            condition = Attr("run_id").eq(standing.run_id) & Attr("outcome").eq(standing.outcome)
         try:
             # The SDK sends a write again whose answer was lost: then this very run stands there already.
             self._write(run, condition | Attr("run_id").eq(run.run_id))
@@ -143,6 +133,6 @@ class RunLedger:
         return (Run.model_validate(row) for row in self._table.query(Key("job").eq(job), newest_first=True))
 
     def _write(self, run: Run, condition: ConditionBase) -> None:
-        row = {k: v for k, v in run.model_dump(mode="json").items() if v is not None}
+        row = run.model_dump(mode="json", exclude_none=True)
         expires_at = int((run.started_at + KEPT).timestamp())
         self._table.put(row | {"expires_at": expires_at}, condition=condition)

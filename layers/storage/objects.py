@@ -85,17 +85,11 @@ class S3Objects:
         content_type: str | None = None,
     ) -> str:
         """Write and return the etag; with a condition that fails, raises ConflictError and writes nothing."""
-        extra: dict[str, str] = {}
-        if if_match is not None:
-            extra["IfMatch"] = if_match
-        if if_absent:
-            extra["IfNoneMatch"] = "*"
-        if content_type is not None:
-            extra["ContentType"] = content_type
+        possible = {"IfMatch": if_match, "IfNoneMatch": "*" if if_absent else None, "ContentType": content_type}
+        extra = {name: value for name, value in possible.items() if value is not None}
         with translated(key):
-            return cast(str, self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **extra)["ETag"]).strip(
-                '"'
-            )
+            answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **extra)
+        return str(answer["ETag"]).strip('"')
 
     def upload(self, path: Path, key: str) -> None:
         """Write a file, in parts when it is large."""
@@ -128,10 +122,9 @@ class S3Objects:
 
     def tag(self, key: str, **tags: str) -> None:
         """Set the object's tags; lifecycle rules delete by tag."""
+        chosen = [{"Key": name, "Value": value} for name, value in tags.items()]
         with translated(key):
-            self._client.put_object_tagging(
-                Bucket=self.bucket, Key=key, Tagging={"TagSet": [{"Key": k, "Value": v} for k, v in tags.items()]}
-            )
+            self._client.put_object_tagging(Bucket=self.bucket, Key=key, Tagging={"TagSet": chosen})
 
     def delete(self, key: str) -> None:
         """Remove the object; a missing one is no error."""

@@ -1,35 +1,21 @@
 """Immutable model versions in S3, and which of them answers, in DynamoDB."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from boto3.dynamodb.conditions import Attr, ConditionBase, Key
+from boto3.dynamodb.conditions import Attr, Key
 from pydantic import BaseModel, ValidationError
 
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError
 from layers.storage.manifest import Manifest, StoredFile, code_hash, manifest_key
-from layers.storage.tables import Item
+from layers.storage.objects import S3Objects
+from layers.storage.tables import DynamoTable, Item
 
 CHAMPION = "#champion"
 Status = Literal["candidate", "champion", "retired"]
-
-
-class Objects(Protocol):
-    """The models bucket."""
-
-    def get(self, key: str) -> bytes: ...
-    def put(self, key: str, body: bytes, *, if_absent: bool = False) -> str: ...
-
-
-class Table(Protocol):
-    """The Models table."""
-
-    def get(self, key: Mapping[str, Any]) -> Item | None: ...
-    def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None: ...
-    def query(self, key: ConditionBase, *, newest_first: bool = False) -> Iterator[Item]: ...
 
 
 class Champion(BaseModel):
@@ -49,7 +35,7 @@ def now() -> datetime:
 class ModelRegistry:
     """Versions of every leaf. A version never changes; the champion changes only by conditional write."""
 
-    def __init__(self, objects: Objects, table: Table, clock: Callable[[], datetime] = now) -> None:
+    def __init__(self, objects: S3Objects, table: DynamoTable, clock: Callable[[], datetime] = now) -> None:
         self._objects, self._table, self._clock = objects, table, clock
 
     def publish(
@@ -91,12 +77,12 @@ class ModelRegistry:
             self._objects.put(manifest_key(leaf, version), body, if_absent=True)
         except ConflictError:
             standing = self._standing(leaf, version)
-            if standing and standing.files != manifest.files:
-                raise
-            if standing:
-                manifest = standing
-            else:
+            if standing is None:
                 self._objects.put(manifest_key(leaf, version), body)
+            elif standing.files != manifest.files:
+                raise
+            else:
+                manifest = standing
         row = {
             "leaf": leaf,
             "version": version,
@@ -163,11 +149,7 @@ class ModelRegistry:
             self._table.put(row | {"status": "champion"})
             return standing
         champion = Champion(version=version, previous=expected, since=self._clock(), reason=reason)
-        pointer = champion.model_dump(mode="json", exclude={"version"}) | {
-            "leaf": leaf,
-            "version": CHAMPION,
-            "points_to": version,
-        }
+        pointer = champion.model_dump(mode="json") | {"leaf": leaf, "version": CHAMPION, "points_to": version}
         condition = Attr("points_to").not_exists() if expected is None else Attr("points_to").eq(expected)
         # The SDK sends a write again whose answer was lost: then the pointer names this version already.
         self._table.put(pointer, condition=condition | Attr("points_to").eq(version))

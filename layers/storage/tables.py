@@ -57,37 +57,28 @@ class DynamoTable:
                 ExpressionAttributeValues=values,
             )
 
-    def query(self, key: ConditionBase, *, index: str | None = None, newest_first: bool = False) -> Iterator[Item]:
+    def query(self, key: ConditionBase, *, newest_first: bool = False) -> Iterator[Item]:
         """Items under a key condition (`Key("leaf").eq(...)`), in sort-key order."""
-        arguments: dict[str, Any] = {"TableName": self.name, "ScanIndexForward": not newest_first}
-        arguments |= _expression("KeyConditionExpression", key)
-        if index is not None:
-            arguments["IndexName"] = index
+        condition, pages = _expression("KeyConditionExpression", key), self._client.get_paginator("query")
         with translated(self.name):
-            for page in self._client.get_paginator("query").paginate(**arguments):
+            for page in pages.paginate(TableName=self.name, ScanIndexForward=not newest_first, **condition):
                 yield from map(_load, page["Items"])
 
-    def delete(self, key: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
-        """Remove the item. Raises ConflictError when `condition` does not hold."""
+    def delete(self, key: Mapping[str, Any]) -> None:
+        """Remove the item; a missing one is no error."""
         with translated(self.name):
-            self._client.delete_item(
-                TableName=self.name, Key=_dump(key), **_expression("ConditionExpression", condition)
-            )
+            self._client.delete_item(TableName=self.name, Key=_dump(key))
 
 
 def _expression(kind: str, condition: ConditionBase | None) -> dict[str, Any]:
     if condition is None:
         return {}
     built = ConditionExpressionBuilder().build_expression(condition, is_key_condition=kind.startswith("Key"))
-    expression: dict[str, Any] = {
+    values = _dump(built.attribute_value_placeholders)
+    return {
         kind: built.condition_expression,
         "ExpressionAttributeNames": built.attribute_name_placeholders,
-    }
-    if built.attribute_value_placeholders:
-        expression["ExpressionAttributeValues"] = {
-            k: _serialise(_to_dynamo(v)) for k, v in built.attribute_value_placeholders.items()
-        }
-    return expression
+    } | ({"ExpressionAttributeValues": values} if values else {})
 
 
 def _dump(item: Mapping[str, Any]) -> dict[str, Any]:

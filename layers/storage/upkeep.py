@@ -1,27 +1,15 @@
 """What a person does about stored versions: check one against its hashes, and remove those that nobody needs."""
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Protocol
 
 from layers.runtime.errors import CorruptError, NotFoundError
 from layers.storage.manifest import Manifest, manifest_key
+from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
+from layers.storage.tables import DynamoTable
 
 READERS = 8
-
-
-class Objects(Protocol):
-    """The models bucket."""
-
-    def delete(self, key: str) -> None: ...
-
-
-class Table(Protocol):
-    """The Models table."""
-
-    def delete(self, key: Mapping[str, Any]) -> None: ...
 
 
 def verified(registry: ModelRegistry, leaf: str, version: str) -> Manifest:
@@ -39,7 +27,7 @@ def superfluous(registry: ModelRegistry, leaf: str, keep: int) -> list[str]:
     return [row["version"] for row in registry.versions(leaf) if row["version"] not in held][keep:]
 
 
-def prune(registry: ModelRegistry, objects: Objects, table: Table, leaf: str, keep: int) -> list[str]:
+def prune(registry: ModelRegistry, objects: S3Objects, table: DynamoTable, leaf: str, keep: int) -> list[str]:
     """Remove what is superfluous, all but the files that a kept version shares; returns the removed versions.
 
     When it dies half-way, the next call ends the work. Raises CorruptError, and removes nothing, when a kept manifest

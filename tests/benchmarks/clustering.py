@@ -26,6 +26,7 @@ SAMPLE = 20_000
 REAL = Path(os.environ.get("TREFOIL_REAL_DATA", ROOT.parent / "shared" / "data")) / "rides"
 HISTORY, DAY = REAL / "green_tripdata_2020-06.parquet", REAL / "green_tripdata_2020-07.parquet"
 INJECTED, FLAGGED = 0.01, 0.02
+OLD = os.environ.get("TREFOIL_OLD", "")
 
 
 def rows(quick: bool) -> Iterator[Row]:
@@ -54,10 +55,27 @@ def _arrays(rides: int) -> Iterator[Row]:
 
 
 def _files(rides: int) -> Iterator[Row]:
+    """Beside the tree that TREFOIL_OLD names, such as a git worktree of an earlier commit, if it does."""
     limit = 40 * rides / 10_000_000 + (5 if rides < 10_000_000 else 0)  # starting processes does not shrink with rides
-    seconds, peak = measured(label_parquet, rides).value
-    yield row(f"{rides:,} rides, Parquet in and out", [seconds], "s", f"under {limit:g} s", lambda s, _: s < limit)
-    yield row(f"{rides:,} rides, Parquet, largest process", [peak], "MB", "under 2,000 MB", lambda mb, _: mb < 2_000)
+    for kind, count, most in (("Parquet", rides, limit), ("CSV", min(rides, 1_000_000), 15.0)):
+        ours, theirs = [], []
+        for _ in range(3 if OLD else 1):
+            ours.append(measured(label_file, count, kind, str(ROOT)).value)
+            theirs += [measured(label_file, count, kind, OLD).value] if OLD else []
+        for place, what, unit, high, share in (
+            (0, "seconds", "s", most, 0.7),
+            (1, "largest process", "MB", 2_000, 1.0),
+        ):
+            target = f"at most {share:g} of the old one" if OLD else f"under {high:,.4g} {unit}"
+            yield row(
+                f"{count:,} rides, {kind} in, Parquet out, {what}",
+                [one[place] for one in ours],
+                unit,
+                target,
+                lambda value, ratio, high=high, share=share: value < high and (ratio is None or ratio >= 1 / share),
+                peer=[one[place] for one in theirs] or None,
+                peer_name=f"{unit}, {Path(OLD).name}" if OLD else "",
+            )
 
 
 def _against_dbscan(repeats: int) -> Iterator[Row]:
@@ -154,15 +172,15 @@ def dbscan_40k() -> tuple[float, float]:
     return time.process_time() - start, _peak_mb() - before
 
 
-def label_parquet(rides: int) -> tuple[float, float]:
-    """CPU seconds and peak MB of `trefoil anomalies` and its workers on one Parquet file."""
-    import pyarrow.parquet as pq
+def label_file(rides: int, kind: str, tree: str) -> tuple[float, float]:
+    """CPU seconds and peak MB of the `trefoil anomalies` of `tree` and its workers on one file."""
+    from cli.output import write_table
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rides.parquet"
-        pq.write_table(simulate.rides(rides, 0), path)
+        path = Path(folder) / f"rides.{kind.lower()}"
+        write_table(simulate.rides(rides, 0), path)
         command = [sys.executable, "-c", "from cli.main import main; main()", "anomalies", str(path)]
-        subprocess.run([*command, "--out", f"{folder}/out", "--json"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*command, "--out", f"{folder}/out", "--json"], check=True, stdout=subprocess.DEVNULL, cwd=tree)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 

@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from cli.execution import finished, start
-from cli.stack import Stack, local_stack
+from cli.stack import Stack, finished, local_stack, start
 from functions.forecasting.simulate import DAYS, FUTURE, sales
 from functions.forecasting.store import Catalog, Row
 from infra.local.cloud import Cloud

@@ -104,8 +104,8 @@ print(sum(not pathlib.Path(importlib.util.cache_from_source(str(s))).exists() fo
 @pytest.mark.parametrize(
     ("handler", "absent"),
     [
-        ("functions.classification.handler.score", "sklearn pandas pyarrow scipy matplotlib"),
-        ("functions.forecasting.handler.api", "matplotlib sklearn onnxruntime"),
+        ("functions.classification.handler.score", "sklearn pandas pyarrow scipy matplotlib lightgbm onnx"),
+        ("functions.forecasting.handler.api", "matplotlib sklearn scipy.stats"),
         ("functions.clustering.handler.fit", "pandas prophet fastapi"),
         ("functions.classification.handler.train", "prophet fastapi"),
     ],

@@ -4,7 +4,6 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,8 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cli.execution import finished, start
-from cli.stack import Stack
+from cli.stack import Stack, finished, start
 from functions.classification.simulate import customers, events
 from functions.classification.store import stored_model
 from functions.clustering import simulate
@@ -24,6 +22,7 @@ from functions.forecasting.domain.series import load
 from functions.forecasting.store import history_key, parse_index
 from layers.runtime.errors import ConflictError
 from layers.storage.ledger import Run
+from tests.drivers import send, until
 from tests.tables import as_parquet
 from tests.tally import Tally
 from tests.unit.forecasting.house import made, written
@@ -56,16 +55,6 @@ NOTHING = Count(0, 0)
 def compared(wanted: Counter[Any], found: Counter[Any]) -> Count:
     """Of two multisets: what is missing from `found`, and what is in it too often."""
     return Count((wanted - found).total(), (found - wanted).total())
-
-
-def until(found: Callable[[], Any], what: str) -> Any:
-    """Poll until `found` gives something true."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if answer := found():
-            return answer
-        time.sleep(0.2)
-    raise AssertionError(f"waited {PATIENCE:.0f} s for {what}")
 
 
 class Rides:
@@ -192,11 +181,7 @@ class Events:
         self.drained()
 
     def send(self, bodies: list[str]) -> None:
-        for first in range(0, len(bodies), 10):
-            entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
-            self.stack.client("sqs").send_message_batch(
-                QueueUrl=self.stack.outputs["ClassificationQueue"], Entries=entries
-            )
+        send(self.stack, bodies)
 
     def train(self) -> None:
         key = "customers/faults.parquet"

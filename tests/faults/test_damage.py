@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.execution import finished, start
-from cli.stack import Stack
+from cli.stack import Stack, finished, start
 from layers.runtime.errors import UnavailableError
 from layers.storage.objects import S3Objects
 from layers.storage.registry import manifest_key

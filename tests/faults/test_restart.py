@@ -5,7 +5,7 @@ import signal
 
 import psutil
 
-from cli.execution import start
+from cli.stack import start
 from infra.local import processes
 from tests.faults.conftest import Site
 from tests.faults.leaves import NOTHING, expire_leases, until

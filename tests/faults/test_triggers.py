@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from cli.execution import finished, start
+from cli.stack import finished, start
 from functions.forecasting.store import history_key
 from layers.runtime.errors import UnavailableError
 from tests.faults.conftest import Site

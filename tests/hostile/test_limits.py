@@ -89,7 +89,7 @@ PAST: dict[str, tuple[Callable[..., None], Any, str, Limits, str]] = {
     "sales without end": (read_sales, io.BufferedReader(Zeros(SALES)), "a.csv", Limits(object_mb=8), "OBJECT_MB"),
     "a bomb of sales": (
         read_sales,
-        gzip.compress(SALES + LONG * (BOMB // len(LONG))),
+        gzip.compress(SALES + LONG * (BOMB // len(LONG)), mtime=0),
         "a.csv.gz",
         Limits(object_mb=8),
         "OBJECT_MB",
@@ -103,7 +103,7 @@ PAST: dict[str, tuple[Callable[..., None], Any, str, Limits, str]] = {
     "customers without end": (read_customers, io.BufferedReader(Zeros(b"a,b\n")), "a.csv", Limits(object_mb=8), ""),
     "a bomb of customers": (
         read_customers,
-        gzip.compress(b"a,b\n" + LONG * (BOMB // len(LONG))),
+        gzip.compress(b"a,b\n" + LONG * (BOMB // len(LONG)), mtime=0),
         "a.gz",
         Limits(8),
         "",

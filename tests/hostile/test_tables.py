@@ -49,9 +49,9 @@ def read_rides(body: bytes, name: str, preset: Any = None) -> Found:
         labelled += rows.to_pylist()
         rejected |= {row["row"]: row["reason"] for row in bad.to_pylist()}
     assert all(math.isfinite(row["severity"]) for row in labelled)
-    assert labeller.rides == len(labelled)
-    assert labeller.rejected == len(rejected)
-    json.dumps(labeller.report(0).model_dump(mode="json"), allow_nan=False)
+    assert labeller.report.rides == len(labelled)
+    assert labeller.report.rejected == len(rejected)
+    json.dumps(labeller.report.model_dump(mode="json"), allow_nan=False)
     return [row["ride_id"] for row in labelled], rejected
 
 

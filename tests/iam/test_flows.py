@@ -5,35 +5,23 @@ their roles being asked; tests/iam/test_roles.py asks these.
 """
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from cli.execution import finished, start
-from cli.stack import Stack
+from cli.stack import Stack, finished, start
 from functions.classification.simulate import customers, events
 from functions.clustering.simulate import rides
 from functions.forecasting.simulate import sales
 from functions.forecasting.store import Catalog
-from tests.local.test_classification import POISON, letters, send, stored
+from tests.drivers import POISON, letters, send, stored, until
 from tests.tables import as_parquet
 from tests.tally import Tally
 from tests.unit.forecasting.house import gateway_event
 
 PATIENCE = 300
 EVENTS, TOLD = 1_000, 50
-
-
-def until(found: Any, what: str) -> Any:
-    """What `found` gives once it gives anything."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if answer := found():
-            return answer
-        time.sleep(0.3)
-    raise AssertionError(f"waited {PATIENCE} s for {what}")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.cloud import JOBS
+from cli.leaves import JOBS
 from functions.classification import handler as classification
 from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
@@ -17,7 +17,7 @@ from functions.classification.simulate import customers
 from functions.classification.watch import WatchService
 from functions.clustering import handler as clustering
 from functions.forecasting import handler as forecasting
-from layers.runtime.observability import NAMESPACE
+from layers.runtime.observability import NAMESPACE, metrics
 from layers.storage.ledger import RunLedger
 from tests.infrastructure.test_stacks import resources, templates
 from tests.unit.classification.conftest import Cloud, as_csv
@@ -108,6 +108,7 @@ def classify(patch: pytest.MonkeyPatch) -> RunLedger:
 def ran() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The lines in embedded metric format, and the rows of the ledgers."""
     said = io.StringIO()
+    metrics("classification").clear_metrics()  # collectors share a memory, and earlier tests may have left some in it
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
         patch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", str(1024 * 1024))  # so that no run is too short to cost
         ledgers = [run(patch) for run in (cluster, forecast, classify)]

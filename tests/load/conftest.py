@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from cli.demo import _catalog, _put_parquet, _until
-from cli.execution import finished, start
-from cli.stack import Stack
+from cli.stack import Stack, finished, start
 from functions.forecasting.simulate import table
+from functions.forecasting.store import Catalog
+from tests.drivers import train, until
 from tests.load.container import Container
 from tests.local.conftest import stack
-from tests.local.test_classification import train
+from tests.tables import as_parquet
 
 __all__ = ["stack"]
 
@@ -55,9 +55,9 @@ class Api:
         """A file of new stores lands in the lake: their ids, once they are known."""
         made, _ = table(stores, DAYS, FUTURE, seed)
         ids = [f"{prefix}-{name}" for name in made["series_id"].to_pylist()]
-        _put_parquet(self.stack, f"sales/{prefix}.parquet", made.set_column(0, "series_id", [ids]))
+        self.stack.lake.put(f"sales/{prefix}.parquet", as_parquet(made.set_column(0, "series_id", [ids])))
         wanted = sorted(set(ids))
-        _until(lambda: set(wanted) <= set(_catalog(self.stack)), f"{prefix} to be ingested")
+        until(lambda: set(wanted) <= Catalog(self.stack.lake).rows().keys(), f"{prefix} to be ingested")
         return wanted
 
 

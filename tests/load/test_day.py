@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cli.execution import finished, start
-from cli.stack import Stack
+from cli.stack import Stack, finished, start
 from functions.clustering.simulate import rides
 from functions.clustering.store import Paths
 from infra.settings import DeploySettings

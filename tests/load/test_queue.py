@@ -14,8 +14,8 @@ import pytest
 from cli.cloud import queue_depth
 from cli.stack import Stack
 from functions.classification.simulate import customers, events
+from tests.drivers import POISON, letters, stored
 from tests.load.container import Container
-from tests.local.test_classification import POISON, letters, stored
 from tests.tally import QUICK, Tally
 
 SECONDS = 8 if QUICK else 60

@@ -8,50 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 from cli.stack import Stack
-from functions.classification.contracts import LEAF
 from functions.classification.domain.schema import encode
 from functions.classification.simulate import customers, events
-from functions.classification.store import stored_model
-from tests.tables import as_parquet
+from tests.drivers import POISON, letters, send, stored, train
 
 # The full run of ten thousand takes minutes through the emulator's batches of ten: TREFOIL_TEST_MESSAGES=10000.
 MESSAGES = int(os.environ.get("TREFOIL_TEST_MESSAGES", "600"))
-POISON = ["not json", "[]", '{"event_id": "e", "user_id": "u", "observed_at": "yesterday", "features": {}}']
-
-
-def train(stack: Stack) -> Any:
-    stack.lake.put("customers/queue-test.parquet", as_parquet(customers(2_000, 0)))
-    stack.invoke("FunctionClassificationTrain", {"reason": "test"})
-    champion = stack.registry.champion(LEAF)
-    assert champion is not None
-    return stored_model(stack.registry, champion.version)
-
-
-def send(stack: Stack, bodies: list[str]) -> None:
-    for first in range(0, len(bodies), 10):
-        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
-        stack.client("sqs").send_message_batch(QueueUrl=stack.outputs["ClassificationQueue"], Entries=entries)
-
-
-def stored(stack: Stack, prefix: str) -> dict[str, dict[str, Any]]:
-    pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.outputs["ClassificationsTable"])
-    items = [item for page in pages for item in page["Items"] if item["user_id"]["S"].startswith(prefix)]
-    return {item["user_id"]["S"]: item for item in items}
-
-
-def letters(stack: Stack) -> list[tuple[str, str]]:
-    """Body and reason of each dead letter."""
-    found: dict[str, tuple[str, str]] = {}
-    url, empty = stack.outputs["ClassificationDeadLetters"], 0
-    while empty < 3:
-        answer = stack.client("sqs").receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=600
-        )
-        for message in answer.get("Messages", ()):
-            reason = message["MessageAttributes"]["reason"]["StringValue"]
-            found[message["MessageId"]] = (message["Body"], reason)
-        empty = 0 if answer.get("Messages") else empty + 1
-    return list(found.values())
 
 
 def test_the_queue_gives_each_user_one_result_and_sets_all_poison_aside(stack: Stack) -> None:

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 
 from cli import cloud, ingest, models, operate, status
-from cli.models import Leaf
-from cli.operate import Trained
 from cli.stack import Stack
 from layers.runtime.errors import InputError
 
@@ -54,13 +52,13 @@ def test_training_is_started_by_hand_and_its_version_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ingest.ingest([sales_file(tmp_path, "trained")])
-    done = operate.train(Trained.FORECASTING)
+    done = operate.train("forecasting")
     assert (done["leaf"], done["status"]) == ("forecasting", "published")
-    rows = models.list_(Leaf.FORECASTING)["versions"]
+    rows = models.list_("forecasting")["versions"]
     assert rows[0]["status"] == "champion"
-    shown = models.show(Leaf.FORECASTING, rows[0]["version"])
+    shown = models.show("forecasting", rows[0]["version"])
     assert (shown["status"], shown["as_here"]) == ("champion", True)
-    assert models.prune(Leaf.FORECASTING, keep=0)["versions"] == []
+    assert models.prune("forecasting", keep=0)["versions"] == []
     assert rows[0]["version"] in capsys.readouterr().out
 
 

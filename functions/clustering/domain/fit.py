@@ -4,6 +4,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from functions.clustering.domain.model import Floats, Model, Parameters, Standard, UsualSpeed
@@ -85,16 +87,19 @@ def dense(points: Floats, parameters: Parameters) -> tuple[Floats, NDArray[np.in
     Unless it is fixed, eps is a multiple of the median distance to the ride that completes min_samples: the median
     moves with the density of ordinary rides and not with how many abnormal ones the sample holds.
     """
-    from sklearn.cluster import DBSCAN  # a second, and only learning needs it
-
     wanted = parameters.min_samples or min(len(points), max(3, round(parameters.min_share * len(points))))
-    eps = parameters.eps
-    if eps is None:
-        reach = KDTree(points).query(points, k=[wanted])[0]
-        eps = max(parameters.eps_factor * float(np.median(reach)), parameters.eps_floor)
-    clusters = DBSCAN(eps=eps, min_samples=wanted).fit(points)
-    core = clusters.core_sample_indices_
-    return points[core], clusters.labels_[core].astype(np.int32), eps, wanted
+    if parameters.eps is not None:
+        from sklearn.cluster import DBSCAN  # takes a second to load, which the robust method on few points can spare
+
+        dbscan = DBSCAN(eps=parameters.eps, min_samples=wanted).fit(points)
+        core = dbscan.core_sample_indices_
+        return points[core], dbscan.labels_[core].astype(np.int32), parameters.eps, wanted
+    reach = KDTree(points).query(points, k=[wanted])[0][:, 0]
+    eps = max(parameters.eps_factor * float(np.median(reach)), parameters.eps_floor)
+    cores = points[reach <= eps]
+    near = KDTree(cores).query_pairs(eps, output_type="ndarray")
+    graph = coo_array((np.ones(len(near), bool), tuple(near.T)), shape=(len(cores), len(cores)))
+    return cores, connected_components(graph, directed=False)[1].astype(np.int32), eps, wanted
 
 
 def _usual_speed(dist: Floats, time: Floats) -> UsualSpeed:
@@ -127,7 +132,9 @@ def _quantiles(ordered: Floats) -> Floats:
 
 def _silhouette(cores: Floats, clusters: NDArray[np.int32], rng: np.random.Generator) -> float | None:
     """Mean silhouette of at most 500 core points; None for fewer than two clusters among them."""
-    from sklearn.metrics import silhouette_score
-
     some = rng.permutation(len(cores))[:SILHOUETTE_RIDES]
-    return float(silhouette_score(cores[some], clusters[some])) if 1 < len({*clusters[some]}) < len(some) else None
+    if not 1 < len({*clusters[some]}) < len(some):
+        return None
+    from sklearn.metrics import silhouette_score  # a second to load, which most samples do not need
+
+    return float(silhouette_score(cores[some], clusters[some]))

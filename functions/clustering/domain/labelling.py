@@ -1,6 +1,5 @@
 """From a file of rides to the rows that are published: labelled ones, rejected ones, and what was counted."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA, PartRe
 from functions.clustering.domain.fit import Reservoir
 from functions.clustering.domain.model import Model, label
 from functions.clustering.domain.report import reasons
-from functions.clustering.domain.table import REPEATED, RideFile, Rides, hashes, repeated_ids
+from functions.clustering.domain.table import REASONS, REPEATED, RideFile, Rides, hashes, repeated_ids
 
 ORDINARY_PLOTTED, ANOMALOUS_PLOTTED = 1_500, 500
 # In memory what is the same in every row is there once; in the file these and what has few values have a dictionary.
@@ -29,16 +28,10 @@ def rows_writer(sink: Any, schema: pa.Schema = ROWS) -> pq.ParquetWriter:
 
 
 class Labeller:
-    """Labels files with one model and counts. `version` and `run_id` are written into every row.
+    """Labels files with one model and counts in `report`. `version` and `run_id` are written into every row."""
 
-    `found` counts the rows of each file apart from the rest: by its footer, of CSV by the pass that looks at ids.
-    """
-
-    def __init__(self, model: Model, version: str, run_id: str) -> None:
-        self._model, self._names = model, (version, run_id)
-        self.rides = self.anomalies = self.rejected = self.found = 0
-        self._clusters: Counter[int] = Counter()
-        self._integer_ids = True
+    def __init__(self, model: Model, version: str, run_id: str, part: int = 0) -> None:
+        self._model, self._names, self.report = model, (version, run_id), PartReport(part=part)
         self._ordinary, self._anomalous = Reservoir(ORDINARY_PLOTTED, seed=0), Reservoir(ANOMALOUS_PLOTTED, seed=1)
 
     def label(
@@ -46,67 +39,57 @@ class Labeller:
     ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
         """(labelled, rejected) rows of each chunk, in order; `repeated` ids of the whole file, if they are known.
 
-        Of these the first valid ride is labelled. Raises InputError when the file cannot be read.
+        Of these the first valid ride is labelled. `report` is complete at the end: `found` by the footer, of CSV by the
+        pass that looks at ids, `points` an even sample of at most 1,500 ordinary and 500 anomalous rides. Raises
+        InputError when the file cannot be read.
         """
         own = [hashes(ids) for ids in file.ids()] if repeated is None else []
-        if repeated is None:
-            repeated = repeated_ids(file, own)
+        repeated = repeated_ids(file, own) if repeated is None else repeated
         seen: set[str] = set()
         before = file.before()
         for earlier in before.rides() if before and repeated else ():
             _reject_repeated(earlier, earlier.rejections(), repeated, seen)
         for rides in file.rides():
-            self._integer_ids &= rides.integer_ids
+            self.report.integer_ids &= rides.integer_ids
             why = rides.rejections()
             if repeated:
                 _reject_repeated(rides, why, repeated, seen)
-            wrong = why.astype(bool)
-            self.rejected += int(wrong.sum())
-            yield self._labelled(rides, ~wrong), rejected_rows(file.name, rides.rows[wrong], why[wrong])
-        self.found += sum(map(len, own)) if file.table.kind == "csv" else file.footer_rows()
-
-    def report(self, part: int) -> PartReport:
-        """What was counted, with an even sample of at most 1,500 ordinary and 500 anomalous rides."""
-        return PartReport(
-            part=part,
-            rides=self.rides,
-            anomalies=self.anomalies,
-            rejected=self.rejected,
-            found=self.found,
-            integer_ids=self._integer_ids,
-            labels=dict(self._clusters),
-            points=[
-                (float(f"{km:.4g}"), float(f"{hours:.4g}"), anomalous)
-                for anomalous, sample in ((False, self._ordinary), (True, self._anomalous))
-                for km, hours in zip(*sample.rides(), strict=True)
-            ],
-        )
+            wrong = why > 0
+            self.report.rejected += int(wrong.sum())
+            yield (
+                self._labelled(rides, ~wrong),
+                rejected_rows(file.name, rides.rows[wrong], [REASONS[code] for code in why[wrong]]),
+            )
+        self.report.found += sum(map(len, own)) if file.table.kind == "csv" else file.footer_rows()
+        self.report.points = [
+            (float(f"{km:.4g}"), float(f"{hours:.4g}"), anomalous)
+            for anomalous, sample in ((False, self._ordinary), (True, self._anomalous))
+            for km, hours in zip(*sample.rides(), strict=True)
+        ]
 
     def _labelled(self, rides: Rides, accepted: NDArray[np.bool_]) -> pa.RecordBatch:
         dist, time, ids = rides.dist, rides.time, rides.ids
         if not accepted.all():
             dist, time, ids = dist[accepted], time[accepted], ids.filter(pa.array(accepted))
         labels = label(self._model, dist, time)
-        anomalous = labels.is_anomaly
-        self.rides += len(dist)
-        self.anomalies += int(anomalous.sum())
-        self._clusters.update(
-            dict(zip(*(x.tolist() for x in np.unique(labels.label, return_counts=True)), strict=True))
-        )
+        anomalous, report = labels.is_anomaly, self.report
+        report.rides += len(dist)
+        report.anomalies += int(anomalous.sum())
+        for cluster, count in zip(*np.unique(labels.label, return_counts=True), strict=True):
+            report.labels[int(cluster)] = report.labels.get(int(cluster), 0) + int(count)
         self._ordinary.add(dist[~anomalous], time[~anomalous])
         self._anomalous.add(dist[anomalous], time[anomalous])
-        why = pc.replace_with_mask(
-            pa.nulls(len(dist), pa.string()), anomalous, reasons(self._model, dist[anomalous], time[anomalous])
-        )
+        words = reasons(self._model, dist[anomalous], time[anomalous])
+        why = pc.replace_with_mask(pa.nulls(len(dist), pa.string()), anomalous, words)
         first = pa.array(np.zeros(len(dist), np.int8))
         names = [pa.DictionaryArray.from_arrays(first, pa.array([name])) for name in self._names]
         return pa.RecordBatch.from_arrays([ids, labels.label, anomalous, labels.severity, why, *names], schema=ROWS)
 
 
-def _reject_repeated(rides: Rides, why: NDArray[np.object_], repeated: frozenset[str], seen: set[str]) -> None:
+def _reject_repeated(rides: Rides, why: NDArray[np.int8], repeated: frozenset[str], seen: set[str]) -> None:
     """Say in `why` which rows have an id that a valid row before them had, and add those of valid rows to `seen`."""
     again = pc.is_in(rides.ids, pa.array(repeated, pa.string())).to_numpy(zero_copy_only=False)
-    for i in np.flatnonzero(again & ~why.astype(bool)).tolist():
+    for i in np.flatnonzero(again & (why == 0)).tolist():
         ride_id = rides.ids[i].as_py()
         if ride_id in seen:
             why[i] = REPEATED

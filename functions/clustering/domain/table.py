@@ -22,14 +22,18 @@ from layers.tables.table import RAGGED
 Preset = Literal["tlc"]
 Times = NDArray[np.datetime64]
 KM_PER_MILE = 1.609344
-DISTANCE = ("trip_distance", "trip_miles")
+MILES = ("trip_distance", "trip_miles")
 START, END = ([f"{kind}{end}_datetime" for kind in ("lpep_", "tpep_", "", "trip_")] for end in ("pickup", "dropoff"))
 ELSEWHERE = "Etc/GMT-14"  # whose wall clock differs from UTC's, so that times with a zone of their own show
 FIRST_CELLS = 1_000
 DAY, EPOCH = np.timedelta64(1, "D"), np.datetime64(0, "s")
 INTEGER = r"^(0|-?[1-9]\d{0,17})$"
-REPEATED = "ride_id comes a second time in this file"
 FARTHEST_KM, LONGEST_H, NOTHING = 100_000.0, 10_000.0, 1e-9  # of a ride; less than a millionth of a metre is none
+WRONG = ("is missing or not a number", "is infinite", "is zero", "is negative")
+OF_TIME = [f"time {why}" for why in (*WRONG, f"is over {LONGEST_H:,.0f} h")]
+OF_DISTANCE = [f"distance {why}" for why in (*WRONG, f"is over {FARTHEST_KM:,.0f} km")]
+REASONS = ("", RAGGED, "ride_id is missing", "ride_id comes a second time in this file", *OF_TIME, *OF_DISTANCE)
+NO_ID, REPEATED, TIME, DISTANCE = 2, 3, 4, 4 + len(OF_TIME)
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,13 @@ def columns_among(names: Sequence[str], file: str, form: Format) -> Columns:
         why = has
         if form.preset is None and there.keys() & {*START}:
             why += "; trip records need --preset tlc"
-        elif wanted == DISTANCE and "dispatching_base_num" in there:
+        elif wanted == MILES and "dispatching_base_num" in there:
             why += "; trip records of for-hire vehicles have no distance"
         raise InputError(why, file=file, field=wanted[0])
 
     if form.preset is None:
         return Columns(one("ride_id"), one("ride_dist"), hours=(one("ride_time"),))
-    return Columns(there.get("ride_id"), one(*DISTANCE), moments=(one(*START), one(*END)), km=KM_PER_MILE)
+    return Columns(there.get("ride_id"), one(*MILES), moments=(one(*START), one(*END)), km=KM_PER_MILE)
 
 
 @dataclass(frozen=True)
@@ -107,29 +111,19 @@ class Rides:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def rejections(self) -> NDArray[np.object_]:
-        """Per row the reason why it is no ride, None where it is one; repeated ids apart."""
-        why = np.full(len(self.rows), None, object)
+    def rejections(self) -> NDArray[np.int8]:
+        """Per row why it is no ride, as a place in `REASONS`, 0 where it is one; repeated ids apart."""
+        codes = np.full(len(self.rows), int(self.malformed), np.int8)
         if self.malformed:
-            why[:] = RAGGED
-            return why
-        for what, values, most, unit in (
-            ("time", self.time, LONGEST_H, "h"),
-            ("distance", self.dist, FARTHEST_KM, "km"),
-        ):
+            return codes
+        for first, values, most in ((TIME, self.time, LONGEST_H), (DISTANCE, self.dist, FARTHEST_KM)):
             wrong = np.flatnonzero(~((values >= NOTHING) & (values <= most)))
             value = values[wrong]
-            cases = {
-                "is missing or not a number": np.isnan(value),
-                "is infinite": np.isinf(value),
-                "is zero": np.abs(value) < NOTHING,
-                "is negative": value < 0,
-            }
-            words = np.select([*cases.values()], [*cases], f"is over {most:,.0f} {unit}")
-            why[wrong] = [f"{what} {word}" for word in words.tolist()]
+            cases = [np.isnan(value), np.isinf(value), np.abs(value) < NOTHING, value < 0, value > most]
+            codes[wrong] = first + np.argmax(cases, axis=0)
         if self.ids.null_count:
-            why[self.ids.is_null().to_numpy(zero_copy_only=False)] = "ride_id is missing"
-        return why
+            codes[self.ids.is_null().to_numpy(zero_copy_only=False)] = NO_ID
+        return codes
 
 
 @dataclass(frozen=True)

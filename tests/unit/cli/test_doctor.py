@@ -53,8 +53,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account:
     made = Account()
     monkeypatch.setattr(doctor, "ROOT", tmp_path)
     monkeypatch.setattr(doctor, "connect", lambda *_, **__: made)
-    monkeypatch.setattr(doctor, "_said", lambda command: f"{pinned} (build)" if "--version" in command else "29.0")
-    monkeypatch.setattr(doctor, "_ended", lambda _: True)
+    monkeypatch.setattr(doctor, "printed", lambda command: f"{pinned} (build)" if "--version" in command else "29.0")
     monkeypatch.setattr(doctor, "machine_architecture", lambda: "x86_64")
     monkeypatch.setenv("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
     return made
@@ -101,13 +100,21 @@ def anonymous() -> Any:
 @pytest.mark.parametrize(
     ("check", "spoil", "fix"),
     [
-        ("Docker", lambda a, p: p.setattr(doctor, "_said", lambda _: ""), "start Docker"),
+        ("Docker", lambda a, p: p.setattr(doctor, "printed", lambda _: ""), "start Docker"),
         ("image attestations", lambda a, p: p.delenv("BUILDX_NO_DEFAULT_ATTESTATIONS"), "export BUILDX"),
         ("architecture", setting("ARCHITECTURE", "arm64"), 'architecture = "x86_64"'),
         ("memory", setting("FORECASTING_MEMORY_MB", "4096"), "a new account allows 3008 MB"),
-        ("uv.lock", lambda a, p: p.setattr(doctor, "_ended", lambda _: False), "uv lock"),
+        (
+            "uv.lock",
+            lambda a, p: p.setattr(doctor, "printed", lambda command: None if "lock" in command else "2"),
+            "uv lock",
+        ),
         ("package-lock.json", edited, "npm install --package-lock-only"),
-        ("CDK command line", lambda a, p: p.setattr(doctor, "_said", lambda _: "3.0.0 (x)"), "make setup installs 2."),
+        (
+            "CDK command line",
+            lambda a, p: p.setattr(doctor, "printed", lambda _: "3.0.0 (x)"),
+            "make setup installs 2.",
+        ),
         ("credentials", connecting(UnavailableError("no region"), deployed_only=False), "set AWS_REGION"),
         ("credentials", answer("get_caller_identity", anonymous), "sign in"),
         ("credentials", answer("meta", SimpleNamespace(region_name=None)), "set AWS_REGION"),

@@ -46,7 +46,7 @@ def test_a_skip_is_explained(stack: Any, capsys: pytest.CaptureFixture[str]) -> 
         assert text in said
     stack.invoke = lambda *_: {"status": "skipped", "run_id": train.run_id}
     train = stack.ledger.claim("classification-train", "f" * 64, fingerprint="f" * 64, lease=LEASE).run
-    operate.train(operate.Trained.CLASSIFICATION)
+    operate.train("classification")
     said = capsys.readouterr().out
     for text in (train.run_id, "is at it since", f"{NOW:%Y-%m-%d}", "ffffffff", "other customers"):
         assert text in said

@@ -35,9 +35,16 @@ def local_cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     return str(request.param)
 
 
+def on(monkeypatch: pytest.MonkeyPatch, stage: str | None = None, profile: str | None = None) -> None:
+    monkeypatch.setattr(stack, "named", SimpleNamespace(get=lambda: (stage, profile)))
+
+
 @pytest.mark.parametrize("named", [{"stage": "prod"}, {"profile": "work"}, {"stage": "prod", "profile": "work"}])
-def test_a_stage_or_a_profile_means_aws_whether_or_not_a_local_cloud_runs(local_cloud: str, named: Any) -> None:
-    connected = stack.connect(**named)
+def test_a_stage_or_a_profile_means_aws_whether_or_not_a_local_cloud_runs(
+    local_cloud: str, named: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(monkeypatch, **named)
+    connected = stack.connect()
     assert connected.cloud is None
     assert connected.stage == named.get("stage", "dev")
     assert connected.target() == f"account 123456789012, eu-west-1, stage {connected.stage}"
@@ -55,18 +62,20 @@ def test_without_either_it_is_the_local_cloud_or_nothing(local_cloud: str) -> No
 def test_a_change_on_aws_is_named_and_asked_for(
     local_cloud: str, answer: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    on(monkeypatch, stage="prod")
     monkeypatch.setattr(stack.sys, "stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(stack.typer, "confirm", lambda *_, **__: answer)
     if answer:
-        assert stack.change("prod", None, "promoting", yes=False).stage == "prod"
+        assert stack.change("promoting", yes=False).stage == "prod"
     else:
         with pytest.raises(InputError, match="nothing was done to account 123456789012, eu-west-1, stage prod"):
-            stack.change("prod", None, "promoting", yes=False)
+            stack.change("promoting", yes=False)
     assert "promoting: account 123456789012, eu-west-1, stage prod\n" in capsys.readouterr().err
 
 
 def test_where_nobody_can_be_asked_yes_must_be_said(local_cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, stage="prod")
     monkeypatch.setattr(stack.sys, "stdin", SimpleNamespace(isatty=lambda: False))
     with pytest.raises(InputError, match="--yes"):
-        stack.change("prod", None, "promoting", yes=False)
-    assert stack.change("prod", None, "promoting", yes=True).stage == "prod"
+        stack.change("promoting", yes=False)
+    assert stack.change("promoting", yes=True).stage == "prod"

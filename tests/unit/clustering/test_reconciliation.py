@@ -67,7 +67,7 @@ def loses_labelled_rows(patch: pytest.MonkeyPatch, _: Any) -> None:
 
     def short(self: Labeller, *arguments: Any) -> pa.Table:
         table = whole(self, *arguments)
-        self.rides -= 1
+        self.report.rides -= 1
         return table.slice(1)
 
     patch.setattr(Labeller, "_labelled", short)

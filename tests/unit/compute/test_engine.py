@@ -22,14 +22,14 @@ def die(number: int) -> int:
 
 @pytest.mark.parametrize("engine", ["threads", "local"])
 def test_results_carry_the_index_of_their_task(engine: str) -> None:
-    assert dict(run_tasks(square, range(4), engine=engine, workers=2)) == {0: 0, 1: 1, 2: 4, 3: 9}
+    assert dict(run_tasks(square, range(4), engine=engine)) == {0: 0, 1: 1, 2: 4, 3: 9}
     assert dict(run_tasks(square, [], engine=engine)) == {}
 
 
 @pytest.mark.parametrize("engine", ["threads", "local"])
 def test_the_exception_of_a_task_is_raised_with_what_it_knows(engine: str) -> None:
     with pytest.raises(InputError, match="numbers: row 3: is negative"):
-        list(run_tasks(square, [1, -1], engine=engine, workers=1))
+        list(run_tasks(square, [1, -1], engine=engine))
 
 
 def test_one_task_runs_in_this_process() -> None:
@@ -38,7 +38,7 @@ def test_one_task_runs_in_this_process() -> None:
 
 def test_a_dead_worker_process_is_told() -> None:
     with pytest.raises(UnavailableError):
-        list(run_tasks(die, range(3), workers=1))
+        list(run_tasks(die, range(3)))
 
 
 def test_an_unknown_engine_is_the_users_mistake() -> None:

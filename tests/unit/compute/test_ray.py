@@ -105,7 +105,7 @@ def tables_in(out: Path, reports: dict[int, PartReport]) -> list[Any]:
 
 def test_a_killed_nodes_work_is_done_by_the_others_and_equals_the_local_engines(nodes: Nodes, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
-    expected = dict(run_tasks(label_part, parts_of(tmp_path, here), engine="threads", workers=1))
+    expected = dict(run_tasks(label_part, parts_of(tmp_path, here), engine="threads"))
     found: dict[int, PartReport] = {}
     for i, report in run_tasks(slow_label, parts_of(tmp_path, there), engine=nodes.address):
         if not found:

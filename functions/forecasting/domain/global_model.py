@@ -1,0 +1,151 @@
+"""One model for all series: boosted trees on what is known on the eve of a day, told at many origins.
+
+Each row of the training is a day as it was known some days before (`evidence`), so the model answers for any series,
+one without a model of its own included. Montero-Manso and Hyndman, "Principles and algorithms for forecasting groups
+of time series" (2021), say why one model for all can do better than one for each.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from functions.forecasting.domain import frame as frames
+from functions.forecasting.domain.evidence import absolute, evidence, relative
+from functions.forecasting.domain.frame import Frame
+from functions.forecasting.domain.series import Floats, Series
+from layers.learning.session import Session
+from layers.runtime.errors import CorruptError
+
+SPECIFICATION: Final = "global.json"
+TREES: Final = "global.onnx"
+MIN_SERIES: Final = 3
+MIN_ROWS: Final = 1_000
+
+
+class Parameters(BaseModel):
+    """How the model is fitted. Time and memory grow with `rows` times `rounds`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    season: int = Field(7, ge=2, description="rows that make a season")
+    year: int = Field(364, ge=2, description="rows that make about a year, whole seasons")
+    horizon: int = Field(48, ge=1, description="days after an origin that are learned from")
+    step: int = Field(12, ge=1, description="days between origins; no multiple of the season, so that all days meet")
+    rows: int = Field(600_000, ge=1, description="most rows; beyond them, origins are drawn")
+    rounds: int = Field(500, ge=1, description="trees")
+    seed: int = Field(0, ge=0)
+    threads: int = Field(1, ge=1)
+
+
+class Specification(BaseModel):
+    """What belongs to the trees: the columns they take, in order, and what they were fitted on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    season: int
+    year: int
+    columns: tuple[str, ...]
+    series: int
+    rows: int
+
+
+class GlobalModel:
+    """A fitted model. It needs onnxruntime and numpy only."""
+
+    def __init__(self, specification: Specification, body: bytes) -> None:
+        """`body` is the ONNX file. Raises CorruptError when it is not one."""
+        self.specification, self._body = specification, body
+        self._session = Session(body, name="the global model")
+
+    def forecast(self, frame: Frame) -> Floats:
+        """Median sales of each day from `frame.start` on, shape (n,); closed days, and all without sales, are 0."""
+        known = evidence(frame, season=self.specification.season, year=self.specification.year)
+        moves = self._session.scores({"x": _table(known.columns, self.specification.columns)})
+        return np.where(frame.open[frame.start :] > 0, absolute(known.base + moves, known.usual), 0.0)
+
+    def dump(self) -> dict[str, bytes]:
+        """The files of the model by name."""
+        return {SPECIFICATION: self.specification.model_dump_json().encode(), TREES: self._body}
+
+
+def load(files: Mapping[str, bytes]) -> GlobalModel:
+    """Undo `dump`. Raises CorruptError."""
+    try:
+        return GlobalModel(Specification.model_validate_json(files[SPECIFICATION]), files[TREES])
+    except (KeyError, ValidationError) as exc:
+        raise CorruptError("not the files of a global model") from exc
+
+
+def fit(
+    series: Sequence[Series], parameters: Parameters, *, known: Collection[str] = (), skip: int = 0
+) -> GlobalModel | str:
+    """The model of all series without the newest `skip` observations of each, or in words why there is none.
+
+    Regressors in `known` are known beforehand, as planned ones are. The same series in the same order give the same
+    model.
+    """
+    drawn = _origins(series, parameters, skip)
+    parts = [_rows(series[i], start, parameters, known, skip) for i, start in drawn]
+    rows, count = sum(len(y) for _, y in parts), len({i for (i, _), (_, y) in zip(drawn, parts, strict=True) if len(y)})
+    if count < MIN_SERIES:
+        return f"{count} series are long enough and sold something, fewer than {MIN_SERIES}"
+    if rows < MIN_ROWS:
+        return f"{rows} days to learn from, fewer than {MIN_ROWS}"
+    columns = tuple(dict.fromkeys(name for part, _ in parts for name in part))
+    x = np.concatenate([_table(part, columns) for part, _ in parts])
+    y = np.concatenate([y for _, y in parts])
+    from layers.learning import trees  # not where answers are given
+
+    booster = trees.fit(
+        x,
+        y,
+        objective="regression_l1",  # the median is the same on every scale
+        rounds=parameters.rounds,
+        seed=parameters.seed,
+        threads=parameters.threads,
+        learning_rate=0.03,
+        num_leaves=63,
+        min_data_in_leaf=80,
+        bagging_fraction=0.8,
+        bagging_freq=1,
+        feature_fraction=0.5,
+    )
+    specification = Specification(
+        season=parameters.season, year=parameters.year, columns=columns, series=count, rows=rows
+    )
+    return GlobalModel(specification, trees.export(booster, x, seed=parameters.seed))
+
+
+def _origins(series: Sequence[Series], parameters: Parameters, skip: int) -> list[tuple[int, int]]:
+    """Pairs of a series and a row before which nothing was known, drawn at random when they are too many."""
+    pairs = [
+        (i, start)
+        for i, one in enumerate(series)
+        for start in range(one.observed - skip - parameters.step, 2 * parameters.season, -parameters.step)
+    ]
+    most = max(1, parameters.rows // parameters.horizon)
+    if len(pairs) <= most:
+        return pairs
+    order = np.random.default_rng(parameters.seed).permutation(len(pairs))
+    return [pairs[i] for i in np.sort(order[:most])]
+
+
+def _rows(
+    one: Series, start: int, parameters: Parameters, known: Collection[str], skip: int
+) -> tuple[dict[str, Floats], Floats]:
+    """dict[str, Floats] and target of the open days after an origin; none where nothing was sold before."""
+    end = min(start + parameters.horizon, one.observed - skip)
+    frame = frames.build(one, end - start, start=start, known=known)
+    told = evidence(frame, season=parameters.season, year=parameters.year)
+    sales = one.y[start:end]
+    useful = np.isfinite(sales) & (frame.open[start:] > 0) & (told.usual > 0)
+    target = relative(sales[useful], told.usual) - told.base[useful] if useful.any() else np.zeros(0)
+    return {name: values[useful].astype(np.float32) for name, values in told.columns.items()}, target
+
+
+def _table(columns: dict[str, Floats], names: Sequence[str]) -> np.ndarray:
+    """The named columns side by side, float32 of shape (n, names); NaN for one that this series lacks."""
+    size = len(next(iter(columns.values())))
+    return np.stack([columns.get(name, np.full(size, np.nan)) for name in names], axis=1).astype(np.float32)
