@@ -1,6 +1,7 @@
 """`trefoil forecast`: forecasts of every series of a sales file, without any cloud."""
 
 import json
+import os
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,10 @@ from cli.output import readable, replaced_directory, write_table
 
 if TYPE_CHECKING:
     from functions.forecasting.files import Result, Task
+
+
+ROWS = 400_000
+THREADS = os.cpu_count() or 1
 
 
 class Preset(StrEnum):
@@ -43,9 +48,9 @@ def forecast(
     engine: Annotated[str, typer.Option(help="local, threads, ray or ray://HOST:PORT")] = "local",
     json_output: Json = False,
 ) -> dict[str, Any]:
-    """Forecast every series of a file: Prophet where it beats the simple baselines, else the better baseline."""
+    """Forecast every series of a file by what did best on its newest days: Prophet, trees over all, or a rule."""
     from functions.forecasting import files
-    from functions.forecasting.domain import report, table
+    from functions.forecasting.domain import fit, report, table
     from layers.tables import Reading, in_words
 
     readable(file)
@@ -57,12 +62,16 @@ def forecast(
         parsed, str(file), wanted=series or (), as_of=eve_wanted, backtest=backtest, known=beforehand
     )
     now = datetime.now(UTC)
-    tasks = [files.Task(one, horizon, level, backtest, now, eve, beforehand) for one in chosen]
+    with progress() as bar:
+        bar.add_task(f"learning one model of {len(chosen)} series", total=None)
+        shared = fit.share(chosen, files.holdout_of(horizon, backtest), rows=ROWS, known=beforehand, threads=THREADS)
+    learned = None if isinstance(shared, str) else shared
+    tasks = [files.Task(one, horizon, level, backtest, now, eve, beforehand, learned) for one in chosen]
     with replaced_directory(out, inputs=[file]) as fresh:
         pairs = list(zip(chosen, _run(tasks, engine), strict=True))
         write_table(files.forecasts(pairs, held=backtest is not None), fresh / "forecasts.parquet")
         write_table(files.rejections(parsed, file.name), fresh / "rejected.parquet")
-        summary = files.summary(parsed, pairs, eve)
+        summary = files.summary(parsed, pairs, eve, shared)
         (fresh / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
         panels = [(one, result.trained, result.held, result.forecast) for one, result in pairs]
         report.draw(panels, fresh / "plot.png", level=level)

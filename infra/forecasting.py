@@ -66,7 +66,7 @@ class Forecasting(Leaf):
         allow_objects(train.role, data.lake, "plans/forecasting/", "write")
         allow_objects(publish.role, data.lake, "plans/forecasting/", "read")
         allow_objects(ingest.role, data.lake, "history/", "read", "write")
-        for function in (train, api):
+        for function in (plan, train, api):
             allow_objects(function.role, data.lake, "history/", "read")
         for function in (ingest, publish):
             for prefix in ("catalog.json", "catalog/"):
@@ -74,10 +74,9 @@ class Forecasting(Leaf):
         for function in (plan, api):
             for prefix in ("catalog.json", "catalog/"):
                 allow_objects(function.role, data.lake, prefix, "read")
-        for function in (train, publish):
+        for function in (plan, train, publish):
             allow_objects(function.role, data.models, "forecasting/", "read", "write")
-        for function in (plan, api):
-            allow_objects(function.role, data.models, "forecasting/", "read")
+        allow_objects(api.role, data.models, "forecasting/", "read")
         allow_items(publish.role, data.registry, "GetItem", "PutItem", leaf=self.name)
         allow_items(plan.role, data.registry, "GetItem", leaf=self.name)
         for function in (ingest, plan, publish):

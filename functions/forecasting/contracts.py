@@ -262,6 +262,7 @@ class Shard(Internal):
     data_hash: str
     number: int
     series: list[str]
+    alone: str = Field("", description="why there is no model of all series; empty where there is one")
 
 
 class ModelEntry(Internal):

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from functions.forecasting.domain import frame, model, report
-from functions.forecasting.domain.fit import longest_holdout, train
+from functions.forecasting.domain.fit import Shared, longest_holdout, train
 from functions.forecasting.domain.model import Prediction, Trained
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.table import Parsed, Rejection
@@ -27,7 +27,7 @@ class Task:
     """One series to forecast; `backtest` days are held out, or as many as the horizon (14 to 56) when None.
 
     The horizon begins after `as_of`, or after the last observation when None. Regressors in `known` are known
-    beforehand, as planned ones are.
+    beforehand, as planned ones are. `shared` is the model of all series.
     """
 
     series: Series
@@ -37,6 +37,7 @@ class Task:
     now: datetime
     as_of: date | None = None
     known: tuple[str, ...] = ()
+    shared: Shared | None = None
 
 
 @dataclass(frozen=True)
@@ -96,16 +97,30 @@ def choose(
     return chosen, eve
 
 
+def holdout_of(horizon: int, backtest: int | None) -> int:
+    """Days to hold out: those of the backtest, else as many as the horizon, 14 to 56."""
+    low, high = DEFAULT_HOLDOUT
+    return backtest if backtest is not None else min(max(horizon, low), high)
+
+
 def forecast_one(task: Task) -> Result:
     """Train a series and forecast it. Raises InputError for a series without observation."""
     started = time.perf_counter()
-    low, high = DEFAULT_HOLDOUT
-    holdout = task.backtest if task.backtest is not None else min(max(task.horizon, low), high)
+    holdout = holdout_of(task.horizon, task.backtest)
     start = task.series.row(task.as_of) + 1 if task.as_of else task.series.observed
     learnt = frame.eve(task.series, task.series.observed, task.known, newest=start)
-    outcome = train(learnt, history="", holdout=holdout, now=task.now, level=task.level, known=task.known)
+    outcome = train(
+        learnt,
+        history="",
+        holdout=holdout,
+        now=task.now,
+        level=task.level,
+        known=task.known,
+        shared=task.shared,
+    )
     days = frame.build(task.series, task.horizon, start=start)
-    predicted = model.forecast(outcome.trained, days, task.level)
+    learned = task.shared.served if task.shared else None
+    predicted = model.forecast(outcome.trained, days, task.level, learned)
     assumptions = model.caveats(outcome.trained, days)
     if (most := longest_holdout(task.series.observed)) < (task.backtest or 0):
         assumptions.append(f"backtest: {most} days, not {task.backtest}: at most a third of the series is held out")
@@ -136,11 +151,12 @@ def rejections(parsed: Parsed, file: str) -> pa.Table:
     return pa.Table.from_pylist(rows, pa.schema(types))
 
 
-def summary(parsed: Parsed, pairs: Pairs, eve: date) -> dict[str, Any]:
-    """What summary.json says."""
+def summary(parsed: Parsed, pairs: Pairs, eve: date, shared: Shared | str) -> dict[str, Any]:
+    """What summary.json says; `shared` is the model of all series, or why there is none."""
     return {
         "as_of": str(eve),
         "overall": _overall(pairs),
+        "model_of_all_series": shared if isinstance(shared, str) else "learned",
         "kinds": dict(Counter(result.trained.kind for _, result in pairs)),
         "understood": parsed.understood,
         "rows": parsed.rows,

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import version as package_version
 from typing import Any, Final, Literal
@@ -11,13 +13,15 @@ from typing import Any, Final, Literal
 from pydantic import ConfigDict, TypeAdapter
 
 from functions.forecasting.contracts import ModelEntry, PlanEvent, Planned, Shard, ShardResult
-from functions.forecasting.domain.fit import Outcome, train
+from functions.forecasting.domain.fit import Outcome, Shared, share, train
 from functions.forecasting.domain.model import load_model
-from functions.forecasting.domain.series import load
+from functions.forecasting.domain.series import Series, load
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import (
     INDEX,
+    JUDGED,
     LEAF,
+    SHARED,
     Catalog,
     content_hash,
     dump_index,
@@ -34,11 +38,12 @@ from layers.storage.registry import ModelRegistry, now
 
 JOB: Final = "forecasting"
 LEASE: Final = timedelta(hours=6)
+READERS: Final = 16
 SHARDS: Final = TypeAdapter(list[Shard], config=ConfigDict(defer_build=True))
 
 
 class TrainingService:
-    """The steps of the state machine; `fit` trains a series as `domain.fit.train` does."""
+    """The steps of the state machine; `fit` and `learn` are as `domain.fit.train` and `share`."""
 
     def __init__(
         self,
@@ -48,9 +53,10 @@ class TrainingService:
         ledger: RunLedger,
         settings: ForecastingSettings,
         fit: Callable[..., Outcome] = train,
+        learn: Callable[..., Shared | str] = share,
     ) -> None:
         self._lake, self._models, self._registry, self._ledger = lake, models, registry, ledger
-        self._catalog, self._settings, self._fit = Catalog(lake), settings, fit
+        self._catalog, self._settings, self._fit, self._learn = Catalog(lake), settings, fit, learn
 
     def plan(self, event: PlanEvent) -> Planned:
         """Shards of the series whose history changed since their model, or of all when forced."""
@@ -69,12 +75,30 @@ class TrainingService:
             self._ledger.finish(claim.run, "done", counts={"series": len(histories), "trained": 0})
             return self._planned("skipped", run_id)
         version, size = run_id if event.force else data_hash, self._settings.shard_series
-        shards = [
-            Shard(run_id=run_id, version=version, data_hash=data_hash, number=i // size, series=changed[i : i + size])
-            for i in range(0, len(changed), size)
-        ]
+        about = {"run_id": run_id, "version": version, "data_hash": data_hash, "alone": self._share(version, histories)}
+        parts = [changed[i : i + size] for i in range(0, len(changed), size)]
+        shards = [Shard(**about, number=number, series=part) for number, part in enumerate(parts)]
         self._lake.put(_plan_key(run_id), SHARDS.dump_json(shards))
         return self._planned("planned", run_id, self._ledger.spent())
+
+    def _share(self, version: str, names: Collection[str]) -> str:
+        """Learn the model of all series for a version, and say why there is none, else nothing."""
+
+        def read(name: str) -> Series | None:
+            with suppress(CorruptError, NotFoundError):  # its training tells
+                return load(self._lake.get(history_key(name)))
+            return None
+
+        with ThreadPoolExecutor(READERS) as pool:
+            series = [one for one in pool.map(read, names) if one]
+        settings = self._settings
+        shared = self._learn(series, settings.holdout_days, rows=settings.global_rows, known=settings.known_names)
+        if isinstance(shared, str):
+            return shared
+        for folder, learned in zip((JUDGED, ""), shared, strict=True):
+            for name, body in learned.dump().items():
+                self._models.put(f"{LEAF}/{version}/{folder}{name}", body)
+        return ""
 
     def _planned(self, status: Literal["planned", "skipped", "empty"], run_id: str, spent: float = 0.0) -> Planned:
         key = _plan_key(run_id)
@@ -89,12 +113,12 @@ class TrainingService:
 
     def train(self, shard: Shard) -> dict[str, Any]:
         """Train a shard, passing over series that an earlier try of it has done; a failed series is counted."""
-        started = time.monotonic()
+        started, shared = time.monotonic(), shard.alone or self._shared(shard.version)
         entries: dict[str, ModelEntry] = {}
         failed: dict[str, str] = {}
         for series_id in shard.series:
             try:
-                entries[series_id] = self._train_one(shard.version, series_id)
+                entries[series_id] = self._train_one(shard.version, series_id, shared)
             except UnavailableError:
                 raise
             except TrefoilError as exc:
@@ -106,14 +130,21 @@ class TrainingService:
         self._lake.put(_result_key(shard.run_id, shard.number), result.model_dump_json().encode())
         return {"shard": shard.number, "trained": len(entries), "failed": len(failed)}
 
-    def _train_one(self, version: str, series_id: str) -> ModelEntry:
+    def _shared(self, version: str) -> Shared:
+        from functions.forecasting.domain import global_model
+
+        prefixes = (f"{LEAF}/{version}/{JUDGED}", f"{LEAF}/{version}/")
+        parts = [{name: self._models.get(f"{prefix}{name}") for name in SHARED} for prefix in prefixes]
+        return Shared(*map(global_model.load, parts))
+
+    def _train_one(self, version: str, series_id: str, shared: Shared | str) -> ModelEntry:
         key = model_key(version, series_id)
         try:
             body = self._models.get(key)
         except NotFoundError:
             history = self._lake.get(history_key(series_id))
             name, holdout, known = content_hash(history), self._settings.holdout_days, self._settings.known_names
-            outcome = self._fit(load(history), history=name, holdout=holdout, now=now(), known=known)
+            outcome = self._fit(load(history), history=name, holdout=holdout, now=now(), known=known, shared=shared)
             body = outcome.trained.model_dump_json().encode()
             try:
                 self._models.put(key, body, if_absent=True)
@@ -146,7 +177,8 @@ class TrainingService:
         skills = [entry.skill for entry in entries.values() if entry.skill is not None]
         mean_skill = sum(skills) / len(skills) if skills else 0.0
         counts = {"series": len(entries), "trained": len(trained), "failed": len(failed)}
-        self._promote(version, entries, run, counts | {"mean_skill": mean_skill})
+        own = () if shards[0].alone else SHARED
+        self._promote(version, entries, own, run, counts | {"mean_skill": mean_skill})
         self._catalog.update(entries, lambda name, row: row.with_model(entries[name], version) if row else None)
         spent = planned.gb_seconds + sum(result.gb_seconds for result in results)
         detail = next((f"{name}: {why}" for name, why in failed.items()), "")
@@ -154,7 +186,9 @@ class TrainingService:
         published = {"status": "published", "run_id": planned.run_id, "version": version}
         return {**published, "mean_skill": mean_skill, **counts}
 
-    def _promote(self, version: str, entries: dict[str, ModelEntry], run: Run, metrics: dict[str, float]) -> None:
+    def _promote(
+        self, version: str, entries: dict[str, ModelEntry], own: Collection[str], run: Run, metrics: dict[str, float]
+    ) -> None:
         champion = self._registry.champion(LEAF)
         if champion is not None and champion.version == version:
             return
@@ -162,7 +196,7 @@ class TrainingService:
             f"models/{escaped(name)}.json": StoredFile(key=entry.key, sha256=entry.sha256, bytes=entry.bytes)
             for name, entry in entries.items()
         }
-        files[INDEX] = dump_index(entries)
+        files |= {INDEX: dump_index(entries), **{name: self._models.get(f"{LEAF}/{version}/{name}") for name in own}}
         libraries = {name: package_version(name) for name in ("prophet", "numpy")}
         self._registry.publish(LEAF, version, files, data_hash=run.key, metrics=metrics, libraries=libraries)
         expected = champion.version if champion else None

@@ -22,6 +22,7 @@ from layers.runtime.observability import logger
 from layers.storage.registry import now
 
 if TYPE_CHECKING:
+    from functions.forecasting.domain.global_model import GlobalModel
     from functions.forecasting.domain.model import Trained
 
 Source = Literal["memory", "table", "computed"]
@@ -46,6 +47,7 @@ class ForecastService:
         self._settings = settings
         self._memory: dict[tuple[str, str], Answered] = {}  # the answer used last stands last
         self._approximations = lru_cache(50)(self._approximate)
+        self._learned = lru_cache(1)(self._load_learned)
 
     def search(self, q: str, limit: int, after: str) -> tuple[list[tuple[str, Row]], bool]:
         """Up to `limit` series behind `after` whose id contains `q` in any case, and whether more follow.
@@ -86,14 +88,14 @@ class ForecastService:
         question = replace(question, as_of=date.fromisoformat(newest) if newest else None)
         champion = self._models.version()
         entry = self._models.index(champion).get(question.series_id) if champion else None
-        version = champion if champion and entry else f"spot-{history.name}"
-        key = (question.series_id, f"{version}#{history.name}#{question.hash()}")
+        item = f"{champion if entry else f'spot-{champion}'}#{history.name}#{question.hash()}"
+        key = (question.series_id, item)
         answered = self._memory.pop(key, None)
         if answered is None:
             source: Source = "table"
             body = self._answers.get(*key)
             if body is None:
-                body, source = self._compute(question, history, entry, version), "computed"
+                body, source = self._compute(question, history, entry, champion), "computed"
                 self._answers.put(*key, body)
             answered = Answered(body, hashlib.sha256(body).hexdigest()[:32], source)
         self._memory[key] = replace(answered, source="memory")
@@ -101,21 +103,32 @@ class ForecastService:
             del self._memory[next(iter(self._memory))]
         return answered
 
-    def _compute(self, question: Question, history: History, entry: ModelEntry | None, version: str) -> bytes:
+    def _compute(self, question: Question, history: History, entry: ModelEntry | None, champion: str | None) -> bytes:
         from functions.forecasting.domain import answer, model
 
         days = answer.lay_out(history.body, question)
-        trained = model.load_model(self._models.body(entry)) if entry else self._approximations(history)
-        document = answer.forecast(question, *days, trained, version)
+        trained = model.load_model(self._models.body(entry)) if entry else self._approximations(history, champion)
+        learned = self._learned(champion) if champion and trained.kind in model.SHARED else None
+        version = champion if champion and entry else f"spot-{history.name}"
+        document = answer.forecast(question, *days, trained, version, learned)
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
-    def _approximate(self, history: History) -> "Trained":
+    def _load_learned(self, version: str) -> "GlobalModel | None":
+        from functions.forecasting.domain import global_model
+
+        files = self._models.shared(version)
+        return global_model.load(files) if files else None
+
+    def _approximate(self, history: History, champion: str | None) -> "Trained":
         from functions.forecasting.domain import fit, series
 
         logger(LEAF).info("series without a model approximated", series_id=history.series_id)
         holdout, known = self._settings.holdout_days, self._settings.known_names
-        whole = series.load(history.body)
-        return fit.train(whole, history=history.name, holdout=holdout, now=now(), known=known, exact=False).trained
+        whole, learned = series.load(history.body), self._learned(champion) if champion else None
+        shared = fit.Shared(learned, learned) if learned else None
+        return fit.train(
+            whole, history=history.name, holdout=holdout, now=now(), known=known, exact=False, shared=shared
+        ).trained
 
     def batch(self, items: Sequence[BatchItem]) -> list[tuple[str, Answered | TrefoilError]]:
         """An answer or an error for each item, in order; none is begun after the time of one call."""

@@ -36,6 +36,7 @@ class ForecastingSettings(Settings):
     )
     decimal: Literal["", ".", ","] = Field("", description="decimal sign of sales files; empty: as above")
     file_series: int = Field(20_000, ge=1, description="most series of one sales file")
+    global_rows: int = Field(400_000, ge=1_000, description="most rows that the model of all series learns from, count")
     shard_series: int = Field(50, description="series that one training call takes, count")
     batch_seconds: float = Field(
         18.0, description="after which no item of a batch is begun any more: the gateway ends a call at 29, seconds"

@@ -25,6 +25,9 @@ from layers.storage.tables import DynamoTable
 
 LEAF: Final = "forecasting"
 INDEX: Final = "index.json"
+# Files of the model of all series. The one that kinds are judged by, from days before any fold, has them in a folder.
+SHARED: Final = ("global.json", "global.onnx")
+JUDGED: Final = "judged/"
 CATALOG: Final = "catalog.json"
 LARGE: Final = 250  # rows, about 75 KB
 SHARDS: Final = 16
@@ -248,6 +251,13 @@ class Models:
     def _index(self, version: str) -> dict[str, ModelEntry]:
         """Entry of every series that `version` has a model for. Raises CorruptError, NotFoundError."""
         return parse_index(self._objects.get(f"{LEAF}/{version}/{INDEX}"))
+
+    def shared(self, version: str) -> dict[str, bytes] | None:
+        """Files of the model of all series of a version, None where it has none."""
+        try:
+            return {name: self._objects.get(f"{LEAF}/{version}/{name}") for name in SHARED}
+        except NotFoundError:
+            return None
 
     def body(self, entry: ModelEntry) -> bytes:
         """The stored model. Raises CorruptError when the bytes are not those that were published."""

@@ -68,9 +68,11 @@ MAY = {
     "ForecastingPlan": {
         "read lake/catalog.json",
         "read lake/catalog/*",
+        "read lake/history/*",
         "read lake/plans/forecasting/*",
         "write lake/plans/forecasting/*",
         "read models/forecasting/*",
+        "write models/forecasting/*",
         "GetItem models/forecasting*",
         "GetItem runs/forecasting*",
         "PutItem runs/forecasting*",

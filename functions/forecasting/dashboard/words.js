@@ -60,6 +60,8 @@ export function title(name) {
 
 const MODELS = {
   prophet: "Prophet",
+  global: "Trees over all stores",
+  blend: "Prophet with trees over all stores",
   additive: "An approximation of Prophet",
   seasonal_naive: "the same weekday a week ago",
   weekday_promotion_mean: "the mean by weekday and promotion",

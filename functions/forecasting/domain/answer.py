@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from functions.forecasting.domain.model import Trained
 from functions.forecasting.domain.profile import nearest, profile
 from functions.forecasting.domain.series import Series, ends, load
 from layers.runtime.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from functions.forecasting.domain.global_model import GlobalModel
 
 
 def history(body: bytes, start: date | None, end: date | None) -> dict[str, Any]:
@@ -50,9 +53,16 @@ def lay_out(body: bytes, question: Question) -> tuple[Series, Frame]:
     return series, frame.build(series, question.horizon, question.future, start=start)
 
 
-def forecast(question: Question, series: Series, days: Frame, trained: Trained, version: str) -> dict[str, Any]:
-    """The document that the API sends, in the order of its contract."""
-    predicted = model.forecast(trained, days, question.level)
+def forecast(
+    question: Question,
+    series: Series,
+    days: Frame,
+    trained: Trained,
+    version: str,
+    learned: "GlobalModel | None" = None,
+) -> dict[str, Any]:
+    """The document that the API sends, in the order of its contract; `learned` is the model of all series."""
+    predicted = model.forecast(trained, days, question.level, learned)
     scale = 1.0 if question.scale is None else question.scale
     most = float(np.abs(predicted.upper * scale).max()) or 1.0
     digits = 4 + max(0, -int(np.floor(np.log10(most))))

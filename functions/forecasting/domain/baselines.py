@@ -12,6 +12,7 @@ SEASONAL_NAIVE: Final = "seasonal_naive"
 WEEKDAY_MEAN: Final = "weekday_promotion_mean"
 YEAR_AGO: Final = "year_ago"
 BASELINES: Final = (SEASONAL_NAIVE, WEEKDAY_MEAN)
+RULES: Final = (*BASELINES, YEAR_AGO)
 YEAR: Final = 364
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -11,9 +11,12 @@ from functions.forecasting.contracts import Backtest
 from functions.forecasting.domain import baselines, features, frame, model, report
 from functions.forecasting.domain.additive import Additive, Design, Problem
 from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.model import APPROXIMATION, PROPHET, Prediction, Trained
+from functions.forecasting.domain.model import APPROXIMATION, BLEND, GLOBAL, PROPHET, Prediction, Trained
 from functions.forecasting.domain.series import Days, Floats, Series, day
 from layers.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from functions.forecasting.domain.global_model import GlobalModel
 
 FOLDS: Final = 3
 MIN_FOLD: Final = 7
@@ -23,6 +26,7 @@ MIN_YEAR: Final = 500
 LEVEL: Final = 0.95
 GAIN: Final = 0.995
 RETURNS: Final = 0.01
+LOST: Final = 1.1
 
 
 class Fold(NamedTuple):
@@ -40,9 +44,16 @@ class Fold(NamedTuple):
         """The regression on the days before."""
         return Problem(self.frame, self.frame.start, design)
 
-    def errors(self, fitted: str | Additive) -> Floats:
-        """Sales, forecast by a model or by the baseline of that name, and whether it was open, shape (3, n)."""
-        return np.stack([self.y, model.middle(fitted, self.frame), self.frame.open[self.frame.start :]])
+    def errors(self, yhat: Floats) -> Floats:
+        """Sales, their forecast `yhat` (n,), and whether it was open, shape (3, n)."""
+        return np.stack([self.y, yhat, self.frame.open[self.frame.start :]])
+
+
+class Shared(NamedTuple):
+    """The model of all series: learned from days before the folds of any, to be judged by, and from all days."""
+
+    judged: "GlobalModel"
+    served: "GlobalModel"
 
 
 class Outcome(NamedTuple):
@@ -59,7 +70,6 @@ def fold(series: Series, start: int, end: int, known: Collection[str] = ()) -> F
 
 def folds(series: Series, end: int, length: int, known: Collection[str] = ()) -> Iterator[Fold]:
     """Three consecutive windows of `length` days that end at row `end`, newest first; fewer when history is short."""
-    length = max(length, MIN_FOLD)
     for i in range(FOLDS):
         start = end - (i + 1) * length
         if start >= 2 * MIN_FOLD:
@@ -71,6 +81,28 @@ def longest_holdout(rows: int) -> int:
     return max(0, (rows - MIN_FOLD) // 3)
 
 
+def windows(rows: int, holdout: int) -> tuple[int, int]:
+    """Days that are held out of `rows` days, at most `holdout`, and the length of the folds before them."""
+    held = min(holdout, longest_holdout(rows))
+    return held, max(MIN_FOLD, min(held, (rows - held) // SHARE))
+
+
+def share(
+    series: Sequence[Series], holdout: int, *, rows: int, known: Collection[str] = (), threads: int = 1
+) -> Shared | str:
+    """The model of all series for `holdout` days, from at most `rows` rows; or why there is none."""
+    from functions.forecasting.domain import global_model
+
+    parameters, past = global_model.Parameters(rows=rows, horizon=holdout, threads=threads), []
+    for one in series:
+        held, length = windows(one.observed, holdout)
+        past.append(frame.eve(one, one.observed - held - FOLDS * length, known))
+    judged, served = (global_model.fit(part, parameters, known=known) for part in (past, series))
+    if isinstance(judged, str):
+        return judged
+    return served if isinstance(served, str) else Shared(judged, served)
+
+
 def train(
     series: Series,
     *,
@@ -80,8 +112,10 @@ def train(
     level: float = LEVEL,
     known: Collection[str] = (),
     exact: bool = True,
+    shared: Shared | str | None = None,
 ) -> Outcome:
-    """Train one series; `holdout` is the days reported on, `level` that of the interval which is returned for them.
+    """Train one series; `holdout` is the days reported on, `level` that of the interval which is returned for them, and
+    `shared` the model of all series, or why there is none.
 
     What is reported (kind, design, width of the interval) is taken from folds before the held-out days; the kind that
     is served, from the held-out days as well. Regressors in `known` are known beforehand, as planned ones are. Unless
@@ -91,26 +125,30 @@ def train(
     rows = series.observed
     if not rows:
         raise InputError(f"series {series.series_id} has no observation", field="y")
-    held = min(holdout, longest_holdout(rows))
-    tested = list(folds(series, rows - held, min(held, (rows - held) // SHARE), known))
+    held, length = windows(rows, holdout)
+    tested = list(folds(series, rows - held, length, known))
     last = fold(series, rows - held, rows, known) if held else None
     sold = series.y[: rows - held][np.isfinite(series.y[: rows - held])]
     # Where sales below zero are more than stray days, no logarithm fits.
     floor = float(sold.min()) if len(sold) and (sold < 0).mean() > RETURNS else 0.0
     about = {"series_id": series.series_id, "history": history, "trained_at": now.isoformat(timespec="seconds")}
-    finish = partial(_finish, series, tested, last, floor=floor, level=level, exact=exact)
+    notes = [f"no model of all series: {shared}"] if isinstance(shared, str) else []
+    learned = shared if isinstance(shared, Shared) else None
+    finish = partial(_finish, series, tested, last, learned, floor=floor, level=level, exact=exact)
     try:
         design, left_out = choose_design(tested, log=floor == 0)
-        return finish(design, about | {"left_out": left_out})
+        return finish(design, notes, about | {"left_out": left_out})
     except (ArithmeticError, RuntimeError, np.linalg.LinAlgError) as exc:
-        return finish(None, about | {"notes": (f"Prophet could not be fitted ({type(exc).__name__})",)})
+        return finish(None, [*notes, f"Prophet could not be fitted ({type(exc).__name__})"], about)
 
 
 def _finish(
     series: Series,
     tested: Sequence[Fold],
     last: Fold | None,
+    shared: Shared | None,
     design: Design | None,
+    notes: list[str],
     about: dict[str, Any],
     *,
     floor: float,
@@ -118,27 +156,36 @@ def _finish(
     exact: bool,
 ) -> Outcome:
     """The best kind on the folds `tested`, reported on `last`; the best on all of them, fitted on everything."""
-    fit = Problem.fit if exact else Problem.approximate
-    results = errors_by_kind(tested, design)
-    kind = served = best(results)
+    fit, judged = Problem.fit if exact else Problem.approximate, shared.judged if shared else None
+    year_ago = bool(tested) and tested[-1].frame.seen >= baselines.YEAR + frame.RECENT
+    rules: Sequence[str] = baselines.RULES if year_ago else baselines.BASELINES
+    results = [
+        errors_by_kind(one, rules, one.problem(design).approximate() if design else None, judged) for one in tested
+    ]
+    kind = served = best(results, judged)
     backtest = prediction = None
     if last:
-        width = model.measure(results[kind], floor=floor)
-        for name in results:
-            fitted = fit(last.problem(design)) if name == PROPHET and design else name
-            results[name].append(last.errors(fitted))
-        yhat, backtest = results[kind][-1][1], _report(last, results, kind, width)
+        width = model.measure([errors[kind] for errors in results], floor=floor)
+        results.append(errors_by_kind(last, rules, fit(last.problem(design)) if design else None, judged))
+        backtest = _report(last, results[-1], kind, width)
+        yhat = results[-1][kind][1]
         prediction = Prediction(last.days, yhat, *model.interval(width, yhat, level))
-        served = best(results)
+        served = best(results, judged)
+        if served != kind:
+            notes = [*notes, f"{kind} forecast the days held out; with them, {served} did better, and is served"]
+        if backtest.wape and backtest.baseline_wape and backtest.wape > LOST * backtest.baseline_wape:
+            rival = f"{backtest.baseline} by {backtest.baseline_wape:.3f}"
+            notes = [*notes, f"on the days held out, {kind} was off by {backtest.wape:.3f} of sales, {rival}"]
     whole = frame.build(series, 1)
-    additive = fit(Problem(whole, whole.start, design)) if design and served == PROPHET else None
+    additive = fit(Problem(whole, whole.start, design)) if design and served in (PROPHET, BLEND) else None
     trained = Trained(
         **about,
-        kind=served if exact or not additive else APPROXIMATION,
+        kind=APPROXIMATION if served == PROPHET and not exact else served,
         additive=additive,
-        interval=model.measure(results[served], floor=floor),
+        interval=model.measure([errors[served] for errors in results], floor=floor),
         backtest=backtest,
         regressors=_used(served, additive, whole),
+        notes=tuple(notes),
     )
     return Outcome(trained, prediction)
 
@@ -162,7 +209,8 @@ def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design |
     problems = [one.problem(whole) for one in tested]
 
     def loss(design: Design) -> float:
-        return _wape([f.errors(p.approximate(design)) for f, p in zip(tested, problems, strict=True)])
+        fits = [p.approximate(design) for p in problems]
+        return _wape([f.errors(model.middle(PROPHET, f.frame, a, None)) for f, a in zip(tested, fits, strict=True)])
 
     chosen = whole.model_copy(update={"columns": tuple(groups["file"])})
     score = loss(chosen)
@@ -178,37 +226,33 @@ def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design |
     return chosen, features.outcomes(first, known)
 
 
-def errors_by_kind(tested: Sequence[Fold], design: Design | None) -> dict[str, list[Floats]]:
-    """(sales, forecast, open) of each kind on each fold; Prophet is approximated."""
-    kinds = [*baselines.BASELINES]
-    if tested and tested[-1].frame.seen >= baselines.YEAR + frame.RECENT:
-        kinds.append(baselines.YEAR_AGO)
-    results = {kind: [one.errors(kind) for one in tested] for kind in kinds}
-    if design:
-        results[PROPHET] = [one.errors(one.problem(design).approximate()) for one in tested]
-    return results
+def errors_by_kind(
+    one: Fold, rules: Sequence[str], fitted: Additive | None, learned: "GlobalModel | None"
+) -> dict[str, Floats]:
+    """(sales, forecast, open) of each kind on a fold, (3, n): of the `rules`, and of what there is of the others."""
+    kinds = [*rules, *([PROPHET] if fitted else []), *([GLOBAL] if learned else [])]
+    forecasts = {kind: model.middle(kind, one.frame, fitted, learned) for kind in kinds}
+    if fitted and learned:
+        forecasts[BLEND] = model.blend(forecasts[PROPHET], forecasts[GLOBAL])
+    return {kind: one.errors(yhat) for kind, yhat in forecasts.items()}
 
 
-def best(results: dict[str, list[Floats]]) -> str:
-    """The kind with the smallest WAPE over all folds."""
-    scores = {kind: _wape(errors) for kind, errors in results.items()}
+def best(results: Sequence[dict[str, Floats]], learned: "GlobalModel | None" = None) -> str:
+    """The kind with the smallest WAPE over all folds; without folds `learned`, else the weekday's mean."""
+    scores = {kind: _wape([errors[kind] for errors in results]) for kind in (results[0] if results else ())}
     finite = {kind: score for kind, score in scores.items() if np.isfinite(score)}
-    return min(finite, key=lambda kind: finite[kind], default=baselines.WEEKDAY_MEAN)
-
-
-def _joined(errors: Sequence[Floats]) -> Floats:
-    return np.concatenate([np.zeros((3, 0)), *errors], axis=1)
+    return min(finite, key=lambda kind: finite[kind], default=GLOBAL if learned else baselines.WEEKDAY_MEAN)
 
 
 def _wape(errors: Sequence[Floats]) -> float:
-    y, yhat, _ = _joined(errors)
+    y, yhat, _ = np.concatenate(errors, axis=1)
     return report.wape(y, yhat)
 
 
-def _report(last: Fold, results: dict[str, list[Floats]], kind: str, width: model.Interval) -> Backtest:
-    """Figures of `kind` on the held-out days, which are the newest of `results`."""
-    y, yhat, opened = results[kind][-1]
-    rivals = {name: _wape(results[name][-1:]) for name in baselines.BASELINES}
+def _report(last: Fold, errors: dict[str, Floats], kind: str, width: model.Interval) -> Backtest:
+    """Figures of `kind` on the held-out days, of which `errors` are."""
+    y, yhat, opened = errors[kind]
+    rivals = {name: _wape([errors[name]]) for name in baselines.BASELINES}
     rival = min(rivals, key=lambda name: rivals[name] if np.isfinite(rivals[name]) else np.inf)
     wape = report.wape(y, yhat)
     figures = {

@@ -6,7 +6,8 @@ of time series" (2021), say why one model for all can do better than one for eac
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -65,9 +66,18 @@ class GlobalModel:
         moves = self._session.scores({"x": _table(known.columns, self.specification.columns)})
         return np.where(frame.open[frame.start :] > 0, absolute(known.base + moves, known.usual), 0.0)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels to another process by its files; there, one session serves all its copies."""
+        return _restore, (self.specification, self._body)
+
     def dump(self) -> dict[str, bytes]:
         """The files of the model by name."""
         return {SPECIFICATION: self.specification.model_dump_json().encode(), TREES: self._body}
+
+
+@lru_cache(4)
+def _restore(specification: Specification, body: bytes) -> GlobalModel:
+    return GlobalModel(specification, body)
 
 
 def load(files: Mapping[str, bytes]) -> GlobalModel:

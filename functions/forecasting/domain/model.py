@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -14,8 +14,14 @@ from functions.forecasting.domain.frame import Frame
 from functions.forecasting.domain.series import Days, Floats, Ints
 from layers.runtime.errors import CorruptError
 
+if TYPE_CHECKING:  # onnxruntime is loaded by who needs it
+    from functions.forecasting.domain.global_model import GlobalModel
+
 PROPHET: Final = "prophet"
 APPROXIMATION: Final = "additive"
+GLOBAL: Final = "global"
+BLEND: Final = "blend"
+SHARED: Final = (GLOBAL, BLEND)
 PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
 
 BLOCK: Final = 14
@@ -76,11 +82,24 @@ def load_model(body: bytes) -> Trained:
         raise CorruptError("not a trained model") from exc
 
 
-def middle(fitted: str | Additive, frame: Frame) -> Floats:
-    """Point forecast of the horizon by a fitted model, or by the baseline of that name; closed days are zero."""
-    if isinstance(fitted, str):
-        return baselines.predict(fitted, frame)
-    return additive.predict(fitted, frame)[frame.start :]
+def middle(kind: str, frame: Frame, fitted: Additive | None, learned: "GlobalModel | None") -> Floats:
+    """Point forecast of the horizon by `kind`; closed days are zero. Raises CorruptError without the model it needs."""
+    if kind in baselines.RULES:
+        return baselines.predict(kind, frame)
+    ours = additive.predict(fitted, frame)[frame.start :] if fitted else None
+    theirs = learned.forecast(frame) if learned and kind in SHARED else None
+    yhat = theirs if kind == GLOBAL else ours
+    if kind == BLEND and ours is not None and theirs is not None:
+        yhat = blend(ours, theirs)
+    if yhat is None or (kind == BLEND and theirs is None):
+        raise CorruptError(f"there is no model for a forecast by {kind}")
+    return yhat
+
+
+def blend(ours: Floats, theirs: Floats) -> Floats:
+    """The geometric mean of two forecasts (n,), or their mean where one is not above zero."""
+    both = (ours > 0) & (theirs > 0)
+    return np.where(both, np.sqrt(np.where(both, ours * theirs, 0.0)), (ours + theirs) / 2)
 
 
 def measure(windows: Sequence[Floats], *, floor: float = 0.0) -> Interval:
@@ -135,10 +154,10 @@ def interval(model: Interval, yhat: Floats, level: float, widen: Floats | float 
     return np.maximum(yhat + low * widen, floor), np.maximum(yhat + high * widen, floor)
 
 
-def forecast(trained: Trained, frame: Frame, level: float) -> Prediction:
-    """Forecast of the frame's horizon with its interval at `level`."""
+def forecast(trained: Trained, frame: Frame, level: float, learned: "GlobalModel | None" = None) -> Prediction:
+    """Forecast of the frame's horizon with its interval at `level`; kinds `global` and `blend` need `learned`."""
     start = frame.start
-    yhat = middle(trained.additive or trained.kind, frame)
+    yhat = middle(trained.kind, frame, trained.additive, learned)
     lower, upper = interval(trained.interval, yhat, level, _widening(trained, frame))
     lower, upper = (np.where(frame.open[start:] > 0, bound, 0.0) for bound in (lower, upper))
     return Prediction(frame.days[start:], yhat, lower, upper)
