@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from cli.console import Dates, Decimal, Json, err, progress, say
+from cli.console import Columns, Dates, Decimal, Json, err, progress, say
 from cli.output import readable, replaced_directory
 from layers.runtime.errors import InputError
 
@@ -37,7 +37,7 @@ def anomalies(
     out: Annotated[Path, typer.Option(help="directory to make, or of an earlier result to replace")],
     history: Annotated[list[Path] | None, typer.Option(help="earlier rides to learn from, one file or several")] = None,
     preset: Annotated[Literal["tlc"] | None, typer.Option(help="public file format: tlc, NYC trip records")] = None,
-    column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS: what the file calls a column of ours")] = None,
+    column: Columns = None,
     timezone: Annotated[str, typer.Option(help="IANA zone of times without one; else TREFOIL_TIMEZONE")] = "",
     dates: Dates = None,
     decimal: Decimal = None,
@@ -50,7 +50,7 @@ def anomalies(
     """Flag abnormal rides: writes anomalies.parquet, rejected.parquet, summary.json and plot.png."""
     from functions.clustering.domain.table import Format
     from functions.clustering.files import FileJob
-    from layers.tables import Reading, in_words
+    from layers.tables import Reading, in_words, named_columns
 
     started = time.perf_counter()
     history = history or []
@@ -58,7 +58,7 @@ def anomalies(
         readable(path)
     if params == "book" and history:
         raise InputError("the book's method takes no history", field="--history")
-    form = Format(preset, _zone(timezone), _renamed(column or []), Reading(dates, decimal))
+    form = Format(preset, _zone(timezone), Reading(dates, decimal, named_columns(column or ())))
     with replaced_directory(out, inputs=[*files, *history]) as fresh:
         with progress() as bar:
             task = bar.add_task("labelling", total=0)
@@ -88,11 +88,3 @@ def _zone(name: str) -> str:
         return ZoneInfo(name).key
     except (OSError, LookupError, ValueError) as exc:
         raise InputError(f"{name} is no IANA time zone", field="--timezone") from exc
-
-
-def _renamed(pairs: list[str]) -> dict[str, str]:
-    """Ours -> theirs. Raises InputError for what is not OURS=THEIRS."""
-    names = dict(pair.partition("=")[::2] for pair in pairs)
-    if not all(names.values()):
-        raise InputError("is not of the form OURS=THEIRS", field="--column")
-    return names

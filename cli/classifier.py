@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import Dates, Decimal, Json, err, progress, say
+from cli.console import Columns, Dates, Decimal, Json, err, progress, say
 from cli.output import replaced_directory
 from layers.runtime.errors import InputError
 
@@ -34,6 +34,7 @@ def train(
     iterations: Annotated[int, typer.Option(min=1, max=500, help="candidates of the search")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same model")] = 0,
     budget: Annotated[float, typer.Option(min=1, help="time budget, s; the search is cut to keep it")] = 600,
+    column: Columns = None,
     dates: Dates = None,
     decimal: Decimal = None,
     json_output: Json = False,
@@ -42,14 +43,14 @@ def train(
     from functions.classification.domain.fit import Parameters
     from functions.classification.domain.report import summary_lines
     from functions.classification.files import REJECTED, read_file, train_file
-    from layers.tables import Reading, in_words
+    from layers.tables import Reading, in_words, named_columns
 
     if (value is None) != (cost is None):
         raise InputError("--value and --cost go together")
     if value is not None and cost is not None and not 0 < cost < value:
         raise InputError("--cost must be above 0 and below --value")
     started = time.monotonic()
-    table = read_file(file, Reading(dates, decimal))
+    table = read_file(file, Reading(dates, decimal, named_columns(column or ())))
     err.print(f"{file.name}: {in_words(table.understood)}", markup=False, soft_wrap=True)
     with replaced_directory(out, inputs=[file]) as directory, progress() as bar:
         task = bar.add_task("searching", total=iterations)
@@ -87,19 +88,21 @@ def score(
     model_dir: Annotated[Path, typer.Argument(help="directory that `train` wrote")],
     file: Annotated[Path, typer.Argument(help="CSV or Parquet file with the model's columns")],
     out: Annotated[Path, typer.Option(help="file to write: the same rows with probability and segment")],
+    column: Columns = None,
     dates: Dates = None,
     decimal: Decimal = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Add a probability and a segment to each row of FILE."""
     from functions.classification.files import REJECTED, Counted, load_directory, score_file, write_rejected
-    from layers.tables import Reading, in_words
+    from layers.tables import Reading, in_words, named_columns
 
     started = time.monotonic()
     model, counted = load_directory(model_dir), Counted()
+    reading = Reading(dates, decimal, named_columns(column or ()))
     with progress() as bar:
         task = bar.add_task("rows scored", total=None)
-        for counted in score_file(model, file, out, Reading(dates, decimal)):
+        for counted in score_file(model, file, out, reading):
             bar.update(task, completed=counted.rows)
     err.print(f"{file.name}: {in_words(counted.understood)}", markup=False, soft_wrap=True)
     seconds = time.monotonic() - started

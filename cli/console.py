@@ -21,6 +21,7 @@ Dates = Annotated[
     Literal["day-first", "month-first"] | None, typer.Option(help="of 03/04/2019, where the file does not tell")
 ]
 Decimal = Annotated[Literal[".", ","] | None, typer.Option(help="decimal sign, where the file does not tell")]
+Columns = Annotated[list[str] | None, typer.Option("--column", help="OURS=THEIRS: what a file calls our column")]
 
 DONE, OUR_FAILURE, USER_INPUT = 0, 1, 2
 

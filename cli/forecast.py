@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.console import Dates, Decimal, Json, err, progress, say
+from cli.console import Columns, Dates, Decimal, Json, err, progress, say
 from cli.output import readable, replaced_directory, write_table
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def forecast(
     known: Annotated[
         list[str] | None, typer.Option(help="a regressor known beforehand beside planned ones; may be given again")
     ] = None,
+    column: Columns = None,
     dates: Dates = None,
     decimal: Decimal = None,
     preset: Annotated[Preset, typer.Option(help="layout of the file; auto tells by its columns")] = Preset.AUTO,
@@ -51,11 +52,12 @@ def forecast(
     """Forecast every series of a file by what did best on its newest days: Prophet, trees over all, or a rule."""
     from functions.forecasting import files
     from functions.forecasting.domain import fit, report, table
-    from layers.tables import Reading, in_words
+    from layers.tables import Reading, in_words, named_columns
 
     readable(file)
     with file.open("rb") as source:
-        parsed = table.read(source, str(file), preset=preset.value, reading=Reading(dates, decimal))
+        reading = Reading(dates, decimal, named_columns(column or ()))
+        parsed = table.read(source, str(file), preset=preset.value, reading=reading)
     err.print(f"{file.name}: {in_words(parsed.understood)}", markup=False, soft_wrap=True)
     eve_wanted, beforehand = as_of.date() if as_of else None, tuple(known or ())
     chosen, eve = files.choose(

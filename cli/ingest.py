@@ -61,15 +61,17 @@ def _check_target(stack: Stack, files: list[Path]) -> None:
     """Raises InputError for a file without the column that the deployed training predicts."""
     from functions.classification.files import require
     from functions.classification.settings import ClassificationSettings
-    from layers.tables import open_table
+    from layers.tables import Preset, Reading, named_columns, open_table
 
     name = stack.outputs["FunctionClassificationTrain"]
-    found = stack.client("lambda").get_function_configuration(FunctionName=name)
-    target = found.get("Environment", {}).get("Variables", {}).get("TREFOIL_TARGET")
+    deployed = stack.client("lambda").get_function_configuration(FunctionName=name)
+    variables = deployed.get("Environment", {}).get("Variables", {})
+    target = variables.get("TREFOIL_TARGET") or ClassificationSettings.model_fields["target"].default
+    reading = Reading(columns=named_columns(filter(None, variables.get("TREFOIL_COLUMNS", "").split(","))))
     for file in files:
         with file.open("rb") as stream:
-            names = open_table(stream, str(file)).names
-        require(names, [target or ClassificationSettings.model_fields["target"].default], str(file))
+            names = open_table(stream, str(file), reading=reading).columns(Preset(others=True))
+        require([*names], [target], str(file))
 
 
 def _ingested(stack: Stack, key: str, before: Run | None) -> Run:

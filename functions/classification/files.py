@@ -27,7 +27,7 @@ from functions.classification.learn import Package, learn
 from functions.classification.store import load_model
 from layers.runtime.errors import CorruptError, InputError, NotFoundError
 from layers.storage.manifest import Manifest, StoredFile, code_hash
-from layers.tables import Batch, Reading, Styles, Table, open_table, styles
+from layers.tables import Batch, Preset, Reading, Styles, Table, open_table, styles
 from layers.tables.numbers import is_text
 from layers.tables.table import RAGGED
 
@@ -201,14 +201,16 @@ def score_file(model: Model, source: Path, out: Path, reading: Reading | None = 
     counted = Counted()
     with _opened(source) as stream:
         table = open_table(stream, str(source), reading=reading)
-        counted.absent = _absent(model, table)
-        numbers = [f.name for f in model.specification.features if f.kind == "number" and f.name in table.names]
-        number_styles = styles(table, numbers=[name for name in numbers if is_text(table.types[name])])
+        names = table.columns(Preset(others=True))
+        counted.absent = _absent(model, table, names)
+        numbers = [names[f.name] for f in model.specification.features if f.kind == "number" and f.name in names]
+        texts = [name for name, kind in table.types.items() if is_text(kind)]
+        number_styles = styles(table, numbers=[name for name in numbers if name in texts])
         counted.understood = table.understood()
         with _replaced(out, source) as part:
             writing = _parquet(part) if out.suffix == ".parquet" else _csv(part, table, zipped=out.suffix == ".gz")
             with writing as write:
-                for batch, bad, p in _scored(model, table, number_styles):
+                for batch, bad, p in _scored(model, table, names, number_styles):
                     probabilities: list[float | None] = p.tolist()
                     segments: list[str | None] = list(model.segments(p))
                     for row in bad:
@@ -221,13 +223,13 @@ def score_file(model: Model, source: Path, out: Path, reading: Reading | None = 
                 raise InputError("the file has no rows", file=str(source))
 
 
-def _absent(model: Model, table: Table) -> list[str]:
+def _absent(model: Model, table: Table, names: Mapping[str, str]) -> list[str]:
     """The model's columns that the table lacks and that may be missing. Raises InputError for another one."""
     features = model.specification.features
-    absent = [f.name for f in features if f.nullable and f.name not in table.names]
+    absent = [f.name for f in features if f.nullable and f.name not in names]
     if len(absent) == len(features):
         raise InputError("has none of the model's columns", file=table.name)
-    require(table.names, [f.name for f in features if f.name not in absent], table.name)
+    require([*names], [f.name for f in features if f.name not in absent], table.name)
     for name in ADDED:
         if name in table.names:
             raise InputError("the file already has this column", file=table.name, field=name)
@@ -254,16 +256,18 @@ def _replaced(out: Path, source: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _scored(model: Model, table: Table, number_styles: Styles) -> Iterator[tuple[Batch, dict[int, str], Floats]]:
+def _scored(
+    model: Model, table: Table, names: Mapping[str, str], number_styles: Styles
+) -> Iterator[tuple[Batch, dict[int, str], Floats]]:
     """Batches with their bad rows and probabilities; a batch is scored while the next one is read."""
     features = model.specification.features
-    present = [f.name for f in features if f.name in table.names]
+    present = {f.name: names[f.name] for f in features if f.name in names}
     with ThreadPoolExecutor(1) as pool:
         waiting: tuple[Batch, dict[int, str], Future[Floats]] | None = None
         for batch in table.batches(rows=CHUNK, everything=True):
             columns = {
-                name: plain_values(batch.columns.column(name), number_styles.numbers.get(name), table.name)
-                for name in present
+                ours: plain_values(batch.column(theirs), number_styles.numbers.get(theirs), table.name)
+                for ours, theirs in present.items()
             }
             inputs, bad = encode(columns, features)
             bad |= dict.fromkeys(batch.ragged, RAGGED)

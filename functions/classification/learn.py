@@ -35,7 +35,6 @@ from layers.storage.ledger import RunLedger
 from layers.storage.manifest import StoredFile
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
-from layers.tables import Reading
 
 log = logger(LEAF)
 
@@ -178,12 +177,11 @@ class TrainingService:
         """Labelled rows of `customers/` and, after them, of the outcomes."""
         columns: dict[str, list[Any]] = {}
         settings, limits, count = self._settings, self._settings.limits, 0
-        reading = Reading(settings.dates or None, settings.decimal or None)
         for info in self._lake.list("customers/"):
             limits.check(info.key, object_mb=info.size / MB)
             if info.size:
                 body = io.BytesIO(self._lake.get(info.key))
-                table = read(body, info.key, limits=limits, reading=reading, times=[settings.time_column])
+                table = read(body, info.key, limits=limits, reading=settings.reading, times=[settings.time_column])
                 for name in {**columns, **table.values}:
                     columns.setdefault(name, [None] * count).extend(table.values.get(name, [None] * len(table.rows)))
                 count += len(table.rows)

@@ -1,6 +1,6 @@
 """Run-time settings of the classification leaf."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -39,12 +39,6 @@ class ClassificationSettings(Settings):
     positive: str = Field("", description="value of the target to find; when empty 1, yes or true, else the rarer one")
     group: str = Field("", description="column that says whose row it is; empty: user_id, or one that looks like it")
     leak_columns: str = Field("", description="columns refused because they are known only afterwards: A,B,..")
-    dates: Literal["", "day-first", "month-first"] = Field(
-        "", description="of dates like 03/04/2019; empty: told from the file"
-    )
-    decimal: Literal["", ".", ","] = Field(
-        "", description="decimal sign of numbers like 1.234; empty: told from the file"
-    )
     time_column: str = Field("observed_at", description="column of customers/ with a row's time, where there is one")
     iterations: int = Field(12, ge=1, le=500, description="candidates of the randomised search")
     trees: int = Field(120, ge=10, le=400, description="trees of the forest")

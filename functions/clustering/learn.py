@@ -81,7 +81,8 @@ class FitService:
         try:
             model = fit(*sample.rides(), self._parameters())
         except InputError:
-            self.ledger.finish(run, "empty", detail=f"no valid ride in {len(objects)} objects")
+            why = f"no valid ride in {len(objects)} objects"
+            self.ledger.finish(run, "empty", detail=": ".join(filter(None, [why, sample.refused])))
             return "empty"
         files = model.dump()
         name = content_version(files)
@@ -126,7 +127,8 @@ class FitService:
                         accepted = rides.rejections() == 0
                         sample.add(rides.dist[accepted], rides.time[accepted])
             except InputError as exc:  # `label` says so of its own day; here it only misses in the sample
-                logger(LEAF).warning("object left out of the sample", key=info.key, reason=str(exc))
+                sample.refused = str(exc)
+                logger(LEAF).warning("object left out of the sample", key=info.key, reason=sample.refused)
         return sample
 
     def _items(self, objects: list[ObjectInfo]) -> list[list[Source]]:

@@ -1,7 +1,5 @@
 """Run-time settings of the clustering leaf."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from layers.runtime.leaf import LeafDescription
@@ -19,7 +17,6 @@ class ClusteringSettings(Settings):
     """Read from the environment of each clustering function."""
 
     timezone: str = Field("UTC", description="IANA zone in which the day before the scheduled time is meant")
-    decimal: Literal["", ".", ","] = Field("", description="decimal sign of CSV files; empty: told from each file")
     window_days: int = Field(
         28, ge=1, description="length of the window before the day that the sample is drawn from, days"
     )

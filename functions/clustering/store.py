@@ -10,7 +10,6 @@ from functions.clustering.domain.table import Format, RideFile
 from functions.clustering.settings import ClusteringSettings
 from layers.runtime.files import Limits
 from layers.storage.objects import ObjectInfo, S3Objects
-from layers.tables import Reading
 
 LEAF = "clustering"
 WHOLE_BYTES = 16 << 20
@@ -57,7 +56,7 @@ def opened(
 
     Raises ConflictError when the object is no longer the one that was planned.
     """
-    form = Format(timezone=settings.timezone, reading=Reading(decimal=settings.decimal or None))
+    form = Format(timezone=settings.timezone, reading=settings.reading)
     whole = source.row_groups is None and source.size <= WHOLE_BYTES
     planned = {"if_match": source.etag}
     with io.BytesIO(lake.get(source.key, **planned)) if whole else lake.open(source.key, **planned) as stream:

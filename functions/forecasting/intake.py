@@ -18,7 +18,6 @@ from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFo
 from layers.storage.ledger import Outcome, Run, RunLedger
 from layers.storage.objects import S3Objects
 from layers.storage.registry import now
-from layers.tables import Reading
 
 JOB: Final = "forecasting-ingest"
 LEASE: Final = timedelta(minutes=16)
@@ -85,8 +84,7 @@ class IngestService:
         for _ in range(TRIES):
             with suppress(ConflictError), self._lake.open(key) as source:  # replaced meanwhile: what lies there now
                 name, limits = key.rsplit("/", 1)[-1], self._settings.limits
-                reading = Reading(self._settings.dates or None, self._settings.decimal or None)
-                return table.read(source, name, stamp=stamp, limits=limits, reading=reading)
+                return table.read(source, name, stamp=stamp, limits=limits, reading=self._settings.reading)
         raise UnavailableError(f"{key} is being replaced again and again")
 
     def _finish(self, run: Run, outcome: Outcome, **recorded: Any) -> None:

@@ -1,7 +1,5 @@
 """Run-time settings of the forecasting leaf."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from layers.runtime.leaf import LeafDescription
@@ -31,10 +29,6 @@ class ForecastingSettings(Settings):
     memory_answers: int = Field(500, description="answers kept in a container's memory, count")
     holdout_days: int = Field(56, description="days held out for the reported backtest, days")
     known: str = Field("", description="regressors known beforehand beside planned ones, names parted by commas")
-    dates: Literal["", "day-first", "month-first"] = Field(
-        "", description="what comes first in 03/04/2019; empty: told from each file, and refused where it does not tell"
-    )
-    decimal: Literal["", ".", ","] = Field("", description="decimal sign of sales files; empty: as above")
     file_series: int = Field(20_000, ge=1, description="most series of one sales file")
     global_rows: int = Field(400_000, ge=1_000, description="most rows that the model of all series learns from, count")
     shard_series: int = Field(50, description="series that one training call takes, count")

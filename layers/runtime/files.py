@@ -3,9 +3,10 @@
 import csv
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from layers.runtime.errors import InputError, LimitError
 
@@ -34,6 +35,29 @@ class Limits:
                 what = name.rsplit("_", 1)[1].replace("mb", "MB")
                 limit = f"more than {getattr(self, name):,.0f} (TREFOIL_{name.upper()})"
                 raise LimitError(f"holds {math.ceil(value):,} {what}, {limit}", file=file)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a person says of files: what they do not tell themselves (None: they do), and our columns -> theirs.
+
+    Theirs may be several columns with + between, of which an id is made.
+    """
+
+    dates: Literal["day-first", "month-first"] | None = None
+    decimal: Literal[".", ","] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+def named_columns(pairs: Iterable[str]) -> dict[str, str]:
+    """Our columns -> theirs, from texts OURS=THEIRS. Raises InputError that shows the one that is none."""
+    names: dict[str, str] = {}
+    for pair in pairs:
+        ours, _, theirs = (part.strip() for part in pair.partition("="))
+        if not ours or not theirs:
+            raise InputError("is not of the form OURS=THEIRS", field=pair)
+        names[ours] = theirs
+    return names
 
 
 @contextmanager

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layers.runtime.files import MB, Limits
-from layers.tables.table import Batch, Reading, Table
+from layers.runtime.files import MB, Limits, Reading
+from layers.tables.table import Batch, Table
 
 
 class ParquetTable(Table):

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from layers.runtime.errors import InputError
-from layers.runtime.files import Limits
+from layers.runtime.files import Limits, Reading
 from layers.tables.dialect import HEAD, fields_of, padded, sniff
-from layers.tables.table import Batch, Reading, Table
+from layers.tables.table import Batch, Table
 from layers.tables.text import Text
 
 BLOCK: Final = 4 << 20
@@ -45,7 +45,7 @@ class CsvTable(Table):
     def understood(self) -> dict[str, Any]:
         """Also its delimiter and encoding; the latter is certain once all batches were read."""
         dialect = {"delimiter": self._dialect.delimiter, "encoding": self._text.encoding}
-        return {"kind": self.kind} | dialect | self.decided
+        return super().understood() | dialect
 
     def _read(self, places: list[int], rows: int, *, everything: bool) -> Iterator[Batch]:  # noqa: ARG002
         del self._ragged[:]

@@ -134,7 +134,10 @@ def _floats(column: Any) -> NDArray[np.float64]:
 
 
 def to_texts(column: Any) -> Any:
-    """As strings, "" for null. Whole floats are written like integers, so that ids are the same in CSV and Parquet."""
+    """As strings without outer spaces, "" for null.
+
+    Whole floats are written like integers, so that ids are the same in CSV and Parquet.
+    """
     column = plain_array(column)
     if pa.types.is_floating(column.type):
         values = column.cast(pa.float64())
@@ -143,4 +146,4 @@ def to_texts(column: Any) -> Any:
         column = pc.if_else(pc.is_valid(integers), integers.cast(pa.string()), column.cast(pa.string()))
     elif not is_text(column.type):
         column = column.cast(pa.string())
-    return column.fill_null("")
+    return pc.utf8_trim_whitespace(column).fill_null("")

@@ -5,10 +5,10 @@ from typing import Any, BinaryIO, Final
 
 from layers.runtime import files
 from layers.runtime.errors import InputError
-from layers.runtime.files import Limits
+from layers.runtime.files import Limits, Reading
 from layers.tables.columnar import ParquetTable
 from layers.tables.delimited import CsvTable
-from layers.tables.table import Reading, Table
+from layers.tables.table import Table
 
 PARQUET: Final = b"PAR1"
 ZIP: Final = b"PK\x03\x04"

@@ -88,8 +88,7 @@ def _check_types(table: Table, numbers: Sequence[str], times: Sequence[str]) -> 
         for name in names:
             kind = table.types.get(name)
             if kind is None:
-                there = ", ".join(table.names[:30])
-                raise InputError(f"has no such column; it has {there}", file=table.name, field=name)
+                raise table.lacks(name)
             if not fits(kind) and not _is_read(kind):
                 raise InputError(f"is of type {kind}, not {what}", file=table.name, field=name)
 

@@ -2,27 +2,33 @@
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from layers.runtime.errors import InputError
-from layers.runtime.files import Limits, reading
+from layers.runtime.files import Limits, Reading, reading
 from layers.tables.dialect import check_names
+from layers.tables.numbers import to_texts
 
 RAGGED: Final = "has another number of fields than the header"
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a person says of a file that can be read in two ways; None: told from the file."""
+class Preset:
+    """A format of files as data: what each of our columns may be called in it, in any case; the first is preferred.
 
-    dates: Literal["day-first", "month-first"] | None = None
-    decimal: Literal[".", ","] | None = None
+    `units`: what one of theirs is in ours. `others`: the file's other columns count too, under their own names.
+    """
+
+    aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    units: Mapping[str, float] = field(default_factory=dict)
+    others: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,14 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def column(self, name: str) -> Any:
+        """Its cells; of several columns with + between, their texts joined with /, "" where one of them is blank."""
+        if name in self.columns.schema.names:
+            return self.columns.column(name)
+        texts = [to_texts(self.columns.column(part)) for part in name.split("+")]
+        filled = [pc.if_else(pc.equal(text, ""), None, text) for text in texts]
+        return pc.fill_null(pc.binary_join_element_wise(*filled, "/"), "")
 
     def pieces(self, rows: int) -> Iterator["Batch"]:
         """The batch in parts of at most `rows` rows."""
@@ -87,6 +101,28 @@ class Table(ABC):
         """Rows of another width than the header, of the last iteration over the batches."""
         return [Rejected(row, None, RAGGED) for row in sorted(self._ragged)]
 
+    def columns(self, preset: Preset) -> dict[str, str]:
+        """Our columns -> the file's, as far as it has them: those that `reading` names, then those of the preset.
+
+        Raises InputError for one that is named and not in the file, and for names that differ in their case alone.
+        """
+        named = self.reading.columns
+        used = {self.header[place] for place in self._places([*named.values()])}
+        free = [name for name in self.names if name not in used and name not in named]
+        there = {name.lower(): name for name in reversed(free)} | {name: name for name in free} | {**named}
+        possible = {ours: [ours, *aliases] if ours in named else aliases for ours, aliases in preset.aliases.items()}
+        for ours in named:
+            if not preset.others and not any(ours in aliases for aliases in possible.values()):
+                raise InputError(f"is none of {', '.join(possible)}", file=self.name, field=ours)
+        chosen: dict[str, str] = {}
+        for ours, aliases in possible.items():
+            for alias in [alias for alias in aliases if alias in there][:1]:
+                if alias not in named and alias not in free and sum(name.lower() == alias for name in free) > 1:
+                    raise InputError("a column name comes twice", file=self.name, field=alias)
+                chosen[ours] = there[alias]
+        rest = [name for name in free if preset.others and name not in chosen.values()]
+        return {name: name for name in rest} | ({**named} if preset.others else {}) | chosen
+
     def batches(
         self, columns: Sequence[str] | None = None, rows: int = 100_000, *, everything: bool = False
     ) -> Iterator[Batch]:
@@ -103,7 +139,8 @@ class Table(ABC):
 
     def understood(self) -> dict[str, Any]:
         """How the file was read, for a summary; `decimal` and `dates` once `styles` has decided them."""
-        return {"kind": self.kind} | self.decided
+        named = {"columns": {**self.reading.columns}} if self.reading.columns else {}
+        return {"kind": self.kind} | named | self.decided
 
     @property
     @abstractmethod
@@ -113,9 +150,16 @@ class Table(ABC):
     @abstractmethod
     def _read(self, places: list[int], rows: int, *, everything: bool) -> Iterator[Batch]: ...
 
+    def lacks(self, name: str, hint: str = "") -> InputError:
+        """The error that names a column which is not in the file."""
+        there = f"has no such column; it has {', '.join(self.names[:30])}{hint}"
+        return InputError(there, file=self.name, field=name)
+
     def _places(self, columns: Sequence[str] | None) -> list[int]:
-        for name in columns or ():
-            if not name or name not in self.header:
-                there = ", ".join(self.names[:30])
-                raise InputError(f"has no such column; it has {there}", file=self.name, field=name)
-        return [self.header.index(name) for name in (self.names if columns is None else columns)]
+        places: list[int] = []
+        for name in self.names if columns is None else columns:
+            for part in [name] if name in self.names else name.split("+"):
+                if part not in self.names:
+                    raise self.lacks(part)
+                places.append(self.header.index(part))
+        return list(dict.fromkeys(places))

@@ -37,6 +37,7 @@ def test_what_the_file_says_reaches_the_functions_of_its_leaf_only(stages: Path)
     [
         ("[classification]\ntargte = 'y'\n", "dev.toml: classification.targte: is no setting"),
         ("[classification]\niterations = 'many'\n", "dev.toml: classification.iterations"),
+        ("[clustering]\ncolumns = 'ride_dist'\n", "dev.toml: clustering.columns"),
         ("[clustering]\nlake_bucket = 'mine'\n", "dev.toml: clustering.lake_bucket: is set by the stack"),
         ("[deploy]\nregion = 'eu-west-1'\n", "dev.toml: deploy.region: is no setting"),
         ("[web]\nport = 1\n", "dev.toml: web: is none of the sections"),

@@ -11,7 +11,7 @@ import numpy as np
 from functions.classification.domain.schema import NUMERIC_SHARE
 from layers.runtime import files
 from layers.runtime.files import Limits
-from layers.tables import NumberStyle, Reading, Rejected, TimeStyle, open_table, styles, to_numbers, to_times
+from layers.tables import NumberStyle, Preset, Reading, Rejected, TimeStyle, open_table, styles, to_numbers, to_times
 from layers.tables.numbers import cast_plainly, is_text
 
 LOOKED_AT = 1_000
@@ -59,27 +59,29 @@ def read(
     reading: Reading | None = None,
     times: Sequence[str] = (),
 ) -> Columns:
-    """The whole table. `times` names columns whose times matter, so that day-first or month-first must be certain.
+    """The whole table. `times` names our columns whose times matter: day-first or month-first must be certain there.
 
     Texts that `float` reads stay texts. Raises InputError that names the file, LimitError past `limits`.
     """
     table = open_table(source, name, limits=limits, reading=reading)
-    texts = [column for column in table.names if is_text(table.types[column])]
-    chosen = styles(table, numbers=texts, times=[column for column in times if column in texts])
+    names = table.columns(Preset(others=True))
+    texts = [theirs for theirs in names.values() if theirs in table.types and is_text(table.types[theirs])]
+    chosen = styles(table, numbers=texts, times=[names[ours] for ours in times if names.get(ours) in texts])
     numbers = {column: style for column, style in chosen.numbers.items() if style.share >= NUMERIC_SHARE}
-    values: dict[str, list[Any]] = {column: [] for column in table.names}
+    values: dict[str, list[Any]] = {ours: [] for ours in names}
     rows: list[int] = []
     dated: dict[str, TimeStyle | None] = dict(chosen.times)
-    for batch in table.batches():
+    for batch in table.batches([*names.values()]):
         rows.extend(batch.rows.tolist())
-        for column, cells in zip(batch.columns.schema.names, batch.columns.columns, strict=True):
+        for ours, column in names.items():
+            cells = batch.column(column)
             if column in texts and column not in numbers and column not in dated:
                 dated[column] = _order(cells)
             if style := dated.get(column):
                 moments = to_times(cells, style)[0].astype(object).tolist()
-                values[column].extend(None if moment is None else moment.replace(tzinfo=UTC) for moment in moments)
+                values[ours].extend(None if moment is None else moment.replace(tzinfo=UTC) for moment in moments)
             else:
-                values[column].extend(plain_values(cells, numbers.get(column), name))
+                values[ours].extend(plain_values(cells, numbers.get(column), name))
     return Columns(values, rows, table.ragged, table.understood())
 
 

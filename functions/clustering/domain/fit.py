@@ -21,12 +21,13 @@ class Reservoir:
     """A uniform sample of a stream, in memory that does not grow with it.
 
     Every ride gets a random key; the `size` smallest keys stay. Each ride is equally likely to be among them.
+    `refused`: why the last file that could not be read is missing in the sample.
     """
 
     def __init__(self, size: int, seed: int) -> None:
         self._size, self._rng = size, np.random.default_rng(seed)
         self._sample = np.empty((0, 3))
-        self.seen = 0
+        self.seen, self.refused = 0, ""
 
     def add(self, dist: Floats, time: Floats) -> None:
         """Offer valid rides, km and h, (n,)."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from functions.clustering.domain.model import Floats
-from layers.runtime.errors import InputError
+from layers import tables
 from layers.runtime.files import Limits
 from layers.tables import Reading, Styles, Table, TimeStyle, open_table, styles, to_numbers, to_texts, to_times
 from layers.tables.columnar import ParquetTable
@@ -21,9 +21,12 @@ from layers.tables.table import RAGGED
 
 Preset = Literal["tlc"]
 Times = NDArray[np.datetime64]
-KM_PER_MILE = 1.609344
 MILES = ("trip_distance", "trip_miles")
 START, END = ([f"{kind}{end}_datetime" for kind in ("lpep_", "tpep_", "", "trip_")] for end in ("pickup", "dropoff"))
+OWN = tables.Preset({name: [name] for name in ("ride_id", "ride_dist", "ride_time")})
+# New York's trip records: miles, and a time from two moments.
+TLC = tables.Preset({"ride_id": ["ride_id"], "ride_dist": MILES, "start": START, "end": END}, {"ride_dist": 1.609344})
+PRESETS: Mapping[Preset | None, tables.Preset] = {None: OWN, "tlc": TLC}
 ELSEWHERE = "Etc/GMT-14"  # whose wall clock differs from UTC's, so that times with a zone of their own show
 FIRST_CELLS = 1_000
 DAY, EPOCH = np.timedelta64(1, "D"), np.datetime64(0, "s")
@@ -31,21 +34,17 @@ INTEGER = r"^(0|-?[1-9]\d{0,17})$"
 FARTHEST_KM, LONGEST_H, NOTHING = 100_000.0, 10_000.0, 1e-9  # of a ride; less than a millionth of a metre is none
 WRONG = ("is missing or not a number", "is infinite", "is zero", "is negative")
 OF_TIME = [f"time {why}" for why in (*WRONG, f"is over {LONGEST_H:,.0f} h")]
-OF_DISTANCE = [f"distance {why}" for why in (*WRONG, f"is over {FARTHEST_KM:,.0f} km")]
-REASONS = ("", RAGGED, "ride_id is missing", "ride_id comes a second time in this file", *OF_TIME, *OF_DISTANCE)
-NO_ID, REPEATED, TIME, DISTANCE = 2, 3, 4, 4 + len(OF_TIME)
+OF_MILES = [f"distance {why}" for why in (*WRONG, f"is over {FARTHEST_KM:,.0f} km")]
+REASONS = ("", RAGGED, "ride_id is missing", "ride_id comes a second time in this file", *OF_TIME, *OF_MILES)
+NO_ID, REPEATED, TIME, MILES = 2, 3, 4, 4 + len(OF_TIME)
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a person says that files of rides are to be read: `timezone` is that of times which have none of their own.
-
-    `columns`: ours -> theirs.
-    """
+    """How files of rides are to be read; `timezone` is that of times which have none of their own."""
 
     preset: Preset | None = None
     timezone: str = "UTC"
-    columns: Mapping[str, str] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
 
 
@@ -68,29 +67,23 @@ class Columns:
         return [*filter(None, [self.ride_id]), self.dist, *self.hours, *self.moments]
 
 
-def columns_among(names: Sequence[str], file: str, form: Format) -> Columns:
+def columns_of(table: Table, preset: Preset | None) -> Columns:
     """The columns of the rides. Raises InputError naming the first that is missing, or why it must be."""
-    has = f"has no such column; it has {', '.join(names[:30])}"
-    there = {name.lower(): name for name in reversed(names)}
-    for ours, theirs in form.columns.items():
-        if theirs not in names:
-            raise InputError(has, file=file, field=theirs)
-        there[ours] = theirs
-
-    def one(*wanted: str) -> str:
-        for name in wanted:
-            if name in there:
-                return there[name]
-        why = has
-        if form.preset is None and there.keys() & {*START}:
-            why += "; trip records need --preset tlc"
-        elif wanted == MILES and "dispatching_base_num" in there:
-            why += "; trip records of for-hire vehicles have no distance"
-        raise InputError(why, file=file, field=wanted[0])
-
-    if form.preset is None:
-        return Columns(one("ride_id"), one("ride_dist"), hours=(one("ride_time"),))
-    return Columns(there.get("ride_id"), one(*MILES), moments=(one(*START), one(*END)), km=KM_PER_MILE)
+    form = PRESETS[preset]
+    theirs = table.columns(form)
+    for ours, aliases in form.aliases.items():
+        if ours in theirs or (ours == "ride_id" and preset):
+            continue
+        names, hint = {name.lower() for name in table.names}, ""
+        if preset is None and names & {*START}:
+            hint = "; trip records need --preset tlc"
+        elif aliases == MILES and "dispatching_base_num" in names:
+            hint = "; trip records of for-hire vehicles have no distance"
+        raise table.lacks(aliases[0], hint)
+    km = form.units.get("ride_dist", 1.0)
+    if preset is None:
+        return Columns(theirs["ride_id"], theirs["ride_dist"], hours=(theirs["ride_time"],), km=km)
+    return Columns(theirs.get("ride_id"), theirs["ride_dist"], moments=(theirs["start"], theirs["end"]), km=km)
 
 
 @dataclass(frozen=True)
@@ -116,7 +109,7 @@ class Rides:
         codes = np.full(len(self.rows), int(self.malformed), np.int8)
         if self.malformed:
             return codes
-        for first, values, most in ((TIME, self.time, LONGEST_H), (DISTANCE, self.dist, FARTHEST_KM)):
+        for first, values, most in ((TIME, self.time, LONGEST_H), (MILES, self.dist, FARTHEST_KM)):
             wrong = np.flatnonzero(~((values >= NOTHING) & (values <= most)))
             value = values[wrong]
             cases = [np.isnan(value), np.isinf(value), np.abs(value) < NOTHING, value < 0, value > most]
@@ -150,7 +143,7 @@ class RideFile:
     @cached_property
     def columns(self) -> Columns:
         """Those of the rides."""
-        return columns_among(self.table.names, self.name, self.form)
+        return columns_of(self.table, self.form.preset)
 
     @cached_property
     def styles(self) -> Styles:
@@ -165,15 +158,14 @@ class RideFile:
         """Every row, in order; malformed ones last."""
         columns, how = self.columns, self.styles
         for batch in self.table.batches(columns.names):
-            cells = batch.columns
             with np.errstate(over="ignore"):  # what is infinite is rejected as such
-                dist = to_numbers(cells.column(columns.dist), how.numbers[columns.dist])[0] * columns.km
+                dist = to_numbers(batch.column(columns.dist), how.numbers[columns.dist])[0] * columns.km
             if columns.moments:
-                ends = [(cells.column(name), how.times[name]) for name in columns.moments]
+                ends = [(batch.column(name), how.times[name]) for name in columns.moments]
                 time = elapsed_hours(ends[0], ends[1], self.form.timezone)
             else:
-                time = to_numbers(cells.column(columns.hours[0]), how.numbers[columns.hours[0]])[0]
-            ids, integers = self._ids(cells, batch.rows)
+                time = to_numbers(batch.column(columns.hours[0]), how.numbers[columns.hours[0]])[0]
+            ids, integers = self._ids(batch)
             yield Rides(batch.rows, ids, dist, time, integer_ids=integers)
         if bad := [rejected.row for rejected in self.table.ragged]:
             nothing = np.full(len(bad), np.nan)
@@ -182,7 +174,7 @@ class RideFile:
     def ids(self) -> Iterator[pa.Array]:
         """The ride ids alone, null for malformed rows, which come last; nothing when the file has none of its own."""
         if name := self.columns.ride_id:
-            yield from (texts(batch.columns.column(0)) for batch in self.table.batches([name]))
+            yield from (texts(batch.column(name)) for batch in self.table.batches([name]))
             yield pa.nulls(len(self.table.ragged), pa.string())
 
     def before(self) -> "RideFile | None":
@@ -209,11 +201,11 @@ class RideFile:
             first_row=self.first_row,
         )
 
-    def _ids(self, cells: Any, rows: NDArray[np.int64]) -> tuple[pa.Array, bool]:
+    def _ids(self, batch: tables.Batch) -> tuple[pa.Array, bool]:
         if self.columns.ride_id is None:
             stem = self.name.rsplit("/", 1)[-1].removesuffix(".gz").rsplit(".", 1)[0]
-            return pc.binary_join_element_wise(stem, pc.cast(pa.array(rows), pa.string()), ":"), False
-        column = cells.column(self.columns.ride_id)
+            return pc.binary_join_element_wise(stem, pc.cast(pa.array(batch.rows), pa.string()), ":"), False
+        column = batch.column(self.columns.ride_id)
         ids = texts(column)
         if self.table.kind == "parquet":
             return ids, pa.types.is_integer(column.type)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from functions.forecasting.contracts import NO_ID, is_id
 from functions.forecasting.domain.series import MAX_DAYS, UNKNOWN, Series
+from layers import tables
 from layers.runtime import files
 from layers.runtime.errors import InputError
 from layers.runtime.files import Limits
@@ -19,15 +20,12 @@ from layers.tables.numbers import is_number, is_text
 Preset = Literal["auto", "generic", "rossmann"]
 
 OURS: Final = ("series_id", "ds", "y", "open")
-ROSSMANN: Final = {
-    "Store": "series_id",
-    "Date": "ds",
-    "Sales": "y",
-    "Open": "open",
-    "Promo": "promo",
-    "StateHoliday": "state_holiday",
-    "SchoolHoliday": "school_holiday",
-}
+OWN: Final = tables.Preset({name: [name] for name in OURS}, others=True)
+# A public competition of 2015: sales of the stores of a chain.
+ROSSMANN: Final = tables.Preset(
+    {"series_id": ["store"], "ds": ["date"], "y": ["sales"], "open": ["open"]}
+    | {"promo": ["promo"], "state_holiday": ["stateholiday"], "school_holiday": ["schoolholiday"]}
+)
 # Sums and ratios of such numbers are finite; what is smaller is nothing.
 SMALLEST, LARGEST = 1e-9, 1e12
 FIRST, LAST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
@@ -130,27 +128,22 @@ def read(
 
 def _column_names(table: Table, preset: Preset) -> dict[str, str]:
     """The file's name of each column of ours and of each regressor, which keeps its own."""
-    names = table.names
-    if preset == "rossmann" or (preset == "auto" and {"Store", "Date", "Sales"} <= set(names) and "ds" not in names):
-        for needed in ("Store", "Date", "Sales"):
-            if needed not in names:
-                raise InputError("column is missing", file=table.name, field=needed)
-        return {ROSSMANN[column]: column for column in names if column in ROSSMANN}
-    # Our own columns are known in any case.
-    ours = {
-        column.lower() if column.lower() in OURS and column.lower() not in names else column: column for column in names
-    }
-    for needed in ("ds", "y"):
-        if needed not in ours:
-            raise InputError(f"column is missing; there are {', '.join(names)}", file=table.name, field=needed)
-    if len(ours) < len(names):
-        raise InputError("a column name comes twice", file=table.name)
-    return ours
+    rossmann = {"Store", "Date", "Sales"} <= {*table.names} and "ds" not in table.names
+    plain = preset == "generic" or (preset == "auto" and not rossmann)
+    form = OWN if plain else ROSSMANN
+    names = table.columns(form)
+    for needed in ("ds", "y") if plain else ("series_id", "ds", "y"):
+        if needed not in names:
+            raise table.lacks(needed if plain else form.aliases[needed][0].capitalize())
+    return names
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Whole columns of a file; `names` are ours -> the file's, `rows` (n,) the places of the cells in it, from 0."""
+    """Whole columns of a file, each under our name; `names` are ours -> the file's.
+
+    `rows` (n,) are the places of the cells in the file, from 0.
+    """
 
     names: dict[str, str]
     rows: np.ndarray
@@ -179,7 +172,7 @@ class Cells:
         return to_times(column, self.styles.times[self.names["ds"]], zone=None)[0].astype("datetime64[D]")
 
     def _column(self, name: str) -> Any:
-        return self.columns.column(self.names[name]).combine_chunks()
+        return self.columns.column(name).combine_chunks()
 
 
 def _read_cells(table: Table, names: dict[str, str]) -> Cells:
@@ -196,7 +189,8 @@ def _read_cells(table: Table, names: dict[str, str]) -> Cells:
     if not sum(map(len, batches)):
         raise InputError("has no data row", file=table.name)
     rows = np.concatenate([batch.rows for batch in batches])
-    return Cells(chosen, rows, pa.Table.from_batches([batch.columns for batch in batches]), decided)
+    columns = {ours: pa.chunked_array([batch.column(theirs) for batch in batches]) for ours, theirs in chosen.items()}
+    return Cells(chosen, rows, pa.table(columns), decided)
 
 
 def _open(cells: Cells, name: str) -> tuple[np.ndarray | None, np.ndarray]:

@@ -318,3 +318,20 @@ def test_the_bank_file_of_uci(trefoil, tmp_path, real_data):
     header = (tmp_path / "scored.csv").read_text().splitlines()[0]
     assert header.startswith("age;job;")
     assert header.endswith(";probability;segment")
+
+
+def test_columns_of_other_names_are_named_in_training_and_scoring(trefoil, tmp_path):
+    table = customers(600, seed=3)
+    names = {"y": "bought", "age": "Age in years"}
+    file, out = tmp_path / "own.csv", tmp_path / "scored.csv"
+    file.write_bytes(as_csv(table.rename_columns([names.get(name, name) for name in table.column_names])))
+    named = [word for ours, theirs in names.items() for word in ("--column", f"{ours}={theirs}")]
+    cheap = ("--target", "y", "--iterations", 1)
+    status, report = trefoil("train", file, "--out", tmp_path / "model", *cheap, *named)
+    assert status == 0
+    assert report["understood"]["columns"] == names
+    status, answer = trefoil("score", tmp_path / "model", file, "--out", out, *named)
+    assert (status, answer["scored"], answer["absent"]) == (0, 600, [])
+    assert out.read_text().startswith(",".join(names.get(n, n) for n in table.column_names))
+    status, answer = trefoil("score", tmp_path / "model", file, "--out", out, "--column", "age=Years")
+    assert (status, f"{file}: Years: has no such column" in answer["error"]) == (2, True)

@@ -214,3 +214,12 @@ def test_a_column_that_is_new_in_customers_comes_with_the_events_that_already_se
     lake_cloud.lake.put(f"outcomes/dt={NOW.date()}/a.jsonl", "\n".join(map(json.dumps, told)).encode())
     joined = store.join_outcomes(lake_cloud.lake, store.days_until(NOW.date(), 2))
     assert [row.features["channel"] for row in joined] == table["channel"].to_pylist()
+
+
+def test_a_deployment_says_what_its_files_call_our_columns(lake_cloud):
+    table = customers(1_500, seed=1)
+    renamed = table.rename_columns(["bought" if name == "y" else name for name in table.column_names])
+    lake_cloud.lake.put("customers/2024.csv", as_csv(renamed))
+    with pytest.raises(InputError, match=r"customers/2024\.csv: sold: has no such column"):
+        service(lake_cloud, columns="y=sold").train("schedule", 600)
+    assert service(lake_cloud, columns="y=bought").train("by hand", 600)["promoted"]

@@ -354,3 +354,27 @@ def test_an_object_replaced_while_it_is_read_is_no_mixture_and_no_rejected_file(
         world.lake.put(key(DAY), as_parquet(table.slice(1), row_group_size=50_000))
         with pytest.raises(ConflictError, match=r"a\.parquet was changed"):
             list(chunks)
+
+
+def test_a_deployment_says_what_its_files_call_our_columns() -> None:
+    table = pq.read_table(io.BytesIO(rides(1_200)))
+    table = table.rename_columns({"ride_dist": "trip_km", "ride_time": "hours"})
+    world = World(columns="ride_dist=trip_km,ride_time=hours")
+    world.lake.put(key(DAY), as_parquet(table))
+    assert world.run()["status"] == "published"
+    world = World(columns="ride_dist=trip_km,ride_time=h")
+    world.lake.put(key(DAY), as_parquet(table))
+    assert world.run()["status"] == "empty"
+    ended = world.ledger.get("clustering", str(DAY))
+    assert ended is not None
+    assert f"{key(DAY)}: h: has no such column; it has ride_id, trip_km, hours" in ended.detail
+
+
+def test_a_ride_id_is_the_same_with_and_without_spaces_around_it() -> None:
+    world = World()
+    lines = [f" r{i} ,{2 + i % 7},0.{20 + i % 60}" for i in range(1_200)]
+    world.lake.put(key(DAY, "a.csv"), "\n".join(["ride_id,ride_dist,ride_time", *lines]).encode())
+    world.run()
+    truth = world.truth()
+    assert truth is not None
+    assert set(truth[1]["ride_id"].to_pylist()) == {f"r{i}" for i in range(1_200)}

@@ -178,3 +178,17 @@ def test_real_series_of_the_nn5_competition(trefoil, tmp_path):
     assert status == 0
     assert len(answer["series"]) == 3
     assert answer["overall"]["wape"] < 0.3
+
+
+def test_columns_of_other_names_are_named_and_an_id_may_be_several(trefoil, tmp_path):
+    file, out = tmp_path / "avocado.csv", tmp_path / "out"
+    days = [f"2023-{i % 365 // 31 + 1:02}-{i % 31 + 1:02}" for i in range(90)]
+    rows = [f"{day},{i + 10},{town},organic" for town in ("Albany", "Boise") for i, day in enumerate(days)]
+    file.write_text("\n".join(["Date,Total Volume,geography,type", *rows]))
+    named = ("--column", "ds=Date", "--column", "y=Total Volume", "--column")
+    status, answer = trefoil(file, "--out", out, *named, "series_id=geography+type")
+    assert status == 0
+    assert set(answer["series"]) == {"Albany/organic", "Boise/organic"}
+    assert answer["understood"]["columns"] == {"ds": "Date", "y": "Total Volume", "series_id": "geography+type"}
+    status, answer = trefoil(file, "--out", out, *named, "series_id=geography+kind")
+    assert (status, f"{file}: kind: has no such column" in answer["error"]) == (2, True)

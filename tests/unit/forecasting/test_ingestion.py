@@ -178,3 +178,14 @@ def test_an_event_of_s3_and_one_of_a_person_name_files():
         with pytest.raises(InputError) as caught:
             requested(wrong)
         assert "planted" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_deployment_says_what_its_files_call_our_columns():
+    house = House()
+    house.lake.put(
+        "sales/a.csv", b"Date,Volume,geography,type\n2024-01-01,5,Albany,organic\n2024-01-02,6,Albany,organic\n"
+    )
+    intake = house.intake(columns="ds=Date,y=Volume,series_id=geography+type")
+    answer = intake.ingest("sales/a.csv", arrived=MONDAY)
+    assert (answer.status, answer.series, answer.rejected) == ("done", 1, 0)
+    assert history(house, "Albany/organic").y.tolist() == [5, 6]
