@@ -21,11 +21,13 @@ from layers.tables.table import RAGGED
 
 Preset = Literal["tlc"]
 Times = NDArray[np.datetime64]
-MILES = ("trip_distance", "trip_miles")
+IN_MILES = ("trip_distance", "trip_miles")
 START, END = ([f"{kind}{end}_datetime" for kind in ("lpep_", "tpep_", "", "trip_")] for end in ("pickup", "dropoff"))
 OWN = tables.Preset({name: [name] for name in ("ride_id", "ride_dist", "ride_time")})
 # New York's trip records: miles, and a time from two moments.
-TLC = tables.Preset({"ride_id": ["ride_id"], "ride_dist": MILES, "start": START, "end": END}, {"ride_dist": 1.609344})
+TLC = tables.Preset(
+    {"ride_id": ["ride_id"], "ride_dist": IN_MILES, "start": START, "end": END}, {"ride_dist": 1.609344}
+)
 PRESETS: Mapping[Preset | None, tables.Preset] = {None: OWN, "tlc": TLC}
 ELSEWHERE = "Etc/GMT-14"  # whose wall clock differs from UTC's, so that times with a zone of their own show
 FIRST_CELLS = 1_000
@@ -77,7 +79,7 @@ def columns_of(table: Table, preset: Preset | None) -> Columns:
         names, hint = {name.lower() for name in table.names}, ""
         if preset is None and names & {*START}:
             hint = "; trip records need --preset tlc"
-        elif aliases == MILES and "dispatching_base_num" in names:
+        elif aliases == IN_MILES and "dispatching_base_num" in names:
             hint = "; trip records of for-hire vehicles have no distance"
         raise table.lacks(aliases[0], hint)
     km = form.units.get("ride_dist", 1.0)
