@@ -24,7 +24,7 @@ def anomalies(
         task = bar.add_task("backfill", total=len(days))
         for day in days:
             bar.update(task, description=f"{day}")
-            done.append(_run(stack, day, force=force))
+            done.append(run_day(stack, day, force=force))
             bar.advance(task)
             say(_line(done[-1]))
     failed = sum(one["status"] == "failed" for one in done)
@@ -56,7 +56,7 @@ def _ingested(stack: Stack, key: str, arrived: datetime) -> dict[str, Any]:
         return {"key": key, "status": "failed", "rows": 0, "series": 0, "detail": str(exc)}
 
 
-def _run(stack: Stack, day: date, *, force: bool = False) -> dict[str, Any]:
+def run_day(stack: Stack, day: date, *, force: bool = False) -> dict[str, Any]:
     """Run the day's state machine to its end; a day that fails does not keep the later ones waiting."""
     try:
         ended = finished(stack, start(stack, "ClusteringStateMachine", {"dt": str(day), "force": force}))

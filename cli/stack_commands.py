@@ -5,8 +5,7 @@ from typing import Any
 
 import typer
 
-from cli import backfill, cloud, models, operate
-from cli.demo import demo
+from cli import backfill, local, models, queue, runs
 from cli.destroy import destroy
 from cli.doctor import doctor
 from cli.ingest import ingest
@@ -15,9 +14,9 @@ from cli.status import status
 
 app = typer.Typer()
 command: Callable[..., Any]
-for command in (demo, cloud.up, cloud.down):
+for command in (local.demo, local.up, local.down):
     app.command()(command)
-for command in (status, cloud.logs, doctor, destroy, ingest, operate.train, operate.runs):
+for command in (status, runs.logs, doctor, destroy, ingest, runs.train, runs.runs):
     app.command()(on_stack(command))
 for name, meaning, commands in (
     ("backfill", "Make results again from the inputs.", (backfill.anomalies, backfill.histories)),
@@ -26,7 +25,7 @@ for name, meaning, commands in (
         "Versions of each leaf's model, and which of them answers.",
         (models.list_, models.show, models.promote, models.rollback, models.prune),
     ),
-    ("redrive", "Send dead letters to their queue again.", (operate.classification,)),
+    ("redrive", "Send dead letters to their queue again.", (queue.classification,)),
 ):
     group = typer.Typer(help=meaning, no_args_is_help=True, callback=lambda: None)  # a group even of one command
     for command in commands:

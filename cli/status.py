@@ -4,9 +4,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.cloud import key_of, queue_depth
 from cli.console import OUR_FAILURE, figures, numbers, say, table
 from cli.leaves import JOBS, TRAINED
+from cli.queue import queue_depth
+from cli.runs import key_of
 from cli.stack import Stack, connect
 from infra.settings import LEAVES
 from layers.runtime.errors import CorruptError, NotFoundError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli.cloud import queue_depth
+from cli.queue import queue_depth
 from cli.stack import Stack
 from functions.classification.simulate import customers, events
 from tests.drivers import POISON, letters, stored

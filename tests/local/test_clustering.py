@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from cli.backfill import _run
+from cli.backfill import run_day
 from cli.stack import Stack
 from functions.clustering import simulate
 from functions.clustering.store import Paths
@@ -93,10 +93,10 @@ def test_sql_sees_one_whole_run_before_during_and_after_a_rerun(stack: Stack, ri
 
     put_rides(stack, day - timedelta(days=1), "a", 2_000, 1)
     put_rides(stack, day, "a", 1_500, 2)
-    assert _run(stack, day)["status"] == "published"
+    assert run_day(stack, day)["status"] == "published"
     first = manifest(stack, day)["run_id"]
     holds(first, 1_500)
-    assert _run(stack, day)["status"] == "skipped"
+    assert run_day(stack, day)["status"] == "skipped"
 
     put_rides(stack, day, "late", 1_000, 3)
     answer = stack.invoke("FunctionClusteringFit", {"dt": str(day)})
@@ -118,7 +118,7 @@ def test_sql_sees_one_whole_run_before_during_and_after_a_rerun(stack: Stack, ri
 def test_a_failing_item_ends_the_execution_in_failure_and_keeps_the_truth(stack: Stack) -> None:
     day = date(2026, 5, 2)
     put_rides(stack, day, "a", 1_200, 2)
-    assert _run(stack, day)["status"] == "published"
+    assert run_day(stack, day)["status"] == "published"
     truth = manifest(stack, day)
     put_rides(stack, day, "late", 1_000, 3)
     # The model's bytes are not what the manifest promises, so no item can be worked on.
@@ -132,7 +132,7 @@ def test_a_failing_item_ends_the_execution_in_failure_and_keeps_the_truth(stack:
     row = stack.ledger.get("clustering", str(day))
     assert row is not None
     assert row.outcome == "failed"
-    assert _run(stack, day)["status"] == "published"
+    assert run_day(stack, day)["status"] == "published"
     assert manifest(stack, day)["rides"] == 2_200
 
 
@@ -144,20 +144,20 @@ def test_the_run_row_has_the_cause_of_an_item_that_failed_within_the_map(stack: 
     elsewhere = variables | {"TREFOIL_MODELS_BUCKET": "none-of-ours"}
     functions.update_function_configuration(FunctionName=name, Environment={"Variables": elsewhere})
     try:
-        assert _run(stack, day)["status"] == "failed"
+        assert run_day(stack, day)["status"] == "failed"
     finally:
         functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
     row = stack.ledger.get("clustering", str(day))
     assert row is not None
     # The emulator's word for every exception; the map's own would be States.ExceedToleratedFailureThreshold.
     assert (row.outcome, row.detail) == ("failed", "Runtime.HandlerError")
-    assert _run(stack, day)["status"] == "published"
+    assert run_day(stack, day)["status"] == "published"
 
 
 def test_an_empty_day_is_recorded(stack: Stack) -> None:
     put_rides(stack, date(2026, 2, 1), "a", 10, 1)
     day = date(2026, 1, 1)
-    assert _run(stack, day) == {"dt": str(day), "status": "empty", "outcome": "empty"}
+    assert run_day(stack, day) == {"dt": str(day), "status": "empty", "outcome": "empty"}
 
 
 def test_many_objects_are_planned_as_few_items(stack: Stack) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli import cloud, ingest, models, operate, status
+from cli import ingest, models, queue, runs, status
 from cli.stack import Stack
 from layers.runtime.errors import InputError
 
@@ -14,8 +14,8 @@ from layers.runtime.errors import InputError
 @pytest.fixture(autouse=True)
 def connected(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
-        *((module, "connect") for module in (cloud, models, operate, status)),
-        *((module, "change") for module in (ingest, models, operate)),
+        *((module, "connect") for module in (models, runs, status)),
+        *((module, "change") for module in (ingest, models, queue, runs)),
     ):
         monkeypatch.setattr(module, name, lambda *_, **__: stack)
 
@@ -34,7 +34,7 @@ def test_a_file_is_ingested_by_its_arrival_and_the_ledger_tells(stack: Stack, tm
     assert body["files"][0]["outcome"] == "done"
     again, code = ingest.ingest([file])  # put again it counts as new: it may have been undone by another in between
     assert (again["files"][0]["outcome"], code) == ("done", 0)
-    told = operate.runs("forecasting-ingest")["runs"]
+    told = runs.runs("forecasting-ingest")["runs"]
     assert again["files"][0]["run_id"] in {run["run_id"] for run in told}
 
 
@@ -52,7 +52,7 @@ def test_training_is_started_by_hand_and_its_version_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ingest.ingest([sales_file(tmp_path, "trained")])
-    done = operate.train("forecasting")
+    done = runs.train("forecasting")
     assert (done["leaf"], done["status"]) == ("forecasting", "published")
     rows = models.list_("forecasting")["versions"]
     assert rows[0]["status"] == "champion"
@@ -76,19 +76,19 @@ def test_dead_letters_make_the_status_unhealthy_until_they_are_gone(stack: Stack
     body, code = status.status()
     assert code == 1
     assert any("ClassificationDeadLetters" in line for line in body["attention"])
-    answer = operate.classification(reason="not JSON", dry_run=True)
+    answer = queue.classification(reason="not JSON", dry_run=True)
     assert (answer["reasons"], answer["sent"]) == ({"not JSON": 2}, 0)
-    assert operate.classification(reason="another")["sent"] == 0
-    assert operate.classification(limit=1)["sent"] == 1
-    assert operate.classification(reason="not JSON")["sent"] >= 1
+    assert queue.classification(reason="another")["sent"] == 0
+    assert queue.classification(limit=1)["sent"] == 1
+    assert queue.classification(reason="not JSON")["sent"] >= 1
     stack.client("sqs").purge_queue(QueueUrl=stack.outputs["ClassificationDeadLetters"])
 
 
 def test_an_unknown_job_is_the_users_mistake() -> None:
     with pytest.raises(InputError, match="clustering"):
-        operate.runs("nightly")
+        runs.runs("nightly")
 
 
 def test_logs_name_the_functions_there_are() -> None:
     with pytest.raises(InputError, match="clustering-fit"):
-        cloud.logs("nothing")
+        runs.logs("nothing")

@@ -11,7 +11,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from cli.backfill import _run
+from cli.backfill import run_day
 from cli.stack import Stack
 from functions.classification.simulate import customers, events
 from layers.runtime.errors import UnavailableError
@@ -153,7 +153,7 @@ def ride(stack: Stack) -> None:
     rows = "".join(f"p{i},3.5,0.2,{WORD},{NUMBER}\n" for i in range(50)) + f"q,{WORD},{NUMBER},x,y\n{WORD}\n"
     stack.lake.put(f"rides/dt={day}/named.csv", f"ride_id,ride_dist,ride_time,passenger,fare\n{rows}".encode())
     stack.lake.put(f"rides/dt={day}/broken.csv", f"ride_id,ride_dist,ride_time\n{WORD}\u00e9,1,1\n".encode("latin-1"))
-    assert _run(stack, day)["status"] == "published"
+    assert run_day(stack, day)["status"] == "published"
 
 
 def logged(stack: Stack) -> dict[str, str]:

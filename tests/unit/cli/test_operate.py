@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli import operate
+from cli import queue, runs
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Outcome, RunLedger
 from tests.fakes import InMemoryTable
@@ -18,8 +18,9 @@ LETTERS, QUEUE = "ClassificationDeadLetters", "ClassificationQueue"
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> Any:
     made = fake_stack()
-    monkeypatch.setattr(operate, "connect", lambda *_: made)
-    monkeypatch.setattr(operate, "change", lambda *_, **__: made)
+    monkeypatch.setattr(runs, "connect", lambda *_: made)
+    for module in (queue, runs):
+        monkeypatch.setattr(module, "change", lambda *_, **__: made)
     return made
 
 
@@ -32,21 +33,21 @@ def test_what_the_same_input_does_is_what_the_ledger_decides(outcome: Outcome, l
     if outcome != "running":
         run = ledger.finish(run, outcome)
     clock[0] += later
-    told = operate.again(run, clock[0])
+    told = runs.again(run, clock[0])
     assert (told == "runs") == ledger.claim("clustering", "day", fingerprint="f", lease=LEASE).granted
 
 
 def test_a_skip_is_explained(stack: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run = stack.ledger.claim("clustering", "2026-01-31", fingerprint="abcdef0123456789", lease=LEASE).run
     stack.ledger.finish(run, "done", counts={"rides": 4_000})
-    told = operate.runs("clustering")["runs"]
+    told = runs.runs("clustering")["runs"]
     assert told[0]["same_again"] == "skipped"
     said = capsys.readouterr().out
     for text in ("2026-01-31", "abcdef01", "skipped", "rides 4,000", "other rides of that day"):
         assert text in said
     stack.invoke = lambda *_: {"status": "skipped", "run_id": train.run_id}
     train = stack.ledger.claim("classification-train", "f" * 64, fingerprint="f" * 64, lease=LEASE).run
-    operate.train("classification")
+    runs.train("classification")
     said = capsys.readouterr().out
     for text in (train.run_id, "is at it since", f"{NOW:%Y-%m-%d}", "ffffffff", "other customers"):
         assert text in said
@@ -54,7 +55,7 @@ def test_a_skip_is_explained(stack: Any, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_an_unknown_job_is_the_users_mistake(stack: Any) -> None:
     with pytest.raises(InputError, match="clustering"):
-        operate.runs("nightly")
+        runs.runs("nightly")
 
 
 def letter(stack: Any, body: str, reason: str | None) -> None:
@@ -69,12 +70,12 @@ def bodies(stack: Any, queue: str) -> list[str]:
 def test_dead_letters_are_counted_by_reason_and_sent_again_all_or_some(stack: Any) -> None:
     for i in range(30):
         letter(stack, f"{i:02}", ["age is missing", "not JSON", None][i % 3])
-    answer = operate.classification(dry_run=True)
+    answer = queue.classification(dry_run=True)
     assert answer == {"reasons": {"age is missing": 10, "not JSON": 10, "failed five times": 10}, "sent": 0}
-    assert operate.classification(reason="failed five")["sent"] == 10
-    assert operate.classification(reason="age", limit=4)["sent"] == 4
+    assert queue.classification(reason="failed five")["sent"] == 10
+    assert queue.classification(reason="age", limit=4)["sent"] == 4
     assert len(bodies(stack, QUEUE)) == 14
-    assert operate.classification()["sent"] == 16
+    assert queue.classification()["sent"] == 16
     assert bodies(stack, QUEUE) == [f"{i:02}" for i in range(30)]
     assert bodies(stack, LETTERS) == []
 
@@ -91,7 +92,7 @@ def test_a_dry_run_that_takes_longer_than_letters_stay_hidden_counts_each_once(s
         return receive(**arguments)
 
     sqs.receive_message = slow
-    assert operate.classification(dry_run=True)["reasons"] == {"not JSON": 25}
+    assert queue.classification(dry_run=True)["reasons"] == {"not JSON": 25}
     assert sqs.hidden == set()
 
 
@@ -109,9 +110,9 @@ def test_a_redrive_that_dies_between_send_and_delete_leaves_a_duplicate_and_no_l
 
     sqs.delete_message = mortal
     with pytest.raises(KeyboardInterrupt):
-        operate.classification()
+        queue.classification()
     sqs.hidden.clear()  # five minutes later
-    operate.classification()
+    queue.classification()
     assert bodies(stack, LETTERS) == []
     assert sorted(set(bodies(stack, QUEUE))) == ["0", "1", "2"]
     assert len(bodies(stack, QUEUE)) == 4

@@ -1,4 +1,4 @@
-"""`trefoil demo`: the main job, end to end, on the local cloud, through every trigger."""
+"""`trefoil up|down|demo`: the local cloud, and the main job on it, end to end, through every trigger."""
 
 import io
 import json
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from cli.cloud import Images, endpoints, say_endpoints
 from cli.console import Json, err, say
 from cli.stack import Stack, finished, local_stack, start, wait
 from infra.local import cloud as local
@@ -21,6 +20,8 @@ from layers.runtime.errors import UnavailableError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Images = Annotated[bool, typer.Option("--images", help="Run container images as AWS does; needs Docker.")]
 
 DAY = date(2026, 1, 31)
 RIDES, HISTORY_DAYS = 20_000, 7
@@ -42,6 +43,22 @@ class Line:
     seconds: float
     results: str
     look: str
+
+
+def up(images: Images = False, json_output: Json = False) -> dict[str, Any]:
+    """Start the local cloud, deploy the stacks to it, and print its endpoints."""
+    cloud = local.up(lambda text: err.print(f"[dim]{text} ...[/]"), packaging="image" if images else "source")
+    found = endpoints(local_stack(cloud))
+    say_endpoints(found)
+    say("`trefoil down` stops it and leaves nothing behind.")
+    return found
+
+
+def down(json_output: Json = False) -> dict[str, Any]:
+    """Stop the local cloud and remove all it kept."""
+    stopped = local.down()
+    say("stopped" if stopped else "no local cloud was running")
+    return {"stopped": stopped}
 
 
 def demo(
@@ -70,6 +87,26 @@ def demo(
         if not once and sys.stdin.isatty() and sys.stdout.isatty() and not json_output:
             _stay(found)
     return {"seconds": round(seconds, 1), "lines": [asdict(line) for line in lines], "endpoints": found}
+
+
+def endpoints(stack: Stack) -> dict[str, Any]:
+    """What a person needs to look further, of the local cloud with its user."""
+    lines = {
+        "dashboard": stack.outputs["ApiUrl"] + "/",
+        "api": stack.outputs["ApiUrl"] + "/v1/series",
+        "aws endpoint": stack.endpoint,
+        "lake": f"s3://{stack.outputs['LakeBucket']}",
+        "queue": stack.outputs["ClassificationQueue"],
+    }
+    if stack.cloud:
+        lines |= {"username": stack.cloud.username, "password": stack.cloud.password}
+    return lines
+
+
+def say_endpoints(found: dict[str, Any]) -> None:
+    """One line each, never cut, so that they can be copied."""
+    for name, value in found.items():
+        say(f"{name:<14}{value}")
 
 
 def clustering(stack: Stack, tell: Say) -> Line:

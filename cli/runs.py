@@ -1,15 +1,16 @@
-"""`trefoil train|runs|redrive`: what a person does to a deployed stack."""
+"""`trefoil train|runs|logs`: start a training, and see what ran and what it said."""
 
+import re
+import time
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Annotated, Any
 
 import typer
 
-from cli.cloud import key_of
 from cli.console import figures, say, table
 from cli.leaves import JOBS, TRAINED, trained_name
-from cli.stack import Stack, Yes, change, connect, finished, start
+from cli.stack import change, connect, finished, start
 from infra.settings import LEAVES
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Run
@@ -76,51 +77,30 @@ def say_skipped(run: Run | None) -> None:
         say(f"  to run again needs {JOBS[run.job]}")
 
 
-def classification(
-    limit: Annotated[int, typer.Option(min=1, help="how many at most")] = 100_000,
-    reason: Annotated[str, typer.Option(help="only those whose reason contains this")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show them and send nothing")] = False,
-    yes: Yes = False,
+def logs(
+    function: Annotated[str, typer.Argument(help="as in the list that an unknown name prints, e.g. clustering-fit")],
+    minutes: Annotated[int, typer.Option(min=1, help="how far back")] = 60,
 ) -> dict[str, Any]:
-    """Move dead letters back to the queue, each deleted only after it was sent, and count them by reason."""
-    stack = change("counting dead letters" if dry_run else "redriving", yes=yes or dry_run)
-    sqs, letters = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"]
-    counts: dict[str, int] = {}
-    kept: dict[str, str] = {}  # of those that stay, the receipt by message
-    sent = repeated = 0
-    try:
-        # What was seen comes again after five minutes; once all of it has, there is nothing new.
-        while sum(counts.values()) < limit and repeated <= len(kept) and (batch := _receive(stack, letters)):
-            again = kept.keys() & {message["MessageId"] for message in batch}
-            kept |= {m["MessageId"]: m["ReceiptHandle"] for m in batch if m["MessageId"] in again}
-            repeated += len(again)
-            for message in (m for m in batch if m["MessageId"] not in again):
-                why = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "failed five times")
-                wanted = reason in why and sum(counts.values()) < limit
-                if wanted:
-                    counts[why] = counts.get(why, 0) + 1
-                if wanted and not dry_run:
-                    sqs.send_message(QueueUrl=stack.outputs["ClassificationQueue"], MessageBody=message["Body"])
-                    sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
-                    sent += 1
-                else:
-                    kept[message["MessageId"]] = message["ReceiptHandle"]
-    finally:
-        for receipt in kept.values():
-            sqs.change_message_visibility(QueueUrl=letters, ReceiptHandle=receipt, VisibilityTimeout=0)
-    for why, count in counts.items():
-        say(f"{count:6}  {why}")
-    say(f"{sent} sent again")
-    return {"reasons": counts, "sent": sent}
+    """Print what a function logged."""
+    stack = connect()
+    names = {_short(key): value for key, value in stack.outputs.items() if key.startswith("Function")}
+    if function not in names:
+        raise InputError(f"no function {function!r}; there are {', '.join(sorted(names))}")
+    config = stack.client("lambda").get_function_configuration(FunctionName=names[function])
+    group = config.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{names[function]}"
+    since = int((time.time() - 60 * minutes) * 1000)
+    pages = stack.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
+    lines = [event["message"].rstrip() for page in pages for event in page["events"]]
+    for line in lines:
+        say(line)
+    return {"function": function, "log_group": group, "lines": lines}
 
 
-def _receive(stack: Stack, queue: str) -> list[dict[str, Any]]:
-    """Some messages, hidden for five minutes so that one pass sees each once."""
-    answer = stack.client("sqs").receive_message(
-        QueueUrl=queue,
-        MaxNumberOfMessages=10,
-        VisibilityTimeout=300,
-        MessageAttributeNames=["reason"],
-        WaitTimeSeconds=1,
-    )
-    return list(answer.get("Messages", []))
+def key_of(run: Run) -> str:
+    """The key of a run; of a hash as much as tells it from others."""
+    return run.key if len(run.key) < 64 else run.key[:16]
+
+
+def _short(key: str) -> str:
+    """`clustering-fit` of the output `FunctionClusteringFit`."""
+    return "-".join(re.findall("[A-Z][a-z]+", key)[1:]).lower()
