@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from functions.forecasting.contracts import ModelEntry, PlanEvent, Planned, Shard, ShardResult
 from functions.forecasting.domain.fit import Outcome, Shared, share, train
+from functions.forecasting.domain.model import SHARED as KINDS
 from functions.forecasting.domain.model import load_model
 from functions.forecasting.domain.series import Series, load
 from functions.forecasting.settings import ForecastingSettings
@@ -75,7 +76,10 @@ class TrainingService:
             self._ledger.finish(claim.run, "done", counts={"series": len(histories), "trained": 0})
             return self._planned("skipped", run_id)
         version, size = run_id if event.force else data_hash, self._settings.shard_series
-        about = {"run_id": run_id, "version": version, "data_hash": data_hash, "alone": self._share(version, histories)}
+        alone = self._share(version, histories)
+        if alone:  # what was served by the model of all series needs another
+            changed = sorted({*changed, *(name for name, entry in entries.items() if entry.kind in KINDS)})
+        about = {"run_id": run_id, "version": version, "data_hash": data_hash, "alone": alone}
         parts = [changed[i : i + size] for i in range(0, len(changed), size)]
         shards = [Shard(**about, number=number, series=part) for number, part in enumerate(parts)]
         self._lake.put(_plan_key(run_id), SHARDS.dump_json(shards))
@@ -92,7 +96,11 @@ class TrainingService:
         with ThreadPoolExecutor(READERS) as pool:
             series = [one for one in pool.map(read, names) if one]
         settings = self._settings
-        shared = self._learn(series, settings.holdout_days, rows=settings.global_rows, known=settings.known_names)
+        rows, known = settings.global_rows, settings.known_names
+        try:
+            shared = self._learn(series, settings.holdout_days, rows=rows, known=known)
+        except Exception as exc:  # noqa: BLE001 - series are trained without it
+            return f"it could not be learned ({type(exc).__name__})"
         if isinstance(shared, str):
             return shared
         for folder, learned in zip((JUDGED, ""), shared, strict=True):

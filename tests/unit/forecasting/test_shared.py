@@ -96,3 +96,25 @@ def test_it_travels_to_another_process_with_its_task(stores, shared):
     here, there = files.forecast_one(task), files.forecast_one(pickle.loads(pickle.dumps(task)))
     assert here.trained == there.trained
     assert here.forecast.yhat.tolist() == there.forecast.yhat.tolist()
+
+
+def test_where_a_version_has_no_such_model_any_more_the_series_it_served_are_trained_again(stores, shared):
+    house = House()
+    house.learn = lambda *_, **__: shared
+    house.put(*stores, made(5, name="young"))
+    house.train()
+    house.put(made(301, seed=0, name="s0"), key="sales/more.csv")
+    house.learn = lambda *_, **__: "too few"
+    house.fits.clear()
+    house.train()
+    assert {"s0", "young"} <= set(house.fits)
+    assert house.service().forecast(Question("young", 7, 0.95, {})).source == "computed"
+
+
+def test_a_model_of_all_series_that_cannot_be_learned_stops_no_training(stores):
+    house = House()
+    house.learn = lambda *_, **__: 1 / 0
+    house.put(*stores[:1])
+    assert house.train()["trained"] == 1
+    document = json.loads(house.service().forecast(Question("s0", 7, 0.95, {})).body)
+    assert "no model of all series: it could not be learned (ZeroDivisionError)" in document["assumptions"]
