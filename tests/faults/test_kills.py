@@ -233,5 +233,5 @@ def test_a_function_that_dies_at_any_side_effect_loses_and_doubles_nothing(
         side_effects=times["before"],
         times=times.total(),
     )
-    assert times["before"] > 1
+    assert times["before"] > 0
     assert times["end"] == 1
