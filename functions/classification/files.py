@@ -4,7 +4,6 @@ import csv
 import gzip
 import hashlib
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -94,7 +93,7 @@ def train_file(
     _, bad = encode(columns, package.trained.model.specification.features)
     bad |= {row: f"{target} is null" for row, value in enumerate(columns[target]) if not canonical(value)}
     rejected = {table.rows[row]: reason for row, reason in bad.items()} | {one.row: one.reason for one in table.ragged}
-    save_model(package, directory, hash_columns(columns))
+    save_model(package, directory, hashlib.sha256(file.read_bytes()).hexdigest())
     write_rejected(rejected, directory / REJECTED)
     return package, rejected
 
@@ -120,14 +119,6 @@ def _chosen(
         if name in afterwards or name == target:
             raise InputError("known only afterwards, so it may not be learnt from", file=file, field=name)
     return target, chosen, refused
-
-
-def hash_columns(columns: Mapping[str, Sequence[Any]]) -> str:
-    """Hash of training data: the same rows and columns give the same text."""
-    digest = hashlib.sha256()
-    for name in sorted(columns):
-        digest.update(json.dumps([name, columns[name]], default=str).encode())
-    return digest.hexdigest()
 
 
 def save_model(package: Package, directory: Path, data_hash: str = "") -> None:

@@ -233,11 +233,7 @@ class TrainingService:
 
 
 def _time(value: Any) -> datetime | None:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
-        except ValueError:
-            return None
+    """A cell of the column of times, which the reader has made a date or a time; else None."""
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, clock_time.min)
     if not isinstance(value, datetime):

@@ -26,7 +26,7 @@ from functions.classification.domain.learners import Fitted, Options
 from functions.classification.domain.metrics import Bools, Floats, Rows, average_precision
 from functions.classification.domain.model import Model, calibrated, log_odds, make_segments, segment_names
 from functions.classification.domain.schema import Columns, Matrix
-from functions.classification.domain.splits import Labelled, Parts, distinct, divide, twins
+from functions.classification.domain.splits import Labelled, Parts, distinct, divide
 from functions.classification.domain.target import Target
 from layers.learning.trees import check_parity
 from layers.runtime.errors import CorruptError, InputError
@@ -112,10 +112,37 @@ class Searched:
     learners: dict[str, dict[str, Any]]
     scores: dict[str, Floats]
 
+    @property
+    def logistic(self) -> Options:
+        """The baseline's options: the best that were tried, else the default."""
+        options: Options = self.learners.get("logistic", {}).get("options", {"learner": "logistic"})
+        return options
+
     def out_of_fold(self, work: Work, options: Options) -> Floats:
         """Scores of every row, by the search or anew."""
         best = self.learners.get(options["learner"], {}).get("options")
         return self.scores[options["learner"]] if self.scores and options == best else work.out_of_fold(options)
+
+    def judge(self, work: Work) -> "Judged":
+        """What the scores out of fold say."""
+        raw, baseline = (self.out_of_fold(work, options) for options in (self.chosen, self.logistic))
+        rows = np.flatnonzero(~np.isnan(raw))
+        y, calibration = work.y[rows], calibrate(raw[rows], work.y[rows])
+        p, base_rate = calibrated(raw[rows], calibration), float(y.mean())
+        peers = {"model": p, "dummy": np.full(len(rows), base_rate), "logistic": baseline[rows]}
+        thresholds = {name: choose_threshold(y, scores, work.parameters) for name, scores in peers.items()}
+        return Judged(rows, p, calibration, base_rate, thresholds)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Rows that have scores out of fold, their probabilities, and what comes of them for the model and its peers."""
+
+    rows: Rows
+    p: Floats
+    calibration: Calibration
+    base_rate: float
+    thresholds: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -132,7 +159,6 @@ class Trained:
     scores: dict[str, Floats]
     thresholds: dict[str, float]
     counts: dict[str, int]
-    twins: int
     dropped: dict[str, str]
     refused: list[str]
 
@@ -170,10 +196,50 @@ def train(
     *,
     in_order: bool = False,
     refused: Sequence[str] = (),
-    clock: Callable[[], float] = time.monotonic,
     progress: Progress = silent,
 ) -> Trained:
     """Search, fit, calibrate, choose the threshold, export, compare. Raises InputError for too little to learn from."""
+    good, features, dropped, counts = _usable(rows)
+    refused = [*refused, *(name for name in dropped if dropped[name] == LEAK)]
+    parts = divide(good, features, seed=parameters.seed, in_order=in_order)
+    _check_both_kinds(good.y, parts)
+    inputs, _ = schema.encode(good.columns, features)
+    x, learnt = schema.matrix(inputs, features), parts.learn
+    work = Work(x[learnt], good.y[learnt], parts.groups[learnt], parts.split.kind != "hash", features, parameters)
+    search = search_options(work, progress=progress)
+    fitted, judged = work.fit(search.chosen), search.judge(work)
+    scores = {
+        "model": calibrated(learners.predict(fitted, x[parts.test]), judged.calibration),
+        "dummy": np.full(len(parts.test), judged.base_rate),
+        "logistic": learners.predict(work.fit(search.logistic), x[parts.test]),
+    }
+    held_out, threshold = np.concatenate([learnt[judged.rows], parts.test]), judged.thresholds["model"]
+    specification = Specification(
+        target=target.name,
+        positive=target.positive,
+        negative=target.negative,
+        features=features,
+        inputs="matrix",
+        calibration=judged.calibration,
+        threshold=threshold,
+        base_rate=judged.base_rate,
+        segments=make_segments(threshold, judged.base_rate),
+        references=tuple(drift.reference(inputs[f"c{i}"], f, held_out) for i, f in enumerate(features)),
+        score_reference=drift.reference(np.concatenate([judged.p, scores["model"]]), None),
+        split=parts.split,
+        left_out=dict.fromkeys(refused, "known only afterwards") | dropped,
+    )
+    body = learners.to_bytes(fitted)
+    model = Model("candidate", specification, body)
+    largest = parity(model, fitted, good.columns, seed=parameters.seed)
+    counts |= {"train": len(learnt), "test": len(parts.test)}
+    return Trained(
+        model, body, fitted, search, largest, good, parts, scores, judged.thresholds, counts, dropped, refused
+    )
+
+
+def _usable(rows: Labelled) -> tuple[Labelled, tuple[Feature, ...], dict[str, str], dict[str, int]]:
+    """Rows to learn from or to judge, their features, the columns left out, and how many rows were, each with why."""
     features, dropped = _features(rows)
     whose = [*schema.identifiers(rows.columns), *([] if rows.group is None else [rows.group])]
     first = distinct(rows, list(dict.fromkeys([feature.name for feature in features] + whose)))
@@ -181,68 +247,17 @@ def train(
     if copies:  # what they say of a column is said twice
         rows = rows.take(first)
         features, dropped = _features(rows)
-    refused = [*refused, *(name for name in dropped if dropped[name] == LEAK)]
     _, bad = schema.encode(rows.columns, features)
     good = rows.take(np.array([i for i in range(len(rows.y)) if i not in bad], dtype=np.int64))
     if (smallest := min(int(good.y.sum()), int((~good.y).sum()))) < MIN_OF_EACH:
         raise InputError(f"too few rows: at least {MIN_OF_EACH} of each kind are needed, there are {smallest}")
-    parts = divide(good, features, seed=parameters.seed, in_order=in_order)
+    return good, features, dropped, {"rejected": len(bad), "copies": copies}
+
+
+def _check_both_kinds(y: Bools, parts: Parts) -> None:
     for name, part in {"learn from": parts.learn, "judge": parts.test}.items():
-        if not 0 < good.y[part].sum() < len(part):
+        if not 0 < y[part].sum() < len(part):
             raise InputError(f"the {len(part)} rows that are to {name} are not of both kinds")
-    inputs, _ = schema.encode(good.columns, features)
-    x, y, learnt = schema.matrix(inputs, features), good.y, parts.learn
-    work = Work(x[learnt], y[learnt], parts.groups[learnt], parts.split.kind != "hash", features, parameters)
-    search = search_options(work, clock=clock, progress=progress)
-    raw = search.out_of_fold(work, search.chosen)
-    judged = np.flatnonzero(~np.isnan(raw))
-    calibration, base_rate = calibrate(raw[judged], work.y[judged]), float(work.y[judged].mean())
-    fitted = work.fit(search.chosen)
-    body = learners.to_bytes(fitted)
-    logistic = search.learners.get("logistic", {}).get("options", {"learner": "logistic"})
-    unseen = {
-        "model": calibrated(raw[judged], calibration),
-        "dummy": np.full(len(judged), base_rate),
-        "logistic": search.out_of_fold(work, logistic)[judged],
-    }
-    thresholds = {name: choose_threshold(work.y[judged], p, parameters) for name, p in unseen.items()}
-    scores = {
-        "model": calibrated(learners.predict(fitted, x[parts.test]), calibration),
-        "dummy": np.full(len(parts.test), base_rate),
-        "logistic": learners.predict(work.fit(logistic), x[parts.test]),
-    }
-    held_out = np.concatenate([learnt[judged], parts.test])
-    specification = Specification(
-        target=target.name,
-        positive=target.positive,
-        negative=target.negative,
-        features=features,
-        inputs="matrix",
-        calibration=calibration,
-        threshold=thresholds["model"],
-        base_rate=base_rate,
-        segments=make_segments(thresholds["model"], base_rate),
-        references=tuple(drift.reference(inputs[f"c{i}"], f, held_out) for i, f in enumerate(features)),
-        score_reference=drift.reference(np.concatenate([unseen["model"], scores["model"]]), None),
-        split=parts.split,
-        left_out=dict.fromkeys(refused, "known only afterwards") | dropped,
-    )
-    model = Model("candidate", specification, body)
-    return Trained(
-        model=model,
-        body=body,
-        fitted=fitted,
-        search=search,
-        parity=parity(model, fitted, good.columns, seed=parameters.seed),
-        rows=good,
-        parts=parts,
-        scores=scores,
-        thresholds=thresholds,
-        counts={"train": len(learnt), "test": len(parts.test), "rejected": len(bad), "copies": copies},
-        twins=twins(good, features, parts),
-        dropped=dropped,
-        refused=refused,
-    )
 
 
 def _features(rows: Labelled) -> tuple[tuple[Feature, ...], dict[str, str]]:

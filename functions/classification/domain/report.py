@@ -11,7 +11,7 @@ from functions.classification.domain import schema
 from functions.classification.domain.fit import Parameters, Trained
 from functions.classification.domain.metrics import Bools, Floats, average_precision, bootstrap, calibration_error
 from functions.classification.domain.model import Model
-from functions.classification.domain.splits import Labelled
+from functions.classification.domain.splits import Labelled, twins
 
 METRICS = ("roc_auc", "average_precision", "f1", "brier", "calibration_error", "threshold")
 PEERS = ("model", "dummy", "logistic", "champion")
@@ -45,7 +45,7 @@ def make_report(trained: Trained, parameters: Parameters, champion: Model | None
         "dropped": trained.dropped,
         "refused": trained.refused,
         "group": trained.rows.group,
-        "twins": trained.twins,
+        "twins": twins(trained.rows, specification.features, trained.parts),
         "search": {
             "iterations": parameters.iterations,
             "tried": trained.search.tried,
