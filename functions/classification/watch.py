@@ -13,7 +13,7 @@ import numpy as np
 from functions.classification.contracts import LEAF, Specification
 from functions.classification.domain import drift
 from functions.classification.domain.drift import Move
-from functions.classification.domain.metrics import average_precision, calibration_error
+from functions.classification.domain.metrics import average_precision, calibration_error, expected_quality
 from functions.classification.domain.target import is_positive
 from functions.classification.settings import ClassificationSettings
 from functions.classification.store import Joined, days_until, join_outcomes, outcome_objects
@@ -58,12 +58,15 @@ class WatchService:
         if champion is None:
             return {"version": None, "reason": "no model has been promoted yet", "training_started": False}
         specification = Specification.model_validate(self._registry.manifest(LEAF, champion.version).details)
-        events, moves = self._drift(champion.version, specification)
+        totals = self._totals(champion.version, specification)
+        events, moves = totals[0]["n"], drift.measure(specification, totals)
         reason = moved(events, moves, self._settings)
         if events >= self._settings.watch_events:
             metrics(LEAF).add_metric("Drift", "NoUnit", max(move.index for move in moves.values()))
             metrics(LEAF).add_metric("Moved", "Count", float(reason is not None))
         realised, fresh = self._outcomes(champion.version, specification, until)
+        weeks = realised.get(champion.version, {})
+        withdrawn = self._doubt(events, reason, weeks[max(weeks)] if weeks else {})
         if reason is None and fresh >= self._settings.retrain_outcomes:
             reason = f"{fresh} outcomes since the last training"
         report = {
@@ -73,6 +76,8 @@ class WatchService:
             "chance": {name: move.chance for name, move in moves.items()},
             "unknown": {f.name: moves[f.name].unknown for f in specification.features if f.kind == "category"},
             "realised": realised,
+            "expected": None if withdrawn else expected_quality(totals[0], specification.score_reference.edges),
+            "expected_withdrawn": withdrawn,
             "new_outcomes": fresh,
             "reason": reason,
             "training_started": reason is not None and self._start(reason),
@@ -80,8 +85,16 @@ class WatchService:
         self._lake.put(REPORT, json.dumps(report, indent=1).encode(), content_type="application/json")
         return report
 
-    def _drift(self, version: str, specification: Specification) -> tuple[int, dict[str, Move]]:
-        """(events, move of the score and of each column) of the last hours."""
+    def _doubt(self, events: int, drifted: str | None, week: Mapping[str, Any]) -> str | None:
+        """Why quality is not to be expected from the probabilities, if so."""
+        if events < self._settings.watch_events:
+            return f"fewer than {self._settings.watch_events:,} events"
+        if drifted:
+            return "the population has moved"
+        return "outcomes contradict the probabilities" if week.get("contradicted") else None
+
+    def _totals(self, version: str, specification: Specification) -> list[Counter[str]]:
+        """Counters of each part of the profile, over the last hours."""
         now = self._clock().astimezone(UTC)
         totals: list[Counter[str]] = []
         for part in range(len(drift.parts(specification))):
@@ -90,7 +103,7 @@ class WatchService:
                 bucket = drift.bucket(f"{now - timedelta(hours=back):%Y-%m-%dT%H}", part)
                 row = self._profiles.get({"model": version, "bucket": bucket}) or {}
                 totals[-1].update({k: v for k, v in row.items() if k not in ("model", "bucket", "expires_at")})
-        return totals[0]["n"], drift.measure(specification, totals)
+        return totals
 
     def _outcomes(self, version: str, specification: Specification, until: float) -> tuple[dict[str, Any], int]:
         """(realised quality per model and week, outcomes told since the last training), when outcomes changed."""
@@ -138,9 +151,11 @@ def _first(columns: list[str]) -> str:
 
 
 def realised_quality(joined: Sequence[Joined], specification: Specification) -> dict[str, Any]:
-    """`{version: {ISO week: {events, unknown, positives, precision, recall, average_precision, calibration_error}}}`.
+    """`{version: {ISO week: {events, unknown, positives, expected_positives, contradicted, precision, recall,
+    average_precision, calibration_error}}}`.
 
-    Precision and recall are of the segment `target`; `unknown` outcomes are neither value and not in `events`.
+    Precision and recall are of the segment `target`; `unknown` outcomes are neither value and not in `events`. The
+    probabilities are contradicted when positives differ from their sum by more than three standard deviations.
     """
     groups: dict[tuple[str, str], list[Joined]] = defaultdict(list)
     for row in joined:
@@ -159,6 +174,8 @@ def realised_quality(joined: Sequence[Joined], specification: Specification) -> 
             "events": len(judged),
             "unknown": len(rows) - len(judged),
             "positives": int(y.sum()),
+            "expected_positives": float(p.sum()),
+            "contradicted": bool(abs(y.sum() - p.sum()) > 3 * np.sqrt((p * (1 - p)).sum())),
             "precision": hits / max(int(called.sum()), 1),
             "recall": hits / max(int(y.sum()), 1),
             "average_precision": average_precision(y, p) if y.any() else 0.0,

@@ -32,6 +32,7 @@ SIGNS: Final = 32  # the sum of squares is known to a quarter of itself, which i
 COUNTERS: Final = 220  # counters of columns in one part: an update expression of DynamoDB has at most 4 KB
 PARTS_AT_ONCE: Final = 4
 SCORE: Final = "(score)"
+MILLION: Final = 1_000_000
 
 
 def reference(
@@ -97,7 +98,8 @@ def counters(
     specification: Specification,
     part: int,
 ) -> dict[str, int]:
-    """What one batch adds to a part of its hour's profile: `n`, `u<sign>`, `f<feature>_<bin>`, in the first `s<bin>`.
+    """What one batch adds to a part of its hour's profile: `n`, `u<sign>`, `f<feature>_<bin>`; in the first `s<bin>`,
+    `p<bin>`, the sum of the probabilities in millionths, and the same of the segment `target`, `t` and `tp`.
 
     Zeros are left out.
     """
@@ -108,6 +110,11 @@ def counters(
     if part == 0:
         scores = bin_counts(probabilities, None, specification.score_reference.edges)
         found |= {f"s{b}": int(rows) for b, rows in enumerate(scores)}
+        bins = np.searchsorted(np.array(specification.score_reference.edges), probabilities, side="left")
+        sums = np.bincount(bins, weights=probabilities) * MILLION
+        found |= {f"p{b}": round(total) for b, total in enumerate(sums.tolist())}
+        called = probabilities[probabilities >= specification.threshold]
+        found |= {"t": len(called), "tp": round(float(called.sum()) * MILLION)}
     for i in parts(specification)[part]:
         bins = bin_counts(inputs[f"c{i}"], specification.features[i], specification.references[i].edges)
         found |= {f"f{i}_{b}": int(rows) for b, rows in enumerate(bins)}

@@ -3,7 +3,8 @@
 `y` is boolean, shape (rows,); `p` are probabilities, shape (rows,).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,11 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 
-def average_precision(y: Bools, p: Floats, weights: Floats | None = None) -> float:
-    """Area under precision over recall by steps; rows of equal score count together. NaN without a positive."""
+def average_precision(y: Bools | Floats, p: Floats, weights: Floats | None = None) -> float:
+    """Area under precision over recall by steps; rows of equal score count together. NaN without a positive.
+
+    `y` may be probabilities: then it is what they lead to expect.
+    """
     order = np.argsort(-p, kind="stable")
     w = (np.ones(len(y)) if weights is None else weights)[order]
     last = np.flatnonzero(np.append(np.diff(p[order]) != 0, True))
@@ -30,6 +34,37 @@ def calibration_error(y: Bools, p: Floats, bins: int = 10) -> float:
     which = np.minimum((p * bins).astype(int), bins - 1)
     gaps = np.bincount(which, weights=p - y, minlength=bins)
     return float(np.abs(gaps).sum() / len(y))
+
+
+def expected_quality(totals: Mapping[str, int], edges: Sequence[float], steps: int = 20) -> dict[str, float] | None:
+    """Precision and recall of the segment `target`, average precision and positives to expect, from calibrated
+    probabilities alone; None without any.
+
+    Each event is a positive with its probability (CBPE: Bialek et al. 2024, "Estimating model performance under
+    covariate shift without labels"). `totals` are the counters of a profile's first part, `edges` those of its bins.
+    In a bin the probabilities are taken to lie on a straight line, in the last on an exponential tail. Right as long
+    as the calibration is, which a change of what the columns say of the target makes wrong.
+    """
+    bounds, places = [0.0, *edges, 1.0], (np.arange(steps) + 0.5) / steps
+    p, weights = [], []
+    for b, (low, high) in enumerate(pairwise(bounds)):
+        if count := totals.get(f"s{b}", 0):
+            mean = totals.get(f"p{b}", 0) / 1e6 / count
+            reach = max(min(high - mean, mean - low), 0.0)
+            tail = np.minimum(low - (mean - low) * np.log(1 - places), high)
+            p.append(tail if high == 1.0 else mean + reach * (2 * places - 1))
+            weights.append(np.full(steps, count / steps))
+    positives = sum(totals.get(f"p{b}", 0) for b in range(len(bounds))) / 1e6
+    if not positives:
+        return None
+    levels = np.concatenate(p)
+    hits = totals.get("tp", 0) / 1e6
+    return {
+        "positives": positives,
+        "precision": hits / max(totals.get("t", 0), 1),
+        "recall": hits / positives,
+        "average_precision": average_precision(levels, levels, np.concatenate(weights)),
+    }
 
 
 def bootstrap(statistic: Callable[[Floats], float], groups: Rows, *, seed: int, repeats: int = 500) -> Floats:

@@ -1,12 +1,15 @@
 import json
+from collections import Counter
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from functions.classification.contracts import Feature, Reference
-from functions.classification.domain import drift
+from functions.classification.domain import drift, metrics
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.watch import WatchService
@@ -145,3 +148,46 @@ def test_average_precision_of_a_moved_population_falls_without_retraining(packag
         return roc_auc_score(y, package.trained.model.score(inputs))
 
     assert ap(1.0) < ap(0.0) - 0.05
+
+
+def test_expected_quality_is_what_came_true_where_probabilities_are_right():
+    rng = np.random.default_rng(0)
+    p = rng.beta(0.6, 4, 40_000)
+    y = rng.random(40_000) < p
+    edges = tuple(np.quantile(p, np.linspace(0, 1, 11)[1:-1]).tolist())
+    known = SimpleNamespace(threshold=0.3, score_reference=SimpleNamespace(edges=edges), references=[], features=[])
+    totals: Counter[str] = Counter()
+    for start in range(0, 40_000, 1_000):
+        users = [f"u{i}" for i in range(start, start + 1_000)]
+        totals.update(drift.counters({}, p[start : start + 1_000], users, known, 0))
+    expected = metrics.expected_quality(totals, edges)
+    called = p >= 0.3
+    assert expected["positives"] == pytest.approx(y.sum(), rel=0.03)
+    assert expected["precision"] == pytest.approx(y[called].mean(), abs=0.02)
+    assert expected["recall"] == pytest.approx(y[called].sum() / y.sum(), abs=0.02)
+    assert expected["average_precision"] == pytest.approx(metrics.average_precision(p, p), abs=0.01)
+    assert metrics.expected_quality({}, edges) is None
+
+
+def test_expected_quality_stands_beside_the_realised_and_is_withdrawn_when_the_population_moves(cloud):
+    table, start = score(cloud, 0.0)
+    tell_outcomes(cloud, table, start, 500)
+    report = watch(cloud)
+    assert report["expected_withdrawn"] is None
+    (week,) = report["realised"][report["version"]].values()
+    assert not week["contradicted"]
+    assert report["expected"]["precision"] == pytest.approx(week["precision"], abs=0.25)
+    score(cloud, 1.0, seed=12, rows=2_000)
+    moved = watch(cloud)
+    assert moved["expected"] is None
+    assert moved["expected_withdrawn"] == "the population has moved"
+
+
+def test_expected_quality_is_withdrawn_when_outcomes_contradict_it_and_not_given_for_a_few_events(cloud):
+    table, start = score(cloud, 0.0)
+    labels = table.column_names.index("y")
+    tell_outcomes(cloud, table.set_column(labels, "y", pa.array(["yes"] * len(table))), start, 500)
+    report = watch(cloud)
+    assert report["expected"] is None
+    assert report["expected_withdrawn"] == "outcomes contradict the probabilities"
+    assert watch(cloud, watch_events=5_000)["expected_withdrawn"] == "fewer than 5,000 events"
