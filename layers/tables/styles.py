@@ -14,7 +14,7 @@ from layers.tables import numbers as numerals
 from layers.tables import times as moments
 from layers.tables.numbers import CURRENCIES, NumberStyle, blanks, is_number, is_text, plain_array, to_numbers, unsigned
 from layers.tables.table import Table
-from layers.tables.times import TimeStyle, is_time, shapes
+from layers.tables.times import TimeStyle, is_time, number, parts
 
 # So few cells that say otherwise are mistakes in their rows; more of them are another style.
 STRAY: Final = 0.05
@@ -118,12 +118,12 @@ def _count_times(column: Any, counts: Counter[str]) -> None:
         known = int((~np.isnat(times)).sum())
         counts.update(cells=known, both=known)
         return
-    for shape in shapes(column):
-        if shape.has("first"):
-            first, other = shape.number("first").astype(float), shape.number("other").astype(float)
+    for cells, texts in parts(column):
+        if "first" in texts:
+            first, other = (number(texts[part]).astype(float) for part in ("first", "other"))
             _compare(counts, DATES, np.where(other > 12, np.nan, first), np.where(first > 12, np.nan, other))
         else:
-            counts["both"] += len(shape.cells)
+            counts["both"] += len(cells)
     counts["cells"] += len(column) - _sum(blanks(pc.utf8_trim_whitespace(column)))
 
 

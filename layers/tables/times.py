@@ -1,7 +1,6 @@
 """Cells as times."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -14,10 +13,12 @@ from layers.tables.numbers import blanks, cast_texts, is_text, plain_array
 
 Times = NDArray[np.datetime64]
 Ints = NDArray[np.int64]
+Parts = Mapping[str, Any]
 
 CLOCK: Final = (
     r"(?:(?:T|,?\s+)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<micros>\d+))?)?"
-    r"\s*(?P<half>[AaPp])?(?(half)\.?[Mm]\.?)\s*(?P<offset>[Zz]|UTC|GMT|[+-]\d\d:?(?:\d\d)?)?)?"
+    r"\s*(?:(?P<half>[AaPp])\.?[Mm]\.?)?\s*"
+    r"(?P<offset>[Zz]|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?)?"
 )
 DAYS: Final = (
     r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
@@ -27,10 +28,8 @@ DAYS: Final = (
     r"(?P<name>[A-Za-z]{3,9})\.?\s(?P<day>\d{1,2}),?\s(?P<year>\d{4})",
     r"(?P<day>\d{1,2})\.?[ -](?P<name>[A-Za-z]{3,9})\.?[ -](?P<year>\d{4})",
 )
-PATTERNS: Final = [re.compile(days + CLOCK, re.ASCII) for days in DAYS]
 MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 NONE: Final = np.datetime64("NaT", "us")
-LONGEST: Final = 64
 
 
 @dataclass(frozen=True)
@@ -75,104 +74,73 @@ def cast_plainly(column: Any, zone: str | None = "UTC") -> Times | None:
     return None
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Cells that differ in their digits only: where they stand (n,), their shape, and the bytes of each (n, width)."""
+def parts(column: Any) -> Iterator[tuple[Ints, Parts]]:
+    """Cells of a column of strings that may be times: where those of one layout stand (n,), and their parts by name.
 
-    cells: Ints
-    match: re.Match[str]
-    matrix: NDArray[np.uint8]
-
-    def has(self, part: str) -> bool:
-        """Whether these cells have this part."""
-        return part in self.match.re.groupindex and self.match[part] is not None
-
-    def number(self, part: str) -> Ints:
-        """The digits of a part, (n,); 0 where these cells have none."""
-        found = np.zeros(len(self.cells), np.int64)
-        if self.has(part):
-            for at in range(*self.match.span(part)):
-                if self.match.string[at] == "0":
-                    found = found * 10 + (self.matrix[:, at] - 48)
-        return found
-
-
-def shapes(column: Any) -> Iterator[Shape]:
-    """The cells of a column of strings that may be times, by their shape."""
+    A part is n texts, "" where a cell has none.
+    """
     trimmed = pc.utf8_trim_whitespace(column)
-    _, ends, data = trimmed.buffers()
-    if data is None:
-        return
-    body = np.frombuffer(data, np.uint8)
-    starts = np.frombuffer(ends, np.int32)[: len(column)]
-    digits = (body >= 48) & (body <= 57)
-    zeros = pa.py_buffer(np.where(digits, np.uint8(48), body))
-    encoded = pa.StringArray.from_buffers(len(column), ends, zeros, trimmed.buffers()[0]).dictionary_encode()
-    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
-    order = np.argsort(codes, kind="stable")
-    edges = np.searchsorted(codes[order], np.arange(len(encoded.dictionary) + 1))
-    for code, text in enumerate(encoded.dictionary.to_pylist()):
-        match = (
-            next(filter(None, (pattern.fullmatch(text) for pattern in PATTERNS)), None) if len(text) < LONGEST else None
-        )
-        if match:
-            cells = order[edges[code] : edges[code + 1]]
-            yield Shape(cells, match, body[starts[cells][:, None] + np.arange(len(text))])
+    left = np.flatnonzero(pc.invert(blanks(trimmed)))
+    for days in DAYS:
+        if len(left):
+            match = pc.extract_regex(trimmed.take(pa.array(left)), f"^(?:{days}{CLOCK})$")
+            fits = match.is_valid()
+            where = fits.to_numpy(zero_copy_only=False)
+            if where.any():
+                match = match.filter(fits)
+                yield left[where], dict(zip((field.name for field in match.type), match.flatten(), strict=True))
+                left = left[~where]
+
+
+def number(texts: Any) -> Ints:
+    """Texts of digits as numbers, (n,); "" is 0."""
+    return np.asarray(pc.if_else(pc.equal(texts, ""), "0", texts).cast(pa.int64()))
 
 
 def _parsed(column: Any, style: TimeStyle, zone: str | None) -> tuple[Times, NDArray[np.bool_]]:
-    times = np.full(len(column), NONE)
-    for shape in shapes(column):
-        times[shape.cells] = _built(shape, style, zone)
-    blank = blanks(pc.utf8_trim_whitespace(column)).to_numpy(zero_copy_only=False)
-    return times, np.isnat(times) & ~blank
+    """Each different text is read once: a day comes in many rows."""
+    encoded = pc.fill_null(column, "").dictionary_encode()
+    times = np.full(len(encoded.dictionary), NONE)
+    for cells, texts in parts(encoded.dictionary):
+        times[cells] = _built(texts, style, zone)
+    unreadable = np.isnat(times) & ~np.asarray(blanks(pc.utf8_trim_whitespace(encoded.dictionary)))
+    codes = np.asarray(encoded.indices)
+    return times[codes], unreadable[codes]
 
 
-def _built(shape: Shape, style: TimeStyle, zone: str | None) -> Times:
-    """The times of a shape, NaT where there is no such day or hour."""
-    month, day = _month_and_day(shape, style)
-    start = ((shape.number("year") - 1970) * 12 + month - 1).astype("datetime64[M]")
+def _built(texts: Parts, style: TimeStyle, zone: str | None) -> Times:
+    """The times that these parts say, NaT where there is no such day or hour; what is finer than 1 us is cut."""
+    month, day = _month_and_day(texts, style)
+    start = ((number(texts["year"]) - 1970) * 12 + month - 1).astype("datetime64[M]")
     date = start.astype("datetime64[D]") + (day - 1)
-    hour, minute, second = shape.number("hour"), shape.number("minute"), shape.number("second")
+    hour, minute, second = (number(texts[part]) for part in ("hour", "minute", "second"))
+    half = pc.utf8_lower(texts["half"])
+    halved, later = np.asarray(pc.not_equal(half, "")), np.asarray(pc.equal(half, "p"))
     valid = (month >= 1) & (month <= 12) & (date.astype("datetime64[M]") == start)
-    valid &= (hour < 24) & (minute < 60) & (second < 60)
-    if shape.has("half"):
-        valid &= (hour >= 1) & (hour <= 12)
-        hour = hour % 12 + (12 if shape.match["half"] in "pP" else 0)
-    micros = ((hour * 60 + minute) * 60 + second) * 1_000_000 + _fraction(shape)
-    times = date.astype("datetime64[us]") + micros
-    if shape.has("offset") and zone is not None:
-        times = _told_in(zone, times, shape)
+    valid &= (hour < 24) & (minute < 60) & (second < 60) & (~halved | ((hour >= 1) & (hour <= 12)))
+    hour = np.where(halved, hour % 12 + 12 * later, hour)
+    micros = number(pc.utf8_rpad(pc.utf8_slice_codeunits(texts["micros"], 0, 6), 6, "0"))
+    times = date.astype("datetime64[us]") + (((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
+    ahead = np.asarray(pc.not_equal(texts["offset"], ""))
+    if zone is not None and ahead.any():
+        offset = (number(texts["hours"]) * 60 + number(texts["minutes"])) * np.where(
+            pc.equal(texts["sign"], "-"), -1, 1
+        )
+        instants = pa.array(times - offset.astype("timedelta64[m]"), pa.timestamp("us", "UTC"))
+        times = np.where(ahead, _typed(instants, zone), times)
     return np.where(valid, times, NONE)
 
 
-def _fraction(shape: Shape) -> Ints:
-    """Microseconds; what is finer is cut."""
-    if not shape.has("micros"):
-        return np.zeros(len(shape.cells), np.int64)
-    start, end = shape.match.span("micros")
-    digits = shape.matrix[:, start : min(end, start + 6)].astype(np.int64) - 48
-    return np.asarray(digits @ 10 ** np.arange(5, 5 - digits.shape[1], -1), np.int64)
-
-
-def _month_and_day(shape: Shape, style: TimeStyle) -> tuple[Ints, Ints]:
-    if shape.has("first"):
-        first, other = shape.number("first"), shape.number("other")
+def _month_and_day(texts: Parts, style: TimeStyle) -> tuple[Ints, Ints]:
+    if "first" in texts:
+        first, other = number(texts["first"]), number(texts["other"])
         return (first, other) if style.order == "month-first" else (other, first)
-    if shape.has("name"):
-        name = shape.match["name"][:3].lower()
-        month = MONTHS.index(name) + 1 if name in MONTHS else 0
-        return np.full(len(shape.cells), month), shape.number("day")
-    day = shape.number("day") if shape.has("day") else np.ones(len(shape.cells), np.int64)
-    return shape.number("month"), day
-
-
-def _told_in(zone: str, times: Times, shape: Shape) -> Times:
-    """Times that are written with an offset, in the wall clock of `zone`."""
-    written = shape.match["offset"]
-    digits = shape.number("offset") * (100 if sum(map(str.isdigit, written)) == 2 else 1)
-    minutes = (digits // 100 * 60 + digits % 100) * (-1 if written[0] == "-" else 1)
-    return _typed(pa.array(times - minutes.astype("timedelta64[m]"), pa.timestamp("us", "UTC")), zone)
+    if "name" in texts:
+        name = pc.utf8_lower(pc.utf8_slice_codeunits(texts["name"], 0, 3))
+        month = pc.fill_null(pc.index_in(name, pa.array(MONTHS)), -1)
+        return np.asarray(month.cast(pa.int64())) + 1, number(texts["day"])
+    month = number(texts["month"])
+    return month, number(texts["day"]) if "day" in texts else np.ones_like(month)
 
 
 def _typed(column: Any, zone: str | None) -> Times:
