@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
-from io import BufferedReader
+from itertools import chain
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -30,10 +30,14 @@ class CsvTable(Table):
 
     def __init__(self, source: BinaryIO, name: str, limits: Limits, said: Reading) -> None:
         self._source, self._text = source, Text(source, name, limits)
-        head = BufferedReader(self._text, HEAD).read(HEAD)
+        head = b""
+        for chunk in self._text.chunks(HEAD):
+            head += chunk
+            if len(head) >= HEAD:
+                break
         if not head.strip():
             raise InputError("is empty", file=name)
-        self._dialect = sniff(head.decode("utf-8", "ignore"), name, cut=len(head) == HEAD)
+        self._dialect = sniff(head[:HEAD].decode("utf-8", "ignore"), name, cut=len(head) >= HEAD)
         super().__init__(name, self._dialect.header, limits, said)
         self.delimiter = self._dialect.delimiter
 
@@ -66,17 +70,16 @@ class CsvTable(Table):
 
     def _blocks(self, end: str) -> Iterator[bytes]:
         """The rows in pieces of some MB, each of whole rows, and then the row `end`."""
-        self._text.detach()
-        self._text = Text(self._source, self.name, self._limits, f"\n{end}\n".encode())
-        buffered = BufferedReader(self._text, BLOCK)
-        buffered.read(self._dialect.start)
-        rest = b""
-        while chunk := buffered.read(BLOCK):
-            rest += chunk
+        text = self._text = Text(self._source, self.name, self._limits)
+        rest, header = b"", self._dialect.start
+        for chunk in chain(text.chunks(BLOCK), [f"\n{end}\n".encode()]):
+            rest, header = rest + chunk[header:], max(0, header - len(chunk))
             size = whole_rows(rest, self._dialect.delimiter, spaced=self._dialect.spaced)
             if size:
                 yield rest[:size]
                 rest = rest[size:]
+                if text is not self._text:  # both would read on in the same file
+                    raise RuntimeError("the table is being read anew")
             elif len(rest) > LONGEST:
                 raise InputError(f"has a row of over {LONGEST >> 20} MB, or a quote that is not closed", file=self.name)
         if rest.strip():
