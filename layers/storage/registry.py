@@ -44,15 +44,13 @@ class ModelRegistry:
         version: str,
         files: Mapping[str, bytes | StoredFile],
         *,
-        data_hash: str,
-        metrics: Mapping[str, Any] | None = None,
-        libraries: Mapping[str, str] | None = None,
-        details: Mapping[str, Any] | None = None,
         expires_at: int | None = None,
+        **about: Any,
     ) -> Manifest:
         """Write the files, then the manifest, then the row as candidate; the same version twice is harmless.
 
-        A row with `expires_at` (epoch seconds) goes by itself; the data stack expires such a leaf's objects as well.
+        `about`: data_hash, metrics, libraries and details, as in `Manifest`. A row with `expires_at` (epoch seconds)
+        goes by itself; the data stack expires such a leaf's objects as well.
 
         What a dead attempt left, or what cannot be read, is replaced. Raises ConflictError when the version exists
         with other files.
@@ -66,11 +64,8 @@ class ModelRegistry:
             version=version,
             created_at=self._clock(),
             files=stored,
-            data_hash=data_hash,
             code=code_hash(leaf),
-            metrics=dict(metrics or {}),
-            libraries=dict(libraries or {}),
-            details=dict(details or {}),
+            **about,
         )
         body = manifest.model_dump_json().encode()
         try:

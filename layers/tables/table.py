@@ -142,6 +142,10 @@ class Table(ABC):
         named = {"columns": {**self.reading.columns}} if self.reading.columns else {}
         return {"kind": self.kind} | named | self.decided
 
+    def row_groups(self) -> list[tuple[int, int]]:
+        """(rows, bytes) of each row group of Parquet; CSV has none."""
+        return []
+
     @property
     @abstractmethod
     def types(self) -> dict[str, pa.DataType]:

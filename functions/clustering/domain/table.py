@@ -16,7 +16,6 @@ from functions.clustering.domain.model import Floats
 from layers import tables
 from layers.runtime.files import Limits
 from layers.tables import Reading, Styles, Table, TimeStyle, open_table, styles, to_numbers, to_texts, to_times
-from layers.tables.columnar import ParquetTable
 from layers.tables.table import RAGGED
 
 Preset = Literal["tlc"]
@@ -187,7 +186,7 @@ class RideFile:
 
     def all_row_groups(self) -> list[tuple[int, int]]:
         """(rows, bytes) of each row group of the whole Parquet file, from its footer; none of CSV."""
-        return self.table.row_groups() if isinstance(self.table, ParquetTable) else []
+        return self.table.row_groups()
 
     def footer_rows(self) -> int:
         """Rows of Parquet, or of the row groups named, as the footer says."""
