@@ -35,7 +35,7 @@ class Parameters(BaseModel):
     horizon: int = Field(48, ge=1, description="days after an origin that are learned from")
     step: int = Field(12, ge=1, description="days between origins; no multiple of the season, so that all days meet")
     rows: int = Field(600_000, ge=1, description="most rows; beyond them, origins are drawn")
-    rounds: int = Field(500, ge=1, description="trees")
+    rounds: int = Field(1_000, ge=1, description="most trees; else one for every 500 rows, and 300 for few")
     seed: int = Field(0, ge=0)
     threads: int = Field(1, ge=1)
 
@@ -112,7 +112,7 @@ def fit(
         x,
         y,
         objective="regression_l1",  # the median is the same on every scale
-        rounds=parameters.rounds,
+        rounds=min(parameters.rounds, max(300, rows // 500)),
         seed=parameters.seed,
         threads=parameters.threads,
         learning_rate=0.03,
