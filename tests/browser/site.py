@@ -135,7 +135,7 @@ def filled(cloud: Cloud) -> Site:
     week = some_days([SIX_DAYS], 400)
     put(stack, "six-days", week.filter([day.weekday() != SUNDAY for day in week["ds"].to_pylist()]))
     wait_for(stack, STORES + 3)
-    finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": datetime.now(UTC).isoformat()}), 120)
+    finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": datetime.now(UTC).isoformat()}), 300)
     late = sales(2 * (DAYS + FUTURE), 8)
     names = np.array([UNFITTED, "store-unfitted-too"])[np.repeat([0, 1], DAYS + FUTURE)]
     put(stack, "late", late.set_column(0, "series_id", pa.array(names)))
