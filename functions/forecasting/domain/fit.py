@@ -171,11 +171,7 @@ def _finish(
         yhat = results[-1][kind][1]
         prediction = Prediction(last.days, yhat, *model.interval(width, yhat, level))
         served = best(results, judged)
-        if served != kind:
-            notes = [*notes, f"{kind} forecast the days held out; with them, {served} did better, and is served"]
-        if backtest.wape and backtest.baseline_wape and backtest.wape > LOST * backtest.baseline_wape:
-            rival = f"{backtest.baseline} by {backtest.baseline_wape:.3f}"
-            notes = [*notes, f"on the days held out, {kind} was off by {backtest.wape:.3f} of sales, {rival}"]
+        notes = [*notes, *_remarks(backtest, kind, served)]
     whole = frame.build(series, 1)
     additive = fit(Problem(whole, whole.start, design)) if design and served in (PROPHET, BLEND) else None
     trained = Trained(
@@ -265,6 +261,18 @@ def _report(last: Fold, errors: dict[str, Floats], kind: str, width: model.Inter
     }
     finite = {name: value if np.isfinite(value) else None for name, value in figures.items()}
     return Backtest(start=day(last.days[0]), end=day(last.days[-1]), baseline=rival, **finite)
+
+
+def _remarks(backtest: Backtest, kind: str, served: str) -> list[str]:
+    """What a reader must know of how the days held out were forecast, by `kind`, and of what is `served`."""
+    tested, chosen, rival = (name.replace("_", " ") for name in (kind, served, backtest.baseline))
+    remarks = []
+    if served != kind:
+        remarks.append(f"{tested} forecast the days held out; with them, {chosen} did better, and is served")
+    if backtest.wape and backtest.baseline_wape and backtest.wape > LOST * backtest.baseline_wape:
+        theirs = f"{rival} by {backtest.baseline_wape:.3f}"
+        remarks.append(f"on the days held out, {tested} was off by {backtest.wape:.3f} of sales, {theirs}")
+    return remarks
 
 
 def _used(kind: str, additive: Additive | None, whole: Frame) -> tuple[str, ...]:

@@ -40,6 +40,14 @@ def test_a_baseline_is_served_where_it_is_better_and_named():
     assert trained(series).kind in baselines.BASELINES
 
 
+def test_a_kind_that_lost_the_days_held_out_is_not_served_without_a_word():
+    series = made(300, promo=False)
+    series = replace(series, y=series.y * np.exp(0.02 * np.minimum(np.arange(300), 272)))
+    outcome = trained(series)
+    assert outcome.backtest.skill < -0.1
+    assert any(note.startswith("on the days held out, prophet was off by") for note in outcome.notes)
+
+
 def test_the_choice_does_not_depend_on_the_held_out_days():
     series = made(300)
     shaken = replace(series, y=series.y.copy())
