@@ -69,15 +69,15 @@ def bin_counts(values: npt.NDArray[np.generic], feature: Feature | None, edges: 
 
 def parts(specification: Specification) -> list[list[int]]:
     """Indices of the features by the part of an hour's profile, an item of its own, that counts them."""
-    found: list[list[int]] = [[]]
+    divided: list[list[int]] = [[]]
     size = 0
     for i, known in enumerate(specification.references):
-        if found[-1] and size + len(known.shares) > COUNTERS:
-            found.append([])
+        if divided[-1] and size + len(known.shares) > COUNTERS:
+            divided.append([])
             size = 0
-        found[-1].append(i)
+        divided[-1].append(i)
         size += len(known.shares)
-    return found
+    return divided
 
 
 def counted_parts(number: int, turn: int) -> list[int]:
@@ -103,22 +103,22 @@ def counters(
 
     Zeros are left out.
     """
-    found = {"n": len(probabilities)}
+    counts = {"n": len(probabilities)}
     digests = b"".join(hashlib.blake2b(user.encode(), digest_size=SIGNS // 8).digest() for user in users)
     signs = 2 * np.unpackbits(np.frombuffer(digests, dtype=np.uint8)).reshape(-1, SIGNS).astype(np.int64) - 1
-    found |= {f"u{i}": int(total) for i, total in enumerate(signs.sum(axis=0))}
+    counts |= {f"u{i}": int(total) for i, total in enumerate(signs.sum(axis=0))}
     if part == 0:
         scores = bin_counts(probabilities, None, specification.score_reference.edges)
-        found |= {f"s{b}": int(rows) for b, rows in enumerate(scores)}
+        counts |= {f"s{b}": int(rows) for b, rows in enumerate(scores)}
         bins = np.searchsorted(np.array(specification.score_reference.edges), probabilities, side="left")
         sums = np.bincount(bins, weights=probabilities) * MILLION
-        found |= {f"p{b}": round(total) for b, total in enumerate(sums.tolist())}
+        counts |= {f"p{b}": round(total) for b, total in enumerate(sums.tolist())}
         called = probabilities[probabilities >= specification.threshold]
-        found |= {"t": len(called), "tp": round(float(called.sum()) * MILLION)}
+        counts |= {"t": len(called), "tp": round(float(called.sum()) * MILLION)}
     for i in parts(specification)[part]:
         bins = bin_counts(inputs[f"c{i}"], specification.features[i], specification.references[i].edges)
-        found |= {f"f{i}_{b}": int(rows) for b, rows in enumerate(bins)}
-    return {name: rows for name, rows in found.items() if rows}
+        counts |= {f"f{i}_{b}": int(rows) for b, rows in enumerate(bins)}
+    return {name: rows for name, rows in counts.items() if rows}
 
 
 def stability_index(expected: npt.ArrayLike, counts: npt.ArrayLike) -> float:

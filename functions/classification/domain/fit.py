@@ -290,7 +290,7 @@ def search_options(work: Work, *, clock: Callable[[], float] = time.monotonic, p
     few = work.take(_newest_or_random(work.y, work.ordered, parameters))
     candidates = _candidates(parameters, ordered=work.ordered)
     best: dict[str, dict[str, Any]] = {}
-    kept: dict[str, Floats] = {}
+    scores_of: dict[str, Floats] = {}
     tried, slowest = 0, 0.0
     for tried, options in enumerate(candidates, 1):
         started = clock()
@@ -303,11 +303,13 @@ def search_options(work: Work, *, clock: Callable[[], float] = time.monotonic, p
         learner = options["learner"]
         if figure > best.get(learner, {"average_precision": -1.0})["average_precision"]:
             best[learner] = {"average_precision": figure, "options": options}
-            kept[learner] = scores
+            scores_of[learner] = scores
         slowest = max(slowest, clock() - started)
         progress(tried, len(candidates))
     winner = max(best.values(), key=lambda one: one["average_precision"])
-    return Searched(winner["options"], tried, tried < len(candidates), best, kept if len(few.y) == len(work.y) else {})
+    return Searched(
+        winner["options"], tried, tried < len(candidates), best, scores_of if len(few.y) == len(work.y) else {}
+    )
 
 
 def _newest_or_random(y: Bools, ordered: bool, parameters: Parameters) -> Rows:
@@ -335,9 +337,9 @@ def calibrate(scores: Floats, y: Bools) -> Calibration:
     The scores themselves where there is no such map: the fit does not converge, falls, or loses average precision.
     """
     enough = min(int(y.sum()), int((~y).sum())) >= ISOTONIC_OF_EACH
-    found = _isotonic(scores, y) if enough else _platt(scores, y)
-    lost = average_precision(y, scores) - average_precision(y, calibrated(scores, found))
-    return found if found.slope > 0 and lost <= MOST_LOST else Calibration(floor=0.0)
+    calibration = _isotonic(scores, y) if enough else _platt(scores, y)
+    lost = average_precision(y, scores) - average_precision(y, calibrated(scores, calibration))
+    return calibration if calibration.slope > 0 and lost <= MOST_LOST else Calibration(floor=0.0)
 
 
 def _isotonic(scores: Floats, y: Bools) -> Calibration:
@@ -393,10 +395,10 @@ def parity(model: Model, fitted: Fitted, columns: Columns, *, seed: int, rows: i
     inputs, _ = schema.encode(mixed, features)
     ours, theirs = model.raw(inputs), learners.predict(fitted, schema.matrix(inputs, features))
     largest = check_parity(ours, theirs, TOLERANCE)
-    lowest, named, highest = (
+    lowest, segments, highest = (
         segment_names(calibrated(scores, calibration), model.specification.segments)
         for scores in (theirs - TOLERANCE, ours, theirs + TOLERANCE)
     )
-    if any(name not in near for name, *near in zip(named, lowest, highest, strict=True)):
+    if any(name not in near for name, *near in zip(segments, lowest, highest, strict=True)):
         raise CorruptError("the exported model gives a row another segment than the trained one")
     return largest

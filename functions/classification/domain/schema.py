@@ -215,8 +215,8 @@ def encode(columns: Columns, features: Sequence[Feature], *, typed: bool = False
     absent = [None] * max(map(len, columns.values()), default=0)
     for i, feature in enumerate(features):
         values = columns.get(feature.name, absent) if feature.nullable else columns[feature.name]
-        read: Any = _categories if feature.kind == "category" else _numbers
-        inputs[f"c{i}"] = read(values, feature, bad, typed=typed).reshape(-1, 1)
+        convert: Any = _categories if feature.kind == "category" else _numbers
+        inputs[f"c{i}"] = convert(values, feature, bad, typed=typed).reshape(-1, 1)
         if _marked(feature):
             inputs[f"m{i}"] = np.isnan(inputs[f"c{i}"]).astype(np.float32)
     return inputs, bad

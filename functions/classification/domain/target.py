@@ -48,18 +48,18 @@ def read_target(
         # The values are not shown: this is logged, and a column named by mistake may hold anything.
         raise InputError(f"the target must have two values, it has {len(counts)}", field=name)
     common, rare = sorted(counts, key=lambda word: (-counts[word], word))
-    found = rare
+    chosen = rare
     if positive is not None:
-        found = canonical(positive)
-        if found not in counts:
+        chosen = canonical(positive)
+        if chosen not in counts:
             raise InputError(f"the target has no value {positive!r}, only {rare!r} and {common!r}", field=name)
     elif standing is not None and {canonical(standing.positive), canonical(standing.negative)} == counts.keys():
-        found = canonical(standing.positive)
+        chosen = canonical(standing.positive)
     elif NO.get(common) == rare:
-        found = common
-    other = common if found == rare else rare
-    code = {found: 1, other: 0, "": -1}
-    target = Target(name, _spelling(found, words, values), _spelling(other, words, values))
+        chosen = common
+    other = common if chosen == rare else rare
+    code = {chosen: 1, other: 0, "": -1}
+    target = Target(name, _spelling(chosen, words, values), _spelling(other, words, values))
     return target, np.array([code[word] for word in words])
 
 
