@@ -92,11 +92,6 @@ class Table(ABC):
         return [name for name in self.header if name]
 
     @property
-    def unnamed(self) -> list[int]:
-        """Places, from 1, of the columns without a name."""
-        return [place for place, name in enumerate(self.header, 1) if not name]
-
-    @property
     def ragged(self) -> list[Rejected]:
         """Rows of another width than the header, of the last iteration over the batches."""
         return [Rejected(row, None, RAGGED) for row in sorted(self._ragged)]

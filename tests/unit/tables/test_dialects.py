@@ -99,7 +99,7 @@ def test_utf_8_with_a_damaged_byte_is_refused_with_its_line() -> None:
 
 def test_a_column_without_a_name_is_left_out_and_told_by_its_place() -> None:
     table = opened(",city,n,\n0,Bern,1,\n1,Chur,2,\n")
-    assert (table.names, table.unnamed) == (["city", "n"], [1, 4])
+    assert (table.names, table.header) == (["city", "n"], ("", "city", "n", ""))
     assert rows_of(table) == [("Bern", "1"), ("Chur", "2")]
 
 

@@ -124,7 +124,7 @@ def test_parquet_keeps_its_types_and_row_groups_their_rows() -> None:
     whole = pa.table({" a ": np.arange(50), "b.c": ["x"] * 50, "": np.ones(50)})
     body = io.BytesIO(as_parquet(whole, row_group_size=20))
     table = open_table(body, "a.csv")
-    assert (table.kind, table.names, table.unnamed) == ("parquet", ["a", "b.c"], [3])
+    assert (table.kind, table.names, table.header) == ("parquet", ["a", "b.c"], ("a", "b.c", ""))
     assert sum(len(batch) for batch in table.batches()) == 50
     piece = open_table(body, "a.csv", row_groups=(1, 3), first_row=20)
     (*_, last) = piece.batches(["b.c", "a"], rows=15)
