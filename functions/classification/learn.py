@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from importlib.metadata import version as version_of_library
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -31,12 +31,12 @@ from functions.classification.store import Joined, days_until, join_outcomes, st
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, TrefoilError
 from layers.runtime.files import MB
 from layers.runtime.observability import logger
-from layers.storage.ledger import RunLedger
 from layers.storage.manifest import StoredFile
-from layers.storage.objects import S3Objects
-from layers.storage.registry import ModelRegistry
 
-log = logger(LEAF)
+if TYPE_CHECKING:
+    from layers.storage.ledger import RunLedger
+    from layers.storage.objects import S3Objects
+    from layers.storage.registry import ModelRegistry
 
 JOB = "classification-train"
 LIBRARIES = ("scikit-learn", "imbalanced-learn", "lightgbm", "skl2onnx", "onnxruntime", "numpy")
@@ -100,9 +100,9 @@ class TrainingService:
 
     def __init__(
         self,
-        lake: S3Objects,
-        registry: ModelRegistry,
-        ledger: RunLedger,
+        lake: "S3Objects",
+        registry: "ModelRegistry",
+        ledger: "RunLedger",
         settings: ClassificationSettings,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -162,7 +162,7 @@ class TrainingService:
         if verdict.promote:
             expected = standing.version if standing else None
             verdict = self._promote(package.version, expected, f"{reason}: {verdict.reason}")
-        log.info("candidate judged", version=package.version, promoted=verdict.promote, reason=verdict.reason)
+        logger(LEAF).info("candidate judged", version=package.version, promoted=verdict.promote, reason=verdict.reason)
         return {
             "version": package.version,
             "promoted": verdict.promote,
@@ -214,7 +214,7 @@ class TrainingService:
         try:
             return stored_model(self._registry, version)
         except (CorruptError, NotFoundError):
-            log.exception("champion cannot be read", version=version)
+            logger(LEAF).exception("champion cannot be read", version=version)
             return None
 
     def _publish(self, package: Package, data_hash: str) -> None:
@@ -247,7 +247,7 @@ def _with_outcomes(rows: Labelled, target: Target, joined: list[Joined]) -> Labe
         return rows
     known = [(row, truth) for row in joined if (truth := is_positive(row.outcome, target)) is not None]
     if len(known) < len(joined):
-        log.warning("outcomes are neither value of the target", rows=len(joined) - len(known))
+        logger(LEAF).warning("outcomes are neither value of the target", rows=len(joined) - len(known))
     group = rows.group or "user_id"
     before = {group: [None] * len(rows.y), **rows.columns}
     columns = {name: [*values, *(row.features.get(name) for row, _ in known)] for name, values in before.items()}

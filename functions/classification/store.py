@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,12 +19,13 @@ from functions.classification.domain.model import Model
 from layers.runtime.errors import CorruptError, TrefoilError
 from layers.runtime.observability import logger
 from layers.runtime.parsing import MALFORMED
-from layers.storage.aws import translated
 from layers.storage.manifest import Manifest, content_version
-from layers.storage.objects import EPOCH, ObjectInfo, S3Objects
-from layers.storage.registry import ModelRegistry
 
-log = logger(LEAF)
+if TYPE_CHECKING:
+    from layers.storage.objects import ObjectInfo, S3Objects
+    from layers.storage.registry import ModelRegistry
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 BATCH = 10
 BATCH_BYTES = 1_000_000  # a queue takes 1 MiB, attributes included
@@ -54,7 +55,7 @@ def load_model(manifest: Manifest, read: Callable[[str], bytes], *, threads: int
     return Model(manifest.version, specification, read(MODEL_FILE), threads=threads)
 
 
-def stored_model(registry: ModelRegistry, version: str) -> Model:
+def stored_model(registry: "ModelRegistry", version: str) -> Model:
     """A version of the registry. Raises NotFoundError or CorruptError when it is not what it should be."""
     manifest = registry.manifest(LEAF, version)
     return load_model(manifest, lambda name: registry.read(manifest, name))
@@ -64,7 +65,7 @@ class ChampionCache:
     """The champion in a warm container; a new one, or a rollback, takes effect within `refresh_seconds`."""
 
     def __init__(
-        self, registry: ModelRegistry, refresh_seconds: float, clock: Callable[[], float] = time.monotonic
+        self, registry: "ModelRegistry", refresh_seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._registry, self._refresh, self._clock = registry, refresh_seconds, clock
         self._model: Model | None = None
@@ -85,7 +86,7 @@ class ChampionCache:
         except TrefoilError:
             if self._model is None:
                 raise
-            log.exception("champion not refreshed", version=self._model.version)
+            logger(LEAF).exception("champion not refreshed", version=self._model.version)
         self._asked = self._clock()
         return self._model
 
@@ -126,10 +127,12 @@ class SqsLetters:
                 for i, letter in enumerate(batch)
             ]
             try:
+                from layers.storage.aws import translated
+
                 with translated("the queue"):
                     answer = self._connect().send_message_batch(QueueUrl=self._url, Entries=entries)
             except TrefoilError:
-                log.warning("letters not sent", exc_info=True)
+                logger(LEAF).warning("letters not sent", exc_info=True)
                 answer = {"Failed": entries}
             failed |= {batch[int(entry["Id"])].message_id for entry in answer.get("Failed", ())}
         return failed
@@ -155,6 +158,8 @@ def _cut(body: str) -> str:
 
 def start_training(client: Any, function: str, reason: str) -> None:
     """Call the training function and do not wait: the answer says only that the call was taken."""
+    from layers.storage.aws import translated
+
     with translated(function):
         client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps({"reason": reason}).encode())
 
@@ -187,19 +192,19 @@ def days_until(last: date, days: int) -> list[date]:
     return [last - timedelta(days=back) for back in reversed(range(days))]
 
 
-def outcome_objects(lake: S3Objects, days: Sequence[date]) -> list[ObjectInfo]:
+def outcome_objects(lake: "S3Objects", days: Sequence[date]) -> list["ObjectInfo"]:
     """Objects with outcomes of these days and later ones, by one listing."""
     return list(lake.list("outcomes/dt=", after=f"outcomes/dt={days[0]}"))
 
 
 def join_outcomes(
-    lake: S3Objects, days: Sequence[date], *, objects: int = OBJECTS, until: float = math.inf
+    lake: "S3Objects", days: Sequence[date], *, objects: int = OBJECTS, until: float = math.inf
 ) -> list[Joined]:
     """Scored events of these days with their outcome, by time; of two events of a user at a time, the larger id.
 
     A scored object lies under the day of its newest event, so an event lies under its own day or a later one. At most
     `objects` are read: of more, as many of each day, which is a fair draw, because their names are hashes. Reading ends
-    at `until` (monotonic seconds). What cannot be read is left out and counted in the log.
+    at `until` (monotonic seconds). What cannot be read is left out and counted in the logger(LEAF).
     """
     truths = _truths(lake, outcome_objects(lake, days)[-objects:], until)
     if not truths:
@@ -220,17 +225,17 @@ def join_outcomes(
 
 
 def _read(
-    lake: S3Objects, objects: Sequence[ObjectInfo], parse: Callable[[bytes, ObjectInfo], T], until: float
+    lake: "S3Objects", objects: Sequence["ObjectInfo"], parse: Callable[[bytes, "ObjectInfo"], T], until: float
 ) -> Iterator[T]:
     """What the objects hold, in their order; those are left out that are gone, damaged or not reached by `until`."""
 
-    def read(info: ObjectInfo) -> T | None:
+    def read(info: "ObjectInfo") -> T | None:
         if time.monotonic() > until:
             return None
         try:
             return parse(lake.get(info.key), info)
         except (TrefoilError, *MALFORMED) as exc:
-            log.warning("object left out", key=info.key, error=type(exc).__name__)
+            logger(LEAF).warning("object left out", key=info.key, error=type(exc).__name__)
             return None
 
     whole = 0
@@ -241,7 +246,7 @@ def _read(
                     whole += 1
                     yield parsed
     if whole < len(objects):
-        log.warning("objects left out", objects=len(objects) - whole, of=len(objects))
+        logger(LEAF).warning("objects left out", objects=len(objects) - whole, of=len(objects))
 
 
 def _rows(body: bytes, truths: Truths) -> list[Joined]:
@@ -255,7 +260,7 @@ def _rows(body: bytes, truths: Truths) -> list[Joined]:
     return joined
 
 
-def _truths(lake: S3Objects, objects: Sequence[ObjectInfo], until: float) -> Truths:
+def _truths(lake: "S3Objects", objects: Sequence["ObjectInfo"], until: float) -> Truths:
     """Outcomes by user and time; the line that comes last counts."""
     truths: Truths = {}
     unreadable = 0
@@ -267,5 +272,5 @@ def _truths(lake: S3Objects, objects: Sequence[ObjectInfo], until: float) -> Tru
             except (ValidationError, OverflowError):
                 unreadable += 1
     if unreadable:
-        log.warning("outcomes not readable", lines=unreadable)
+        logger(LEAF).warning("outcomes not readable", lines=unreadable)
     return truths

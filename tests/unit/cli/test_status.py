@@ -25,7 +25,7 @@ def run(
 
 
 def champion(stack: Any, leaf: str, metrics: dict[str, float] | None = None) -> None:
-    stack.registry.publish(leaf, "v1", {"m": b"1"}, data_hash="d", metrics=metrics)
+    stack.registry.publish(leaf, "v1", {"m": b"1"}, data_hash="d", metrics=metrics or {})
     stack.registry.promote(leaf, "v1", expected=None, reason="test")
 
 
