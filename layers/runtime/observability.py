@@ -1,4 +1,4 @@
-"""Structured logs and embedded metrics, the same in every function. Commands on files import this without Powertools."""
+"""Structured logs and embedded metrics, the same in every function. File commands import it without Powertools."""
 
 from functools import cache
 from typing import TYPE_CHECKING
