@@ -173,7 +173,8 @@ class ScoringService:
         figures = {"Scored": written, "Poison": len(refused), "Returned": len(failed), "Duplicates": duplicates}
         for name, value in figures.items():
             metrics(LEAF).add_metric(name, "Count", value)
-        log.info("batch scored", extra={"received": len(records)} | figures)
+        counts = {name.lower(): value for name, value in figures.items()}
+        log.info("batch scored", extra={"received": len(records)} | counts)
         return failed
 
     def _keep(self, scored: Scored) -> None:
