@@ -46,7 +46,7 @@ def runs(
     if job is not None and job not in JOBS:
         raise InputError(f"no job {job!r}; there are {', '.join(JOBS)}")
     stack = connect()
-    now, found = datetime.now(UTC), []
+    now, rows = datetime.now(UTC), []
     shown = table(*(("key", "input", "same again") if job else ("job", "key")), "outcome", "started", "what")
     for name in [job] if job else JOBS:
         history = sorted(stack.ledger.history(name), key=lambda run: run.started_at, reverse=True)[:last]
@@ -54,26 +54,26 @@ def runs(
             first = (key_of(run), run.fingerprint[:8], again(run, now)) if job else (name, key_of(run))
             what = " ".join(filter(None, [figures(run.counts), run.detail]))
             shown.add_row(*first, run.outcome, f"{run.started_at:%Y-%m-%d %H:%M}", what)
-            found.append(run.model_dump(mode="json") | {"same_again": again(run, now)})
+            rows.append(run.model_dump(mode="json") | {"same_again": again(run, now)})
     say(shown)
     if job:
         say(f"A trigger that finds its input done is skipped; to run again {job} needs {JOBS[job]}.")
-    return {"runs": found}
+    return {"runs": rows}
 
 
 def again(run: Run, now: datetime) -> str:
     """What a trigger with the same input as `run` does, as the ledger decides it."""
     if run.outcome == "running" and run.lease_until >= now:
         return f"waits for it until {run.lease_until:%H:%M}"
-    done = run.outcome in ("done", "empty") and "forced" not in run.fingerprint
-    return "skipped" if done else "runs"
+    final = run.outcome in ("done", "empty") and "forced" not in run.fingerprint
+    return "skipped" if final else "runs"
 
 
 def say_skipped(run: Run | None) -> None:
     """Which run a trigger was skipped for, and what would not be skipped."""
     if run:
-        done = f"is {run.outcome} since" if run.outcome != "running" else "is at it since"
-        say(f"  {run.run_id} {done} {run.finished_at or run.started_at:%Y-%m-%d %H:%M}, input {run.fingerprint[:8]}")
+        state = f"is {run.outcome} since" if run.outcome != "running" else "is at it since"
+        say(f"  {run.run_id} {state} {run.finished_at or run.started_at:%Y-%m-%d %H:%M}, input {run.fingerprint[:8]}")
         say(f"  to run again needs {JOBS[run.job]}")
 
 

@@ -101,8 +101,8 @@ class DeploySettings(BaseSettings):
 
 def _hours(schedule: str) -> list[int]:
     """Hours that a cron expression names, alone or from one to another; a run every few hours misses no day."""
-    given = re.fullmatch(r"cron\(\S+ ([\d,-]+) .*\)", schedule)
-    spans = (span.partition("-") for span in given[1].split(",")) if given else ()
+    hours = re.fullmatch(r"cron\(\S+ ([\d,-]+) .*\)", schedule)
+    spans = (span.partition("-") for span in hours[1].split(",")) if hours else ()
     return [hour for first, _, last in spans for hour in range(int(first), int(last or first) + 1)]
 
 

@@ -1,10 +1,9 @@
 """What suites do to a deployed stack: send, train, wait, and look at what came out."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
-from cli.stack import Stack
+from cli.stack import Stack, wait
 from functions.classification.contracts import LEAF
 from functions.classification.simulate import customers
 from functions.classification.store import stored_model
@@ -52,10 +51,5 @@ def letters(stack: Stack) -> list[tuple[str, str]]:
 
 
 def until(value: Callable[[], Any], what: str, patience: float = 300.0) -> Any:
-    """The first value that is true. Fails after `patience` seconds."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if answer := value():
-            return answer
-        time.sleep(0.2)
-    raise AssertionError(f"waited {patience:.0f} s for {what}")
+    """The first value that is true. Raises UnavailableError after `patience` seconds."""
+    return wait(value, what, patience)

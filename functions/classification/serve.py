@@ -76,14 +76,16 @@ def read_messages(records: Iterable[Mapping[str, Any]], *, latest: datetime) -> 
         message_id, body = record["messageId"], record["body"]
         try:
             event = Event.model_validate_json(body)
-            messages.append(Message(message_id, body, event, utc_text(event.observed_at)))
-            if event.observed_at > latest:
-                messages.pop()
-                refused.append(Letter(message_id, body, "observed_at lies in the future"))
+            observed_at = utc_text(event.observed_at)
         except ValidationError as exc:
             refused.append(Letter(message_id, body, _reason(exc)))
         except OverflowError:  # the first day of the year 1, east of Greenwich
             refused.append(Letter(message_id, body, "observed_at is out of range"))
+        else:
+            if event.observed_at > latest:
+                refused.append(Letter(message_id, body, "observed_at lies in the future"))
+            else:
+                messages.append(Message(message_id, body, event, observed_at))
     return messages, refused
 
 

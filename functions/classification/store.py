@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -24,8 +24,6 @@ from layers.storage.manifest import Manifest, content_version
 if TYPE_CHECKING:
     from layers.storage.objects import ObjectInfo, S3Objects
     from layers.storage.registry import ModelRegistry
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 BATCH = 10
 BATCH_BYTES = 1_000_000  # a queue takes 1 MiB, attributes included
@@ -112,6 +110,8 @@ class SqsLetters:
 
     def send(self, letters: Sequence[Letter]) -> set[str]:
         """Send in batches; returns the message ids that the queue did not take, and no others."""
+        from layers.storage.aws import translated
+
         failed: set[str] = set()
         for batch in _batches(letters):
             entries = [
@@ -127,8 +127,6 @@ class SqsLetters:
                 for i, letter in enumerate(batch)
             ]
             try:
-                from layers.storage.aws import translated
-
                 with translated("the queue"):
                     answer = self._connect().send_message_batch(QueueUrl=self._url, Entries=entries)
             except TrefoilError:
@@ -176,7 +174,7 @@ class Joined:
     segment: str
     model_version: str
     outcome: Any
-    told_at: datetime = EPOCH
+    told_at: datetime
 
     @property
     def moment(self) -> datetime:
@@ -204,7 +202,7 @@ def join_outcomes(
 
     A scored object lies under the day of its newest event, so an event lies under its own day or a later one. At most
     `objects` are read: of more, as many of each day, which is a fair draw, because their names are hashes. Reading ends
-    at `until` (monotonic seconds). What cannot be read is left out and counted in the logger(LEAF).
+    at `until` (monotonic seconds). What cannot be read is left out and counted in the log.
     """
     truths = _truths(lake, outcome_objects(lake, days)[-objects:], until)
     if not truths:

@@ -22,9 +22,9 @@ def machine_architecture() -> str:
 
 def environment(endpoint: str, packaging: Packaging = "source") -> dict[str, str]:
     """Environment of a child process that must see this cloud and never a real account."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "TREFOIL_", "CDK_"))}
-    kept |= {k: os.environ[k] for k in ("AWS_CA_BUNDLE",) if k in os.environ}
-    return kept | {
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "TREFOIL_", "CDK_"))}
+    inherited |= {k: os.environ[k] for k in ("AWS_CA_BUNDLE",) if k in os.environ}
+    return inherited | {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": REGION,

@@ -77,8 +77,8 @@ def runs(pid: int, name: str) -> bool:
     except OSError:  # no such process, or a system without /proc
         if Path("/proc/self").exists():
             return False
-    found = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return name in found.stdout
+    listing = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return name in listing.stdout
 
 
 def _exists(group: int) -> bool:

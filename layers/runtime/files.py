@@ -66,8 +66,8 @@ def reading(name: str, kind: str) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        told = isinstance(exc, PLAIN) or type(exc).__module__ == "pyarrow.lib"
-        if not told and not isinstance(exc, VALUES):
+        explains = isinstance(exc, PLAIN) or type(exc).__module__ == "pyarrow.lib"
+        if not explains and not isinstance(exc, VALUES):
             raise
-        why = (str(exc).splitlines() or [type(exc).__name__])[0][:200] if told else "a value is out of range"
+        why = (str(exc).splitlines() or [type(exc).__name__])[0][:200] if explains else "a value is out of range"
         raise InputError(f"cannot be read as {kind}: {why}", file=name) from exc

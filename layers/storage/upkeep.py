@@ -23,8 +23,8 @@ def verified(registry: ModelRegistry, leaf: str, version: str) -> Manifest:
 
 def superfluous(registry: ModelRegistry, leaf: str, keep: int) -> list[str]:
     """Versions, newest first, but the champion, the one before it and the `keep` newest of the others."""
-    held = _held(registry, leaf)
-    return [row["version"] for row in registry.versions(leaf) if row["version"] not in held][keep:]
+    standing = _standing(registry, leaf)
+    return [row["version"] for row in registry.versions(leaf) if row["version"] not in standing][keep:]
 
 
 def prune(registry: ModelRegistry, objects: S3Objects, table: DynamoTable, leaf: str, keep: int) -> list[str]:
@@ -41,7 +41,7 @@ def prune(registry: ModelRegistry, objects: S3Objects, table: DynamoTable, leaf:
                 needed |= {file.key for file in registry.manifest(leaf, row["version"]).files.values()}
     removed = []
     for version in doomed:
-        if version in _held(registry, leaf):  # promoted meanwhile
+        if version in _standing(registry, leaf):  # promoted meanwhile
             continue
         with suppress(NotFoundError, CorruptError):  # one that cannot be read goes without its files
             for file in registry.manifest(leaf, version).files.values():
@@ -53,6 +53,6 @@ def prune(registry: ModelRegistry, objects: S3Objects, table: DynamoTable, leaf:
     return removed
 
 
-def _held(registry: ModelRegistry, leaf: str) -> set[str | None]:
+def _standing(registry: ModelRegistry, leaf: str) -> set[str | None]:
     champion = registry.champion(leaf)
     return {champion.version, champion.previous} if champion else set()

@@ -53,11 +53,11 @@ def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
     """
     lines = io.StringIO(head, newline="")
     first = lines.readline().strip("\r\n")
-    told = first[4:] if first.lower().startswith("sep=") and len(first) == 5 else ""
-    begin = lines.tell() if told else 0
+    declared = first[4:] if first.lower().startswith("sep=") and len(first) == 5 else ""
+    begin = lines.tell() if declared else 0
     with reading(name, "CSV"):
-        if told:
-            delimiter, (rows, start) = told, _rows(head, begin, told, cut)
+        if declared:
+            delimiter, (rows, start) = declared, _rows(head, begin, declared, cut)
         else:
             trials = {delimiter: _rows(head, begin, delimiter, cut) for delimiter in DELIMITERS}
             delimiter = max(trials, key=lambda d: _fit(trials[d][0]))

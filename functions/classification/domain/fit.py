@@ -28,7 +28,7 @@ from functions.classification.domain.model import Model, calibrated, log_odds, m
 from functions.classification.domain.schema import Columns, Matrix
 from functions.classification.domain.splits import Labelled, Parts, distinct, divide
 from functions.classification.domain.target import Target
-from layers.learning.trees import check_parity
+from layers.learning.trees import PARITY_ROWS, TOLERANCE, check_parity
 from layers.runtime.errors import CorruptError, InputError
 
 Progress = Callable[[int, int], None]
@@ -37,8 +37,6 @@ MIN_OF_EACH: Final = 20
 LEAK: Final = "repeats the target: a leak"
 ISOTONIC_OF_EACH: Final = 1_000  # rows of each kind from which a free map is better than a straight line
 MOST_LOST: Final = 1e-3  # of average precision: scores beyond the floor of the map become ties
-PARITY_ROWS: Final = 10_000
-TOLERANCE: Final = 1e-5
 
 
 class Parameters(BaseModel):
@@ -394,7 +392,7 @@ def parity(model: Model, fitted: Fitted, columns: Columns, *, seed: int, rows: i
     mixed = {f.name: [columns[f.name][i] for i in rng.integers(0, len(columns[f.name]), rows)] for f in features}
     inputs, _ = schema.encode(mixed, features)
     ours, theirs = model.raw(inputs), learners.predict(fitted, schema.matrix(inputs, features))
-    largest = check_parity(ours, theirs, TOLERANCE)
+    largest = check_parity(ours, theirs)
     lowest, segments, highest = (
         segment_names(calibrated(scores, calibration), model.specification.segments)
         for scores in (theirs - TOLERANCE, ours, theirs + TOLERANCE)

@@ -97,9 +97,10 @@ def share(
     for one in series:
         held, length = windows(one.observed, holdout)
         past.append(frame.eve(one, one.observed - held - FOLDS * length, known))
-    judged, served = (global_model.fit(part, parameters, known=known) for part in (past, series))
+    judged = global_model.fit(past, parameters, known=known)
     if isinstance(judged, str):
         return judged
+    served = global_model.fit(series, parameters, known=known)
     return served if isinstance(served, str) else Shared(judged, served)
 
 

@@ -62,9 +62,9 @@ class GlobalModel:
 
     def forecast(self, frame: Frame) -> Floats:
         """Median sales of each day from `frame.start` on, shape (n,); closed days, and all without sales, are 0."""
-        known = evidence(frame, season=self.specification.season, year=self.specification.year)
-        moves = self._session.scores({"x": _table(known.columns, self.specification.columns)})
-        return np.where(frame.open[frame.start :] > 0, absolute(known.base + moves, known.usual), 0.0)
+        days = evidence(frame, season=self.specification.season, year=self.specification.year)
+        moves = self._session.scores({"x": _table(days.columns, self.specification.columns)})
+        return np.where(frame.open[frame.start :] > 0, absolute(days.base + moves, days.usual), 0.0)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels to another process by its files; there, one session serves all its copies."""
@@ -96,9 +96,12 @@ def fit(
     Regressors in `known` are known beforehand, as planned ones are. The same series in the same order give the same
     model.
     """
-    drawn = _origins(series, parameters, skip)
-    parts = [_rows(series[i], start, parameters, known, skip) for i, start in drawn]
-    rows, count = sum(len(y) for _, y in parts), len({i for (i, _), (_, y) in zip(drawn, parts, strict=True) if len(y)})
+    origins = _origins(series, parameters, skip)
+    parts = [_rows(series[i], start, parameters, known, skip) for i, start in origins]
+    rows, count = (
+        sum(len(y) for _, y in parts),
+        len({i for (i, _), (_, y) in zip(origins, parts, strict=True) if len(y)}),
+    )
     if count < MIN_SERIES:
         return f"{count} series are long enough and sold something, fewer than {MIN_SERIES}"
     if rows < MIN_ROWS:
@@ -145,14 +148,14 @@ def _origins(series: Sequence[Series], parameters: Parameters, skip: int) -> lis
 def _rows(
     one: Series, start: int, parameters: Parameters, known: Collection[str], skip: int
 ) -> tuple[dict[str, Floats], Floats]:
-    """dict[str, Floats] and target of the open days after an origin; none where nothing was sold before."""
+    """Columns and target of the open days after an origin; none where nothing was sold before."""
     end = min(start + parameters.horizon, one.observed - skip)
     frame = frames.build(one, end - start, start=start, known=known)
-    told = evidence(frame, season=parameters.season, year=parameters.year)
+    days = evidence(frame, season=parameters.season, year=parameters.year)
     sales = one.y[start:end]
-    useful = np.isfinite(sales) & (frame.open[start:] > 0) & (told.usual > 0)
-    target = relative(sales[useful], told.usual) - told.base[useful] if useful.any() else np.zeros(0)
-    return {name: values[useful].astype(np.float32) for name, values in told.columns.items()}, target
+    useful = np.isfinite(sales) & (frame.open[start:] > 0) & (days.usual > 0)
+    target = relative(sales[useful], days.usual) - days.base[useful] if useful.any() else np.zeros(0)
+    return {name: values[useful].astype(np.float32) for name, values in days.columns.items()}, target
 
 
 def _table(columns: dict[str, Floats], names: Sequence[str]) -> np.ndarray:
