@@ -8,6 +8,10 @@ LOOPBACK := --allow-hosts=127.0.0.1,::1,localhost --allow-unix-socket
 PAGE := functions/forecasting/dashboard
 BUILT := $(PAGE)/built/index.html
 
+# Seconds after which a test that hangs fails with the stack of every thread, fixtures included.
+export PYTEST_TIMEOUT := 300
+containers faults load iam: export PYTEST_TIMEOUT := 1800
+
 .PHONY: help setup demo test quick check containers browser faults load iam bench clean
 
 help: ## Show this list.

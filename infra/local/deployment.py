@@ -2,11 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from subprocess import TimeoutExpired
+from typing import Final
 
 from infra.local import processes
 from infra.local.emulator import ACCOUNT, REGION, ROOT, Packaging, environment
 from layers.runtime.errors import TrefoilError
+
+PATIENCE: Final = 900  # s; a command of CDK takes 10 on two idle cores
 
 
 def deploy_stacks(endpoint: str, packaging: Packaging, home: Path) -> None:
@@ -34,12 +39,13 @@ def _cdk(arguments: list[str], env: Mapping[str, str], home: Path) -> None:
     command = ROOT / "node_modules" / ".bin" / "cdk"
     if not command.exists():
         raise TrefoilError("the CDK command line is not installed; `make setup` installs it")
-    process = processes.spawn([str(command), *arguments], env, cwd=ROOT, log=home / "cdk.log")
+    log = home / "cdk.log"
+    process = processes.spawn([str(command), *arguments], env, cwd=ROOT, log=log)
+    ended = "did not end"
     try:
-        status = process.wait()
-    except BaseException:
+        with suppress(TimeoutExpired):
+            ended = f"ended with status {process.wait(PATIENCE)}"
+    finally:
         processes.end(process.pid)
-        raise
-    if status:
-        tail = (home / "cdk.log").read_text()[-4000:]
-        raise TrefoilError(f"cdk {arguments[0]} ended with status {status}: {tail}")
+    if process.returncode != 0:
+        raise TrefoilError(f"cdk {arguments[0]} {ended}: {log.read_text()[-4000:]}")

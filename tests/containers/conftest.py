@@ -65,7 +65,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("assembly")
     environment = cloud.environment("http://127.0.0.1:9", "image")
     command = [ROOT / "node_modules/.bin/cdk", "synth", "--quiet", "--output", folder]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=300)
     images.build_images(folder)
     return folder
 

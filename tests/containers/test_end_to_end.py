@@ -23,6 +23,7 @@ def test_the_demo_runs_in_containers_and_leaves_nothing_behind(
         env=cloud.environment("") | {"TREFOIL_HOME": str(home)},
         stdout=subprocess.PIPE,
         text=True,
+        timeout=1200,
         check=False,
     )
     assert done.returncode == 0, done.stdout

@@ -27,6 +27,7 @@ def trefoil(site: Site, *arguments: str) -> Any:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -110,7 +110,10 @@ def live(
         arguments = (calls, follow, death or Death(), context or Context(), env, out)
         process = _context.Process(target=_live, args=arguments)
         process.start()
-        process.join()
+        process.join(600)
+        if process.exitcode is None:
+            process.kill()
+            raise TimeoutError(f"{calls} do not end")
         if process.exitcode == KILLED:
             return None
         assert process.exitcode == 0, Path(f"{out}.log").read_text()[-3000:]

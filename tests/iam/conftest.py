@@ -34,7 +34,7 @@ def certificate(home: Path, host: str) -> tuple[Path, Path]:
     key, made = home / "server.key", home / "server.crt"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=trefoil"]
     command += ["-addext", f"subjectAltName=IP:{host}", "-keyout", str(key), "-out", str(made)]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     return key, made
 
 

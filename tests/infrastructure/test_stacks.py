@@ -196,7 +196,7 @@ def test_every_retention_of_the_settings_is_one_of_cdk() -> None:
 
 def test_settings_are_read_without_starting_node() -> None:
     code = "import sys, infra.settings, cli.main; sys.exit('jsii' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, check=False).returncode == 0
 
 
 def test_each_function_has_a_role_of_its_own(service: Template) -> None:

@@ -22,7 +22,7 @@ def test_fifty_at_once_through_the_gateway_are_answered_alike(crowd: Api, tally:
     gate = threading.Barrier(USERS)
 
     def ask(_: int) -> Any:
-        gate.wait()
+        gate.wait(60)
         answer = crowd(f"/v1/series/{series_id}/forecast")
         assert answer.status == 200, answer
         return answer.json

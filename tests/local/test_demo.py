@@ -12,6 +12,8 @@ import psutil
 import pytest
 
 from infra.local import cloud as local
+from infra.local import deployment
+from layers.runtime.errors import TrefoilError
 from tests.conftest import ROOT
 
 
@@ -91,6 +93,20 @@ def test_an_interrupt_at_any_moment_leaves_nothing_behind(
     assert process.returncode != 0
     assert not home.exists()
     assert left_behind(home) == []
+
+
+def test_a_deployment_that_does_not_end_is_given_up_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = tmp_path / "node_modules/.bin/cdk"
+    command.parent.mkdir(parents=True)
+    command.write_text(f"#!/bin/sh\necho waiting\nexec tail -f {tmp_path}/cdk.log\n")
+    command.chmod(0o700)
+    monkeypatch.setattr(deployment, "ROOT", tmp_path)
+    monkeypatch.setattr(deployment, "PATIENCE", 1)
+    with pytest.raises(TrefoilError, match="cdk synth did not end: waiting"):
+        deployment.deploy_stacks("http://127.0.0.1:1", "source", tmp_path)
+    assert left_behind(tmp_path) == []
 
 
 def test_a_process_that_only_has_the_number_of_the_emulator_is_left_alone(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def shell(tmp_path: Path) -> Iterator[dict[str, str]]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     variables = kept | {"PATH": path, "TREFOIL_HOME": str(tmp_path / "home"), "COLUMNS": "100"}
     yield variables
-    subprocess.run(["trefoil", "down"], env=variables, cwd=tmp_path, check=False, capture_output=True)
+    subprocess.run(["trefoil", "down"], env=variables, cwd=tmp_path, check=False, capture_output=True, timeout=120)
 
 
 def typed(command: str, shell: dict[str, str], folder: Path) -> str:

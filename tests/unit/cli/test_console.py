@@ -61,7 +61,9 @@ def test_a_reader_who_has_enough_causes_no_traceback(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, check=False, text=True)
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, check=False, text=True, timeout=120
+        )
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")

@@ -109,7 +109,9 @@ Session(body, name="it").scores({"x": x})
 print(threads() - before)
 """
     root = Path(__file__).parents[3]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True).stdout == b"0\n"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=120)
+    assert done.stdout == b"0\n"
 
 
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (2, 3), (30, 300), (2_000, 300)])
@@ -150,7 +152,9 @@ def test_what_is_no_model_is_refused_by_its_name() -> None:
 def test_a_session_needs_no_learner() -> None:
     code = "import sys, layers.learning.session; print(any(m in sys.modules for m in ('lightgbm', 'onnx', 'scipy')))"
     root = Path(__file__).parents[3]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True).stdout == b"False\n"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=120)
+    assert done.stdout == b"False\n"
 
 
 def test_a_session_reads_a_forest_with_an_input_for_each_column() -> None:
