@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmarks.clustering import real_quality, real_rides
+from tests.benchmarks.clustering import book_recall, real_quality, real_rides
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def test_injected_anomalies_rank_high_in_a_month_the_model_has_not_seen(months: 
     june, july = map(real_rides, months)
     assert len(june[0]) == 60_155
     for history, day in ((june, july), (july, june)):
-        found = real_quality(history, day, seed=3)
-        assert found["ours"] >= 0.6
-        assert found["ours"] >= 1.8 * found["forest"]
-        assert found["ours"] >= 10 * found["book"]
-        assert np.isfinite(list(found.values())).all()
+        recall = real_quality(history, day, seed=3)
+        assert recall["ours"] >= 0.6
+        assert recall["ours"] >= 1.35 * max(recall["isolation forest"], recall["10th neighbour"])
+        assert np.isfinite(list(recall.values())).all()
+    assert recall["ours"] >= 10 * book_recall(june, seed=3)
