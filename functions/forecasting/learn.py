@@ -32,6 +32,7 @@ from functions.forecasting.store import (
     parse_index,
 )
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, TrefoilError, UnavailableError, cause_of
+from layers.runtime.observability import logger
 from layers.storage.ledger import Run, RunLedger
 from layers.storage.manifest import StoredFile
 from layers.storage.objects import S3Objects
@@ -100,6 +101,7 @@ class TrainingService:
         try:
             shared = self._learn(series, settings.holdout_days, rows=rows, known=known)
         except Exception as exc:  # noqa: BLE001 - series are trained without it
+            logger(LEAF).exception("model of all series not learned", version=version, series=len(series))
             return f"it could not be learned ({type(exc).__name__})"
         if isinstance(shared, str):
             return shared
@@ -189,9 +191,10 @@ class TrainingService:
         self._promote(version, entries, own, run, counts | {"mean_skill": mean_skill})
         self._catalog.update(entries, lambda name, row: row.with_model(entries[name], version) if row else None)
         spent = planned.gb_seconds + sum(result.gb_seconds for result in results)
-        detail = next((f"{name}: {why}" for name, why in failed.items()), "")
+        alone = f"no model of all series: {shards[0].alone}" if shards[0].alone else ""
+        detail = "; ".join(filter(None, [next((f"{name}: {why}" for name, why in failed.items()), ""), alone]))
         self._ledger.finish(run, "done", counts=counts, gb_seconds=spent, detail=detail)
-        published = {"status": "published", "run_id": planned.run_id, "version": version}
+        published = {"status": "published", "run_id": planned.run_id, "version": version, "detail": detail}
         return {**published, "mean_skill": mean_skill, **counts}
 
     def _promote(

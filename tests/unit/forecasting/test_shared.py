@@ -111,10 +111,15 @@ def test_where_a_version_has_no_such_model_any_more_the_series_it_served_are_tra
     assert house.service().forecast(Question("young", 7, 0.95, {})).source == "computed"
 
 
-def test_a_model_of_all_series_that_cannot_be_learned_stops_no_training(stores):
+def test_a_model_of_all_series_that_cannot_be_learned_stops_no_training_and_is_told(stores, caplog):
     house = House()
     house.learn = lambda *_, **__: 1 / 0
     house.put(*stores[:1])
-    assert house.train()["trained"] == 1
+    done = house.train()
+    assert done["trained"] == 1
+    (told,) = [record for record in caplog.records if record.message == "model of all series not learned"]
+    assert told.exc_info[0] is ZeroDivisionError
+    (run,) = house.ledger.history("forecasting")
+    assert run.detail == done["detail"] == "no model of all series: it could not be learned (ZeroDivisionError)"
     document = json.loads(house.service().forecast(Question("s0", 7, 0.95, {})).body)
     assert "no model of all series: it could not be learned (ZeroDivisionError)" in document["assumptions"]
