@@ -6,8 +6,11 @@ finds the same posterior mode with numpy in milliseconds, which is what lets fol
 model is plain numbers, so an answer needs neither Prophet nor pandas.
 """
 
+import json
 import logging
 import tempfile
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +29,7 @@ TREND_PRIOR: Final = 0.05
 PRIORS: Final = {"week": 1.0, "year": 0.05, "x": 1.0, "other": 0.1}
 OUTLIER: Final = 3.0
 STEPS: Final = 12
+MANY: Final = 100
 
 
 class Design(BaseModel):
@@ -99,6 +103,16 @@ def priors(design: Design) -> Floats:
     return np.array(seasons + [PRIORS["x" if c.startswith("x:") else "other"] for c in design.columns])
 
 
+@cache
+def _stan() -> Any:
+    """Prophet's model, compiled. It is called as Prophet calls it, without the seconds that its tables take."""
+    for name in ("cmdstanpy", "prophet", "prophet.models", "prophet.plot"):  # no line of log per fit or import
+        logging.getLogger(name).disabled = True
+    from prophet.models import CmdStanPyBackend
+
+    return CmdStanPyBackend().model
+
+
 class Problem:
     """The regression on rows before `end`: scaled time, scaled log sales, and the matrix of every candidate column.
 
@@ -161,33 +175,26 @@ class Problem:
 
     def fit(self) -> Additive:
         """Prophet's own fit of `design`, started from the approximation; temporary files are gone afterwards."""
-        import pandas as pd
-
-        for name in ("cmdstanpy", "prophet", "prophet.models", "prophet.plot"):  # no line of log per fit or import
-            logging.getLogger(name).disabled = True
-        from prophet import Prophet
-
-        near = self.approximate()
-        model = Prophet(
-            n_changepoints=len(self.changepoints),
-            changepoint_range=RANGE,
-            changepoint_prior_scale=TREND_PRIOR / self.y_scale,
-            yearly_seasonality=False,
-            weekly_seasonality=False,
-            daily_seasonality=False,
-            uncertainty_samples=0,
-        )
-        data = pd.DataFrame(self.x, columns=names(self.design))
-        for name, scale in zip(names(self.design), priors(self.design) / self.y_scale, strict=True):
-            model.add_regressor(name, prior_scale=float(scale), standardize=False)
-        data["ds"], data["y"] = pd.to_datetime(self.frame.days[self.rows]), self.y
-        start: dict[str, Any] = {"k": near.k, "m": near.m, "sigma_obs": near.sigma}
-        start |= {"delta": np.array(near.delta), "beta": np.array(near.beta)}
+        near, top = self.approximate(), float(np.abs(self.y).max())
+        if np.ptp(self.y) == 0:
+            return near
+        size, bends = self.x.shape[1], len(self.changepoints)
+        data = {"T": len(self.t), "K": size, "S": bends, "trend_indicator": 0, "tau": TREND_PRIOR / self.y_scale}
+        data |= {"t": self.t, "t_change": self.changepoints, "cap": np.zeros(len(self.t)), "y": self.y / top}
+        data |= {"X": self.x, "sigmas": priors(self.design) / self.y_scale, "s_a": np.ones(size), "s_m": np.zeros(size)}
+        start = {"k": near.k, "m": near.m, "delta": near.delta, "beta": near.beta, "sigma_obs": near.sigma}
         with tempfile.TemporaryDirectory(prefix="prophet-") as folder:
-            model.fit(data, init=start, output_dir=folder)
-        parts = [np.asarray(model.params[name], float).reshape(-1) for name in ("k", "m", "delta", "beta")]
-        fitted = self._model(self.design, np.concatenate(parts), float(np.ravel(model.params["sigma_obs"])[0]))
-        return fitted.model_copy(update={"y_scale": self.y_scale * float(model.y_scale or 1.0)})
+            files = {"data": data, "inits": start}
+            for name, values in files.items():
+                Path(folder, f"{name}.json").write_text(json.dumps(values, default=np.ndarray.tolist))
+            given = {name: str(Path(folder, f"{name}.json")) for name in files} | {"output_dir": folder, "iter": 10_000}
+            try:
+                found = _stan().optimize(**given, algorithm="LBFGS" if len(self.t) >= MANY else "Newton")
+            except RuntimeError:
+                found = _stan().optimize(**given, algorithm="Newton")
+            parts = [np.reshape(found.stan_variable(name), -1) for name in ("k", "m", "delta", "beta")]
+            sigma = float(found.stan_variable("sigma_obs"))
+        return self._model(self.design, np.concatenate(parts), sigma).model_copy(update={"y_scale": self.y_scale * top})
 
     def _model(self, design: Design, solution: Floats, sigma: float) -> Additive:
         trend = 2 + len(self.changepoints)
