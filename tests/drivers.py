@@ -1,15 +1,37 @@
 """What suites do to a deployed stack: send, train, wait, and look at what came out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
 from typing import Any
 
-from cli.stack import Stack, wait
+import pyarrow as pa
+
+from cli.stack import Stack, local_stack, wait
 from functions.classification.contracts import LEAF
 from functions.classification.simulate import customers
 from functions.classification.store import stored_model
+from functions.clustering import simulate
+from infra.local import cloud as local
 from tests.tables import as_parquet
 
+
+@contextmanager
+def deployed(home: Path) -> Iterator[Stack]:
+    """A local cloud for the length of a block, with the stacks deployed to it."""
+    with local.running(lambda _: None, home=home) as cloud:
+        yield local_stack(cloud)
+
+
 POISON = ["not json", "[]", '{"event_id": "e", "user_id": "u", "observed_at": "yesterday", "features": {}}']
+
+
+def put_rides(stack: Stack, day: date, name: str, rows: int, seed: int) -> None:
+    """Simulated rides of a day, as one object."""
+    ids = pa.array([f"{name}-{i}" for i in range(rows)])
+    table = simulate.rides(rows, seed).set_column(0, "ride_id", ids)
+    stack.lake.put(f"rides/dt={day}/{name}.parquet", as_parquet(table))
 
 
 def train(stack: Stack) -> Any:
@@ -36,18 +58,14 @@ def stored(stack: Stack, prefix: str) -> dict[str, dict[str, Any]]:
 
 
 def letters(stack: Stack) -> list[tuple[str, str]]:
-    """Body and reason of each dead letter."""
-    found: dict[str, tuple[str, str]] = {}
-    url, empty = stack.outputs["ClassificationDeadLetters"], 0
-    while empty < 3:
-        answer = stack.client("sqs").receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=600
-        )
-        for message in answer.get("Messages", ()):
-            reason = message["MessageAttributes"]["reason"]["StringValue"]
-            found[message["MessageId"]] = (message["Body"], reason)
-        empty = 0 if answer.get("Messages") else empty + 1
-    return list(found.values())
+    """Body and reason of each dead letter, taken from their queue."""
+    sqs, url, taken = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"], []
+    wanted = {"QueueUrl": url, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["reason"]}
+    while batch := sqs.receive_message(**wanted).get("Messages"):
+        for message in batch:
+            taken.append((message["Body"], message["MessageAttributes"]["reason"]["StringValue"]))
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return taken
 
 
 def until(value: Callable[[], Any], what: str, patience: float = 300.0) -> Any:

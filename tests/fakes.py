@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, cast
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase
 
 from layers.runtime.errors import ConflictError, MissingError
-from layers.storage.objects import ObjectInfo, _RangeReader
-from layers.storage.tables import Item, _dump, _load
+from layers.storage.objects import ObjectInfo, RangeReader
+from layers.storage.tables import Item, dump, load
 
 ATOMIC = threading.Lock()
 
@@ -78,7 +78,7 @@ class InMemoryObjects:
 
     def open(self, key: str, *, if_match: str | None = None) -> BinaryIO:
         body = self.get(key, if_match=if_match)
-        return cast(BinaryIO, io.BufferedReader(_RangeReader(self.range, ObjectInfo(key, len(body), _etag(body)))))
+        return cast(BinaryIO, io.BufferedReader(RangeReader(self.range, ObjectInfo(key, len(body), _etag(body)))))
 
     def range(self, info: ObjectInfo, start: int, end: int) -> bytes:
         return self.get(info.key, if_match=info.etag)[start:end]
@@ -103,12 +103,12 @@ class InMemoryTable:
 
     def get(self, key: Mapping[str, Any]) -> Item | None:
         item = self.items.get(self._id(key))
-        return None if item is None else _load(_dump(item))
+        return None if item is None else load(dump(item))
 
     def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
         if condition is not None and not holds(condition, self.items.get(self._id(item), {})):
             raise ConflictError("the item was changed by somebody else")
-        self.items[self._id(item)] = _load(_dump(item))
+        self.items[self._id(item)] = load(dump(item))
 
     def delete(self, key: Mapping[str, Any]) -> None:
         self.items.pop(self._id(key), None)
@@ -123,7 +123,7 @@ class InMemoryTable:
     def query(self, key: ConditionBase, *, newest_first: bool = False) -> Iterator[Item]:
         found = [item for item in self.items.values() if holds(key, item)]
         ordered = sorted(found, key=lambda item: str(item[self.key[-1]]), reverse=newest_first)
-        return iter([_load(_dump(item)) for item in ordered])
+        return iter([load(dump(item)) for item in ordered])
 
 
 class SentTwice(InMemoryTable):

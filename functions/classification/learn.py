@@ -199,7 +199,7 @@ class TrainingService:
             without=refused,
             times=times or None,
         )
-        return _with_outcomes(rows, target, joined), target, refused
+        return with_outcomes(rows, target, joined), target, refused
 
     def _meaning(self, version: str) -> Target | None:
         """What the champion, damaged or not, predicts; the first model of a target decides."""
@@ -241,7 +241,7 @@ def _time(value: Any) -> datetime | None:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def _with_outcomes(rows: Labelled, target: Target, joined: list[Joined]) -> Labelled:
+def with_outcomes(rows: Labelled, target: Target, joined: list[Joined]) -> Labelled:
     """The rows and, after them, the outcomes that say which of the two values they are."""
     if not joined:
         return rows

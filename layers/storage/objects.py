@@ -114,7 +114,7 @@ class S3Objects:
         with self._named(key):
             head = self._client.head_object(Bucket=self.bucket, Key=key, **condition)
         info = ObjectInfo(key, head["ContentLength"], head["ETag"].strip('"'))
-        return cast(BinaryIO, io.BufferedReader(_RangeReader(self.range, info), buffer_size=1 << 20))
+        return cast(BinaryIO, io.BufferedReader(RangeReader(self.range, info), buffer_size=1 << 20))
 
     def range(self, info: ObjectInfo, start: int, end: int) -> bytes:
         """Bytes `start` to `end`, the end left out, of this version of the object. Raises ConflictError."""
@@ -132,7 +132,9 @@ class S3Objects:
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
 
-class _RangeReader(io.RawIOBase):
+class RangeReader(io.RawIOBase):
+    """An object read by ranges, as a file that can be sought in."""
+
     def __init__(self, read: Callable[[ObjectInfo, int, int], bytes], info: ObjectInfo) -> None:
         self._read, self._info, self._at = read, info, 0
 

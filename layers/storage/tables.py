@@ -30,15 +30,13 @@ class DynamoTable:
     def get(self, key: Mapping[str, Any]) -> Item | None:
         """The item, read consistently, or None."""
         with translated(self.name):
-            answer = self._client.get_item(TableName=self.name, Key=_dump(key), ConsistentRead=True)
-        return _load(answer["Item"]) if "Item" in answer else None
+            answer = self._client.get_item(TableName=self.name, Key=dump(key), ConsistentRead=True)
+        return load(answer["Item"]) if "Item" in answer else None
 
     def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
         """Replace the item. Raises ConflictError when `condition` does not hold for what is stored."""
         with translated(self.name):
-            self._client.put_item(
-                TableName=self.name, Item=_dump(item), **_expression("ConditionExpression", condition)
-            )
+            self._client.put_item(TableName=self.name, Item=dump(item), **_expression("ConditionExpression", condition))
 
     def add(self, key: Mapping[str, Any], counters: Mapping[str, int], *, expires_at: int | None = None) -> None:
         """Add to top-level numbers atomically, creating the item and each number as needed."""
@@ -51,7 +49,7 @@ class DynamoTable:
         with translated(self.name):
             self._client.update_item(
                 TableName=self.name,
-                Key=_dump(key),
+                Key=dump(key),
                 UpdateExpression=update,
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=values,
@@ -62,30 +60,32 @@ class DynamoTable:
         condition, pages = _expression("KeyConditionExpression", key), self._client.get_paginator("query")
         with translated(self.name):
             for page in pages.paginate(TableName=self.name, ScanIndexForward=not newest_first, **condition):
-                yield from map(_load, page["Items"])
+                yield from map(load, page["Items"])
 
     def delete(self, key: Mapping[str, Any]) -> None:
         """Remove the item; a missing one is no error."""
         with translated(self.name):
-            self._client.delete_item(TableName=self.name, Key=_dump(key))
+            self._client.delete_item(TableName=self.name, Key=dump(key))
 
 
 def _expression(kind: str, condition: ConditionBase | None) -> dict[str, Any]:
     if condition is None:
         return {}
     built = ConditionExpressionBuilder().build_expression(condition, is_key_condition=kind.startswith("Key"))
-    values = _dump(built.attribute_value_placeholders)
+    values = dump(built.attribute_value_placeholders)
     return {
         kind: built.condition_expression,
         "ExpressionAttributeNames": built.attribute_name_placeholders,
     } | ({"ExpressionAttributeValues": values} if values else {})
 
 
-def _dump(item: Mapping[str, Any]) -> dict[str, Any]:
+def dump(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The item as DynamoDB's typed values. Raises InputError for NaN and infinity."""
     return {name: _serialise(_to_dynamo(value)) for name, value in item.items()}
 
 
-def _load(item: Mapping[str, Any]) -> Item:
+def load(item: Mapping[str, Any]) -> Item:
+    """The item from DynamoDB's typed values."""
     return {name: _from_dynamo(_deserialise(value)) for name, value in item.items()}
 
 

@@ -31,8 +31,9 @@ from functions.classification.serve import read_messages, score_messages
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from tests.benchmarks.runner import Row, measured, row
-from tests.unit.classification.conftest import NOW, Cloud, as_csv, columns_of
-from tests.unit.classification.conftest import records as messages_of
+from tests.classification import NOW, Cloud
+from tests.classification import records as messages_of
+from tests.tables import as_csv
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("TREFOIL_REAL_DATA", ROOT.parent / "shared" / "data")) / "customers" / "bank.csv"
@@ -56,7 +57,7 @@ def rows(quick: bool) -> Iterator[Row]:
 
 def learn(table: Any, parameters: Parameters) -> Package:
     """A model of simulated customers."""
-    labelled, target = label(columns_of(table), "y", without=["duration"])
+    labelled, target = label(table.to_pydict(), "y", without=["duration"])
     return learning.learn(labelled, target, parameters)
 
 
@@ -78,7 +79,7 @@ def speed(package: Package, *, repeats: int) -> Iterator[Row]:
     model, fitted = package.trained.model, package.trained.fitted
     features = model.specification.features
     table = customers(1_000, 2)
-    inputs, _ = schema.encode(columns_of(table), features)
+    inputs, _ = schema.encode(table.to_pydict(), features)
     one = {name: values[:1] for name, values in inputs.items()}
     x = schema.matrix(inputs, features)
     model.score(inputs)

@@ -10,7 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from boto3.dynamodb.conditions import Attr
 
+from cli.queue import queue_depth
 from cli.stack import Stack, finished, start
 from functions.classification.simulate import customers, events
 from functions.classification.store import stored_model
@@ -21,11 +23,10 @@ from functions.forecasting.domain.model import load_model
 from functions.forecasting.domain.series import load
 from functions.forecasting.store import history_key, parse_index
 from layers.runtime.errors import ConflictError
-from layers.storage.ledger import Run
-from tests.drivers import send, until
+from tests.drivers import letters, send, until
+from tests.forecasting import made, written
 from tests.tables import as_parquet
 from tests.tally import Tally
-from tests.unit.forecasting.house import made, written
 
 PATIENCE = 180.0
 DELIVERED = 6.0
@@ -189,11 +190,11 @@ class Events:
         self.stack.invoke("FunctionClassificationTrain", {"reason": "test"})
 
     def drained(self) -> None:
-        until(lambda: depth(self.stack, "ClassificationQueue") == 0, "the queue to be empty")
+        until(lambda: queue_depth(self.stack, "ClassificationQueue") == 0, "the queue to be empty")
 
     def check(self) -> Count:
         """Every user's newest event stands, every poison is a dead letter, and nothing else is."""
-        dead = letters(self.stack, self.name)
+        dead = [body for body, _ in letters(self.stack) if self.name in body]
         self._dead |= set(dead)
         if gone := [body for body in dead if body not in self.poison]:  # after five tries in an outage: sent again
             self.send(gone)
@@ -226,40 +227,17 @@ class Events:
         return champion.version
 
 
-def depth(stack: Stack, queue: str) -> int:
-    """Messages that wait or are being worked on."""
-    wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=wanted)
-    return sum(int(answer["Attributes"][name]) for name in wanted)
-
-
-def letters(stack: Stack, name: str) -> list[str]:
-    """Bodies of the dead letters of `name`, which are taken from their queue."""
-    sqs, url, found = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"], []
-    while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-        for message in batch:
-            if name in message["Body"]:
-                found.append(message["Body"])
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    return found
-
-
 def expire_leases(stack: Stack) -> list[str]:
     """Let the time pass after which a run that was left running is taken over; names those runs."""
     table, left = stack.table("Runs"), []
     for item in stack.client("dynamodb").scan(TableName=stack.outputs["RunsTable"])["Items"]:
         if item["outcome"]["S"] == "running":
-            run = Run.model_validate(table.get({"job": item["job"]["S"], "key": item["key"]["S"]}))
-            past = run.model_copy(update={"lease_until": datetime.now(UTC) - timedelta(seconds=1)})
+            row = table.get({name: item[name]["S"] for name in ("job", "key")}) or {}
+            past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+            same = Attr("run_id").eq(row["run_id"]) & Attr("outcome").eq("running")
             try:
-                stack.ledger._write(past, _same(run))
+                table.put(row | {"lease_until": past}, condition=same)
             except ConflictError:
                 continue
-            left.append(f"{run.job} {run.key}")
+            left.append(f"{row['job']} {row['key']}")
     return left
-
-
-def _same(run: Run) -> Any:
-    from boto3.dynamodb.conditions import Attr
-
-    return Attr("run_id").eq(run.run_id) & Attr("outcome").eq("running")

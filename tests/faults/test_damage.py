@@ -10,9 +10,11 @@ from cli.stack import Stack, finished, start
 from layers.runtime.errors import UnavailableError
 from layers.storage.objects import S3Objects
 from layers.storage.registry import manifest_key
+from tests.context import Context
+from tests.drivers import until
 from tests.faults.conftest import Site, configure
-from tests.faults.leaves import Count, until
-from tests.faults.victims import Context, live
+from tests.faults.leaves import Count
+from tests.faults.victims import live
 from tests.tally import Tally
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.context import Context
 from tests.faults.conftest import Site
 from tests.faults.leaves import NOTHING, Count, Events, Rides, Sales, arrival, expire_leases
-from tests.faults.victims import Call, Context, Death, live
+from tests.faults.victims import Call, Death, live
+from tests.forecasting import written
 from tests.tables import as_parquet
 from tests.tally import QUICK, Tally
-from tests.unit.forecasting.house import written
 
 CLUSTERING, FORECASTING, CLASSIFICATION = (
     f"functions.{leaf}" for leaf in ("clustering", "forecasting", "classification")

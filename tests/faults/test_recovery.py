@@ -11,8 +11,9 @@ import numpy as np
 
 from functions.clustering.contracts import DayManifest
 from tests.conftest import ROOT
+from tests.drivers import until
 from tests.faults.conftest import Site
-from tests.faults.leaves import Count, Sales, compared, until
+from tests.faults.leaves import Count, Sales, compared
 from tests.tally import Tally
 
 COUNTED = {"rides", "anomalies", "rejected", "files", "clusters", "eps", "min_samples", "model_version"}

@@ -7,8 +7,9 @@ import psutil
 
 from cli.stack import start
 from infra.local import processes
+from tests.drivers import until
 from tests.faults.conftest import Site
-from tests.faults.leaves import NOTHING, expire_leases, until
+from tests.faults.leaves import NOTHING, expire_leases
 from tests.tally import Tally
 
 

@@ -10,8 +10,8 @@ from functions.forecasting.store import history_key
 from layers.runtime.errors import UnavailableError
 from tests.faults.conftest import Site
 from tests.faults.leaves import Count, arrival
+from tests.forecasting import written
 from tests.tally import Tally
-from tests.unit.forecasting.house import written
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import boto3
 
+from tests.context import Context
+
 READS = ("Get", "Head", "List", "Query", "Scan", "Describe", "Receive")
 KILLED = 9
 # What comes after a plan, on each state machine.
@@ -22,21 +24,6 @@ NEXT = {
     ),
 }
 Call = tuple[str, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Context:
-    """What Lambda passes beside the event; a repeated asynchronous call has the same request id."""
-
-    aws_request_id: str = "request"
-    function_name: str = "victim"
-    function_version: str = "$LATEST"
-    memory_limit_in_mb: int = 1024
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:victim"
-    left_ms: int = 600_000
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.left_ms
 
 
 @dataclass

@@ -1,5 +1,5 @@
 """What several of these tests read."""
 
-from tests.unit.classification.conftest import cloud, package
+from tests.classification import cloud, package
 
 __all__ = ["cloud", "package"]

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from functions.forecasting.contracts import MAX_BATCH
 from functions.forecasting.domain.series import Series
 from layers.runtime.observability import logger
-from tests.unit.forecasting.house import CLAIMS, START, Caller, House, gateway_event, made
+from tests.forecasting import CLAIMS, START, Caller, House, gateway_event, made
 
 # The gateway checks the token here, and no schema can say that a start lies before its end.
 EXCLUDED = [ignored_auth, positive_data_acceptance]

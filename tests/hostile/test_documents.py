@@ -28,11 +28,11 @@ from functions.forecasting.intake import requested
 from layers.runtime.errors import CorruptError, InputError
 from layers.runtime.parsing import parsed
 from layers.storage.registry import Manifest, ModelRegistry, manifest_key
-from layers.storage.tables import _dump, _load
+from layers.storage.tables import dump, load
+from tests.clustering import DAY, World, key, rides
 from tests.fakes import InMemoryObjects, InMemoryTable
 from tests.hostile.files import refused
-from tests.hostile.test_tables import MODEL
-from tests.unit.clustering.day import DAY, World, key, rides
+from tests.hostile.readers import MODEL
 
 QUICK = settings(max_examples=50, derandomize=True, suppress_health_check=list(HealthCheck))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -288,7 +288,7 @@ def test_of_a_key_that_comes_twice_the_last_counts(package: Any) -> None:
 @QUICK
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_finite_number_fits_into_a_table(number: float) -> None:
-    stored = _load(_dump({"n": number}))["n"]
+    stored = load(dump({"n": number}))["n"]
     assert float(stored) == (max(-9.9e125, min(number, 9.9e125)) if abs(number) > 1e-130 else 0)
 
 

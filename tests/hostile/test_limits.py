@@ -24,12 +24,12 @@ from functions.forecasting.store import history_key
 from layers.runtime.errors import InputError, LimitError
 from layers.runtime.files import Limits
 from layers.runtime.settings import Settings
+from tests.classification import Cloud
+from tests.clustering import DAY, World, key, rides
+from tests.forecasting import House, made
 from tests.hostile.files import packed, refused
-from tests.hostile.test_tables import read_rides
-from tests.tables import as_parquet
-from tests.unit.classification.conftest import Cloud, as_csv
-from tests.unit.clustering.day import DAY, World, key, rides
-from tests.unit.forecasting.house import House, made
+from tests.hostile.readers import read_rides
+from tests.tables import as_csv, as_parquet
 
 BOMB = 64 << 20
 SALES = b"series_id,ds,y\n"

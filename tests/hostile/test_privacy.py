@@ -14,10 +14,10 @@ from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.forecasting.domain import table as sales
 from layers.runtime.errors import TrefoilError
+from tests.classification import Cloud
 from tests.hostile.files import damaged, refused
-from tests.hostile.test_tables import read_customers, read_rides, read_sales
+from tests.hostile.readers import read_customers, read_rides, read_sales
 from tests.tables import as_csv, as_parquet
-from tests.unit.classification.conftest import Cloud
 
 # What is planted stands in the bytes as it is, so that they can be damaged around it.
 plain_parquet = partial(as_parquet, compression="none")

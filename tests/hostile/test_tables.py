@@ -1,8 +1,6 @@
 """Every reader of files: valid rows come out, the rest is counted with its reasons, or an InputError names the file."""
 
 import io
-import json
-import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,77 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.classification.contracts import Feature
-from functions.classification.domain import table
-from functions.classification.domain.schema import encode
-from functions.clustering import simulate
-from functions.clustering.domain.fit import fit
-from functions.clustering.domain.labelling import Labeller
-from functions.clustering.domain.model import NAMED, Model
-from functions.clustering.domain.table import Format, RideFile
-from functions.forecasting.domain import table as sales
 from layers.runtime.errors import InputError
 from tests.hostile.files import DIALECTS, damaged, junk, packed, parquet_of, refused
+from tests.hostile.readers import Found, read_customers, read_rides, read_sales, read_taxis
 from tests.tables import as_parquet
 
 QUICK = settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
 NAMES = ("a.csv", "a.csv.gz", "a.parquet")
-
-
-def _model() -> Model:
-    drawn = simulate.rides(2_000, 0)
-    return fit(drawn["ride_dist"].to_numpy(), drawn["ride_time"].to_numpy(), NAMED["robust"])
-
-
-MODEL = _model()
-
-
-Found = tuple[list[str], dict[int, str]]
-
-
-def read_rides(body: bytes, name: str, preset: Any = None) -> Found:
-    """Ids labelled, and rows rejected with their reason."""
-    labeller = Labeller(MODEL, "v", "r")
-    labelled: list[Any] = []
-    rejected: dict[int, str] = {}
-    for rows, bad in labeller.label(RideFile(io.BytesIO(body), name, Format(preset))):
-        labelled += rows.to_pylist()
-        rejected |= {row["row"]: row["reason"] for row in bad.to_pylist()}
-    assert all(math.isfinite(row["severity"]) for row in labelled)
-    assert labeller.report.rides == len(labelled)
-    assert labeller.report.rejected == len(rejected)
-    json.dumps(labeller.report.model_dump(mode="json"), allow_nan=False)
-    return [row["ride_id"] for row in labelled], rejected
-
-
-def read_taxis(body: bytes, name: str) -> Found:
-    return read_rides(body, name, "tlc")
-
-
-def read_sales(body: bytes, name: str) -> Found:
-    """Days of each series that a row was taken for, and rows rejected with their reason."""
-    parsed = sales.read(io.BytesIO(body), name, stamp=1)
-    for one in parsed.series:
-        for values in (one.y, *one.regressors.values()):
-            assert not any(map(math.isinf, values.tolist()))
-    known = [f"{one.series_id}/{day}" for one in parsed.series for day in one.days[one.stamps["y"] == 1]]
-    return known, {r.row: r.reason for r in parsed.rejected}
-
-
-FEATURES = (Feature(name="age", kind="number"), Feature(name="job", kind="category", categories=("a", "b")))
-
-
-def read_customers(body: bytes, name: str) -> Found:
-    """Ids of rows that can be scored, and rows that cannot with their reason."""
-    read = table.read(io.BytesIO(body), name)
-    if not {"id", "age", "job"} <= read.values.keys():
-        raise InputError("lacks a column", file=name)
-    inputs, wrong = encode(read.values, FEATURES)
-    assert all(not math.isinf(inputs["c0"][i, 0]) for i in range(len(read.rows)) if i not in wrong)
-    found = [str(read.values["id"][i]) for i in range(len(read.rows)) if i not in wrong]
-    bad = {read.rows[i]: reason for i, reason in wrong.items()} | {one.row: one.reason for one in read.ragged}
-    return found, bad
-
 
 Read = Callable[[bytes, str], Found]
 RIDES = ("ride_id,ride_dist,ride_time", [f"r{i},{i + 1}.5,0.{i + 1}" for i in range(9)])

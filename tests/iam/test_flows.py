@@ -16,9 +16,9 @@ from functions.clustering.simulate import rides
 from functions.forecasting.simulate import sales
 from functions.forecasting.store import Catalog
 from tests.drivers import POISON, letters, send, stored, until
+from tests.forecasting import gateway_event
 from tests.tables import as_parquet
 from tests.tally import Tally
-from tests.unit.forecasting.house import gateway_event
 
 PATIENCE = 300
 EVENTS, TOLD = 1_000, 50

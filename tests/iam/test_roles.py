@@ -23,8 +23,8 @@ from cli.stack import Stack
 from infra.local.images import ACCOUNT
 from layers.runtime.errors import ConflictError
 from layers.storage.objects import S3Objects
+from tests.grants import MAY
 from tests.iam.conftest import roles
-from tests.infrastructure.test_grants import MAY
 from tests.tally import Tally
 
 Clients = Callable[[str], Any]

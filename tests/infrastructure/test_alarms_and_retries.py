@@ -10,7 +10,7 @@ from aws_cdk.assertions import Template
 from pydantic import ValidationError
 
 from infra.settings import DeploySettings
-from tests.infrastructure.test_stacks import resources, templates
+from tests.templates import resources, templates
 
 SLEEPING, THROTTLED = "Lambda.CodeArtifactUserPendingException", "Lambda.TooManyRequestsException"
 FINAL = ("InputError", "LimitError", "CorruptError", "UnreconciledError")

@@ -11,7 +11,7 @@ from aws_cdk.assertions import Template
 from functions.classification.contracts import Result
 from infra.dashboard import GB_SECOND
 from tests.documents import PROSE, section, write
-from tests.infrastructure.test_stacks import templates
+from tests.templates import templates
 
 # US East (N. Virginia), 2026-11, US dollars. Of an idle month, free are only quantities that stay free after the first
 # year; a day's cost leaves no free quantity out.

@@ -19,11 +19,11 @@ from functions.clustering import handler as clustering
 from functions.forecasting import handler as forecasting
 from layers.runtime.observability import NAMESPACE, metrics
 from layers.storage.ledger import RunLedger
-from tests.infrastructure.test_stacks import resources, templates
-from tests.unit.classification.conftest import Cloud, as_csv
-from tests.unit.classification.test_watch_service import Started, score, tell_outcomes
-from tests.unit.clustering.day import DAY, World, key, rides
-from tests.unit.forecasting.house import House, made, written
+from tests.classification import Cloud, Started, score, tell_outcomes
+from tests.clustering import DAY, World, key, rides
+from tests.forecasting import House, made, written
+from tests.tables import as_csv
+from tests.templates import resources, templates
 
 CONTEXT = SimpleNamespace(
     function_name="f",

@@ -8,7 +8,8 @@ import pytest
 
 from infra.app import build
 from infra.settings import DeploySettings, StageFile
-from tests.infrastructure.test_stacks import resources, templates
+from tests.grants import MAY
+from tests.templates import resources, templates
 
 VERBS = {
     "s3:GetObject": "read",
@@ -24,141 +25,6 @@ COMPANIONS = re.compile(
     r"s3:ListBucket|s3:AbortMultipartUpload|logs:|xray:|states:(?:Describe|Stop|Redrive)Execution"
     r"|sqs:(?:GetQueueUrl|GetQueueAttributes|ChangeMessageVisibility|DeleteMessage)$"
 )
-# The state machine, as its map, starts executions of its own.
-MAY = {
-    "ClusteringFit": {
-        "read lake/rides/*",
-        "write lake/plans/clustering/*",
-        "read models/clustering/*",
-        "write models/clustering/*",
-        "PutItem models/clustering*",
-        "GetItem runs/clustering*",
-        "PutItem runs/clustering*",
-    },
-    "ClusteringLabel": {
-        "read lake/rides/*",
-        "read models/clustering/*",
-        "write lake/anomalies/runs/*",
-        "write lake/plans/clustering/*",
-    },
-    "ClusteringPublish": {
-        "read lake/plans/clustering/*",
-        "tag lake/plans/clustering/*",
-        "tag lake/anomalies/runs/*",
-        "write lake/anomalies/reports/*",
-        "tag lake/anomalies/reports/*",
-        "read lake/anomalies/days/*",
-        "write lake/anomalies/days/*",
-        "GetItem runs/clustering*",
-        "PutItem runs/clustering*",
-    },
-    "ForecastingIngest": {
-        "read lake/sales/*",
-        "read lake/history/*",
-        "write lake/history/*",
-        "read lake/catalog.json",
-        "read lake/catalog/*",
-        "write lake/catalog.json",
-        "write lake/catalog/*",
-        "write lake/plans/forecasting/rejected/*",
-        "GetItem runs/forecasting*",
-        "PutItem runs/forecasting*",
-        "receive ForecastingArrivalsQueue",
-    },
-    "ForecastingPlan": {
-        "read lake/catalog.json",
-        "read lake/catalog/*",
-        "read lake/history/*",
-        "read lake/plans/forecasting/*",
-        "write lake/plans/forecasting/*",
-        "read models/forecasting/*",
-        "write models/forecasting/*",
-        "GetItem models/forecasting*",
-        "GetItem runs/forecasting*",
-        "PutItem runs/forecasting*",
-    },
-    "ForecastingTrain": {
-        "read lake/history/*",
-        "write lake/plans/forecasting/*",
-        "read models/forecasting/*",
-        "write models/forecasting/*",
-    },
-    "ForecastingPublish": {
-        "read lake/catalog.json",
-        "read lake/catalog/*",
-        "write lake/catalog.json",
-        "write lake/catalog/*",
-        "read lake/plans/forecasting/*",
-        "read models/forecasting/*",
-        "write models/forecasting/*",
-        "GetItem models/forecasting*",
-        "PutItem models/forecasting*",
-        "GetItem runs/forecasting*",
-        "PutItem runs/forecasting*",
-    },
-    "ForecastingApi": {
-        "read lake/catalog.json",
-        "read lake/catalog/*",
-        "read lake/history/*",
-        "read models/forecasting/*",
-        "GetItem models/forecasting*",
-        "GetItem forecasts",
-        "PutItem forecasts",
-    },
-    "ClassificationScore": {
-        "read models/classification/*",
-        "write lake/scored/*",
-        "GetItem models/classification*",
-        "PutItem classifications",
-        "UpdateItem profiles",
-        "receive ClassificationEventsQueue",
-        "send ClassificationEventsQueue",
-        "send ClassificationEventsDeadLetters",
-    },
-    "ClassificationTrain": {
-        "read lake/customers/*",
-        "read lake/outcomes/*",
-        "read lake/scored/*",
-        "read models/classification/*",
-        "write models/classification/*",
-        "GetItem models/classification*",
-        "PutItem models/classification*",
-        "GetItem runs/classification*",
-        "PutItem runs/classification*",
-        "send Undelivered",
-    },
-    "ClassificationWatch": {
-        "read lake/outcomes/*",
-        "read lake/scored/*",
-        "write lake/scored/reports/*",
-        "read models/classification/*",
-        "GetItem models/classification*",
-        "Query models/classification*",
-        "GetItem profiles",
-        "GetItem runs/classification*",
-        "PutItem runs/classification*",
-        "invoke ClassificationTrain",
-        "send Undelivered",
-    },
-    "ClusteringRun": {
-        "read lake/plans/clustering/*",
-        "invoke ClusteringFit",
-        "invoke ClusteringLabel",
-        "invoke ClusteringPublish",
-        "start ClusteringRunMachine",
-    },
-    "ForecastingRun": {
-        "read lake/plans/forecasting/*",
-        "invoke ForecastingPlan",
-        "invoke ForecastingTrain",
-        "invoke ForecastingPublish",
-        "start ForecastingRunMachine",
-    },
-    "ClusteringDaily": {"start ClusteringRunMachine", "send Undelivered"},
-    "ForecastingWeekly": {"start ForecastingRunMachine", "send Undelivered"},
-    "ClassificationHourly": {"invoke ClassificationWatch", "send Undelivered"},
-    "ClassificationWeekly": {"invoke ClassificationTrain", "send Undelivered"},
-}
 
 
 def listed(value: Any) -> list[Any]:

@@ -5,9 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from aws_cdk import Stack
@@ -22,19 +21,7 @@ from infra.settings import DeploySettings, Retention, StageFile
 from infra.warehouse import DAY_COLUMNS, RUN_COLUMNS
 from layers.runtime.observability import metrics
 from tests.conftest import ROOT
-
-Resources = dict[str, dict[str, Any]]
-
-
-@cache
-def templates(**settings: Any) -> tuple[Template, Template]:
-    app = build(DeploySettings(**settings), StageFile("dev.toml", {}))
-    data, service = (app.node.find_child(f"trefoil-dev-{part}") for part in ("data", "service"))
-    return Template.from_stack(data), Template.from_stack(service)
-
-
-def resources(template: Template, type_: str) -> Resources:
-    return dict(template.find_resources(type_))
+from tests.templates import resources, templates
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,9 @@ import pytest
 from cli.stack import Stack, finished, start
 from functions.forecasting.simulate import table
 from functions.forecasting.store import Catalog
-from tests.drivers import train, until
+from tests.drivers import deployed, train, until
 from tests.load.container import Container
-from tests.local.conftest import stack
 from tests.tables import as_parquet
-
-__all__ = ["stack"]
 
 STORES, DAYS, FUTURE = 8, 400, 42
 USERS = 50
@@ -59,6 +56,12 @@ class Api:
         wanted = sorted(set(ids))
         until(lambda: set(wanted) <= Catalog(self.stack.lake).rows().keys(), f"{prefix} to be ingested")
         return wanted
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with deployed(tmp_path_factory.mktemp("cloud") / "home") as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")

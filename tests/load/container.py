@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from tests.faults.victims import Context
+from tests.context import Context
 
 
 class Container:

@@ -1,6 +1,5 @@
 """A day of ten million rides through the state machine: as many come out, labelled or rejected, as went in."""
 
-import csv
 import io
 import json
 import time
@@ -19,7 +18,7 @@ from cli.stack import Stack, finished, start
 from functions.clustering.simulate import rides
 from functions.clustering.store import Paths
 from infra.settings import DeploySettings
-from tests.tables import as_parquet
+from tests.tables import as_csv, as_parquet
 from tests.tally import QUICK, Tally
 
 DAY = date(2026, 2, 14)
@@ -30,6 +29,7 @@ ROW_GROUP = 100_000
 # Columns that a real file has besides. They pass by, and make the big object of the bounded form big enough.
 OTHERS = 10 if QUICK else 2
 BAD_EACH = 997
+COLUMNS = ["ride_id", "ride_dist", "ride_time"]
 
 
 def made(rows: int, name: str, seed: int) -> tuple[pa.Table, int]:
@@ -43,15 +43,6 @@ def made(rows: int, name: str, seed: int) -> tuple[pa.Table, int]:
     return pa.table(columns | {f"other_{i}": rng.random(rows) for i in range(OTHERS)}), len(bad)
 
 
-def as_csv(table: pa.Table) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    columns = ["ride_id", "ride_dist", "ride_time"]
-    writer.writerow(columns)
-    writer.writerows(zip(*(table[name].to_pylist() for name in columns), strict=True))
-    return text.getvalue().encode()
-
-
 def fill(stack: Stack) -> tuple[int, int]:
     """Put the day and the one before it: how many rides, and how many bad ones."""
     stack.lake.put(f"rides/dt={DAY - timedelta(days=1)}/a.parquet", as_parquet(made(50_000, "before", 1)[0]))
@@ -61,7 +52,7 @@ def fill(stack: Stack) -> tuple[int, int]:
         table, bad = made(rows, name.split(".")[0], seed)
         stack.lake.put(
             f"rides/dt={DAY}/{name}",
-            as_csv(table) if name.endswith("csv") else as_parquet(table, row_group_size=ROW_GROUP),
+            as_csv(table.select(COLUMNS)) if name.endswith("csv") else as_parquet(table, row_group_size=ROW_GROUP),
         )
         total, rejected = total + rows, rejected + bad
     return total, rejected

@@ -11,11 +11,11 @@ import pytest
 from cli.stack import Stack
 from functions.classification.simulate import customers, events
 from functions.clustering.simulate import rides
+from tests.forecasting import gateway_event
 from tests.load.conftest import Api
 from tests.load.container import Container
 from tests.tables import as_parquet
 from tests.tally import QUICK, Tally
-from tests.unit.forecasting.house import gateway_event
 
 CALLS = 500 if QUICK else 10_000
 # Until then caches fill and the allocator settles.

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from tests.forecasting import gateway_event
 from tests.load.conftest import USERS, Api
 from tests.load.container import Container
 from tests.tally import QUICK, Tally
-from tests.unit.forecasting.house import gateway_event
 
 TITLE = "A rush on a series without a model"
 PROCESSES = 6

@@ -1,16 +1,14 @@
-"""One local cloud for the whole suite, with the stacks deployed to it."""
+"""One local cloud for the whole suite."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from cli.stack import Stack, local_stack
-from infra.local import cloud as local
+from cli.stack import Stack
+from tests.drivers import deployed
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    home: Path = tmp_path_factory.mktemp("cloud") / "home"
-    with local.running(lambda _: None, home=home) as cloud:
-        yield local_stack(cloud)
+    with deployed(tmp_path_factory.mktemp("cloud") / "home") as stack:
+        yield stack

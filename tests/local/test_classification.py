@@ -3,14 +3,13 @@
 import json
 import os
 import random
-import time
 from datetime import timedelta
 from typing import Any
 
 from cli.stack import Stack
 from functions.classification.domain.schema import encode
 from functions.classification.simulate import customers, events
-from tests.drivers import POISON, letters, send, stored, train
+from tests.drivers import POISON, letters, send, stored, train, until
 
 # The full run of ten thousand takes minutes through the emulator's batches of ten: TREFOIL_TEST_MESSAGES=10000.
 MESSAGES = int(os.environ.get("TREFOIL_TEST_MESSAGES", "600"))
@@ -30,20 +29,23 @@ def test_the_queue_gives_each_user_one_result_and_sets_all_poison_aside(stack: S
     for event in sorted(map(json.loads, good), key=lambda event: (event["observed_at"], event["event_id"])):
         newest[event["user_id"]] = event
     expected = {user: event["event_id"] for user, event in newest.items()}
-    end = time.monotonic() + 120 + MESSAGES / 20
-    found: dict[str, str] = {}
-    while found != expected and time.monotonic() < end:
-        time.sleep(1)
-        found = {user: item["event_id"]["S"] for user, item in stored(stack, "queue-").items()}
-    assert found == expected
+
+    def arrived() -> dict[str, str]:
+        return {user: item["event_id"]["S"] for user, item in stored(stack, "queue-").items()}
+
+    until(lambda: arrived() == expected, "the newest event of every user", 120 + MESSAGES / 20)
 
     features = model.specification.features
     inputs, _ = encode({f.name: [event["features"][f.name] for event in newest.values()] for f in features}, features)
     items = stored(stack, "queue-")
     for user, probability in zip(newest, model.score(inputs), strict=True):
         assert abs(float(items[user]["probability"]["N"]) - probability) < 1e-12
-    refused = letters(stack)
-    while len(refused) < bad and time.monotonic() < end:
-        refused += letters(stack)
+    refused: list[tuple[str, str]] = []
+
+    def complete() -> bool:
+        refused.extend(letters(stack))
+        return len(refused) >= bad
+
+    until(complete, "the poison")
     assert sorted(body for body, _ in refused) == sorted(body for body in bodies if body in POISON)
     assert all(reason for _, reason in refused)

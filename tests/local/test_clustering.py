@@ -7,15 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from cli.backfill import run_day
 from cli.stack import Stack
-from functions.clustering import simulate
 from functions.clustering.store import Paths
 from infra.warehouse import PARQUET
-from tests.tables import as_parquet
+from tests.drivers import put_rides, until
 
 # The emulator takes minutes to hold ten thousand objects: TREFOIL_TEST_OBJECTS=10000 does it all.
 OBJECTS = int(os.environ.get("TREFOIL_TEST_OBJECTS", "700"))
@@ -34,21 +32,15 @@ class Warehouse:
             WorkGroup=self._outputs["Workgroup"],
             QueryExecutionContext={"Database": self._outputs["Database"]},
         )["QueryExecutionId"]
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
+
+        def ended() -> dict[str, Any] | None:
             status = self._athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]
-            if status["State"] in ("SUCCEEDED", "FAILED"):
-                break
-            time.sleep(0.1)
+            return dict(status) if status["State"] in ("SUCCEEDED", "FAILED") else None
+
+        status = until(ended, sql, 60)
         assert status["State"] == "SUCCEEDED", status
         answer = self._athena.get_query_results(QueryExecutionId=started)["ResultSet"]["Rows"]
         return [[cell.get("VarCharValue", "") for cell in row["Data"]] for row in answer[1:]]
-
-
-def put_rides(stack: Stack, day: date, name: str, rows: int, seed: int) -> None:
-    ids = pa.array([f"{name}-{i}" for i in range(rows)])
-    table = simulate.rides(rows, seed).set_column(0, "ride_id", ids)
-    stack.lake.put(f"rides/dt={day}/{name}.parquet", as_parquet(table))
 
 
 def manifest(stack: Stack, day: date) -> dict[str, Any]:

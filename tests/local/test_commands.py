@@ -62,7 +62,7 @@ def test_training_is_started_by_hand_and_its_version_is_shown(
     assert rows[0]["version"] in capsys.readouterr().out
 
 
-def letters(stack: Stack, *bodies: dict[str, Any]) -> None:
+def put_letters(stack: Stack, *bodies: dict[str, Any]) -> None:
     for body in bodies:
         stack.client("sqs").send_message(
             QueueUrl=stack.outputs["ClassificationDeadLetters"],
@@ -72,7 +72,7 @@ def letters(stack: Stack, *bodies: dict[str, Any]) -> None:
 
 
 def test_dead_letters_make_the_status_unhealthy_until_they_are_gone(stack: Stack) -> None:
-    letters(stack, {"a": 1}, {"a": 2})
+    put_letters(stack, {"a": 1}, {"a": 2})
     body, code = status.status()
     assert code == 1
     assert any("ClassificationDeadLetters" in line for line in body["attention"])

@@ -7,17 +7,16 @@ from typing import Any
 import pytest
 
 from cli import destroy, doctor
-from cli.stack import Stack, local_stack
-from infra.local import cloud as local
+from cli.stack import Stack
 from layers.runtime.errors import InputError, NotFoundError
+from tests.drivers import deployed
 
 REMOVING = ("delete_", "batch_delete_")
 
 
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    with local.running(lambda _: None, home=tmp_path / "home") as cloud:
-        made = local_stack(cloud)
+    with deployed(tmp_path / "home") as made:
         monkeypatch.setattr(destroy, "change", lambda *_, **__: made)
         monkeypatch.setattr(doctor, "connect", lambda *_, **__: made)
         yield made

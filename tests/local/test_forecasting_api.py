@@ -14,6 +14,7 @@ import pytest
 
 from cli.stack import Stack
 from tests.documents import section
+from tests.drivers import until
 from tests.tables import as_parquet
 
 
@@ -33,14 +34,13 @@ def arrive(stack: Stack, key: str, days: int) -> None:
 
 def until_answered(stack: Stack, token: str, first_ds: str) -> dict[str, Any]:
     """Ask until the forecast starts on `first_ds`."""
-    seen = None
-    for _ in range(120):
+
+    def seen() -> dict[str, Any] | None:
         status, _, body = stack.request("/v1/series/gate/forecast?horizon=7", token=token)
-        seen = json.loads(body)
-        if status == 200 and seen["points"][0]["ds"] == first_ds:
-            return dict(seen)
-        time.sleep(0.25)
-    raise AssertionError(seen)
+        document = json.loads(body)
+        return document if status == 200 and document["points"][0]["ds"] == first_ds else None
+
+    return dict(until(seen, f"a forecast from {first_ds}", 60))
 
 
 def test_a_file_becomes_a_forecast_and_a_later_one_moves_it(stack: Stack, token: str) -> None:

@@ -1,7 +1,6 @@
 """What is known of customers and planners, and their tokens, is in no log: planted values are looked for in all."""
 
 import json
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -15,8 +14,7 @@ from cli.backfill import run_day
 from cli.stack import Stack
 from functions.classification.simulate import customers, events
 from layers.runtime.errors import UnavailableError
-from tests.local.test_classification import send, stored
-from tests.local.test_clustering import put_rides
+from tests.drivers import letters, put_rides, send, stored, until
 from tests.tables import as_csv, as_parquet
 
 WORD, NUMBER = "planted-7731", 77_319_931.25
@@ -89,24 +87,18 @@ def classify(stack: Stack) -> list[str]:
     bodies = [body.replace('"user-', f'"{WORD}-') for body in events(planted(customers(12, 12)), seed=12, users=12)]
     poison = spoilt(bodies[0])
     send(stack, bodies + poison)
-    end = time.monotonic() + 120
     expected = {json.loads(body)["user_id"] for body in bodies}
-    while stored(stack, WORD).keys() != expected and time.monotonic() < end:
-        time.sleep(0.5)
-    assert stored(stack, WORD).keys() == expected
+    until(lambda: stored(stack, WORD).keys() == expected, "a result of every user")
     for record in ({"body": bodies[0]}, {"messageId": WORD, "body": NUMBER}):
         with pytest.raises(UnavailableError):
             stack.invoke("FunctionClassificationScore", {"Records": [record]})
     reasons: list[str] = []
-    url = stack.outputs["ClassificationDeadLetters"]
-    while len(reasons) < len(poison) and time.monotonic() < end:
-        answer = stack.client("sqs").receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=5, WaitTimeSeconds=1
-        )
-        for letter in answer.get("Messages", ()):
-            if any(trace in letter["Body"] for trace in TRACES):
-                reasons.append(letter["MessageAttributes"]["reason"]["StringValue"])
-                stack.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"])
+
+    def complete() -> bool:
+        reasons.extend(reason for body, reason in letters(stack) if any(trace in body for trace in TRACES))
+        return len(reasons) >= len(poison)
+
+    until(complete, "the poison")
     assert len(reasons) == len(poison)
     stack.invoke("FunctionClassificationWatch", {})
     return reasons
@@ -119,9 +111,7 @@ def plan(stack: Stack) -> None:
     days = "\n".join(f"quiet,2024-{1 + i // 28:02}-{1 + i % 28:02},{i}" for i in range(56))
     stack.lake.put("sales/quiet.csv", f"series_id,ds,y\n{days}\nquiet,{WORD},1\nquiet,2024-03-01,{WORD}\n".encode())
     stack.lake.put("sales/broken.csv", f"series_id,ds,y\nquiet,2024-03-02,{WORD}\u00e9\n".encode("latin-1"))
-    end = time.monotonic() + 60
-    while stack.request("/v1/series/quiet/history", token=token)[0] != 200 and time.monotonic() < end:
-        time.sleep(0.25)
+    until(lambda: stack.request("/v1/series/quiet/history", token=token)[0] == 200, "the file to be ingested")
     item = {"id": WORD, "series_id": "quiet", "horizon": 3, "future": {"open": [1, 0, 1]}}
     for body, status in (
         ({"items": [item]}, 200),

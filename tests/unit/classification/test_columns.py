@@ -10,7 +10,7 @@ from functions.classification.contracts import Feature
 from functions.classification.domain import schema
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.target import Target, read_target
-from tests.unit.classification.conftest import NOW, QUICK
+from tests.classification import NOW, QUICK
 
 NUMBER = Feature(name="x", kind="number", nullable=True)
 WORD = Feature(name="x", kind="category", nullable=True, categories=("", "a", "b"))

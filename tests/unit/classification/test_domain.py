@@ -15,7 +15,7 @@ from functions.classification.domain.target import Target, read_target
 from functions.classification.simulate import customers, log_odds
 from layers.learning.session import Session
 from layers.runtime.errors import CorruptError, InputError
-from tests.unit.classification.conftest import NOW, QUICK, columns_of, learn
+from tests.classification import NOW, QUICK, learn
 
 
 @st.composite
@@ -69,7 +69,7 @@ def test_segments_cover_every_probability(threshold, names):
 
 
 def labelled(rows: int, times=None) -> Labelled:
-    found, _ = splits.label(columns_of(customers(rows, 3)), "y", times=times)
+    found, _ = splits.label(customers(rows, 3).to_pydict(), "y", times=times)
     return found
 
 
@@ -160,7 +160,7 @@ def test_every_learner_learns_and_answers_the_same_as_onnx(learner, ordered):
 
 
 def test_every_learner_that_was_tried_has_its_figure_and_the_best_is_served():
-    rows, target = splits.label(columns_of(customers(900, 3)), "y", without=["duration"])
+    rows, target = splits.label(customers(900, 3).to_pydict(), "y", without=["duration"])
     trained = fit.train(rows, target, Parameters(iterations=6, trees=20, folds=2))
     figures = {name: learner["average_precision"] for name, learner in trained.search.learners.items()}
     assert set(figures) == set(learners.SPACE)
@@ -232,8 +232,8 @@ def test_what_is_no_number_is_no_number_in_a_file(value):
 
 
 def test_a_column_that_repeats_the_target_is_refused_as_a_leak():
-    columns = columns_of(customers(600, 1)) | {
-        "signed": ["1" if y == "yes" else "0" for y in columns_of(customers(600, 1))["y"]]
+    columns = customers(600, 1).to_pydict() | {
+        "signed": ["1" if y == "yes" else "0" for y in customers(600, 1).to_pydict()["y"]]
     }
     rows, target = splits.label(columns, "y", without=["duration"])
     report = learning.learn(rows, target, QUICK).report

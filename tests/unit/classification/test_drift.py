@@ -10,7 +10,7 @@ from functions.classification.contracts import Calibration, Feature, Segment, Sp
 from functions.classification.domain import drift, schema
 from functions.classification.settings import ClassificationSettings
 from functions.classification.watch import moved
-from tests.unit.classification.conftest import Cloud
+from tests.classification import Cloud
 
 Draw = np.random.Generator
 

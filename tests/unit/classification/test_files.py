@@ -15,7 +15,7 @@ from functions.classification import learn as learning
 from functions.classification.domain import splits
 from functions.classification.domain.fit import Parameters
 from functions.classification.simulate import customers
-from tests.unit.classification.conftest import as_csv
+from tests.tables import as_csv
 
 
 def run(monkeypatch, capsys, *arguments):

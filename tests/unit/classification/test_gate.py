@@ -9,7 +9,8 @@ from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers
 from layers.runtime.errors import InputError
-from tests.unit.classification.conftest import Cloud, as_csv
+from tests.classification import Cloud
+from tests.tables import as_csv
 
 
 def train(cloud: Cloud, **settings) -> dict:

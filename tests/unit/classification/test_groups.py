@@ -13,7 +13,8 @@ from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers
 from layers.runtime.errors import InputError
-from tests.unit.classification.conftest import NOW, QUICK, Cloud, as_csv, columns_of
+from tests.classification import NOW, QUICK, Cloud
+from tests.tables import as_csv
 
 
 def people(count: int, each: int, *, name: str = "user_id", seed: int = 0, times: bool = False) -> Labelled:
@@ -70,7 +71,7 @@ def test_a_user_is_not_a_number_to_learn_from_and_strangers_are_what_is_measured
 
 
 def test_the_group_may_be_named_and_must_be_a_column():
-    columns = columns_of(customers(400, 1)) | {"household": [f"h{i % 90}" for i in range(400)]}
+    columns = customers(400, 1).to_pydict() | {"household": [f"h{i % 90}" for i in range(400)]}
     rows, _ = splits.label(columns, "y", group="household")
     (learnt, test), _ = sides(rows)
     assert not learnt & test
@@ -158,15 +159,14 @@ def test_rare_positives_are_in_every_part_and_in_what_the_search_looks_at():
 
 
 def test_outcomes_are_grouped_by_their_user():
-    from functions.classification.learn import _with_outcomes
     from functions.classification.store import Joined
 
-    rows, target = splits.label(columns_of(customers(50, 1)), "y")
+    rows, target = splits.label(customers(50, 1).to_pydict(), "y")
     joined = [
         Joined(f"u{i % 3}", "2024-06-01T00:00:00.000000Z", f"e{i}", {"age": i}, 0.5, "x", "v", "yes", NOW)
         for i in range(9)
     ]
-    whole = _with_outcomes(rows, target, joined)
+    whole = learning.with_outcomes(rows, target, joined)
     assert whole.group == "user_id"
     assert [*whole.columns["user_id"]] == [None] * 50 + ["u0", "u1", "u2"] * 3
     assert whole.y[50:].all()

@@ -12,7 +12,8 @@ from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.store import Letter, SqsLetters, start_training
-from tests.unit.classification.conftest import Cloud, as_csv, records
+from tests.classification import Cloud, records
+from tests.tables import as_csv
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from functions.classification import store
 from layers.storage.objects import S3Objects
+from tests.classification import NOW, Cloud, Started, score, tell_outcomes, watch
 from tests.fakes import InMemoryObjects
-from tests.unit.classification.conftest import NOW, Cloud
-from tests.unit.classification.test_watch_service import Started, score, tell_outcomes, watch
 
 DAYS = store.days_until(NOW.date(), 56)
 

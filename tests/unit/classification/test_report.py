@@ -9,7 +9,7 @@ from functions.classification.domain.plots import draw_report
 from functions.classification.domain.report import auc_interval, summary_lines
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.target import Target
-from tests.unit.classification.conftest import QUICK
+from tests.classification import QUICK
 
 
 def learn(columns, y, parameters=QUICK):

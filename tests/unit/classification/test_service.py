@@ -12,8 +12,8 @@ from functions.classification.domain import drift
 from functions.classification.domain.schema import encode
 from functions.classification.simulate import customers, events
 from layers.runtime.errors import UnavailableError
+from tests.classification import NOW, Cloud, SentLetters, records
 from tests.fakes import InMemoryTable
-from tests.unit.classification.conftest import NOW, Cloud, SentLetters, records
 
 
 def minutes(_: float = 60.0) -> float:

@@ -8,7 +8,7 @@ import pytest
 
 from functions.classification.domain.schema import encode
 from functions.classification.simulate import customers, events
-from tests.unit.classification.conftest import records
+from tests.classification import records
 
 POISON = ["not json", "[]", "{}", '{"event_id": "e", "user_id": "u", "observed_at": "yesterday", "features": {}}']
 

@@ -8,7 +8,7 @@ from functions.classification.contracts import LEAF, Specification
 from functions.classification.domain.target import Target, is_positive, read_target
 from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
-from tests.unit.classification.conftest import NOW, Cloud
+from tests.classification import NOW, Cloud
 
 
 @pytest.mark.parametrize(

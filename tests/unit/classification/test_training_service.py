@@ -10,8 +10,8 @@ from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.store import ChampionCache
 from layers.runtime.errors import CorruptError, InputError, NotFoundError
-from tests.tables import as_parquet
-from tests.unit.classification.conftest import NOW, Cloud, as_csv, records
+from tests.classification import NOW, Cloud, records
+from tests.tables import as_csv, as_parquet
 
 
 @pytest.fixture

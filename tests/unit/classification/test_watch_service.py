@@ -10,41 +10,8 @@ from sklearn.metrics import roc_auc_score
 
 from functions.classification.contracts import Feature, Reference
 from functions.classification.domain import drift, metrics
-from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
-from functions.classification.watch import WatchService
-from tests.unit.classification.conftest import NOW, Cloud, records
-
-
-class Started:
-    def __init__(self) -> None:
-        self.reasons = []
-
-    def __call__(self, reason: str) -> None:
-        self.reasons.append(reason)
-
-
-def watch(cloud: Cloud, trainer: Started | None = None, **settings) -> dict:
-    chosen = ClassificationSettings(**{"watch_events": 300, **settings})
-    parts = (cloud.registry, cloud.profiles, cloud.lake, cloud.ledger, trainer or Started(), chosen)
-    return WatchService(*parts, lambda: cloud.now).watch()
-
-
-def score(cloud: Cloud, moved: float, rows: int = 600, seed: int = 11):
-    table = customers(rows, seed, moved)
-    start = NOW - timedelta(hours=1)
-    assert cloud.scoring().score(records(events(table, seed=seed, start=start)), lambda: 60.0) == []
-    return table, start
-
-
-def tell_outcomes(cloud: Cloud, table, start, rows: int) -> None:
-    truth = table["y"].to_pylist()[:rows]
-    moments = [(start + timedelta(seconds=i)).isoformat() for i in range(rows)]
-    lines = [
-        json.dumps({"user_id": f"user-{i:07d}", "observed_at": moment, "outcome": y})
-        for i, (moment, y) in enumerate(zip(moments, truth, strict=True))
-    ]
-    cloud.lake.put(f"outcomes/dt={start.date()}/{rows}.jsonl", "\n".join(lines).encode())
+from tests.classification import NOW, Cloud, Started, records, score, tell_outcomes, watch
 
 
 def test_a_steady_population_starts_nothing(cloud):

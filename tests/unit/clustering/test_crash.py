@@ -8,7 +8,7 @@ import pytest
 
 from functions.clustering import publish
 from functions.clustering.contracts import DayRequest
-from tests.unit.clustering.day import DAY, World, key, rides
+from tests.clustering import DAY, World, key, rides
 
 WRITES = ("put", "upload", "tag", "delete", "add")
 

@@ -12,8 +12,8 @@ from functions.clustering import simulate, store
 from functions.clustering.contracts import DayRequest, FitAnswer, Source
 from functions.clustering.store import Paths
 from layers.runtime.errors import ConflictError, CorruptError, InputError
+from tests.clustering import DAY, World, key, rides
 from tests.tables import as_parquet
-from tests.unit.clustering.day import DAY, World, key, rides
 
 
 def test_a_day_is_fitted_on_the_days_before_it_labelled_and_published() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmarks.clustering import book_recall, real_quality, real_rides
+from tests.ride_quality import book_recall, real_quality, real_rides
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from functions.clustering.contracts import DayRequest, PartReport, PlanItem
 from functions.clustering.domain.labelling import Labeller
 from functions.clustering.store import Paths
 from layers.runtime.errors import UnreconciledError
+from tests.clustering import DAY, World, key, rides
 from tests.tables import as_parquet
-from tests.unit.clustering.day import DAY, World, key, rides
 
 HEADER = b"ride_id,ride_dist,ride_time\n"
 CSV = {

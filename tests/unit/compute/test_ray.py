@@ -21,7 +21,7 @@ from functions.forecasting.files import Task, forecast_one
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError, UnavailableError
 from layers.tables import NumberStyle, Styles
-from tests.unit.forecasting.house import made
+from tests.forecasting import made
 
 PLAIN = Styles({"ride_dist": NumberStyle(), "ride_time": NumberStyle()})
 ray_cluster = pytest.importorskip("ray.cluster_utils", reason="Ray is an optional group: uv sync --extra ray")

@@ -3,7 +3,7 @@ import pytest
 
 from functions.forecasting.domain import additive, features, frame
 from functions.forecasting.domain.additive import Design, Problem
-from tests.unit.forecasting.house import made
+from tests.forecasting import made
 
 
 def design_of(laid):

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from layers.storage.aws import translated
-from tests.unit.forecasting.house import CLAIMS, Caller, House, gateway_event, made
+from tests.forecasting import CLAIMS, Caller, House, gateway_event, made
 
 FORECAST = "/v1/series/a/forecast"
 

@@ -10,7 +10,7 @@ import pytest
 from cli import console
 from cli.main import app
 from functions.forecasting import files
-from tests.unit.forecasting.house import made, written
+from tests.forecasting import made, written
 
 REAL = Path(os.environ.get("TREFOIL_REAL_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "sales"
 

@@ -5,7 +5,7 @@ import pytest
 
 from functions.forecasting.domain import frame
 from layers.runtime.errors import InputError
-from tests.unit.forecasting.house import made
+from tests.forecasting import made
 
 
 def test_what_nobody_tells_about_the_future_is_assumed_and_said():

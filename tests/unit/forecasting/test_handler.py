@@ -7,7 +7,7 @@ import pytest
 from functions.forecasting import handler
 from functions.forecasting.intake import JOB
 from layers.runtime.observability import logger
-from tests.unit.forecasting.house import Caller, House, gateway_event, made, written
+from tests.forecasting import Caller, House, gateway_event, made, written
 
 CONTEXT = SimpleNamespace(
     function_name="f", memory_limit_in_mb=1024, invoked_function_arn="arn", aws_request_id="request-1"

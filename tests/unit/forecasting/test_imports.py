@@ -32,7 +32,7 @@ def test_a_cached_answer_needs_no_heavy_library_and_a_computed_one_only_numpy(tm
 import pickle
 from dataclasses import replace
 import numpy as np
-from tests.unit.forecasting.house import House, made
+from tests.forecasting import House, made
 from functions.forecasting.contracts import Question
 house = House()
 series = made(300, name="a")

@@ -14,7 +14,7 @@ from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import Catalog, content_hash, history_key
 from layers.runtime.errors import InputError
 from tests.fakes import InMemoryObjects
-from tests.unit.forecasting.house import House, made, written
+from tests.forecasting import House, made, written
 
 MONDAY, TUESDAY = datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.unit.forecasting.house import Caller, House, gateway_event
+from tests.forecasting import Caller, House, gateway_event
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from functions.forecasting.domain.series import MAX_DAYS, Series, dump, load, merge
 from functions.forecasting.store import history_key
 from layers.runtime.errors import CorruptError, InputError
-from tests.unit.forecasting.house import made
+from tests.forecasting import made
 
 
 def part(first, last, *, value, stamp):

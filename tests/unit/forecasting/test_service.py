@@ -14,7 +14,7 @@ from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.simulate import table
 from layers.runtime.errors import CorruptError, InputError, NotFoundError, UnavailableError
 from layers.storage.registry import now
-from tests.unit.forecasting.house import House, made, written
+from tests.forecasting import House, made, written
 
 
 def ask(name="a", horizon=7, level=0.95, future=None):

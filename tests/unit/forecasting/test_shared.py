@@ -13,7 +13,7 @@ from functions.forecasting.contracts import Question
 from functions.forecasting.domain import fit, frame, global_model, model
 from functions.forecasting.domain.fit import Shared, share
 from layers.runtime.errors import CorruptError
-from tests.unit.forecasting.house import House, made
+from tests.forecasting import House, made
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from functions.forecasting.domain.additive import Problem
 from functions.forecasting.domain.fit import fold, folds, train
 from functions.forecasting.domain.series import Series
 from layers.runtime.errors import InputError
-from tests.unit.forecasting.house import made
+from tests.forecasting import made
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

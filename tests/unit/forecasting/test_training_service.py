@@ -6,7 +6,7 @@ import pytest
 from functions.forecasting.contracts import PlanEvent, Planned, Shard
 from functions.forecasting.store import Catalog
 from layers.runtime.errors import InputError, UnavailableError
-from tests.unit.forecasting.house import House, made
+from tests.forecasting import House, made
 
 
 @pytest.fixture

@@ -1,22 +1,13 @@
 """CSV of every usual dialect is the same table."""
 
 import gzip
-import io
 
 import pytest
 
 from layers.runtime.errors import InputError
-from layers.tables import Table, open_table
+from tests.tables import opened, rows_of
 
 ROWS = [("Zürich", "1", "x"), ("Genève", "2", "a,b"), ("Bern", "", 'say "so"')]
-
-
-def opened(body: bytes | str, name: str = "a.csv") -> Table:
-    return open_table(io.BytesIO(body.encode() if isinstance(body, str) else body), name)
-
-
-def rows_of(table: Table) -> list[tuple[str, ...]]:
-    return [tuple(row.values()) for batch in table.batches() for row in batch.columns.to_pylist()]
 
 
 def written(delimiter: str = ",", end: str = "\n", quote: bool = False) -> str:

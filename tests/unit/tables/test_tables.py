@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from layers.runtime.errors import InputError, LimitError
 from layers.runtime.files import Limits
 from layers.tables import Table, delimited, open_table
-from tests.tables import as_parquet
-from tests.unit.tables.test_dialects import opened, rows_of
+from tests.tables import as_parquet, opened, rows_of
 
 
 def numbered(table: Table, **options: object) -> dict[int, list[str]]:
