@@ -39,7 +39,8 @@ def test_the_queue_gives_each_user_one_result_and_sets_all_poison_aside(stack: S
     inputs, _ = encode({f.name: [event["features"][f.name] for event in newest.values()] for f in features}, features)
     items = stored(stack, "queue-")
     for user, probability in zip(newest, model.score(inputs), strict=True):
-        assert abs(float(items[user]["probability"]["N"]) - probability) < 1e-12
+        # In single precision, and a batch of one is summed in another order than a thousand.
+        assert abs(float(items[user]["probability"]["N"]) - probability) < 1e-6
     refused: list[tuple[str, str]] = []
 
     def complete() -> bool:
