@@ -1,7 +1,7 @@
 """How the numbers and times of a whole file are written, where a cell alone could be read in two ways."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ from layers.runtime.errors import InputError
 from layers.tables import numbers as numerals
 from layers.tables import times as moments
 from layers.tables.numbers import CURRENCIES, NumberStyle, blanks, is_number, is_text, plain_array, to_numbers, unsigned
-from layers.tables.table import Table
-from layers.tables.times import TimeStyle, is_time, number, parts
+from layers.tables.table import Batch, Table
+from layers.tables.times import TimeStyle, alike, is_time
 
 # So few cells that say otherwise are mistakes in their rows; more of them are another style.
 STRAY: Final = 0.05
@@ -49,9 +49,12 @@ class Styles:
     times: dict[str, TimeStyle] = field(default_factory=dict)
 
 
-def styles(table: Table, *, numbers: Sequence[str] = (), times: Sequence[str] = ()) -> Styles:
-    """The style of each of these columns, decided over the whole file, which is read once if any of them is text.
+def styles(
+    table: Table, *, numbers: Sequence[str] = (), times: Sequence[str] = (), batches: Iterable[Batch] | None = None
+) -> Styles:
+    """The style of each of these columns, decided over the whole file.
 
+    It is read once more if any of them is text, unless all its `batches` are at hand: no cell can be read before.
     What `table.reading` says goes first, then the column's own cells, then what the file's other columns are.
     Raises InputError that names the column, both readings and the option where two are possible and differ, or when a
     column's type is none of numbers or times.
@@ -62,8 +65,11 @@ def styles(table: Table, *, numbers: Sequence[str] = (), times: Sequence[str] = 
     english = table.delimiter in (None, ",")
     as_numbers = {name: Counter[str]() for name in numbers}
     as_times = {name: Counter[str]() for name in times}
-    for batch in table.batches(texts) if texts else ():
-        for name, column in zip(texts, map(plain_array, batch.columns.columns), strict=True):
+    if batches is None:
+        batches = table.batches(texts) if texts else ()
+    for batch in batches:
+        for name in texts:
+            column = plain_array(batch.column(name))
             if name in as_numbers:
                 _count_numbers(column, as_numbers[name], english=english)
             if name in as_times:
@@ -118,12 +124,12 @@ def _count_times(column: Any, counts: Counter[str]) -> None:
         known = int((~np.isnat(times)).sum())
         counts.update(cells=known, both=known)
         return
-    for cells, texts in parts(column):
-        if "first" in texts:
-            first, other = (number(texts[part]).astype(float) for part in ("first", "other"))
+    for texts in alike(column):
+        if "first" in texts.numbers:
+            first, other = (texts.numbers[part].astype(float) for part in ("first", "other"))
             _compare(counts, DATES, np.where(other > 12, np.nan, first), np.where(first > 12, np.nan, other))
         else:
-            counts["both"] += len(cells)
+            counts["both"] += len(texts.where)
     counts["cells"] += len(column) - _sum(blanks(pc.utf8_trim_whitespace(column)))
 
 

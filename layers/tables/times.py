@@ -1,5 +1,6 @@
 """Cells as times."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -13,10 +14,9 @@ from layers.tables.numbers import blanks, cast_texts, is_text, plain_array
 
 Times = NDArray[np.datetime64]
 Ints = NDArray[np.int64]
-Parts = Mapping[str, Any]
 
 CLOCK: Final = (
-    r"(?:(?:T|,?\s+)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<micros>\d+))?)?"
+    r"(?:(?:T|,?\s+)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<micros>\d{1,6})\d*)?)?"
     r"\s*(?:(?P<half>[AaPp])\.?[Mm]\.?)?\s*"
     r"(?P<offset>[Zz]|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?)?"
 )
@@ -28,7 +28,11 @@ DAYS: Final = (
     r"(?P<name>[A-Za-z]{3,9})\.?\s(?P<day>\d{1,2}),?\s(?P<year>\d{4})",
     r"(?P<day>\d{1,2})\.?[ -](?P<name>[A-Za-z]{3,9})\.?[ -](?P<year>\d{4})",
 )
-MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+LAYOUTS: Final = [re.compile(f"{days}{CLOCK}".encode()) for days in DAYS]
+MONTHS: Final = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
+ZERO: Final = ord("0")
+# A byte as it stands in the shape of a text: of digits it only says that they are digits.
+SHAPE: Final = np.array([ZERO if chr(i).isdecimal() else i for i in range(256)], np.uint8)
 NONE: Final = np.datetime64("NaT", "us")
 
 
@@ -74,73 +78,89 @@ def cast_plainly(column: Any, zone: str | None = "UTC") -> Times | None:
     return None
 
 
-def parts(column: Any) -> Iterator[tuple[Ints, Parts]]:
-    """Cells of a column of strings that may be times: where those of one layout stand (n,), and their parts by name.
+@dataclass(frozen=True)
+class Alike:
+    """Texts of one layout: where they stand in their column (n,), numbers (n,) by the name of the part, and words.
 
-    A part is n texts, "" where a cell has none.
+    They differ in digits alone, so that a word, such as the name of a month, is the same in all; no part is blank.
     """
+
+    where: Ints
+    numbers: Mapping[str, Ints]
+    words: Mapping[str, bytes]
+
+    def number(self, part: str) -> Ints:
+        """Zero where the layout has no such part."""
+        return self.numbers.get(part, np.zeros(len(self.where), np.int64))
+
+
+def alike(column: Any) -> Iterator[Alike]:
+    """The cells of a column of strings that may be times, by their layouts, each of which is matched once."""
     trimmed = pc.utf8_trim_whitespace(column)
-    left = np.flatnonzero(pc.invert(blanks(trimmed)))
-    for days in DAYS:
-        if len(left):
-            match = pc.extract_regex(trimmed.take(pa.array(left)), f"^(?:{days}{CLOCK})$")
-            fits = match.is_valid()
-            where = fits.to_numpy(zero_copy_only=False)
-            if where.any():
-                match = match.filter(fits)
-                yield left[where], dict(zip((field.name for field in match.type), match.flatten(), strict=True))
-                left = left[~where]
+    sizes = np.asarray(pc.fill_null(pc.binary_length(trimmed), 0))
+    for size in np.unique(sizes[sizes > 0]).tolist():
+        where = np.flatnonzero(sizes == size)
+        codes = np.frombuffer(trimmed.take(pa.array(where)).buffers()[2], np.uint8)[: len(where) * size]
+        shapes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(where), [None, pa.py_buffer(SHAPE[codes])])
+        encoded = shapes.dictionary_encode()
+        of_shape = np.asarray(encoded.indices)
+        for i, shape in enumerate(encoded.dictionary.to_pylist()):
+            match = next(filter(None, (layout.fullmatch(shape) for layout in LAYOUTS)), None)
+            if match:
+                rows = np.flatnonzero(of_shape == i)
+                texts = codes.reshape(-1, size)[rows]
+                spans = [(part, *match.span(part)) for part, text in match.groupdict().items() if text]
+                numbers = {part: _number(texts[:, a:b]) for part, a, b in spans if match[part].isdigit()}
+                if "micros" in numbers:
+                    numbers["micros"] *= 10 ** (6 - len(match["micros"]))
+                yield Alike(where[rows], numbers, {part: match[part] for part, _, _ in spans if part not in numbers})
 
 
-def number(texts: Any) -> Ints:
-    """Texts of digits as numbers, (n,); "" is 0."""
-    return np.asarray(pc.if_else(pc.equal(texts, ""), "0", texts).cast(pa.int64()))
+def _number(digits: Any) -> Ints:
+    """Digits (n, k) as numbers (n,)."""
+    value = np.zeros(len(digits), np.int64)
+    for digit in digits.T:
+        value = 10 * value + (digit - ZERO)
+    return value
 
 
 def _parsed(column: Any, style: TimeStyle, zone: str | None) -> tuple[Times, NDArray[np.bool_]]:
-    """Each different text is read once: a day comes in many rows."""
-    encoded = pc.fill_null(column, "").dictionary_encode()
-    times = np.full(len(encoded.dictionary), NONE)
-    for cells, texts in parts(encoded.dictionary):
-        times[cells] = _built(texts, style, zone)
-    unreadable = np.isnat(times) & ~np.asarray(blanks(pc.utf8_trim_whitespace(encoded.dictionary)))
-    codes = np.asarray(encoded.indices)
-    return times[codes], unreadable[codes]
+    times = np.full(len(column), NONE)
+    for texts in alike(column):
+        times[texts.where] = _built(texts, style, zone)
+    return times, np.isnat(times) & ~np.asarray(blanks(pc.utf8_trim_whitespace(column)))
 
 
-def _built(texts: Parts, style: TimeStyle, zone: str | None) -> Times:
-    """The times that these parts say, NaT where there is no such day or hour; what is finer than 1 us is cut."""
+def _built(texts: Alike, style: TimeStyle, zone: str | None) -> Times:
+    """The times that these texts say, NaT where there is no such day or hour; what is finer than 1 us is cut."""
     month, day = _month_and_day(texts, style)
-    start = ((number(texts["year"]) - 1970) * 12 + month - 1).astype("datetime64[M]")
+    start = ((texts.number("year") - 1970) * 12 + month - 1).astype("datetime64[M]")
     date = start.astype("datetime64[D]") + (day - 1)
-    hour, minute, second = (number(texts[part]) for part in ("hour", "minute", "second"))
-    half = pc.utf8_lower(texts["half"])
-    halved, later = np.asarray(pc.not_equal(half, "")), np.asarray(pc.equal(half, "p"))
+    hour, minute, second = (texts.number(part) for part in ("hour", "minute", "second"))
     valid = (month >= 1) & (month <= 12) & (date.astype("datetime64[M]") == start)
-    valid &= (hour < 24) & (minute < 60) & (second < 60) & (~halved | ((hour >= 1) & (hour <= 12)))
-    hour = np.where(halved, hour % 12 + 12 * later, hour)
-    micros = number(pc.utf8_rpad(pc.utf8_slice_codeunits(texts["micros"], 0, 6), 6, "0"))
-    times = date.astype("datetime64[us]") + (((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
-    ahead = np.asarray(pc.not_equal(texts["offset"], ""))
-    if zone is not None and ahead.any():
-        offset = (number(texts["hours"]) * 60 + number(texts["minutes"])) * np.where(
-            pc.equal(texts["sign"], "-"), -1, 1
-        )
-        instants = pa.array(times - offset.astype("timedelta64[m]"), pa.timestamp("us", "UTC"))
-        times = np.where(ahead, _typed(instants, zone), times)
+    valid &= (hour < 24) & (minute < 60) & (second < 60)
+    hours, minutes = texts.number("hours"), texts.number("minutes")
+    valid &= (hours < 24) & (minutes < 60)
+    if half := texts.words.get("half"):
+        valid &= (hour >= 1) & (hour <= 12)
+        hour = hour % 12 + 12 * (half.lower() == b"p")
+    times = date.astype("datetime64[us]") + (((hour * 60 + minute) * 60 + second) * 1_000_000 + texts.number("micros"))
+    if zone is not None and "offset" in texts.words:
+        ahead = (hours * 60 + minutes) * (-1 if texts.words.get("sign") == b"-" else 1)
+        times = _typed(pa.array(times - ahead.astype("timedelta64[m]"), pa.timestamp("us", "UTC")), zone)
     return np.where(valid, times, NONE)
 
 
-def _month_and_day(texts: Parts, style: TimeStyle) -> tuple[Ints, Ints]:
-    if "first" in texts:
-        first, other = number(texts["first"]), number(texts["other"])
+def _month_and_day(texts: Alike, style: TimeStyle) -> tuple[Ints, Ints]:
+    if "first" in texts.numbers:
+        first, other = texts.number("first"), texts.number("other")
         return (first, other) if style.order == "month-first" else (other, first)
-    if "name" in texts:
-        name = pc.utf8_lower(pc.utf8_slice_codeunits(texts["name"], 0, 3))
-        month = pc.fill_null(pc.index_in(name, pa.array(MONTHS)), -1)
-        return np.asarray(month.cast(pa.int64())) + 1, number(texts["day"])
-    month = number(texts["month"])
-    return month, number(texts["day"]) if "day" in texts else np.ones_like(month)
+    if name := texts.words.get("name"):
+        known = name[:3].lower()
+        month = np.full(len(texts.where), MONTHS.index(known) + 1 if known in MONTHS else 0)
+        return month, texts.number("day")
+    month = texts.number("month")
+    return month, texts.numbers.get("day", np.ones_like(month))
 
 
 def _typed(column: Any, zone: str | None) -> Times:

@@ -74,6 +74,9 @@ DIALECTS: dict[str, Callable[[Rows], bytes]] = {
     "Parquet of texts": lambda rows: as_parquet(
         pa.table({name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])})
     ),
+    "Parquet of categories": lambda rows: as_parquet(
+        pa.table({name: pa.array([row[i] for row in rows[1:]]).dictionary_encode() for i, name in enumerate(rows[0])})
+    ),
 }
 
 

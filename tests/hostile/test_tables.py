@@ -46,6 +46,16 @@ def as_file(header: str, lines: list[str], name: str) -> bytes:
     return as_parquet(arrow_csv.read_csv(io.BytesIO(text(header, lines))))
 
 
+@pytest.mark.parametrize("word", ["1_000", "\u0661\u0662", "0x10", "1.5.2"])
+@pytest.mark.parametrize(("leaf", "column"), [("rides", 1), ("taxis", 2), ("sales", 2), ("customers", 1)])
+def test_what_is_no_number_in_one_leaf_is_none_in_another(leaf: str, column: int, word: str) -> None:
+    read, header, lines = READERS[leaf]
+    cells = lines[0].split(",")
+    known, rejected = read(text(header, [",".join([*cells[:column], word, *cells[column + 1 :]]), *lines[1:]]), "a.csv")
+    assert len(known) == len(lines) - 1
+    assert "number" in rejected[0]
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("leaf", READERS)
 def test_every_leaf_reads_every_dialect_whatever_the_name(leaf: str, dialect: str) -> None:

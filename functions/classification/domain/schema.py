@@ -171,9 +171,16 @@ def _numeric_share(present: list[str]) -> float:
     return sum(not math.isnan(_number(word)) for word in present) / len(present)
 
 
+def _float(value: Any) -> float:
+    """As `float` reads it, but `1_000` and digits of other scripts are no number, as in every table."""
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        raise ValueError(value)
+    return float(value)
+
+
 def _number(word: str) -> float:
     try:
-        value = float(word)
+        value = _float(word)
     except ValueError:
         return math.nan
     return value if abs(value) <= LARGEST else math.nan
@@ -225,7 +232,7 @@ def encode(columns: Columns, features: Sequence[Feature], *, typed: bool = False
 def _numbers(values: Sequence[Any], feature: Feature, bad: dict[int, str], *, typed: bool) -> npt.NDArray[np.float32]:
     if feature.kind == "number" and (not typed or set(map(type, values)) <= {int, float}):
         try:
-            fast = np.array(list(map(float, values)), dtype=np.float64)
+            fast = np.array(list(map(float if typed else _float, values)), dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             pass
         else:
@@ -250,7 +257,7 @@ def _cell(value: Any, feature: Feature, *, typed: bool) -> tuple[str | None, flo
     if isinstance(value, bool) or (typed and not isinstance(value, int | float)):
         return "is not a number", 0.0
     try:
-        number = float(value)
+        number = _float(value)
     except (TypeError, ValueError, OverflowError):
         return "is not a number", 0.0
     return (None, number) if abs(number) <= LARGEST else ("is not a finite number", 0.0)

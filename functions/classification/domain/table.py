@@ -66,12 +66,14 @@ def read(
     table = open_table(source, name, limits=limits, reading=reading)
     names = table.columns(Preset(others=True))
     texts = [theirs for theirs in names.values() if theirs in table.types and is_text(table.types[theirs])]
-    chosen = styles(table, numbers=texts, times=[names[ours] for ours in times if names.get(ours) in texts])
+    batches = list(table.batches([*names.values()]))
+    timed = [names[ours] for ours in times if names.get(ours) in texts]
+    chosen = styles(table, numbers=texts, times=timed, batches=batches)
     numbers = {column: style for column, style in chosen.numbers.items() if style.share >= NUMERIC_SHARE}
     values: dict[str, list[Any]] = {ours: [] for ours in names}
     rows: list[int] = []
     dated: dict[str, TimeStyle | None] = dict(chosen.times)
-    for batch in table.batches([*names.values()]):
+    for batch in batches:
         rows.extend(batch.rows.tolist())
         for ours, column in names.items():
             cells = batch.column(column)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from functions.clustering.domain.model import Floats
 from layers import tables
+from layers.runtime.errors import InputError
 from layers.runtime.files import Limits
 from layers.tables import Reading, Styles, Table, TimeStyle, open_table, styles, to_numbers, to_texts, to_times
 from layers.tables.table import RAGGED
@@ -175,7 +176,7 @@ class RideFile:
     def ids(self) -> Iterator[pa.Array]:
         """The ride ids alone, null for malformed rows, which come last; nothing when the file has none of its own."""
         if name := self.columns.ride_id:
-            yield from (texts(batch.column(name)) for batch in self.table.batches([name]))
+            yield from map(self._texts, self.table.batches([name]))
             yield pa.nulls(len(self.table.ragged), pa.string())
 
     def before(self) -> "RideFile | None":
@@ -206,17 +207,19 @@ class RideFile:
         if self.columns.ride_id is None:
             stem = self.name.rsplit("/", 1)[-1].removesuffix(".gz").rsplit(".", 1)[0]
             return pc.binary_join_element_wise(stem, pc.cast(pa.array(batch.rows), pa.string()), ":"), False
-        column = batch.column(self.columns.ride_id)
-        ids = texts(column)
+        ids = self._texts(batch)
         if self.table.kind == "parquet":
-            return ids, pa.types.is_integer(column.type)
+            return ids, pa.types.is_integer(batch.column(self.columns.ride_id).type)
         return ids, pc.all(pc.match_substring_regex(ids, INTEGER)).as_py() is not False
 
-
-def texts(column: Any) -> Any:
-    """Ids as strings, null where missing or empty."""
-    ids = to_texts(column)
-    return pc.if_else(pc.equal(ids, ""), pa.scalar(None, pa.string()), ids)
+    def _texts(self, batch: tables.Batch) -> pa.Array:
+        """Ids as strings, null where missing or empty."""
+        name = self.columns.ride_id or ""
+        try:
+            ids = to_texts(batch.column(name))
+        except pa.ArrowException as exc:
+            raise InputError("holds values that are no text", file=self.name, field=name) from exc
+        return pc.if_else(pc.equal(ids, ""), pa.scalar(None, pa.string()), ids)
 
 
 def hashes(ids: pa.Array) -> NDArray[np.int64]:
@@ -248,12 +251,13 @@ def repeated_ids(file: RideFile, own: Sequence[NDArray[np.int64]]) -> frozenset[
 def elapsed_hours(start: tuple[Any, TimeStyle], end: tuple[Any, TimeStyle], zone: str) -> Floats:
     """Hours (n,) between two columns with their styles, in `zone` unless they have their own; NaN where one is missing.
 
-    As short as can be where clocks are put back, but not negative if they need not. A time that summer time skips was
-    shown by a clock that was not put forward.
+    Where one alone has its own, the other is on a clock in `zone`. As short as can be where clocks are put back, but
+    not negative if they need not. A time that summer time skips was shown by a clock that was not put forward.
     """
-    begin, finish = to_times(*start)[0], to_times(*end)[0]
+    zoned = _has_zone(*start) and _has_zone(*end)
+    begin, finish = (to_times(*column, "UTC" if zoned else zone)[0] for column in (start, end))
     seconds = _seconds(finish - begin)
-    if zone == "UTC" or _has_zone(*start) or _has_zone(*end):
+    if zoned or zone == "UTC":
         return seconds / 3600
     first, last = begin.astype("datetime64[D]"), finish.astype("datetime64[D]")
     days = np.unique(np.concatenate((first, last)))

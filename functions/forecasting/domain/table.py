@@ -6,7 +6,6 @@ from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from functions.forecasting.contracts import NO_ID, is_id
 from functions.forecasting.domain.series import MAX_DAYS, UNKNOWN, Series
@@ -152,8 +151,7 @@ class Cells:
 
     def text(self, name: str) -> np.ndarray:
         """Cells as written, without spaces around them, (n,)."""
-        trimmed = pc.utf8_trim_whitespace(to_texts(self._column(name)))
-        return np.asarray(trimmed.to_numpy(zero_copy_only=False), object)
+        return np.asarray(to_texts(self._column(name)).to_numpy(zero_copy_only=False), object)
 
     def numbers(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Values with NaN for unknown, and where a cell is not a number; true and yes are 1."""
@@ -166,10 +164,7 @@ class Cells:
 
     def days(self) -> np.ndarray:
         """Calendar days as written, whatever the time or the offset behind them; a month is its first. NaT for none."""
-        column = self._column("ds")
-        if is_text(column.type):
-            column = pc.replace_substring_regex(column, r"^\s*(\d{4}-\d\d)\s*$", r"\1-01")
-        return to_times(column, self.styles.times[self.names["ds"]], zone=None)[0].astype("datetime64[D]")
+        return to_times(self._column("ds"), self.styles.times[self.names["ds"]], zone=None)[0].astype("datetime64[D]")
 
     def _column(self, name: str) -> Any:
         return self.columns.column(name).combine_chunks()
@@ -184,8 +179,8 @@ def _read_cells(table: Table, names: dict[str, str]) -> Cells:
         if name in ("series_id", "ds", "y") or is_text(types[theirs]) or is_number(types[theirs])
     }
     numeric = [theirs for name, theirs in chosen.items() if name not in ("series_id", "ds")]
-    decided = styles(table, numbers=numeric, times=[names["ds"]])
     batches = list(table.batches(list(chosen.values())))
+    decided = styles(table, numbers=numeric, times=[names["ds"]], batches=batches)
     if not sum(map(len, batches)):
         raise InputError("has no data row", file=table.name)
     rows = np.concatenate([batch.rows for batch in batches])

@@ -205,6 +205,10 @@ def test_a_truncated_parquet_file_and_a_wrong_type_exit_2(command: Command, ride
     status, printed = command(wrong)
     assert status == 2
     assert "wrong.parquet: ride_dist: is of type list" in printed
+    for ids in ([b"\xff"], [[1]]):
+        pq.write_table(pa.table({"ride_id": ids, "ride_dist": [1.0], "ride_time": [1.0]}), wrong)
+        status, printed = command(wrong)
+        assert (status, "wrong.parquet: ride_id: holds values that are no text" in printed) == (2, True)
 
 
 def test_missing_files_and_an_out_that_holds_the_input_exit_2(command: Command, rides: Path, tmp_path: Path) -> None:
@@ -375,6 +379,12 @@ def test_times_with_an_offset_of_their_own_keep_their_instant(command: Command, 
     command(path, "--preset", "tlc", "--params", "book")
     assert command.table("rejected").num_rows == 0
     assert minutes(command, 3) == [100] * 3
+
+
+def test_a_time_with_an_offset_beside_one_without_is_told_on_the_same_clock(command: Command, tmp_path: Path) -> None:
+    path = trips(tmp_path / "half.csv", [("2024-06-03 10:00:00", "2024-06-03T14:20:00Z")] * 3)
+    assert command(path, "--preset", "tlc", "--params", "book")[0] == 0
+    assert minutes(command, 3) == [20] * 3
 
 
 def test_dates_are_day_first_for_the_whole_column(command: Command, tmp_path: Path) -> None:

@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 
 from layers.runtime.errors import InputError, LimitError
 from layers.runtime.files import Limits
-from layers.tables import NumberStyle, Reading, Table, delimited, open_table, styles, to_numbers, to_texts, to_times
+from layers.tables import (
+    NumberStyle,
+    Reading,
+    Table,
+    TimeStyle,
+    delimited,
+    open_table,
+    styles,
+    to_numbers,
+    to_texts,
+    to_times,
+)
 from tests.tables import as_parquet
 
 ROWS = [("a;b", "2024-01-31", "1.5"), ("c,d", "2024-02-01", "-2.25"), ('say "x"\nand y', "2024-02-29", "300")]
@@ -186,6 +197,30 @@ def test_times_are_read_in_any_usual_form(text: str, right: str) -> None:
 
 def test_a_time_with_an_offset_is_told_in_the_zone_that_is_asked_for() -> None:
     assert days(table("ds\n2024-07-01T00:30:00Z\n"), zone="Europe/Berlin") == ["2024-07-01T02:30:00"]
+
+
+def test_layouts_may_be_mixed_and_what_no_clock_or_calendar_shows_is_no_time() -> None:
+    cells = [
+        "Mar 5 2024",
+        "2024-3-5 7:08",
+        "5 MARCH 2024 12:30 am",
+        "2024-03-05 10:00+25:00",
+        "2024-03-05 10:61",
+        "x",
+        "",
+    ]
+    times, unreadable = to_times(pa.array(cells), TimeStyle())
+    day = "2024-03-05T"
+    assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 4]
+    assert unreadable.tolist() == [False] * 3 + [True] * 3 + [False]
+
+
+def test_a_files_styles_are_decided_without_reading_it_again_where_its_batches_are_at_hand() -> None:
+    read = table(GERMAN)
+    batches = list(read.batches())
+    read.batches = None  # type: ignore[method-assign, assignment]
+    decided = styles(read, numbers=["y"], times=["ds"], batches=batches)
+    assert (decided.numbers["y"].decimal, decided.times["ds"].order) == (",", "day-first")
 
 
 def test_whole_floats_are_the_same_ids_as_integers() -> None:
