@@ -9,7 +9,7 @@ PAGE := functions/forecasting/dashboard
 BUILT := $(PAGE)/built/index.html
 
 # Seconds after which a test that hangs fails with the stack of every thread, fixtures included.
-export PYTEST_TIMEOUT := 300
+export PYTEST_TIMEOUT := 1200
 containers faults load iam: export PYTEST_TIMEOUT := 1800
 
 .PHONY: help setup demo test quick check containers browser faults load iam bench clean

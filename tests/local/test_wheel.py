@@ -21,7 +21,7 @@ NOT_INSTALLED = ("aws_cdk", "boto3", "docker", "duckdb", "fastapi", "ministack",
 
 def run(*command: str | Path, cwd: Path = ROOT, code: int = 0) -> str:
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
 
