@@ -4,11 +4,10 @@ import json
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 import typer
 
-from cli.console import Columns, Dates, Decimal, Json, err, progress, say
+from cli.console import Columns, Dates, Decimal, Json, err, progress, say, zone_name
 from cli.output import readable, replaced_directory
 from layers.runtime.errors import InputError
 
@@ -83,8 +82,4 @@ def _zone(name: str) -> str:
     from functions.clustering.settings import ClusteringSettings
 
     settings = ClusteringSettings()
-    name = name or (settings.timezone if "timezone" in settings.model_fields_set else "America/New_York")
-    try:
-        return ZoneInfo(name).key
-    except (OSError, LookupError, ValueError) as exc:
-        raise InputError(f"{name} is no IANA time zone", field="--timezone") from exc
+    return zone_name(name or (settings.timezone if "timezone" in settings.model_fields_set else "America/New_York"))

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import typer
 from rich import box
@@ -32,6 +33,14 @@ def say(text: Any = "") -> None:
     """Print for a person on stdout, brackets as they are; silent under `--json`."""
     if not wants_json():
         Console(highlight=False, markup=False).print(text, soft_wrap=isinstance(text, str))
+
+
+def zone_name(name: str) -> str:
+    """The name of a time zone. Raises InputError where it is none."""
+    try:
+        return str(ZoneInfo(name).key)
+    except (OSError, LookupError, ValueError) as exc:
+        raise InputError(f"{name} is no IANA time zone", field="--timezone") from exc
 
 
 def table(first: str, *columns: str) -> Table:

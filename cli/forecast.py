@@ -5,11 +5,11 @@ import os
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli.console import Columns, Dates, Decimal, Json, err, progress, say
+from cli.console import Columns, Dates, Decimal, Json, err, progress, say, zone_name
 from cli.output import readable, replaced_directory, write_table
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROWS = 400_000
 THREADS = os.cpu_count() or 1
+AS_OF = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
 
 
 class Preset(StrEnum):
@@ -32,16 +33,26 @@ def forecast(
     file: Annotated[Path, typer.Argument(help="CSV, CSV.gz or Parquet: series_id, ds, y, open, regressors")],
     out: Annotated[Path, typer.Option(help="directory to make, or of an earlier result to replace")],
     series: Annotated[list[str] | None, typer.Option(help="only this series; may be given again")] = None,
-    horizon: Annotated[int, typer.Option(min=1, max=365, help="days to forecast")] = 42,
+    horizon: Annotated[
+        int | None,
+        typer.Option(min=1, max=365, help="periods to forecast; 168 hours, 42 days, 13 weeks, 12 months, 8 quarters"),
+    ] = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99, help="level of the interval")] = 0.95,
-    backtest: Annotated[int | None, typer.Option(min=1, help="hold out the last days and report on them")] = None,
+    backtest: Annotated[int | None, typer.Option(min=1, help="hold out the last periods and report")] = None,
     as_of: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="eve of the horizon; by default the newest observation of the file"),
+        typer.Option(formats=AS_OF, help="eve of the horizon; by default the newest observation of the file"),
     ] = None,
     known: Annotated[
         list[str] | None, typer.Option(help="a regressor known beforehand beside planned ones; may be given again")
     ] = None,
+    frequency: Annotated[
+        Literal["H", "D", "W", "M", "Q"] | None, typer.Option(help="step of the rows, where they do not tell")
+    ] = None,
+    aggregate: Annotated[
+        Literal["sum", "mean"] | None, typer.Option(help="how several rows of a period become one")
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="zone whose clock counts, e.g. Europe/Berlin")] = "",
     column: Columns = None,
     dates: Dates = None,
     decimal: Decimal = None,
@@ -49,31 +60,37 @@ def forecast(
     engine: Annotated[str, typer.Option(help="local, threads, ray or ray://HOST:PORT")] = "local",
     json_output: Json = False,
 ) -> dict[str, Any]:
-    """Forecast every series of a file by what did best on its newest days: Prophet, trees over all, or a rule."""
+    """Forecast every series of a file by what did best on its newest periods: Prophet, trees over all, or a rule."""
     from functions.forecasting import files
-    from functions.forecasting.domain import fit, report, table
+    from functions.forecasting.domain import report, table
     from layers.tables import Reading, in_words, named_columns
 
     readable(file)
     with file.open("rb") as source:
         reading = Reading(dates, decimal, named_columns(column or ()))
-        parsed = table.read(source, str(file), preset=preset.value, reading=reading)
+        periods = table.Periods(frequency, aggregate, timezone and zone_name(timezone))
+        parsed = table.read(source, str(file), preset=preset.value, reading=reading, periods=periods)
     err.print(f"{file.name}: {in_words(parsed.understood)}", markup=False, soft_wrap=True)
-    eve_wanted, beforehand = as_of.date() if as_of else None, tuple(known or ())
-    chosen, eve = files.choose(
-        parsed, str(file), wanted=series or (), as_of=eve_wanted, backtest=backtest, known=beforehand
+    wanted_eve = as_of.isoformat()[: 16 if as_of.hour else 10] if as_of else None
+    beforehand = tuple(known or ())
+    chosen, eves = files.choose(
+        parsed, str(file), wanted=series or (), as_of=wanted_eve, backtest=backtest, known=beforehand
     )
+    err.print(f"{file.name}: {files.frequencies(chosen)}", markup=False, soft_wrap=True)
     now = datetime.now(UTC)
     with progress() as bar:
         bar.add_task(f"learning one model of {len(chosen)} series", total=None)
-        shared = fit.share(chosen, files.holdout_of(horizon, backtest), rows=ROWS, known=beforehand, threads=THREADS)
-    learned = None if isinstance(shared, str) else shared
-    tasks = [files.Task(one, horizon, level, backtest, now, eve, beforehand, learned) for one in chosen]
+        shared = files.share(chosen, horizon, backtest, rows=ROWS, known=beforehand, threads=THREADS)
+    tasks = [
+        files.Task(one, horizon, level, backtest, now, eves[kind], beforehand, files.learned(shared[kind]))
+        for one in chosen
+        if (kind := one.frequency.kind)
+    ]
     with replaced_directory(out, inputs=[file]) as fresh:
         pairs = list(zip(chosen, _run(tasks, engine), strict=True))
         write_table(files.forecasts(pairs, held=backtest is not None), fresh / "forecasts.parquet")
         write_table(files.rejections(parsed, file.name), fresh / "rejected.parquet")
-        summary = files.summary(parsed, pairs, eve, shared)
+        summary = files.summary(parsed, pairs, eves, shared)
         (fresh / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
         panels = [(one, result.trained, result.held, result.forecast) for one, result in pairs]
         report.draw(panels, fresh / "plot.png", level=level)
@@ -101,10 +118,10 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     if figures["wape"] is not None:
         texts = {k: "none" if v is None else f"{v:.4f}" for k, v in figures.items() if k != "pooled"}
         say(
-            f"held-out days, mean over series: WAPE {texts['wape']} (better baseline of each series "
+            f"held out, mean over series: WAPE {texts['wape']} (better baseline of each series "
             f"{texts['baseline_wape']}), RMSPE {texts['rmspe']}, coverage {texts['coverage']}; "
-            f"all days together: WAPE {figures['pooled']['wape']:.4f}"
+            f"all periods together: WAPE {figures['pooled']['wape']:.4f}"
         )
     short = sum(any(said.startswith("backtest:") for said in one["assumptions"]) for one in summary["series"].values())
     if short:
-        say(f"{short} series are too short for the backtest asked for, and report on fewer days")
+        say(f"{short} series are too short for the backtest asked for, and report on fewer periods")

@@ -46,7 +46,7 @@ def written(*series: Series) -> bytes:
         pa.table(
             {
                 "series_id": [one.series_id] * len(one.y),
-                "ds": one.days.astype(str),
+                "ds": one.times.astype(str),
                 "y": pa.array(one.y, from_pandas=True),
                 **({} if one.open is None else {"open": one.open}),
                 **one.regressors,

@@ -252,8 +252,9 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
         cursor: Annotated[str, Query(max_length=128, description="`next_cursor` of the page before: its last id")] = "",
     ) -> Response:
         rows, more = service.search(q, limit, cursor)
-        shown = {"first_ds", "last_ds", "observations", "model"}
-        items = [{"series_id": series_id, **row.model_dump(include=shown)} for series_id, row in rows]
+        shown = {"frequency", "first_ds", "last_ds", "observations", "model"}
+        dumps = ((series_id, row.model_dump(include=shown)) for series_id, row in rows)
+        items = [{"series_id": series_id, **row, "frequency": row["frequency"] or "D"} for series_id, row in dumps]
         return _json({"items": items, "next_cursor": rows[-1][0] if more else None})
 
     async def history(series_id: contracts.SeriesId, start: date | None = None, end: date | None = None) -> Response:
@@ -262,7 +263,7 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
     async def forecast(
         request: Request,
         series_id: contracts.SeriesId,
-        horizon: Annotated[int, Query(ge=1, le=365, description="days")] = 42,
+        horizon: Annotated[int | None, Query(ge=1, le=365, description=contracts.HORIZON)] = None,
         level: Annotated[float, Query(ge=0.5, le=0.99, description="level of the interval")] = 0.95,
     ) -> Response:
         return _cached(request, service.forecast(Question(series_id, horizon, level, {})))
@@ -272,10 +273,10 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
 
     unchanged: Responses = {304: {"description": "The answer that If-None-Match names still stands."}}
     of_series: list[tuple[Callable[..., Any], str, Responses]] = [
-        (history, "Observed days", of(contracts.History)),
+        (history, "Observed periods", of(contracts.History)),
         (
             forecast,
-            "Forecast from the day after the last observation",
+            "Forecast from the period after the last observation",
             of(contracts.Forecast, headers=CACHED) | unchanged,
         ),
         (similar, "Series with the most similar demand", of(contracts.SimilarSeries)),

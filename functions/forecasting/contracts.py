@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
@@ -14,10 +14,25 @@ from layers.runtime.errors import InputError
 
 ID: Final = r"[^\x00-\x1f\x7f]{1,128}"
 NO_ID: Final = "must be 1 to 128 characters, none a control character"
-Horizon = Annotated[
-    int, Field(ge=1, le=365, description="days after the newest observation of all series", examples=[42])
+FrequencyName = Literal["H", "D", "W", "M", "Q"]
+# Periods that are forecast unless the question says how many.
+HORIZONS: Final[dict[FrequencyName, int]] = {"H": 168, "D": 42, "W": 13, "M": 12, "Q": 8}
+HORIZON: Final = (
+    "periods after the newest observation of all series of that frequency; where not given "
+    "168 hours, 42 days, 13 weeks, 12 months or 8 quarters"
+)
+Horizon = Annotated[int, Field(ge=1, le=365, description="periods", examples=[42])]
+Ds = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\d(T\d\d:\d\d([+-]\d\d:\d\d)?)?$",
+        description="a date, or of hourly series a time, with its offset where the file has zones",
+        examples=["2024-12-31"],
+    ),
 ]
-Level = Annotated[float, Field(ge=0.5, le=0.99, description="share of days the interval should hold", examples=[0.95])]
+Level = Annotated[
+    float, Field(ge=0.5, le=0.99, description="share of periods the interval should hold", examples=[0.95])
+]
 SeriesId = Annotated[str, Field(min_length=1, max_length=128, pattern=f"^{ID}$", examples=["store-001"])]
 Value = Annotated[FiniteFloat, Field(ge=-1e12, le=1e12)]
 
@@ -47,8 +62,9 @@ class SeriesItem(Answer):
     """A row of the catalog."""
 
     series_id: SeriesId
-    first_ds: date | None = Field(description="null while only the future is known")
-    last_ds: date | None
+    frequency: FrequencyName
+    first_ds: Ds | None = Field(description="null while only the future is known")
+    last_ds: Ds | None
     observations: int = Field(ge=0, examples=[780])
     model: ModelSummary | None
 
@@ -61,16 +77,17 @@ class SeriesPage(Answer):
 
 
 class HistoryPoint(Answer):
-    """An observed day; `y` is null when nothing is known of it."""
+    """An observed period; `y` is null when nothing is known of it."""
 
-    ds: date
+    ds: Ds
     y: float | None
 
 
 class History(Answer):
-    """Observed days."""
+    """Observed periods."""
 
     series_id: SeriesId
+    frequency: FrequencyName
     points: list[HistoryPoint]
 
 
@@ -83,32 +100,32 @@ class ModelInfo(Answer):
 
 
 class Backtest(Answer):
-    """Figures of the last days held out, from a model fitted and chosen before them; null where nothing was sold."""
+    """Figures of the last periods held out, from a model fitted and chosen before them; null where nothing was sold."""
 
-    start: date
-    end: date
+    start: Ds
+    end: Ds
     rmspe: float | None
     wape: float | None
     bias: float | None
-    coverage: float | None = Field(description="share of open days within the 95 % interval")
+    coverage: float | None = Field(description="share of open periods within the 95 % interval")
     baseline: str
     baseline_wape: float | None
     skill: float | None
 
 
 class RegressorInfo(Answer):
-    """A regressor that may be given for future days."""
+    """A regressor that may be given for future periods."""
 
     name: str = Field(examples=["promo"])
     kind: Literal["binary", "numeric"]
-    future_known_until: date | None
+    future_known_until: Ds | None
     used: bool = Field(description="whether the model of this series uses it")
 
 
 class Point(Answer):
-    """A day of the horizon, in the unit of the history."""
+    """A period of the horizon, in the unit of the history."""
 
-    ds: date
+    ds: Ds
     yhat: float
     lower: float
     upper: float
@@ -118,13 +135,14 @@ class Forecast(Answer):
     """Forecast of one series."""
 
     series_id: SeriesId
+    frequency: FrequencyName
     horizon: int
     level: float
     model: ModelInfo
     backtest: Backtest | None
     regressors: list[RegressorInfo]
     plan: dict[str, list[float]] = Field(
-        description="`open` and each regressor on each day of the horizon, as known, given or assumed",
+        description="`open` and each regressor in each period of the horizon, as known, given or assumed",
         examples=[{"open": [1, 1, 0], "promo": [1, 0, 0]}],
     )
     points: list[Point]
@@ -152,16 +170,16 @@ class Question:
     begins after `as_of`, or after the last observation when that is later."""
 
     series_id: str
-    horizon: int
+    horizon: int | None
     level: float
     future: Mapping[str, Sequence[float]]
     scale: float | None = None
-    as_of: date | None = None
+    as_of: str | None = None
 
     def hash(self) -> str:
         """Name of the question apart from its series: 16 hex digits."""
         future = {k: list(v) for k, v in self.future.items()}
-        parts = [self.horizon, self.level, self.scale, future, str(self.as_of)]
+        parts = ["periods", self.horizon, self.level, self.scale, future, self.as_of]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -174,11 +192,11 @@ class BatchItem(BaseModel):
     series_id: SeriesId | None = None
     like: SeriesId | None = None
     scale: FiniteFloat | None = Field(None, gt=0, le=1e6, description="sales of the new store / sales of `like`")
-    horizon: Horizon = 42
+    horizon: Horizon | None = Field(None, description=HORIZON)
     level: Level = 0.95
     future: dict[str, Annotated[list[Value], Field(max_length=365)]] = Field(
         default_factory=dict,
-        description="`open` (0 or 1) or a regressor: one value a day of the horizon",
+        description="`open` (0 or 1) or a regressor: one value a period of the horizon",
         examples=[{"promo": [1, 1, 0]}],
     )
 

@@ -4,45 +4,46 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from functions.forecasting.domain import frame, model, report
+from functions.forecasting.contracts import FrequencyName
+from functions.forecasting.domain import fit, frame, model, report
 from functions.forecasting.domain.fit import Shared, longest_holdout, train
+from functions.forecasting.domain.frequency import Frequency
 from functions.forecasting.domain.model import Prediction, Trained
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.table import Parsed, Rejection
 from layers.runtime.errors import InputError
 
-DEFAULT_HOLDOUT = (14, 56)
-LATE = 366
 FIGURES = ("rmspe", "wape", "bias", "coverage", "baseline_wape", "skill")
 
 
 @dataclass(frozen=True)
 class Task:
-    """One series to forecast; `backtest` days are held out, or as many as the horizon (14 to 56) when None.
+    """One series to forecast; `backtest` periods are held out, or about as many as the horizon when None.
 
-    The horizon begins after `as_of`, or after the last observation when None. Regressors in `known` are known
+    The horizon is what its frequency usually has when None; it begins after the period that `as_of` lies in, or after
+    the last observation when None. Regressors in `known` are known
     beforehand, as planned ones are. `shared` is the model of all series.
     """
 
     series: Series
-    horizon: int
+    horizon: int | None
     level: float
     backtest: int | None
     now: datetime
-    as_of: date | None = None
+    as_of: str | None = None
     known: tuple[str, ...] = ()
     shared: Shared | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """The model of a series, its forecast, what was forecast for the held-out days, and the seconds it took."""
+    """The model of a series, its forecast, what was forecast for what was held out, and the seconds it took."""
 
     trained: Trained
     forecast: Prediction
@@ -59,19 +60,16 @@ def choose(
     file: str,
     *,
     wanted: Sequence[str] = (),
-    as_of: date | None = None,
+    as_of: str | None = None,
     backtest: int | None = None,
     known: Sequence[str] = (),
-) -> tuple[list[Series], date]:
-    """The series to forecast, as they were known on the eve of the horizon, and that eve: `as_of`, else the day of the
-    newest observation of the file. Series that are empty until then are added to the rejections.
+) -> tuple[list[Series], dict[FrequencyName, str]]:
+    """The series to forecast, as they were known on the eve of the horizon, and that eve for each frequency: `as_of`,
+    else the newest observation of its series in the file. Series that are empty until then are added to the rejections.
 
     Raises InputError when nothing is left, or for an option that does not fit the file.
     """
-    newest = max((one.last_ds for one in parsed.series if one.observed), default=date.max)
-    if as_of is not None and (as_of - newest).days > LATE:
-        raise InputError(f"--as-of lies more than a year after the newest observation, {newest}")
-    eve = as_of or newest
+    eves = _eves(parsed.series, as_of)
     if missing := sorted(set(wanted) - {one.series_id for one in parsed.series}):
         mine = [one for one in parsed.rejected if one.series_id in missing]
         why = f": {len(mine)} rows rejected, the first because {mine[0].reason}" if mine else ""
@@ -79,12 +77,13 @@ def choose(
         raise InputError(f"has no valid series {', '.join(missing)}{why}", file=file, row=row, field="series_id")
     chosen = []
     for one in parsed.series:
-        row = max(0, one.row(eve) + 1)
+        eve = eves.get(one.frequency.kind, "")
+        row = max(0, one.row(eve) + 1) if eve else 0
         cut = frame.eve(one, row, known) if one.observed > row else one
         if cut.observed and (not wanted or one.series_id in wanted):
             chosen.append(cut)
         elif not cut.observed:
-            reason = f"series left out: y is empty on every day up to {eve}"
+            reason = f"series left out: y is empty on every {one.frequency.rhythm.word}{eve and f' up to {eve}'}"
             parsed.rejected.append(Rejection(-1, one.series_id, reason))
     if not chosen:
         first = parsed.rejected[0]
@@ -92,21 +91,64 @@ def choose(
     names = sorted({part for one in chosen for name in one.regressors for part in (name, name.partition("=")[0])})
     if strange := sorted(set(known) - set(names)):
         raise InputError(f"has no regressor {', '.join(strange)}; it has {', '.join(names)}", file=file)
-    if backtest and backtest > (most := max(longest_holdout(one.observed) for one in chosen)):
-        raise InputError(f"is too short for --backtest {backtest}: at most {most} days can be held out", file=file)
-    return chosen, eve
+    longest = max(chosen, key=longest_holdout)
+    if backtest and backtest > (most := longest_holdout(longest)):
+        most_held = longest.frequency.count(most)
+        raise InputError(f"is too short for --backtest {backtest}: at most {most_held} can be held out", file=file)
+    return chosen, eves
 
 
-def holdout_of(horizon: int, backtest: int | None) -> int:
-    """Days to hold out: those of the backtest, else as many as the horizon, 14 to 56."""
-    low, high = DEFAULT_HOLDOUT
-    return backtest if backtest is not None else min(max(horizon, low), high)
+def _eves(series: Sequence[Series], as_of: str | None) -> dict[FrequencyName, str]:
+    """The eve of the horizon for each frequency. Raises InputError when `as_of` is too late."""
+    newest: dict[FrequencyName, str] = {}
+    for one in series:
+        if one.observed:
+            kind = one.frequency.kind
+            newest[kind] = max(newest.get(kind, ""), one.last_ds)
+    if as_of is None:
+        return newest
+    for one in series:
+        last = newest.get(one.frequency.kind, as_of)
+        if one.row(as_of) - one.row(last) > one.frequency.rhythm.year:
+            raise InputError(f"--as-of lies more than a year after the newest observation, {last}")
+    return dict.fromkeys(newest, as_of)
+
+
+def holdout_of(frequency: Frequency, horizon: int | None, backtest: int | None) -> int:
+    """Periods to hold out: those of the backtest, else as many as the horizon within the frequency's bounds."""
+    low, high = frequency.rhythm.holdout
+    return backtest if backtest is not None else min(max(horizon or frequency.rhythm.horizon, low), high)
+
+
+def frequencies(series: Sequence[Series]) -> str:
+    """How many series have which frequency, in words."""
+    counts = Counter(one.frequency.rhythm.word for one in series)
+    return ", ".join(f"{count} series of {word}s" for word, count in counts.most_common())
+
+
+def share(
+    series: Sequence[Series], horizon: int | None, backtest: int | None, **arguments: Any
+) -> dict[FrequencyName, Shared | str]:
+    """The model of all series of each frequency, or why there is none."""
+    groups: dict[FrequencyName, list[Series]] = {}
+    for one in series:
+        groups.setdefault(one.frequency.kind, []).append(one)
+    return {
+        kind: fit.share(group, holdout_of(group[0].frequency, horizon, backtest), **arguments)
+        for kind, group in groups.items()
+    }
+
+
+def learned(shared: Shared | str) -> Shared | None:
+    """The model, where there is one."""
+    return None if isinstance(shared, str) else shared
 
 
 def forecast_one(task: Task) -> Result:
     """Train a series and forecast it. Raises InputError for a series without observation."""
     started = time.perf_counter()
-    holdout = holdout_of(task.horizon, task.backtest)
+    frequency = task.series.frequency
+    holdout = holdout_of(frequency, task.horizon, task.backtest)
     start = task.series.row(task.as_of) + 1 if task.as_of else task.series.observed
     learnt = frame.eve(task.series, task.series.observed, task.known, newest=start)
     outcome = train(
@@ -118,30 +160,44 @@ def forecast_one(task: Task) -> Result:
         known=task.known,
         shared=task.shared,
     )
-    days = frame.build(task.series, task.horizon, start=start)
+    periods = frame.build(task.series, task.horizon or frequency.rhythm.horizon, start=start)
     learned = task.shared.served if task.shared else None
-    predicted = model.forecast(outcome.trained, days, task.level, learned)
-    assumptions = model.caveats(outcome.trained, days)
-    if (most := longest_holdout(task.series.observed)) < (task.backtest or 0):
-        assumptions.append(f"backtest: {most} days, not {task.backtest}: at most a third of the series is held out")
+    predicted = model.forecast(outcome.trained, periods, task.level, learned)
+    assumptions = model.caveats(outcome.trained, periods)
+    if (most := longest_holdout(task.series)) < (task.backtest or 0):
+        assumptions.append(
+            f"backtest: {frequency.count(most)}, not {task.backtest}: at most a third of the series is held out"
+        )
     return Result(outcome.trained, predicted, outcome.held, tuple(assumptions), time.perf_counter() - started)
 
 
 def forecasts(pairs: Pairs, *, held: bool) -> pa.Table:
-    """Rows of forecasts.parquet in order of series and day, held-out days (if `held`) before those to come."""
+    """Rows of forecasts.parquet in order of series and time, held-out ones (if `held`) before those to come. Times are
+    dates, or timestamps where a series has hours, in their zone where it is one."""
     parts = [
-        (one.series_id, part)
+        (one, part)
         for one, result in pairs
         for part in (result.held if held else None, result.forecast)
         if part is not None
     ]
+    kind = _type_of([one.frequency for one, _ in parts])
+    times = np.concatenate([part.times for _, part in parts]).astype(
+        f"datetime64[{'D' if kind == pa.date32() else 's'}]"
+    )
     columns: dict[str, Any] = {
-        "series_id": pa.array([name for name, part in parts for _ in range(len(part.days))], pa.string()),
-        "ds": pa.array(np.concatenate([part.days for _, part in parts]), pa.date32()),
+        "series_id": pa.array([one.series_id for one, part in parts for _ in part.times], pa.string()),
+        "ds": pa.array(times, pa.date32() if kind == pa.date32() else pa.timestamp("s")).cast(kind),
     }
     for column in ("yhat", "lower", "upper"):
         columns[column] = np.concatenate([getattr(part, column) for _, part in parts])
     return pa.table(columns)
+
+
+def _type_of(frequencies: Sequence[Frequency]) -> pa.DataType:
+    zones = {one.zone for one in frequencies if one.kind == "H"}
+    if not zones:
+        return pa.date32()
+    return pa.timestamp("s", (zones.pop() if len(zones) == 1 else "UTC") or None)
 
 
 def rejections(parsed: Parsed, file: str) -> pa.Table:
@@ -151,12 +207,16 @@ def rejections(parsed: Parsed, file: str) -> pa.Table:
     return pa.Table.from_pylist(rows, pa.schema(types))
 
 
-def summary(parsed: Parsed, pairs: Pairs, eve: date, shared: Shared | str) -> dict[str, Any]:
-    """What summary.json says; `shared` is the model of all series, or why there is none."""
+def summary(
+    parsed: Parsed, pairs: Pairs, eves: dict[FrequencyName, str], shared: dict[FrequencyName, Shared | str]
+) -> dict[str, Any]:
+    """What summary.json says; `shared` is the model of all series of each frequency, or why there is none."""
+    said = {kind: one if isinstance(one, str) else "learned" for kind, one in shared.items()}
     return {
-        "as_of": str(eve),
+        "as_of": max(eves.values()),
+        "frequencies": dict(Counter(one.frequency.kind for one, _ in pairs)),
         "overall": _overall(pairs),
-        "model_of_all_series": shared if isinstance(shared, str) else "learned",
+        "model_of_all_series": said if len(said) > 1 else next(iter(said.values())),
         "kinds": dict(Counter(result.trained.kind for _, result in pairs)),
         "understood": parsed.understood,
         "rows": parsed.rows,
@@ -165,6 +225,7 @@ def summary(parsed: Parsed, pairs: Pairs, eve: date, shared: Shared | str) -> di
         "ignored_columns": parsed.ignored,
         "series": {
             one.series_id: {
+                "frequency": one.frequency.kind,
                 "kind": result.trained.kind,
                 "backtest": result.trained.backtest.model_dump(mode="json") if result.trained.backtest else None,
                 "regressors": list(result.trained.regressors),
@@ -179,14 +240,14 @@ def summary(parsed: Parsed, pairs: Pairs, eve: date, shared: Shared | str) -> di
 
 def _overall(pairs: Pairs) -> dict[str, Any]:
     """Means over series of each figure of the backtest, leaving out what has no value; `pooled` are the figures of all
-    held-out days together, in which a large series weighs more."""
+    held-out periods together, in which a large series weighs more."""
     tested = [result.trained.backtest for _, result in pairs if result.trained.backtest]
     means: dict[str, Any] = {"series": len(pairs), "backtested": len(tested)}
     for name in FIGURES:
         values = [value for value in (getattr(b, name) for b in tested) if value is not None]
         means[name] = float(np.mean(values)) if values else None
     held = [(series, result.held) for series, result in pairs if result.held]
-    y = np.concatenate([*(series.y[np.isin(series.days, part.days)] for series, part in held), np.zeros(0)])
+    y = np.concatenate([*(series.y[np.isin(series.times, part.times)] for series, part in held), np.zeros(0)])
     yhat = np.concatenate([*(part.yhat for _, part in held), np.zeros(0)])
     figures = {"wape": report.wape(y, yhat), "rmspe": report.rmspe(y, yhat)}
     return means | {"pooled": {name: value if np.isfinite(value) else None for name, value in figures.items()}}

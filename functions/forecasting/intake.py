@@ -123,8 +123,9 @@ def row_of(series: Series, history: str) -> Row:
     """The catalog's row for a series whose content hash is `history`."""
     observed = series.observed
     return Row(
-        first_ds=str(series.first_ds) if observed else None,
-        last_ds=str(series.last_ds) if observed else None,
+        frequency=series.frequency.kind,
+        first_ds=series.first_ds if observed else None,
+        last_ds=series.last_ds if observed else None,
         observations=int((series.y == series.y).sum()),
         history=history,
         profile=profile(series),

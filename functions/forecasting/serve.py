@@ -84,8 +84,8 @@ class ForecastService:
         """Answer a question; every horizon begins after the newest observation of the catalog. Raises NotFoundError,
         InputError."""
         history = self._histories.read(question.series_id)
-        newest = self._catalog.newest()
-        question = replace(question, as_of=date.fromisoformat(newest) if newest else None)
+        newest = self._catalog.newest(question.series_id)
+        question = replace(question, as_of=newest or None)
         champion = self._models.version()
         entry = self._models.index(champion).get(question.series_id) if champion else None
         item = f"{champion if entry else f'spot-{champion}'}#{history.name}#{question.hash()}"

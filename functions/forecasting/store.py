@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from functions.forecasting.contracts import NO_ID, ModelEntry, ModelSummary, is_id
+from functions.forecasting.contracts import NO_ID, FrequencyName, ModelEntry, ModelSummary, is_id
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
@@ -38,8 +38,10 @@ ENTRIES: Final = TypeAdapter(dict[str, ModelEntry], config=ConfigDict(defer_buil
 
 
 class Row(BaseModel):
-    """What the catalog knows of a series; dates are null while it has known future only."""
+    """What the catalog knows of a series; dates are null while it has known future only, and the frequency in rows that
+    were written when all series were of days."""
 
+    frequency: FrequencyName | None = None
     first_ds: str | None = None
     last_ds: str | None = None
     observations: int
@@ -100,7 +102,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._parts: dict[str, tuple[str, Part]] = {}
         self._rows: dict[str, Row] = {}
-        self._newest: str | None = None
+        self._newest: dict[FrequencyName, str] = {}
         self._checked = float("-inf")
 
     def rows(self) -> dict[str, Row]:
@@ -111,10 +113,10 @@ class Catalog:
                 self._checked = time.monotonic()
             return self._rows
 
-    def newest(self) -> str | None:
-        """Day of the newest observation of all series; None before the first."""
-        self.rows()
-        return self._newest
+    def newest(self, series_id: str) -> str | None:
+        """Time of the newest observation of all series that have the frequency of this one; None before the first."""
+        row = self.rows().get(series_id)
+        return self._newest.get(row.frequency or "D") if row else None
 
     def _refresh(self) -> None:
         root = self._fetch(CATALOG)
@@ -124,7 +126,10 @@ class Catalog:
         if parts != self._parts:
             rows = {name: row for _, part in parts.values() for name, row in (part.series or {}).items()}
             self._parts, self._rows = parts, dict(sorted(rows.items()))
-            self._newest = max((row.last_ds for row in rows.values() if row.last_ds), default=None)
+            self._newest = {}
+            for row in rows.values():
+                kind = row.frequency or "D"
+                self._newest[kind] = max(self._newest.get(kind, ""), row.last_ds or "")
 
     def _fetch(self, key: str) -> tuple[str, Part]:
         """Etag and content of an object, which is only read when it is not the one in memory."""

@@ -173,9 +173,9 @@ def book_prophet(fold: fit.Fold) -> Any:
     import pandas as pd
     from prophet import Prophet
 
-    past = pd.DataFrame({"ds": fold.frame.days[: fold.frame.start], "y": fold.frame.y[: fold.frame.start]}).dropna()
+    past = pd.DataFrame({"ds": fold.frame.times[: fold.frame.start], "y": fold.frame.y[: fold.frame.start]}).dropna()
     fitted = Prophet(uncertainty_samples=0).fit(past)
-    yhat = fitted.predict(pd.DataFrame({"ds": pd.to_datetime(fold.days)}))["yhat"].to_numpy()
+    yhat = fitted.predict(pd.DataFrame({"ds": pd.to_datetime(fold.times)}))["yhat"].to_numpy()
     return np.maximum(yhat, 0.0) * (fold.frame.open[fold.frame.start :] > 0)
 
 

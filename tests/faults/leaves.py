@@ -125,7 +125,7 @@ class Sales:
     def correct(self) -> None:
         """A second file says otherwise about the last ten days of the second series, and is learned from."""
         self.series[1].y[-10:] *= 2
-        last = self.series[1].days[-10:]
+        last = self.series[1].times[-10:]
         lines = [f"{self.series[1].series_id},{ds},{y}" for ds, y in zip(last, self.series[1].y[-10:], strict=True)]
         self.stack.lake.put(self.key.replace(".csv", "-2.csv"), "\n".join(["series_id,ds,y", *lines]).encode())
         until(lambda: self.check() == NOTHING, "the correction to be ingested")
@@ -146,8 +146,8 @@ class Sales:
         count = NOTHING
         for one in self.series:
             stored = load(self.stack.lake.get(history_key(one.series_id)))
-            wanted = Counter(zip(one.days.tolist(), one.y.tolist(), strict=True))
-            count += compared(wanted, Counter(zip(stored.days.tolist(), stored.y.tolist(), strict=True)))
+            wanted = Counter(zip(one.times.tolist(), one.y.tolist(), strict=True))
+            count += compared(wanted, Counter(zip(stored.times.tolist(), stored.y.tolist(), strict=True)))
         champion = self.stack.registry.champion("forecasting")
         assert champion is not None
         manifest = self.stack.registry.manifest("forecasting", champion.version)

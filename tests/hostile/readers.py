@@ -53,7 +53,7 @@ def read_sales(body: bytes, name: str) -> Found:
     for one in parsed.series:
         for values in (one.y, *one.regressors.values()):
             assert not any(map(math.isinf, values.tolist()))
-    known = [f"{one.series_id}/{day}" for one in parsed.series for day in one.days[one.stamps["y"] == 1]]
+    known = [f"{one.series_id}/{day}" for one in parsed.series for day in one.times[one.stamps["y"] == 1]]
     return known, {r.row: r.reason for r in parsed.rejected}
 
 

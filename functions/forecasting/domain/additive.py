@@ -17,32 +17,43 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from functions.forecasting.domain import features
-from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.series import Floats, Ints
+from functions.forecasting.domain.frame import Frame, weekdays
+from functions.forecasting.domain.frequency import Ints
+from functions.forecasting.domain.series import Floats
 
-WEEK: Final = (7.0, 3)
-YEAR: Final = (365.25, 6)
+# Seasons by name: length in days, and harmonics. `weekend` is the day again, on Saturdays and Sundays only.
+SEASONS: Final = {"year": (365.25, 6), "week": (7.0, 3), "day": (1.0, 6), "weekend": (1.0, 6)}
 CHANGEPOINTS: Final = 25
 RANGE: Final = 0.8
 # Prior scales in log units over the whole history, so that they mean the same for pieces and for millions.
 TREND_PRIOR: Final = 0.05
-PRIORS: Final = {"week": 1.0, "year": 0.05, "x": 1.0, "other": 0.1}
+PRIORS: Final = {"week": 1.0, "year": 0.05, "only year": 0.3, "day": 1.0, "weekend": 1.0, "x": 1.0, "other": 0.1}
 OUTLIER: Final = 3.0
 STEPS: Final = 12
 MANY: Final = 100
+SATURDAY: Final = 5
 
 
 class Design(BaseModel):
-    """Which seasons and columns a model has; `scale` standardises numeric columns of the file; without `log` it is
-    a model of the sales themselves, in units of their usual size."""
+    """Which seasons and columns a model has, and how many `harmonics` of the year; `scale` standardises numeric columns
+    of the file; without `log` it is a model of the sales themselves, in units of their usual size."""
 
     model_config = ConfigDict(frozen=True)
 
     weekly: bool
     yearly: bool
+    daily: bool = False
+    harmonics: int = SEASONS["year"][1]
     columns: tuple[str, ...] = ()
     log: bool = True
     scale: dict[str, tuple[float, float]] = {}
+
+    @property
+    def seasons(self) -> dict[str, tuple[float, int]]:
+        """Length and harmonics of each season that it has."""
+        chosen = {"year": self.yearly, "week": self.weekly, "day": self.daily, "weekend": self.daily}
+        own = SEASONS | {"year": (SEASONS["year"][0], self.harmonics)}
+        return {name: own[name] for name, on in chosen.items() if on}
 
 
 class Additive(BaseModel):
@@ -65,9 +76,9 @@ class Additive(BaseModel):
 
 
 def predict(model: Additive, frame: Frame) -> Floats:
-    """Median sales of every day of the frame, shape (days,); closed days are zero."""
-    days = (frame.days - np.datetime64(model.start, "D")).astype(float)
-    t = days / model.t_scale
+    """Median sales of every period of the frame, shape (n,); closed ones are zero."""
+    numbers = frame.frequency.numbers(np.r_[np.datetime64(model.start), frame.times])
+    t = (numbers[1:] - numbers[0]) / model.t_scale
     late = np.maximum(t[:, None] - np.array(model.changepoints), 0.0)
     trend = model.k * t + model.m + late @ np.array(model.delta)
     season = columns(model.design, frame) @ np.array(model.beta) if model.beta else 0.0
@@ -77,7 +88,7 @@ def predict(model: Additive, frame: Frame) -> Floats:
 
 
 def spread(model: Additive, ahead: Floats) -> Floats:
-    """Standard deviation of the log trend `ahead` days after the history (n,) if its rate changes on as before."""
+    """Standard deviation of the log trend `ahead` periods after the history (n,) if its rate changes on as before."""
     rate = len(model.delta) / (RANGE * model.t_scale)
     typical = float(np.mean(np.abs(model.delta))) * model.y_scale / model.t_scale if model.delta else 0.0
     return typical * np.sqrt(2.0 * rate * np.maximum(ahead, 0.0) ** 3 / 3.0)
@@ -85,21 +96,22 @@ def spread(model: Additive, ahead: Floats) -> Floats:
 
 def names(design: Design) -> list[str]:
     """What each coefficient belongs to, in the order of `beta`: seasons, then regressors."""
-    year = [f"year{i}" for i in range(2 * YEAR[1])] if design.yearly else []
-    week = [f"week{i}" for i in range(2 * WEEK[1])] if design.weekly else []
-    return [*year, *week, *design.columns]
+    seasons = [f"{name}{i}" for name, (_, order) in design.seasons.items() for i in range(2 * order)]
+    return [*seasons, *design.columns]
 
 
 def columns(design: Design, frame: Frame) -> Floats:
-    """The column of each coefficient, shape (days, k)."""
-    seasons = [YEAR] * design.yearly + [WEEK] * design.weekly
-    parts = [features.fourier(frame.days, *season) for season in seasons]
+    """The column of each coefficient, shape (n, k)."""
+    parts = [features.fourier(frame.clock, *season) for season in design.seasons.values()]
+    if design.daily:
+        parts[-1] = parts[-1] * (weekdays(frame.clock) >= SATURDAY)[:, None]
     return np.hstack([*parts, features.matrix(frame, design.columns, design.scale)])
 
 
 def priors(design: Design) -> Floats:
     """Prior scale of each coefficient in log units, shape (k,)."""
-    seasons = [PRIORS["year"]] * (2 * YEAR[1] * design.yearly) + [PRIORS["week"]] * (2 * WEEK[1] * design.weekly)
+    own = PRIORS if design.weekly else PRIORS | {"year": PRIORS["only year"]}
+    seasons = [own[name] for name, (_, order) in design.seasons.items() for _ in range(2 * order)]
     return np.array(seasons + [PRIORS["x" if c.startswith("x:") else "other"] for c in design.columns])
 
 
@@ -200,7 +212,7 @@ class Problem:
         trend = 2 + len(self.changepoints)
         return Additive(
             design=design,
-            start=str(self.frame.days[self.rows[0]]),
+            start=str(self.frame.times[self.rows[0]]),
             t_scale=self.t_scale,
             y_scale=self.y_scale,
             center=self.center,

@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 def history(body: bytes, start: date | None, end: date | None) -> dict[str, Any]:
     """Observed days of a stored history between `start` and `end`, both included."""
     series = load(body)
-    days, y = series.days[: series.observed], series.y[: series.observed]
+    times, y = series.times[: series.observed], series.y[: series.observed]
+    days = series.frequency.clock(times).astype("datetime64[D]")
     chosen = np.ones(len(days), bool)
     if start:
         chosen &= days >= np.datetime64(start)
     if end:
         chosen &= days <= np.datetime64(end)
-    points = zip(days[chosen].tolist(), y[chosen].tolist(), strict=True)
+    points = zip(series.frequency.labels(times[chosen]), y[chosen].tolist(), strict=True)
     return {
         "series_id": series.series_id,
-        "points": [{"ds": str(ds), "y": value if value == value else None} for ds, value in points],
+        "frequency": series.frequency.kind,
+        "points": [{"ds": ds, "y": value if value == value else None} for ds, value in points],
     }
 
 
@@ -42,7 +44,7 @@ def similar(body: bytes, profiles: Mapping[str, Sequence[float]], k: int) -> dic
 
 
 def lay_out(body: bytes, question: Question) -> tuple[Series, Frame]:
-    """A stored history and the days of the answer.
+    """A stored history and the periods of the answer.
 
     Raises NotFoundError before the first observation, InputError for a wrong plan.
     """
@@ -50,7 +52,8 @@ def lay_out(body: bytes, question: Question) -> tuple[Series, Frame]:
     if not series.observed:
         raise NotFoundError(f"series {series.series_id} has no observation yet")
     start = max(series.observed, series.row(question.as_of) + 1) if question.as_of else None
-    return series, frame.build(series, question.horizon, question.future, start=start)
+    horizon = question.horizon or series.frequency.rhythm.horizon
+    return series, frame.build(series, horizon, question.future, start=start)
 
 
 def forecast(
@@ -70,10 +73,11 @@ def forecast(
     assumptions = model.caveats(trained, days)
     if question.scale is not None:
         assumptions.append(f"sales are those of {question.series_id} times {question.scale:g}")
-    points = zip(predicted.days.astype(str).tolist(), *columns, strict=True)
+    points = zip(series.frequency.labels(predicted.times), *columns, strict=True)
     return {
         "series_id": question.series_id,
-        "horizon": question.horizon,
+        "frequency": series.frequency.kind,
+        "horizon": len(predicted.times),
         "level": question.level,
         "model": {"kind": trained.kind, "version": version, "trained_at": trained.trained_at},
         "backtest": trained.backtest.model_dump(mode="json") if trained.backtest else None,
@@ -81,7 +85,7 @@ def forecast(
             {
                 "name": name,
                 "kind": kind_of(values),
-                "future_known_until": str(series.days[ends(values) - 1]) if ends(values) else None,
+                "future_known_until": series.label(ends(values) - 1) if ends(values) else None,
                 "used": name in trained.regressors,
             }
             for name, values in series.regressors.items()

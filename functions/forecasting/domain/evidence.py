@@ -1,8 +1,8 @@
-"""What is known, on the eve of a frame's horizon, of each day in it: columns that mean the same for every series.
+"""What is known, on the eve of a frame's horizon, of each period in it: columns that mean the same for every series.
 
-Sales are relative to the series' own level, so that one model serves all. Periods are rows of the frame: `season` rows
-make a season (7 days a week), `year` rows about a year of whole seasons (364 days). Nothing here looks at observations
-after the eve; openings and regressors of the horizon are as the frame knows or assumes them.
+Sales are relative to the series' own level, so that one model serves all. Periods are rows of the frame: the shortest
+cycle of the frequency (7 days, 168 hours, 1 week) is a season, about a year of whole ones (364 days) a year. Nothing
+here looks at observations after the eve; openings and regressors of the horizon are as the frame knows or assumes them.
 """
 
 from typing import Any, Final, NamedTuple
@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from functions.forecasting.domain import baselines
 from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.series import Days, Floats, Ints, Mask
+from functions.forecasting.domain.frequency import Ints
+from functions.forecasting.domain.series import Floats, Mask
 
 FAR: Final = 30
 LEAST: Final = 0.05
@@ -41,15 +42,16 @@ def absolute(values: Floats, usual: float) -> Floats:
     return np.asarray(usual * np.maximum(np.exp(values) - LEAST, 0.0) / (1 - LEAST), dtype=float)
 
 
-def evidence(frame: Frame, *, season: int, year: int) -> Evidence:
-    """One row a day from `frame.start` on."""
-    seen, ahead = frame.seen, np.arange(frame.start, len(frame.days))
+def evidence(frame: Frame) -> Evidence:
+    """One row a period from `frame.start` on."""
+    season, year = frame.rhythm.cycle, frame.rhythm.whole_year
+    seen, ahead = frame.seen, np.arange(frame.start, len(frame.times))
     sales = frame.selling[:seen]
     usual = max(0.0, _mean(sales[-year:]))
     logs = relative(sales, usual) if usual > 0 else np.full(seen, np.nan)
-    position = frame.days.astype(np.int64) % season
+    position = (frame.places + 4 * season // 7) % season  # from a Thursday on, as stored models know it
     promotion = baselines.promotion(frame)
-    promoted = np.zeros(len(frame.days), bool) if promotion is None else frame.x[promotion] > 0
+    promoted = np.zeros(len(frame.times), bool) if promotion is None else frame.x[promotion] > 0
     cell = position + season * promoted
     profile, quarter = (_profile(logs, cell, rows, 2 * season) for rows in (year, SEASONS["quarter"] * season))
     level = _mean(logs[-year:])
@@ -65,7 +67,7 @@ def evidence(frame: Frame, *, season: int, year: int) -> Evidence:
         "share without sales": _mean((sales[-year:] <= 0).astype(float)),
         **_levels(rest, season, year),
         **_echoes(rest, ahead, season, year),
-        **_calendar(frame.days, rest, year),
+        **_calendar(frame, rest, year),
         **_closings(frame.open, position, seen, season),
         "promotion": promoted,
         "promotion day in a row": _run(promoted),
@@ -77,7 +79,7 @@ def evidence(frame: Frame, *, season: int, year: int) -> Evidence:
 
 def _ahead(values: Column | float, frame: Frame) -> Floats:
     """The part from the horizon on; a value for each of its rows as it is; one number for all of them repeated."""
-    size = len(frame.days) - frame.start
+    size = len(frame.times) - frame.start
     column = np.asarray(values, dtype=float)
     return column[-size:] if column.ndim else np.full(size, column)
 
@@ -126,15 +128,24 @@ def _echoes(rest: Floats, ahead: Ints, season: int, year: int) -> dict[str, Colu
     }
 
 
-def _calendar(days: Days, rest: Floats, year: int) -> dict[str, Column]:
-    """Places in the year and in the month, and what the profile leaves at about this place of the month."""
+def _calendar(frame: Frame, rest: Floats, year: int) -> dict[str, Column]:
+    """Places in the year, the month and the day, what the profile leaves at about this place of the month, and the
+    days that a month or quarter has."""
+    days = frame.clock.astype("datetime64[D]")
     month = days.astype("datetime64[M]")
     since = (days - month.astype("datetime64[D]")).astype(np.int64)
     left = ((month + 1).astype("datetime64[D]") - days).astype(np.int64)
     place = np.where(since < PLACES // 2, since, np.maximum(PLACES - left, PLACES // 2))
     total, count = _sums(place[: len(rest)][-year:], rest[-year:], PLACES)
     total, count = (np.convolve(np.r_[v[-1], v, v[0]], np.ones(3), "valid") for v in (total, count))
+    more: dict[str, Column] = {}
+    if frame.frequency.kind == "H":
+        more = {"hour": frame.places % 24, "weekday": frame.places // 24}
+    elif frame.frequency.kind in "MQ":
+        first, after = frame.frequency.bounds(frame.times)
+        more = {"days": (after - first).astype(float), "workdays": np.busday_count(first, after)}
     return {
+        **more,
         "day of the year": (days - days.astype("datetime64[Y]").astype("datetime64[D]")).astype(float),
         "day of the month": since,
         "days left of the month": left,

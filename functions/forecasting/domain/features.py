@@ -1,8 +1,9 @@
 """Regressors that follow from the calendar, the openings and the file's own columns.
 
 A design is a list of column names, and each name says how it is computed, so a stored model needs no code of its own:
-`x:promo` a column of the file, `wd3:promo` the same on Thursdays only, `before_closed`, `after_closed`, `reopened`,
-and `edge:...` the days around the turn and the middle of the month, where wages are paid.
+`x:promo` a column of the file; of days `wd3:promo` the same on Thursdays only, `before_closed`, `after_closed`,
+`reopened`, and `edge:...` the days around the turn and the middle of the month, where wages are paid; of months and
+quarters `holds:days` and `holds:workdays`, how many they have.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from functions.forecasting.domain.frame import Frame, kind_of, weekdays
-from functions.forecasting.domain.series import Days, Floats, Mask
+from functions.forecasting.domain.frame import Frame, kind_of
+from functions.forecasting.domain.frequency import Times
+from functions.forecasting.domain.series import Floats, Mask
 
 EDGES: Final = {"first": (0, 1), "start": (1, 4), "middle": (14, 17), "end": (-3, 0), "last": (-1, 0)}
 MIN_DAYS: Final = 5
@@ -21,15 +23,18 @@ Scale = Mapping[str, tuple[float, float]]
 
 
 def groups(frame: Frame, mask: Mask) -> dict[str, list[str]]:
-    """Columns that can be learned from the days in `mask` (n,), by group: file, weekday, closed, month."""
+    """Columns that can be learned from the rows in `mask` (n,), by group: those of the file, and of the frequency."""
     usable = [name for name in frame.x if not _outcome(frame, name, mask)]
     often = [n for n in usable if kind_of(frame.x[n]) == "binary" and (frame.x[n] > 0)[mask].mean() > 0.1]
-    candidates = {
-        "file": [f"x:{name}" for name in usable],
-        "weekday": [f"wd{day}:{name}" for name in often for day in range(7)],
-        "closed": ["before_closed", "after_closed", "reopened"],
-        "month": [f"edge:{name}" for name in EDGES],
-    }
+    candidates = {"file": [f"x:{name}" for name in usable]}
+    if frame.frequency.kind == "D":
+        candidates |= {
+            "weekday": [f"wd{day}:{name}" for name in often for day in range(7)],
+            "closed": ["before_closed", "after_closed", "reopened"],
+            "month": [f"edge:{name}" for name in EDGES],
+        }
+    if frame.frequency.kind in "MQ":
+        candidates["held"] = ["holds:days", "holds:workdays"]
     return {
         group: [column for column in columns if _varies(_column(frame, column)[mask])]
         for group, columns in candidates.items()
@@ -42,18 +47,18 @@ def outcomes(frame: Frame, mask: Mask) -> tuple[str, ...]:
 
 
 def scales(frame: Frame, columns: Sequence[str], mask: Mask) -> dict[str, tuple[float, float]]:
-    """Mean and deviation of each numeric file column over `mask`; indicators stay as they are."""
+    """Mean and deviation of each numeric column over `mask`; indicators stay as they are."""
     chosen = {}
     for column in columns:
         values = _column(frame, column)[mask]
-        if column.startswith("x:") and kind_of(values) == "numeric":
+        if column.startswith(("x:", "holds:")) and kind_of(values) == "numeric":
             chosen[column] = (float(values.mean()), float(values.std()) or 1.0)
     return chosen
 
 
 def matrix(frame: Frame, columns: Sequence[str], scale: Scale) -> Floats:
-    """The design, shape (days, columns); a column of the file that the frame lacks counts as usual."""
-    design = np.zeros((len(frame.days), len(columns)))
+    """The design, shape (n, columns); a column of the file that the frame lacks counts as usual."""
+    design = np.zeros((len(frame.times), len(columns)))
     for i, column in enumerate(columns):
         if (name := of_file(column)) and name not in frame.x:
             continue
@@ -65,13 +70,14 @@ def matrix(frame: Frame, columns: Sequence[str], scale: Scale) -> Floats:
 def of_file(column: str) -> str:
     """The file's column that a column of the design is made of; empty for one of the calendar or the openings."""
     kind, _, name = column.partition(":")
-    return name if kind != "edge" else ""
+    return "" if kind in ("edge", "holds") else name
 
 
-def fourier(days: Days, period: float, order: int) -> Floats:
-    """Sine and cosine of `order` harmonics, as Prophet lays them out; shape (days, 2 * order)."""
-    t = days.astype("datetime64[D]").astype(np.int64)[:, None] * 2.0 * np.pi * np.arange(1, order + 1) / period
-    return np.stack([np.sin(t), np.cos(t)], axis=2).reshape(len(days), -1)
+def fourier(clock: Times, period: float, order: int) -> Floats:
+    """Sine and cosine of `order` harmonics of `period` days, as Prophet lays them out; shape (n, 2 * order)."""
+    days = clock.astype("datetime64[m]").astype(np.int64)[:, None] / 1440.0
+    t = days * 2.0 * np.pi * np.arange(1, order + 1) / period
+    return np.stack([np.sin(t), np.cos(t)], axis=2).reshape(len(clock), -1)
 
 
 def _varies(values: Floats) -> bool:
@@ -95,9 +101,12 @@ def _column(frame: Frame, column: str) -> Floats:
     if kind == "x":
         return frame.x[name]
     if kind.startswith("wd"):
-        return np.where(weekdays(frame.days) == int(kind[2:]), frame.x[name], 0.0)
+        return np.where(frame.places == int(kind[2:]), frame.x[name], 0.0)
     if kind == "edge":
-        return _edge(frame.days, *EDGES[name])
+        return _edge(frame.times, *EDGES[name])
+    if kind == "holds":
+        first, after = frame.frequency.bounds(frame.times)
+        return (np.busday_count(first, after) if name == "workdays" else (after - first)).astype(float)
     closed_by = {"before_closed": (-1,), "after_closed": (1,), "reopened": (1, 2)}[kind]
     around = np.stack([_shift(frame.open, by) for by in closed_by])
     return np.where((around == 0).all(axis=0) & (frame.open > 0), 1.0, 0.0)
@@ -109,7 +118,7 @@ def _shift(values: Floats, by: int) -> Floats:
     return np.where((rows >= 0) & (rows < len(values)), values[rows % len(values)], 1.0)
 
 
-def _edge(days: Days, low: int, high: int) -> Floats:
+def _edge(days: Times, low: int, high: int) -> Floats:
     month = days.astype("datetime64[M]")
     since = (days - month.astype("datetime64[D]")).astype(np.int64)
     if low >= 0:

@@ -1,5 +1,6 @@
-"""Choose on folds, report on days that came after them, then choose again on the newest and fit on everything."""
+"""Choose on folds, report on what came after them, then choose again on the newest and fit on everything."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -11,37 +12,37 @@ from functions.forecasting.contracts import Backtest
 from functions.forecasting.domain import baselines, features, frame, model, report
 from functions.forecasting.domain.additive import Additive, Design, Problem
 from functions.forecasting.domain.frame import Frame
+from functions.forecasting.domain.frequency import Times
 from functions.forecasting.domain.model import APPROXIMATION, BLEND, GLOBAL, PROPHET, Prediction, Trained
-from functions.forecasting.domain.series import Days, Floats, Series, day
+from functions.forecasting.domain.series import Floats, Series
 from layers.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from functions.forecasting.domain.global_model import GlobalModel
 
 FOLDS: Final = 3
-MIN_FOLD: Final = 7
 SHARE: Final = 5
-MIN_SOLD: Final = 28
-MIN_YEAR: Final = 500
+MIN_YEARS: Final = 500 / 365
 LEVEL: Final = 0.95
 GAIN: Final = 0.995
 RETURNS: Final = 0.01
 LOST: Final = 1.1
+HARMONICS: Final = {"M": 5, "Q": 2}
 
 
 class Fold(NamedTuple):
-    """What was known on the eve of row `frame.start`, and the sales (n,) of the days after it."""
+    """What was known on the eve of row `frame.start`, and the sales (n,) of the periods after it."""
 
     frame: Frame
     y: Floats
 
     @property
-    def days(self) -> Days:
-        """Days that are forecast, shape (n,)."""
-        return self.frame.days[self.frame.start :]
+    def times(self) -> Times:
+        """Periods that are forecast, shape (n,)."""
+        return self.frame.times[self.frame.start :]
 
     def problem(self, design: Design) -> Problem:
-        """The regression on the days before."""
+        """The regression on what was before."""
         return Problem(self.frame, self.frame.start, design)
 
     def errors(self, yhat: Floats) -> Floats:
@@ -69,34 +70,40 @@ def fold(series: Series, start: int, end: int, known: Collection[str] = ()) -> F
 
 
 def folds(series: Series, end: int, length: int, known: Collection[str] = ()) -> Iterator[Fold]:
-    """Three consecutive windows of `length` days that end at row `end`, newest first; fewer when history is short."""
+    """Three consecutive windows of `length` rows that end at row `end`, newest first; fewer when history is short."""
     for i in range(FOLDS):
         start = end - (i + 1) * length
-        if start >= 2 * MIN_FOLD:
+        if start >= 2 * series.frequency.rhythm.fold:
             yield fold(series, start, start + length, known)
 
 
-def longest_holdout(rows: int) -> int:
-    """Most days that can be held out of `rows` days: a third, so that enough is left to choose on."""
-    return max(0, (rows - MIN_FOLD) // 3)
+def longest_holdout(series: Series) -> int:
+    """Most rows of a series that can be held out: a third, so that enough is left to choose on."""
+    return max(0, (series.observed - series.frequency.rhythm.fold) // 3)
 
 
-def windows(rows: int, holdout: int) -> tuple[int, int]:
-    """Days that are held out of `rows` days, at most `holdout`, and the length of the folds before them."""
-    held = min(holdout, longest_holdout(rows))
-    return held, max(MIN_FOLD, min(held, (rows - held) // SHARE))
+def windows(series: Series, holdout: int) -> tuple[int, int]:
+    """Rows of a series that are held out, at most `holdout`, and the length of the folds before them: as long, and a
+    season where there is room."""
+    rhythm, held = series.frequency.rhythm, min(holdout, longest_holdout(series))
+    return held, max(rhythm.fold, min(max(held, rhythm.season), (series.observed - held) // SHARE))
 
 
 def share(
     series: Sequence[Series], holdout: int, *, rows: int, known: Collection[str] = (), threads: int = 1
 ) -> Shared | str:
-    """The model of all series for `holdout` days, from at most `rows` rows; or why there is none."""
+    """The model of all series of the commonest frequency, for `holdout` periods, from at most `rows` rows; or why there
+    is none."""
     from functions.forecasting.domain import global_model
 
-    parameters, past = global_model.Parameters(rows=rows, horizon=holdout, threads=threads), []
+    kind = Counter(one.frequency.kind for one in series).most_common(1)
+    series = [one for one in series if one.frequency.kind == kind[0][0]]
+    past, horizon = [], holdout
     for one in series:
-        held, length = windows(one.observed, holdout)
+        held, length = windows(one, holdout)
         past.append(frame.eve(one, one.observed - held - FOLDS * length, known))
+        horizon = max(horizon, length)
+    parameters = global_model.Parameters(rows=rows, horizon=horizon, threads=threads)
     judged = global_model.fit(past, parameters, known=known)
     if isinstance(judged, str):
         return judged
@@ -115,25 +122,28 @@ def train(
     exact: bool = True,
     shared: Shared | str | None = None,
 ) -> Outcome:
-    """Train one series; `holdout` is the days reported on, `level` that of the interval which is returned for them, and
-    `shared` the model of all series, or why there is none.
+    """Train one series; `holdout` is how many periods are reported on, `level` that of the interval returned for them,
+    and `shared` the model of all series, or why there is none.
 
-    What is reported (kind, design, width of the interval) is taken from folds before the held-out days; the kind that
-    is served, from the held-out days as well. Regressors in `known` are known beforehand, as planned ones are. Unless
+    What is reported (kind, design, width of the interval) is taken from folds before the held-out periods; the kind
+    that is served, from those as well. Regressors in `known` are known beforehand, as planned ones are. Unless
     `exact`, the numpy approximation stands for Prophet, which is not imported. Where Prophet cannot be fitted, the best
     baseline is served, and the notes say so. Raises InputError for a series without observation.
     """
     rows = series.observed
     if not rows:
         raise InputError(f"series {series.series_id} has no observation", field="y")
-    held, length = windows(rows, holdout)
+    held, length = windows(series, holdout)
     tested = list(folds(series, rows - held, length, known))
     last = fold(series, rows - held, rows, known) if held else None
     sold = series.y[: rows - held][np.isfinite(series.y[: rows - held])]
     # Where sales below zero are more than stray days, no logarithm fits.
     floor = float(sold.min()) if len(sold) and (sold < 0).mean() > RETURNS else 0.0
-    about = {"series_id": series.series_id, "history": history, "trained_at": now.isoformat(timespec="seconds")}
+    about = {"series_id": series.series_id, "frequency": series.frequency.code, "history": history}
+    about["trained_at"] = now.isoformat(timespec="seconds")
     notes = [f"no model of all series: {shared}"] if isinstance(shared, str) else []
+    if isinstance(shared, Shared) and not shared.judged.of(series.frequency):
+        notes, shared = [f"no model of all series of {series.frequency.rhythm.word}s"], None
     learned = shared if isinstance(shared, Shared) else None
     finish = partial(_finish, series, tested, last, learned, floor=floor, level=level, exact=exact)
     try:
@@ -158,7 +168,8 @@ def _finish(
 ) -> Outcome:
     """The best kind on the folds `tested`, reported on `last`; the best on all of them, fitted on everything."""
     fit, judged = Problem.fit if exact else Problem.approximate, shared.judged if shared else None
-    year_ago = bool(tested) and tested[-1].frame.seen >= baselines.YEAR + frame.RECENT
+    rhythm = series.frequency.rhythm
+    year_ago = bool(tested) and tested[-1].frame.seen >= rhythm.whole_year + rhythm.recent
     rules: Sequence[str] = baselines.RULES if year_ago else baselines.BASELINES
     results = [
         errors_by_kind(one, rules, one.problem(design).approximate() if design else None, judged) for one in tested
@@ -166,11 +177,11 @@ def _finish(
     kind = served = best(results, judged)
     backtest = prediction = None
     if last:
-        width = model.measure([errors[kind] for errors in results], floor=floor)
+        width = model.measure([errors[kind] for errors in results], floor=floor, block=rhythm.block)
         results.append(errors_by_kind(last, rules, fit(last.problem(design)) if design else None, judged))
         backtest = _report(last, results[-1], kind, width)
         yhat = results[-1][kind][1]
-        prediction = Prediction(last.days, yhat, *model.interval(width, yhat, level))
+        prediction = Prediction(last.times, yhat, *model.interval(width, yhat, level))
         served = best(results, judged)
         notes = [*notes, *_remarks(backtest, kind, served)]
     whole = frame.build(series, 1)
@@ -179,7 +190,7 @@ def _finish(
         **about,
         kind=APPROXIMATION if served == PROPHET and not exact else served,
         additive=additive,
-        interval=model.measure([errors[served] for errors in results], floor=floor),
+        interval=model.measure([errors[served] for errors in results], floor=floor, block=rhythm.block),
         backtest=backtest,
         regressors=_used(served, additive, whole),
         notes=tuple(notes),
@@ -195,14 +206,23 @@ def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design |
     if not tested:
         return None, ()
     first = tested[-1].frame
+    kind, rhythm = first.frequency.kind, first.rhythm
     known = (first.selling > 0) if log else np.isfinite(first.selling)
-    if known.sum() < MIN_SOLD:
+    if known.sum() < rhythm.sold:
         return None, ()
     groups = features.groups(first, known)
     everything = tuple(c for columns in groups.values() for c in columns)
     span = int(np.ptp(np.flatnonzero(known)))
     scale = features.scales(first, everything, known)
-    whole = Design(weekly=True, yearly=span >= MIN_YEAR, columns=everything, scale=scale, log=log)
+    whole = Design(
+        weekly=kind in "HD",
+        yearly=span >= MIN_YEARS * rhythm.year,
+        daily=kind == "H",
+        harmonics=HARMONICS.get(kind, 6),
+        columns=everything,
+        scale=scale,
+        log=log,
+    )
     problems = [one.problem(whole) for one in tested]
 
     def loss(design: Design) -> float:
@@ -211,7 +231,7 @@ def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design |
 
     chosen = whole.model_copy(update={"columns": tuple(groups["file"])})
     score = loss(chosen)
-    for change in ("assumed", "weekday", "closed", "month", "year"):
+    for change in ("assumed", *(group for group in groups if group != "file"), "year"):
         columns = chosen.columns
         if change == "assumed":  # without what the future does not tell
             columns = tuple(c for c in columns if features.of_file(c) not in first.assumed)
@@ -247,7 +267,7 @@ def _wape(errors: Sequence[Floats]) -> float:
 
 
 def _report(last: Fold, errors: dict[str, Floats], kind: str, width: model.Interval) -> Backtest:
-    """Figures of `kind` on the held-out days, of which `errors` are."""
+    """Figures of `kind` on the held-out periods, of which `errors` are."""
     y, yhat, opened = errors[kind]
     rivals = {name: _wape([errors[name]]) for name in baselines.BASELINES}
     rival = min(rivals, key=lambda name: rivals[name] if np.isfinite(rivals[name]) else np.inf)
@@ -261,7 +281,8 @@ def _report(last: Fold, errors: dict[str, Floats], kind: str, width: model.Inter
         "skill": 1 - wape / rivals[rival] if rivals[rival] > 0 else np.nan,
     }
     finite = {name: value if np.isfinite(value) else None for name, value in figures.items()}
-    return Backtest(start=day(last.days[0]), end=day(last.days[-1]), baseline=rival, **finite)
+    start, end = last.frame.frequency.labels(last.times[[0, -1]])
+    return Backtest(start=start, end=end, baseline=rival, **finite)
 
 
 def _remarks(backtest: Backtest, kind: str, served: str) -> list[str]:

@@ -1,21 +1,21 @@
-"""What is known or assumed about each day, observed or not: open or closed, and every regressor's value."""
+"""What is known or assumed about each period, observed or not: open or closed, and every regressor's value."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
 
-from functions.forecasting.domain.series import Days, Floats, Ints, Series, ends
+from functions.forecasting.domain.frequency import DAYS, Frequency, Ints, Rhythm, Times
+from functions.forecasting.domain.series import Floats, Mask, Series, ends
 from layers.runtime.errors import InputError
 
-RECENT: Final = 56
 REGULAR: Final = 0.5
+WEEKS: Final = 4
 INTERMITTENT: Final = 0.1
-WEEKS: Final = 28
 SPARSE: Final = 0.5
-YEAR: Final = 365
 SAME: Final = 0.95
 
 PROMOTION: Final = re.compile(r"promo|campaign|discount")
@@ -31,16 +31,37 @@ Kind = Literal["binary", "numeric"]
 
 @dataclass(frozen=True)
 class Frame:
-    """Days from the first row to the end of the horizon: `open` (n,) 0 or 1, `x` name -> (n,) finite; `start` is the
-    first day that is forecast, `assumed` are regressors whose future nobody told."""
+    """Periods from the first row to the end of the horizon: `open` (n,) 0 or 1, `x` name -> (n,) finite; `start` is the
+    first that is forecast, `assumed` are regressors whose future nobody told."""
 
-    days: Days
+    times: Times
     start: int
     y: Floats
     open: Floats
     x: dict[str, Floats]
     assumptions: tuple[str, ...] = ()
     assumed: frozenset[str] = frozenset()
+    frequency: Frequency = DAYS
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """What a period means."""
+        return self.frequency.rhythm
+
+    @property
+    def lately(self) -> str:
+        """What counts as lately, in words."""
+        return "eight weeks" if self.rhythm.cycle > 1 else self.frequency.count(self.rhythm.recent)
+
+    @cached_property
+    def places(self) -> Ints:
+        """Place of each period in the shortest cycle, shape (n,): its weekday, or hour of the week."""
+        return self.frequency.places(self.times)
+
+    @cached_property
+    def clock(self) -> Times:
+        """The times as a clock shows them, shape (n,)."""
+        return self.frequency.clock(self.times)
 
     @property
     def seen(self) -> int:
@@ -49,7 +70,7 @@ class Frame:
 
     @property
     def selling(self) -> Floats:
-        """Observed sales of open days, NaN elsewhere and after `start`."""
+        """Observed sales of open periods, NaN elsewhere and after `start`."""
         return np.where(self.open > 0, self.y, np.nan)
 
 
@@ -67,40 +88,49 @@ def build(
     start: int | None = None,
     known: Collection[str] = (),
 ) -> Frame:
-    """The series up to row `start` and the `horizon` days that follow.
+    """The series up to row `start` and the `horizon` periods that follow.
 
     `start` is the row after the last observation unless it is given: an earlier one hides what came later, a later one
-    bridges the days between. No observation from `start` on is used. A regressor of the days to come is used as far as
-    it would be known at `start`: wholly when it is planned or in `known`, any other as many days ahead as the file
-    tells it beyond the last observation. `future` overrides `open` or a regressor, one finite value a day of the
+    bridges what lies between. No observation from `start` on is used. A regressor of what is to come is used as far as
+    it would be known at `start`: wholly when it is planned or in `known`, any other as many periods ahead as the file
+    tells it beyond the last observation. `future` overrides `open` or a regressor, one finite value a period of the
     horizon. Whatever else is missing is assumed, and said. Raises InputError for an unknown name or a wrong length.
     """
     start = series.observed if start is None else start
     size, plans = start + horizon, dict(future or {})
     for name, plan in plans.items():
         _check(series, name, plan, horizon)
-    days = series.start + np.arange(size)
+    frequency, rhythm = series.frequency, series.frequency.rhythm
+    times = frequency.times(frequency.number(series.start) + np.arange(size))
     y = _widen(series.y[:start], size)
-    seen = ends(y)
+    bare = Frame(times, start, y, np.ones(size), {}, frequency=frequency)
+    seen = bare.seen
     assumptions = []
     if below := int((y[:seen] < 0).sum()):
-        assumptions.append(f"y: below zero on {below} days, kept as it is")
+        assumptions.append(f"y: below zero on {frequency.count(below)}, kept as it is")
     if seen and (gap := start - seen):
-        bridge = f"bridged over {gap} day{'s' * (gap > 1)} to the horizon"
-        assumptions.append(f"y: last observed on {days[seen - 1]}; {bridge}")
-    opened, habit = _open(series, days, start, y[:seen], plans.pop("open", None))
+        label = frequency.labels(times[[seen - 1]])[0]
+        assumptions.append(f"y: last observed on {label}; bridged over {frequency.count(gap)} to the horizon")
+    opened, habit = _open(series, bare, plans.pop("open", None))
     assumptions += [habit] if habit else []
     if seen and (rows := np.isfinite(y[:seen]) | (opened[:seen] == 0)).mean() < SPARSE:
-        assumptions.append(f"y: known on {rows.mean():.0%} of the days only; each day is forecast like those")
+        share, word = f"{rows.mean():.0%}", rhythm.word
+        assumptions.append(f"y: known on {share} of the {word}s only; each {word} is forecast like those")
     x, assumed = {}, set()
     for name, wide in _regressors(series, start, size, known, plans).items():
         unknown = ~np.isfinite(wide)
-        fill, how = _assume(name, wide, days, seen)
+        fill, how = _assume(name, wide, bare)
         if unknown[start:].any():
             assumed.add(name)
-            assumptions.append(f"{name}: unknown from {days[start:][unknown[start:]][0]}, taken as {how}")
+            assumptions.append(f"{name}: unknown from {_first(bare, unknown)}, taken as {how}")
         x[name] = np.where(unknown, fill, wide)
-    return Frame(days, start, y, opened, x, tuple(assumptions), frozenset(assumed))
+    return replace(bare, open=opened, x=x, assumptions=tuple(assumptions), assumed=frozenset(assumed))
+
+
+def _first(bare: Frame, unknown: Mask) -> str:
+    """Label of the first period of the horizon that is unknown."""
+    row = bare.start + int(np.argmax(unknown[bare.start :]))
+    return bare.frequency.labels(bare.times[[row]])[0]
 
 
 def _regressors(
@@ -150,7 +180,8 @@ def _check(series: Series, name: str, values: Sequence[float], horizon: int) -> 
         known = ", ".join(["open", *sorted(series.regressors)])
         raise InputError(f"series {series.series_id} has no such regressor; it has {known}", field=f"future.{name}")
     if len(values) != horizon:
-        why = f"{len(values)} values for a horizon of {horizon} days; give one a day"
+        frequency = series.frequency
+        why = f"{len(values)} values for a horizon of {frequency.count(horizon)}; give one for each"
         raise InputError(why, field=f"future.{name}")
     if name == "open" and not np.isin(np.asarray(values, dtype=float), (0.0, 1.0)).all():
         raise InputError("open is 0 or 1", field="future.open")
@@ -163,78 +194,90 @@ def _widen(values: Floats, size: int) -> Floats:
     return wide
 
 
-def _open(series: Series, days: Days, start: int, y: Floats, plan: Sequence[float] | None) -> tuple[Floats, str | None]:
-    """Whether each day is open, (days,), 0 or 1, judged by observations y (n,), and what was assumed of the horizon."""
-    weekday, seen = weekdays(days), len(y)
-    unseen = 0.0 if seen >= WEEKS else 1.0  # a weekday without any row: in weeks of history it would have shown
+def _open(series: Series, bare: Frame, plan: Sequence[float] | None) -> tuple[Floats, str | None]:
+    """Whether each period is open, (n,), 0 or 1, judged by what is observed, and what was assumed of the horizon."""
+    seen, start, places, rhythm = bare.seen, bare.start, bare.places, bare.rhythm
+    y = bare.y[:seen]
+    unseen = 0.0 if seen >= WEEKS * rhythm.cycle else 1.0  # a weekday without any row: weeks of history would show it
     if series.open is None:
-        wide = _widen(_inferred_open(y, weekday[:seen], unseen), len(days))
+        wide = _widen(_inferred_open(y, places[:seen], rhythm, unseen), len(bare.times))
     else:
-        wide = _widen(series.open, len(days))
+        wide = _widen(series.open, len(bare.times))
         past = wide[:seen]
         wide[:seen] = np.where(np.isfinite(past), past, np.where(np.isfinite(y), y != 0, np.nan))
         wide = np.where(np.isfinite(wide), (wide > 0).astype(float), np.nan)
-    pattern = weekday_mean(wide[:seen], weekday[:seen], unseen) > REGULAR
+    pattern = usual(wide[:seen], places[:seen], rhythm, unseen) > REGULAR
     if plan is not None:
         wide[start:] = np.asarray(plan, dtype=float)
     unknown, habit = ~np.isfinite(wide), None
     if unknown[start:].any():
-        closed = [name for name, is_open in zip(NAMES, pattern, strict=True) if not is_open]
-        usual = f"closed on {', '.join(closed)} as lately" if closed else "open every day as lately"
-        habit = f"open: unknown from {days[start:][unknown[start:]][0]}, taken as {usual}"
-    return np.where(unknown, pattern[weekday], wide), habit
+        closed = _named(~pattern)
+        known = f"closed on {closed} as lately" if closed else f"open every {rhythm.word} as lately"
+        habit = f"open: unknown from {_first(bare, unknown)}, taken as {known}"
+    return np.where(unknown, pattern[places], wide), habit
 
 
 NAMES: Final = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
-def weekdays(days: Days) -> Ints:
+def _named(on: Mask) -> str:
+    """The weekdays that are on; hours of the week are too many to name, and in a cycle of one there is nothing to."""
+    if len(on) == len(NAMES):
+        return ", ".join(name for name, one in zip(NAMES, on, strict=True) if one)
+    return f"{on.sum()} of its {len(on)} places in the week" if len(on) > 1 and on.any() else "all" * bool(on.any())
+
+
+def weekdays(days: Times) -> Ints:
     """0 for Monday to 6 for Sunday."""
     return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
 
 
-def weekday_mean(values: Floats, weekday: Ints, fallback: float) -> Floats:
-    """Mean of each weekday's known values over the last eight weeks, else over all, else `fallback`; shape (7,)."""
-    means = np.full(7, fallback)
-    for late in (slice(None), slice(-RECENT, None)):
-        for number in range(7):
-            known = values[late][(weekday[late] == number) & np.isfinite(values[late])]
-            means[number] = known.mean() if len(known) else means[number]
+def usual(values: Floats, places: Ints, rhythm: Rhythm, fallback: float) -> Floats:
+    """Mean of the known values of each place of the cycle lately, else ever, else `fallback`; shape (cycle,)."""
+    means = np.full(rhythm.cycle, fallback)
+    for late in (slice(None), slice(-rhythm.recent, None)):
+        known = np.isfinite(values[late])
+        at = places[late][known]
+        count, total = np.bincount(at, minlength=rhythm.cycle), np.bincount(at, values[late][known], rhythm.cycle)
+        means = np.where(count > 0, total / np.maximum(count, 1), means)
     return means
 
 
-def _inferred_open(y: Floats, weekday: Ints, unseen: float) -> Floats:
+def _inferred_open(y: Floats, places: Ints, rhythm: Rhythm, unseen: float) -> Floats:
     """Without a column: a weekday that lately sells nothing is closed; lone zeros are closed days, many are demand."""
     sold = np.where(np.isfinite(y), y != 0, np.nan)
-    regular = weekday_mean(sold, weekday, unseen) > REGULAR
-    rest = sold[regular[weekday] & np.isfinite(sold)]
+    regular = usual(sold, places, rhythm, unseen) > REGULAR
+    rest = sold[regular[places] & np.isfinite(sold)]
     if not regular.any() or (len(rest) and np.mean(rest == 0) >= INTERMITTENT):
         return np.ones(len(y))
-    return np.where(np.isfinite(sold), sold, regular[weekday].astype(float))
+    return np.where(np.isfinite(sold), sold, regular[places].astype(float))
 
 
-def _assume(name: str, wide: Floats, days: Days, seen: int) -> tuple[Floats, str]:
-    """What a regressor's unknown values (days,) are taken as, judged by the `seen` first rows, and that in words."""
-    past, weekday = wide[:seen], weekdays(days)
+def _assume(name: str, wide: Floats, bare: Frame) -> tuple[Floats, str]:
+    """What a regressor's unknown values (n,) are taken as, judged by what is observed, and that in words."""
+    seen, places, year = bare.seen, bare.places, bare.rhythm.year
+    past = wide[:seen]
     if PROMOTION.search(name.lower()) and (past == 0).any():
         return np.zeros(len(wide)), "0"
-    usual = weekday_mean(past, weekday[:seen], 0.0)
-    if _yearly(past):
+    lately = usual(past, places[:seen], bare.rhythm, 0.0)
+    if _yearly(past, year):
         rows = np.arange(len(wide))
-        before = wide[rows - YEAR * np.maximum((rows - seen) // YEAR + 1, 0)]
-        return np.where(np.isfinite(before), before, usual[weekday]), "its value a year before"
+        before = wide[rows - year * np.maximum((rows - seen) // year + 1, 0)]
+        return np.where(np.isfinite(before), before, lately[places]), "its value a year before"
     if kind_of(past) == "numeric":
-        return usual[weekday], "its weekday mean of the last eight weeks"
-    usual = (usual > REGULAR).astype(float)
-    on = [day for day, value in zip(NAMES, usual, strict=True) if value]
-    return usual[weekday], {0: "0", 7: "1"}.get(len(on), f"1 on {', '.join(on)} as lately, else 0")
+        mean = "weekday mean" if bare.frequency == DAYS else "usual value"
+        return lately[places], f"its {mean} of the last {bare.lately}"
+    on = lately > REGULAR
+    return on.astype(float)[
+        places
+    ], "0" if not on.any() else "1" if on.all() else f"1 on {_named(on)} as lately, else 0"
 
 
-def _yearly(past: Floats) -> bool:
+def _yearly(past: Floats, year: int) -> bool:
     """Whether a column that often changes was the same a year before: it follows from the calendar."""
-    now, before = past[YEAR:], past[:-YEAR]
+    now, before = past[year:], past[:-year]
     known = np.isfinite(now) & np.isfinite(before)
-    if known.sum() < YEAR:
+    if known.sum() < year:
         return False
-    usual = np.median(now[known])
-    return bool((now == before)[known].mean() >= SAME and (now != usual)[known].mean() > 1 - SAME)
+    common = np.median(now[known])
+    return bool((now == before)[known].mean() >= SAME and (now != common)[known].mean() > 1 - SAME)

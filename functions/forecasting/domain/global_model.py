@@ -1,8 +1,8 @@
-"""One model for all series: boosted trees on what is known on the eve of a day, told at many origins.
+"""One model for all series of a frequency: boosted trees on what is known on the eve of a period, told at many origins.
 
-Each row of the training is a day as it was known some days before (`evidence`), so the model answers for any series,
-one without a model of its own included. Montero-Manso and Hyndman, "Principles and algorithms for forecasting groups
-of time series" (2021), say why one model for all can do better than one for each.
+Each row of the training is a period as it was known some before (`evidence`), so the model answers for any series of
+that frequency, one without a model of its own included. Montero-Manso and Hyndman, "Principles and algorithms for
+forecasting groups of time series" (2021), say why one model for all can do better than one for each.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from functions.forecasting.domain import frame as frames
 from functions.forecasting.domain.evidence import absolute, evidence, relative
 from functions.forecasting.domain.frame import Frame
+from functions.forecasting.domain.frequency import DAYS, Frequency
 from functions.forecasting.domain.series import Floats, Series
 from layers.learning.session import Session
 from layers.runtime.errors import CorruptError
@@ -23,6 +24,8 @@ SPECIFICATION: Final = "global.json"
 TREES: Final = "global.onnx"
 MIN_SERIES: Final = 3
 MIN_ROWS: Final = 1_000
+# Periods between origins; no multiple of the cycle, so that all of its places meet.
+STEPS: Final = {"H": 37, "D": 12, "W": 1, "M": 1, "Q": 1}
 
 
 class Parameters(BaseModel):
@@ -30,10 +33,7 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    season: int = Field(7, ge=2, description="rows that make a season")
-    year: int = Field(364, ge=2, description="rows that make about a year, whole seasons")
-    horizon: int = Field(48, ge=1, description="days after an origin that are learned from")
-    step: int = Field(12, ge=1, description="days between origins; no multiple of the season, so that all days meet")
+    horizon: int = Field(48, ge=1, description="periods after an origin that are learned from")
     rows: int = Field(600_000, ge=1, description="most rows; beyond them, origins are drawn")
     rounds: int = Field(1_000, ge=1, description="most trees; else one for every 500 rows, and 300 for few")
     seed: int = Field(0, ge=0)
@@ -45,8 +45,7 @@ class Specification(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    season: int
-    year: int
+    frequency: str = DAYS.kind
     columns: tuple[str, ...]
     series: int
     rows: int
@@ -61,10 +60,14 @@ class GlobalModel:
         self._session = Session(body, name="the global model")
 
     def forecast(self, frame: Frame) -> Floats:
-        """Median sales of each day from `frame.start` on, shape (n,); closed days, and all without sales, are 0."""
-        days = evidence(frame, season=self.specification.season, year=self.specification.year)
-        moves = self._session.scores({"x": _table(days.columns, self.specification.columns)})
-        return np.where(frame.open[frame.start :] > 0, absolute(days.base + moves, days.usual), 0.0)
+        """Median sales of each period from `frame.start` on, shape (n,); closed ones, and all without sales, are 0."""
+        rows = evidence(frame)
+        moves = self._session.scores({"x": _table(rows.columns, self.specification.columns)})
+        return np.where(frame.open[frame.start :] > 0, absolute(rows.base + moves, rows.usual), 0.0)
+
+    def of(self, frequency: Frequency) -> bool:
+        """Whether it is one of this kind of periods."""
+        return self.specification.frequency == frequency.kind
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels to another process by its files; there, one session serves all its copies."""
@@ -91,7 +94,8 @@ def load(files: Mapping[str, bytes]) -> GlobalModel:
 def fit(
     series: Sequence[Series], parameters: Parameters, *, known: Collection[str] = (), skip: int = 0
 ) -> GlobalModel | str:
-    """The model of all series without the newest `skip` observations of each, or in words why there is none.
+    """The model of all series, which have one kind of period, without the newest `skip` observations of each; or in
+    words why there is none.
 
     Regressors in `known` are known beforehand, as planned ones are. The same series in the same order give the same
     model.
@@ -105,7 +109,7 @@ def fit(
     if count < MIN_SERIES:
         return f"{count} series are long enough and sold something, fewer than {MIN_SERIES}"
     if rows < MIN_ROWS:
-        return f"{rows} days to learn from, fewer than {MIN_ROWS}"
+        return f"{rows} {series[0].frequency.rhythm.word}s to learn from, fewer than {MIN_ROWS}"
     columns = tuple(dict.fromkeys(name for part, _ in parts for name in part))
     x = np.concatenate([_table(part, columns) for part, _ in parts])
     y = np.concatenate([y for _, y in parts])
@@ -125,19 +129,16 @@ def fit(
         bagging_freq=1,
         feature_fraction=0.5,
     )
-    specification = Specification(
-        season=parameters.season, year=parameters.year, columns=columns, series=count, rows=rows
-    )
+    specification = Specification(frequency=series[0].frequency.kind, columns=columns, series=count, rows=rows)
     return GlobalModel(specification, trees.export(booster, x, seed=parameters.seed))
 
 
 def _origins(series: Sequence[Series], parameters: Parameters, skip: int) -> list[tuple[int, int]]:
     """Pairs of a series and a row before which nothing was known, drawn at random when they are too many."""
-    pairs = [
-        (i, start)
-        for i, one in enumerate(series)
-        for start in range(one.observed - skip - parameters.step, 2 * parameters.season, -parameters.step)
-    ]
+    pairs = []
+    for i, one in enumerate(series):
+        step, first = STEPS[one.frequency.kind], 2 * one.frequency.rhythm.fold
+        pairs += [(i, start) for start in range(one.observed - skip - step, first, -step)]
     most = max(1, parameters.rows // parameters.horizon)
     if len(pairs) <= most:
         return pairs
@@ -148,14 +149,14 @@ def _origins(series: Sequence[Series], parameters: Parameters, skip: int) -> lis
 def _rows(
     one: Series, start: int, parameters: Parameters, known: Collection[str], skip: int
 ) -> tuple[dict[str, Floats], Floats]:
-    """Columns and target of the open days after an origin; none where nothing was sold before."""
+    """Columns and target of the open periods after an origin; none where nothing was sold before."""
     end = min(start + parameters.horizon, one.observed - skip)
     frame = frames.build(one, end - start, start=start, known=known)
-    days = evidence(frame, season=parameters.season, year=parameters.year)
+    rows = evidence(frame)
     sales = one.y[start:end]
-    useful = np.isfinite(sales) & (frame.open[start:] > 0) & (days.usual > 0)
-    target = relative(sales[useful], days.usual) - days.base[useful] if useful.any() else np.zeros(0)
-    return {name: values[useful].astype(np.float32) for name, values in days.columns.items()}, target
+    useful = np.isfinite(sales) & (frame.open[start:] > 0) & (rows.usual > 0)
+    target = relative(sales[useful], rows.usual) - rows.base[useful] if useful.any() else np.zeros(0)
+    return {name: values[useful].astype(np.float32) for name, values in rows.columns.items()}, target
 
 
 def _table(columns: dict[str, Floats], names: Sequence[str]) -> np.ndarray:

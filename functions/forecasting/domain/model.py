@@ -11,7 +11,8 @@ from functions.forecasting.contracts import Backtest
 from functions.forecasting.domain import additive, baselines
 from functions.forecasting.domain.additive import Additive
 from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.series import Days, Floats, Ints
+from functions.forecasting.domain.frequency import DAYS, Ints, Times
+from functions.forecasting.domain.series import Floats
 from layers.runtime.errors import CorruptError
 
 if TYPE_CHECKING:  # onnxruntime is loaded by who needs it
@@ -24,7 +25,6 @@ BLEND: Final = "blend"
 SHARED: Final = (GLOBAL, BLEND)
 PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
 
-BLOCK: Final = 14
 NOTHING: Final = -20.0
 # The extremes of a few hundred autocorrelated errors are themselves uncertain: drawn this far towards a normal's.
 CALM: Final = 0.4
@@ -36,8 +36,8 @@ Scale = Literal["log", "linear"]
 class Interval(BaseModel):
     """Quantiles of past errors at `PROBABILITIES`: of log(sales / forecast), or of sales - forecast when `linear`.
 
-    The errors are divided by the `spread` of their block of 14 days ahead (the last stands for all beyond). No bound is
-    below `floor`: zero, or the lowest sales seen where they often are negative.
+    The errors are divided by the `spread` of their `block` of so many periods ahead (the last stands for all beyond).
+    No bound is below `floor`: zero, or the lowest sales seen where they often are negative.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,6 +46,7 @@ class Interval(BaseModel):
     quantiles: tuple[float, ...]
     spread: tuple[float, ...] = (1.0,)
     floor: float = 0.0
+    block: int = DAYS.rhythm.block
 
 
 class Trained(BaseModel):
@@ -54,6 +55,7 @@ class Trained(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     series_id: str
+    frequency: str = DAYS.code
     history: str
     kind: str
     trained_at: str
@@ -66,9 +68,9 @@ class Trained(BaseModel):
 
 
 class Prediction(NamedTuple):
-    """Arrays over consecutive days (n,)."""
+    """Arrays over consecutive periods (n,)."""
 
-    days: Days
+    times: Times
     yhat: Floats
     lower: Floats
     upper: Floats
@@ -83,7 +85,7 @@ def load_model(body: bytes) -> Trained:
 
 
 def middle(kind: str, frame: Frame, fitted: Additive | None, learned: "GlobalModel | None") -> Floats:
-    """Point forecast of the horizon by `kind`; closed days are zero. Raises CorruptError without the model it needs."""
+    """Point forecast of the horizon by `kind`; closed periods are 0. Raises CorruptError without the model it needs."""
     if kind in baselines.RULES:
         return baselines.predict(kind, frame)
     ours = additive.predict(fitted, frame)[frame.start :] if fitted else None
@@ -102,7 +104,7 @@ def blend(ours: Floats, theirs: Floats) -> Floats:
     return np.where(both, np.sqrt(np.where(both, ours * theirs, 0.0)), (ours + theirs) / 2)
 
 
-def measure(windows: Sequence[Floats], *, floor: float = 0.0) -> Interval:
+def measure(windows: Sequence[Floats], *, floor: float = 0.0, block: int = DAYS.rhythm.block) -> Interval:
     """Quantiles of the errors of past forecasts: sales, forecast and whether it was open, (3, n), of each window; with
     few errors the tails are the extremes."""
     y, yhat, opened, ahead = np.hstack([np.zeros((4, 0)), *(np.vstack([w, np.arange(w.shape[1])]) for w in windows)])
@@ -111,19 +113,21 @@ def measure(windows: Sequence[Floats], *, floor: float = 0.0) -> Interval:
     scale: Scale = "log" if floor == 0 and known.any() and (sold & hoped)[known].mean() > 0.9 else "linear"
     used = known & hoped if scale == "log" else known
     if not used.any():
-        return Interval(scale="linear", quantiles=(0.0,) * len(PROBABILITIES), floor=floor)
-    y, yhat, block = y[used], yhat[used], ahead[used].astype(int) // BLOCK
+        return Interval(scale="linear", quantiles=(0.0,) * len(PROBABILITIES), floor=floor, block=block)
+    y, yhat, blocks = y[used], yhat[used], ahead[used].astype(int) // block
     # On the log scale a day without sales is off by more than any other: it pulls the lower bound to zero.
     errors = np.log(np.where(y > 0, y, np.exp(NOTHING)) / yhat) if scale == "log" else y - yhat
-    spread = _spread(errors, block)
-    errors = np.sort(errors / spread[block])
+    spread = _spread(errors, blocks)
+    errors = np.sort(errors / spread[blocks])
     # The (n + 1) rule of conformal prediction: each side errs on the wide side by one observation.
     n = len(errors)
     position = PROBABILITIES * (n + 1) - 1
     quantiles = np.interp(position, np.arange(n), errors)
     if scale == "log":
         quantiles += CALM * (_bell(quantiles) - quantiles)
-    return Interval(scale=scale, quantiles=tuple(quantiles.tolist()), spread=tuple(spread.tolist()), floor=floor)
+    return Interval(
+        scale=scale, quantiles=tuple(quantiles.tolist()), spread=tuple(spread.tolist()), floor=floor, block=block
+    )
 
 
 def _spread(errors: Floats, block: Ints) -> Floats:
@@ -143,8 +147,8 @@ def _bell(quantiles: Floats) -> Floats:
 
 
 def interval(model: Interval, yhat: Floats, level: float, widen: Floats | float = 1.0) -> tuple[Floats, Floats]:
-    """Lower and upper bound around `yhat` (n,), days ahead, at `level` (.5 to .99); `widen` stretches both sides."""
-    blocks = np.minimum(np.arange(len(yhat)) // BLOCK, len(model.spread) - 1)
+    """Lower and upper bound around `yhat` (n,), periods ahead, at `level` (.5 to .99); `widen` stretches both sides."""
+    blocks = np.minimum(np.arange(len(yhat)) // model.block, len(model.spread) - 1)
     widen = widen * np.array(model.spread)[blocks]
     low, high = (float(np.interp(p, PROBABILITIES, model.quantiles)) for p in ((1 - level) / 2, (1 + level) / 2))
     low, high = min(low, 0.0), max(high, 0.0)
@@ -160,7 +164,7 @@ def forecast(trained: Trained, frame: Frame, level: float, learned: "GlobalModel
     yhat = middle(trained.kind, frame, trained.additive, learned)
     lower, upper = interval(trained.interval, yhat, level, _widening(trained, frame))
     lower, upper = (np.where(frame.open[start:] > 0, bound, 0.0) for bound in (lower, upper))
-    return Prediction(frame.days[start:], yhat, lower, upper)
+    return Prediction(frame.times[start:], yhat, lower, upper)
 
 
 def caveats(trained: Trained, frame: Frame) -> list[str]:
@@ -182,7 +186,7 @@ def _widening(trained: Trained, frame: Frame) -> Floats | float:
     """Beyond the horizon that errors were measured on, the trend may turn: stretch by its share of the variance."""
     if trained.additive is None or trained.interval.scale != "log":
         return 1.0
-    ahead = np.arange(frame.start, len(frame.days), dtype=float) - frame.seen + 1
+    ahead = np.arange(frame.start, len(frame.times), dtype=float) - frame.seen + 1
     drift = additive.spread(trained.additive, ahead)
     noise = max(trained.additive.sigma * trained.additive.y_scale, 1e-6)
     return np.sqrt(1.0 + (drift / noise) ** 2)

@@ -29,7 +29,7 @@ def profile(series: Series) -> list[float]:
         return shape.tolist()
     logs = np.log(sold[known])
     name = baselines.promotion(days)
-    week, month = weekdays(days.days)[known], days.days[known].astype("datetime64[M]").astype(np.int64) % MONTHS
+    week, month = weekdays(days.clock)[known], days.clock[known].astype("datetime64[M]").astype(np.int64) % MONTHS
     promoted = np.zeros(len(known)) if name is None else (days.x[name][known] > 0).astype(float)
     span = (known - known[0]) / 365.25
     yearly = span[-1] >= 1.0

@@ -1,4 +1,4 @@
-"""How far forecasts were off, on the days that have an observation, and a picture of a few."""
+"""How far forecasts were off, where there is an observation, and a picture of a few."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from functions.forecasting.domain.model import Prediction, Trained
 from functions.forecasting.domain.series import Floats, Series
 
 SHOWN: Final = 6
+SHOWN_ROWS: Final = 120
 TAIL: Final = 4
 INK, PAST, AHEAD = "#26323d", "#c2600f", "#14708c"
 
@@ -24,7 +25,7 @@ def wape(y: Floats, yhat: Floats) -> float:
 
 
 def rmspe(y: Floats, yhat: Floats) -> float:
-    """Root mean squared percentage error over days that are not 0 (Rossmann's measure); NaN when there is none."""
+    """Root mean squared percentage error over sales that are not 0 (Rossmann's measure); NaN when there is none."""
     sold = np.isfinite(y) & (y != 0)
     return float(np.sqrt(np.mean(((y - yhat)[sold] / y[sold]) ** 2))) if sold.any() else float("nan")
 
@@ -37,14 +38,14 @@ def bias(y: Floats, yhat: Floats) -> float:
 
 
 def coverage(y: Floats, lower: Floats, upper: Floats, opened: Floats) -> float:
-    """Share of observed open days that lie within the interval; NaN when there is none."""
+    """Share of observed open periods that lie within the interval; NaN when there is none."""
     known = np.isfinite(y) & (opened > 0)
     inside = (y >= lower - 1e-9) & (y <= upper + 1e-9)
     return float(inside[known].mean()) if known.any() else float("nan")
 
 
 def draw(panels: Sequence[Panel], path: Path, *, level: float) -> None:
-    """Write a PNG with a panel for each of up to six series: history, what was forecast for the held-out days, and what
+    """Write a PNG with a panel for each of up to six series: history, what was forecast for what was held out, and what
     is to come."""
     import matplotlib as mpl
     from matplotlib import dates
@@ -57,14 +58,17 @@ def draw(panels: Sequence[Panel], path: Path, *, level: float) -> None:
         figure = Figure(figsize=(6.4 * columns, 2.7 * rows + 0.6), layout="constrained")
         for i, (series, trained, held, forecast) in enumerate(shown):
             axis = figure.add_subplot(rows, columns, i + 1)
-            days, y = (v[: series.observed][-max(120, TAIL * len(forecast.days)) :] for v in (series.days, series.y))
-            axis.plot(days, y, color=INK, linewidth=0.9, label="sales")
+            frequency, shown_rows = series.frequency, max(SHOWN_ROWS, TAIL * len(forecast.times))
+            recent = slice(max(0, series.observed - shown_rows), series.observed)
+            times, y = series.times[recent], series.y[recent]
+            axis.plot(frequency.clock(times), y, color=INK, linewidth=0.9, label="sales")
             heights = [y, np.array([0.0, 1e-9])]
             for part, colour, name in ((held, PAST, "held out"), (forecast, AHEAD, "forecast")):
                 if part is not None:
                     band: dict[str, Any] = {"color": colour, "alpha": 0.18, "linewidth": 0}
-                    axis.plot(part.days, part.yhat, color=colour, linewidth=1.1, label=name)
-                    axis.fill_between(part.days, part.lower, part.upper, label=f"{name} interval", **band)
+                    clock = frequency.clock(part.times)
+                    axis.plot(clock, part.yhat, color=colour, linewidth=1.1, label=name)
+                    axis.fill_between(clock, part.lower, part.upper, label=f"{name} interval", **band)
                     heights += [part.lower, part.upper]
             axis.set_ylim(1.05 * np.nanmin(np.concatenate(heights)), 1.05 * np.nanmax(np.concatenate(heights)))
             axis.set_title(f"{series.series_id}: {_in_words(trained)}", fontsize=9, loc="left")

@@ -1,14 +1,17 @@
 """Sales files: CSV or Parquet in, series and rejected rows out."""
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from functions.forecasting.contracts import NO_ID, is_id
-from functions.forecasting.domain.series import MAX_DAYS, UNKNOWN, Series
+from functions.forecasting.contracts import NO_ID, FrequencyName, is_id
+from functions.forecasting.domain.frequency import DAYS, Frequency, as_said, tell
+from functions.forecasting.domain.series import UNKNOWN, Series
 from layers import tables
 from layers.runtime import files
 from layers.runtime.errors import InputError
@@ -17,6 +20,7 @@ from layers.tables import Reading, Styles, Table, open_table, styles, to_numbers
 from layers.tables.numbers import is_number, is_text
 
 Preset = Literal["auto", "generic", "rossmann"]
+Aggregate = Literal["sum", "mean"]
 
 OURS: Final = ("series_id", "ds", "y", "open")
 OWN: Final = tables.Preset({name: [name] for name in OURS}, others=True)
@@ -34,14 +38,30 @@ NOTHING: Final = {"", "0", "none", "no", "false"}
 MISSING: Final = {"nan", "na", "n/a", "null", "unknown"}
 TRUTH: Final = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
-GAP_DAYS: Final = 5 * 366
+GAP_YEARS: Final = 5
 FEW: Final = 3
+WHOLE: Final = 0.85
+LONGEST_DAY: Final = len("2024-12-31")
 NO_DAY: Final = "ds is not a date like 2024-12-31"
 NO_NUMBER: Final = f"y is not a number up to {LARGEST:,.0f}"
+NO_HOUR: Final = "ds is an hour that its zone's clocks left out"
 MISTYPED: Final = "ds is years away from all but a few days of its series: is the year mistyped?"
-OLD: Final = f"ds is before the newest {MAX_DAYS:,} days of its series, which are kept"
+OLD: Final = "ds is before the newest {:,} {}s of its series, which are kept"
 TORN: Final = "ds comes again with other values"
-SEVERAL: Final = "most days come several times with different values: is a series_id missing?"
+SEVERAL: Final = (
+    "most {}s come several times with different values: is a series_id missing? "
+    "--aggregate sum (or mean) puts the rows of each together"
+)
+
+
+@dataclass(frozen=True)
+class Periods:
+    """What a person says of the periods that rows are: their frequency (None: the rows tell), how several rows of one
+    become one (None: they are refused), and the zone whose clock counts ("": as written)."""
+
+    frequency: FrequencyName | None = None
+    aggregate: Aggregate | None = None
+    timezone: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,13 +96,15 @@ def read(
     stamp: int = 0,
     limits: Limits | None = None,
     reading: Reading | None = None,
+    periods: Periods | None = None,
 ) -> Parsed:
-    """Parse a file called `name`; `stamp` is when it arrived, in seconds since 1970, `reading` how it is to be read.
+    """Parse a file called `name`; `stamp` is when it arrived, in seconds since 1970, `reading` how it is to be read and
+    `periods` what its rows are.
 
     Raises InputError when it cannot be read at all, has no row, lacks a needed column or can be read in two ways, and
     LimitError past `limits`.
     """
-    limits = limits or Limits()
+    limits, periods = limits or Limits(), periods or Periods()
     table = open_table(source, name, limits=limits, reading=reading)
     with files.reading(name, table.kind):
         names = _column_names(table, preset)
@@ -90,16 +112,18 @@ def read(
         size = len(cells.rows)
         stem = PurePath(name).name.split(".")[0] or "series"
         ids = cells.text("series_id").astype(str) if "series_id" in names else np.full(size, stem)
-        days, (y, unread), (opened, strange) = cells.days(), cells.numbers("y"), _open(cells, name)
+        (y, unread), (opened, strange) = cells.numbers("y"), _open(cells, name)
         regressors = _regressors(cells, np.isfinite(y))
-    outside = np.isnat(days) | (days < FIRST) | (days > LAST)
-    unique, codes = np.unique(ids, return_inverse=True)
+        unique, codes = np.unique(ids, return_inverse=True)
+        moments = cells.moments(periods.timezone, codes)
+    outside = np.isnat(moments.wall) | (moments.wall < FIRST) | (moments.wall > LAST)
     impossible = np.array([not is_id(str(series_id)) for series_id in unique])
     marks = [
         (impossible[codes], f"series_id: {NO_ID}"),
         (strange, "open is neither 0 nor 1"),
         (unread, NO_NUMBER),
         (outside, NO_DAY),
+        (moments.skipped, NO_HOUR),
     ]
     reasons = np.select([mask for mask, _ in marks], [text for _, text in marks], "").astype(object)
     columns = {"y": y} | ({} if opened is None else {"open": opened}) | regressors
@@ -109,18 +133,30 @@ def read(
         ignored=[column for column in names if column not in (*OURS, *coded)],
         understood=table.understood() | {"columns": names},
     )
-    order = np.lexsort((days, codes))
+    order = np.argsort(codes, kind="stable")
     order = order[reasons[order] == ""]
     groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []
     limits.check(name, file_series=len(groups))
-    for rows in groups:
-        reasons[rows], repeats = _sift(days[rows], np.column_stack([values[rows] for values in columns.values()]))
-        parsed.repeated += int(repeats.sum())
-        good = rows[(reasons[rows] == "") & ~repeats]
-        if len(good):
-            values = {column: values[good] for column, values in columns.items()}
-            parsed.series.append(_dense(str(ids[good[0]]), days[good], values, stamp))
-    parsed.rejected = [Rejection(one.row, "", one.reason) for one in table.ragged]
+    for rows, frequency in zip(groups, _frequencies(moments, groups, periods), strict=True):
+        series_id = str(ids[rows[0]])
+        if isinstance(frequency, str):
+            parsed.rejected.append(Rejection(-1, series_id, f"series {series_id} {frequency}"))
+            continue
+        numbers = frequency.numbers(moments.of(frequency)[rows])
+        sorting = np.argsort(numbers, kind="stable")
+        rows, numbers, values = rows[sorting], numbers[sorting], {c: v[rows[sorting]] for c, v in columns.items()}
+        if periods.aggregate:
+            reasons[rows] = _partial(numbers, moments.wall[rows], frequency)
+            whole = reasons[rows] == ""
+            numbers, values = _aggregated(numbers[whole], {c: v[whole] for c, v in values.items()}, periods.aggregate)
+        else:
+            reasons[rows], repeats = _sift(numbers, np.column_stack([*values.values()]), frequency)
+            parsed.repeated += int(repeats.sum())
+            good = (reasons[rows] == "") & ~repeats
+            numbers, values = numbers[good], {c: v[good] for c, v in values.items()}
+        if len(numbers):
+            parsed.series.append(_dense(series_id, frequency, numbers, values, stamp))
+    parsed.rejected += [Rejection(one.row, "", one.reason) for one in table.ragged]
     parsed.rejected += [Rejection(int(cells.rows[i]), str(ids[i]), reasons[i]) for i in np.flatnonzero(reasons != "")]
     return parsed
 
@@ -162,12 +198,95 @@ class Cells:
         bad = (bad & np.isnan(values)) | (np.abs(values) > LARGEST)
         return np.where(bad, np.nan, np.where(np.abs(values) < SMALLEST, 0.0, values)), bad
 
-    def days(self) -> np.ndarray:
-        """Calendar days as written, whatever the time or the offset behind them; a month is its first. NaT for none."""
-        return to_times(self._column("ds"), self.styles.times[self.names["ds"]], zone=None)[0].astype("datetime64[D]")
+    def moments(self, timezone: str, codes: np.ndarray) -> "Moments":
+        """When each row is. A time with an offset is told in the wall clock of `timezone`, or as written; a month is
+        its first day. `codes` (n,) say of which series each row is: in the hour that clocks repeat, its second row of
+        one time is the later."""
+        column, style = self._column("ds"), self.styles.times[self.names["ds"]]
+        wall = universal = to_times(column, style, zone=timezone or None)[0]
+        if not is_text(column.type) or (pc.max(pc.utf8_length(column)).as_py() or 0) > LONGEST_DAY:
+            universal = to_times(column, style, zone="UTC")[0]
+        written = column.type.tz if pa.types.is_timestamp(column.type) else None
+        if written or (wall != universal)[~np.isnat(wall)].any():
+            return Moments(wall, universal, timezone or written or "UTC", np.zeros(len(wall), bool))
+        if not timezone:
+            return Moments(wall, wall, "", np.zeros(len(wall), bool))
+        early, late = (_universal(wall, timezone, which) for which in ("earliest", "latest"))
+        shown = to_times(pa.array(early, pa.timestamp("us", "UTC")), style, zone=timezone)[0]
+        twice = np.flatnonzero((early != late) & (shown == wall))
+        again, seen = np.zeros(len(wall), bool), set[tuple[int, int]]()
+        for row in twice.tolist():
+            key = (int(codes[row]), int(wall[row].astype(np.int64)))
+            again[row] = key in seen
+            seen.add(key)
+        return Moments(wall, np.where(again, late, early), timezone, (shown != wall) & ~np.isnat(wall))
 
     def _column(self, name: str) -> Any:
         return self.columns.column(name).combine_chunks()
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Times of rows, (n,): by the wall clock, and for hours as instants of universal time where there is a `zone`;
+    `skipped` are times that its clock never showed."""
+
+    wall: np.ndarray
+    instants: np.ndarray
+    zone: str
+    skipped: np.ndarray
+
+    def of(self, frequency: Frequency) -> np.ndarray:
+        """The times that count for a frequency."""
+        return self.instants if frequency.kind == "H" else self.wall
+
+
+def _universal(wall: np.ndarray, zone: str, which: str) -> np.ndarray:
+    """The times of a zone's wall clock as universal time, the `which` of two where clocks were turned."""
+    placed = pc.assume_timezone(pa.array(wall, pa.timestamp("us")), zone, ambiguous=which, nonexistent=which)
+    return np.asarray(placed.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False), "datetime64[us]")
+
+
+def _frequencies(moments: Moments, groups: list[np.ndarray], periods: Periods) -> list[Frequency | str]:
+    """The frequency of each series, or why it has none; where its rows do not tell, that of most others."""
+    told = [tell(np.unique(moments.wall[rows])) for rows in groups]
+    usual = Counter(one for one in told if isinstance(one, Frequency)).most_common(1)
+    chosen: list[Frequency | str] = []
+    for rows, one in zip(groups, told, strict=True):
+        times = moments.wall[rows]
+        if periods.frequency and not (isinstance(one, Frequency) and one.kind == periods.frequency):
+            one = as_said(periods.frequency, times)
+        elif one is None:
+            whole = (times == times.astype("datetime64[D]")).all()
+            one = usual[0][0] if usual else DAYS if whole else Frequency("H")
+        chosen.append(replace(one, zone=moments.zone) if isinstance(one, Frequency) and one.kind == "H" else one)
+    return chosen
+
+
+def _partial(numbers: np.ndarray, times: np.ndarray, frequency: Frequency) -> np.ndarray:
+    """Why rows (n,) cannot be used: a first or last period that has fewer of them than usual is not whole."""
+    reasons = np.full(len(numbers), "", object)
+    pairs = np.unique(np.stack([numbers, times.astype(np.int64)]), axis=1)
+    found, counts = np.unique(pairs[0], return_counts=True)
+    for edge in {0, len(found) - 1}:
+        if counts[edge] < WHOLE * np.median(counts):
+            reasons[numbers == found[edge]] = f"its {frequency.rhythm.word} is not whole, so it is left out"
+    return reasons
+
+
+def _aggregated(
+    numbers: np.ndarray, values: dict[str, np.ndarray], how: Aggregate
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """One row a period: sales summed or averaged, open where any row is, regressors averaged."""
+    found, at = np.unique(numbers, return_inverse=True)
+    columns = {}
+    for name, column in values.items():
+        known = np.isfinite(column)
+        count, total = np.bincount(at[known], minlength=len(found)), np.bincount(at[known], column[known], len(found))
+        mean = total / np.where(count > 0, count, np.nan)
+        columns[name] = np.where(count > 0, total, np.nan) if (name, how) == ("y", "sum") else mean
+    if "open" in columns:
+        columns["open"] = np.ceil(columns["open"])
+    return found, columns
 
 
 def _read_cells(table: Table, names: dict[str, str]) -> Cells:
@@ -232,32 +351,36 @@ def code(
     return ({name: numbers} if np.nan_to_num(numbers).any() or not kinds else {}) | coded
 
 
-def _sift(days: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sift(numbers: np.ndarray, values: np.ndarray, frequency: Frequency) -> tuple[np.ndarray, np.ndarray]:
     """Why each row of a series cannot be used ("" for none), and which only repeat the row before.
 
-    `days` (n,) sorted, `values` (n, columns). What is wrong with a day costs no other day, unless most days are.
+    `numbers` (n,) of their periods sorted, `values` (n, columns). What is wrong with a period costs no other, unless
+    most of them are.
     """
-    reasons = np.full(len(days), "", object)
-    first = np.r_[True, days[1:] != days[:-1]]
-    starts, day = np.flatnonzero(first), np.cumsum(first) - 1
-    standard = values[starts[day]]
+    rhythm, reasons = frequency.rhythm, np.full(len(numbers), "", object)
+    first = np.r_[True, numbers[1:] != numbers[:-1]]
+    starts, period = np.flatnonzero(first), np.cumsum(first) - 1
+    standard = values[starts[period]]
     differs = ~((values == standard) | (np.isnan(values) & np.isnan(standard))).all(axis=1)
-    torn = np.bincount(day, differs) > 0
-    reasons[torn[day]] = TORN if torn.mean() <= 0.5 else SEVERAL
+    torn = np.bincount(period, differs) > 0
+    reasons[torn[period]] = TORN if torn.mean() <= 0.5 else SEVERAL.format(rhythm.word)
     # Few rows that lie years apart from the rest: the usual cause is a wrong digit of the year.
-    pieces = np.r_[0, np.cumsum(np.diff(days).astype(int) > GAP_DAYS)]
+    pieces = np.r_[0, np.cumsum(np.diff(numbers) > GAP_YEARS * (rhythm.year + 1))]
     sizes = np.bincount(pieces)
-    few = (sizes <= max(FEW, len(days) // 100)) & (sizes < sizes.max())
+    few = (sizes <= max(FEW, len(numbers) // 100)) & (sizes < sizes.max())
     reasons[few[pieces]] = MISTYPED
-    usable = days[reasons == ""]
+    usable = numbers[reasons == ""]
     if len(usable):
-        reasons[(reasons == "") & (days <= usable[-1] - MAX_DAYS)] = OLD
-    return reasons, ~first & ~torn[day]
+        old = (reasons == "") & (numbers <= usable[-1] - rhythm.kept)
+        reasons[old] = OLD.format(rhythm.kept, rhythm.word)
+    return reasons, ~first & ~torn[period]
 
 
-def _dense(series_id: str, days: np.ndarray, values: dict[str, np.ndarray], stamp: int) -> Series:
-    """The series on every day from the first to the last."""
-    at = (days - days[0]).astype(int)
+def _dense(
+    series_id: str, frequency: Frequency, numbers: np.ndarray, values: dict[str, np.ndarray], stamp: int
+) -> Series:
+    """The series in every period from the first to the last."""
+    at = numbers - numbers[0]
     size = int(at[-1]) + 1
     wide = {name: np.full(size, np.nan) for name in values}
     for name, column in values.items():
@@ -266,4 +389,5 @@ def _dense(series_id: str, days: np.ndarray, values: dict[str, np.ndarray], stam
     stamps[at] = stamp
     y, opened = wide.pop("y"), wide.pop("open", None)
     regressors = {name: column for name, column in wide.items() if np.isfinite(column).any()}
-    return Series(series_id, days[0], y, opened, regressors, dict.fromkeys(values, stamps))
+    start = frequency.times(numbers[:1])[0]
+    return Series(series_id, start, y, opened, regressors, dict.fromkeys(values, stamps), frequency)

@@ -37,7 +37,7 @@ def test_our_arithmetic_is_prophets_own_prediction(problem):
     for name, scale in zip(names, prior, strict=True):
         theirs.add_regressor(name, prior_scale=float(scale), standardize=False)
     x = pd.DataFrame(additive.columns(problem.design, problem.frame), columns=names)
-    x["ds"] = pd.to_datetime(problem.frame.days)
+    x["ds"] = pd.to_datetime(problem.frame.times)
     past = x.iloc[problem.rows].copy()
     past["y"] = problem.y
     start = {"k": near.k, "m": near.m, "sigma_obs": near.sigma}

@@ -15,19 +15,6 @@ from tests.forecasting import made, written
 REAL = Path(os.environ.get("TREFOIL_REAL_DATA", Path(__file__).parents[3].parent / "shared" / "data")) / "sales"
 
 
-@pytest.fixture
-def trefoil(monkeypatch, capsys):
-    def run(*arguments):
-        words = ["forecast", *map(str, arguments), "--engine", "threads", "--json"]
-        monkeypatch.setattr("sys.argv", ["trefoil", *words])
-        status = console.run(lambda **options: app(words, **options))
-        printed = capsys.readouterr()
-        run.stderr = printed.err
-        return status, json.loads(printed.out)
-
-    return run
-
-
 def test_forecasts_rejections_summary_and_picture_are_written(trefoil, tmp_path):
     file, out = tmp_path / "sales.csv", tmp_path / "out"
     file.write_bytes(written(made(150, name="a"), made(150, name="b", seed=1)) + b"a,never,1,1,0\n")

@@ -77,14 +77,14 @@ def test_a_weekday_that_the_file_leaves_out_is_closed_whether_there_is_a_column_
     missing = np.where(np.arange(280) % 7 == 6, np.nan, series.y)
     for opened in (None, np.where(np.isnan(missing), np.nan, series.open)):
         laid = frame.build(replace(series, y=missing, open=opened), 7)
-        assert np.array_equal(laid.open[-7:] == 0, frame.weekdays(laid.days[-7:]) == 6)
+        assert np.array_equal(laid.open[-7:] == 0, frame.weekdays(laid.times[-7:]) == 6)
 
 
 def test_weeks_are_forecast_on_their_day_and_months_are_said_to_be_sparse():
     y = np.full(700, np.nan)
     y[::7] = 100.0
     weeks = frame.build(replace(made(700, promo=False), open=None, y=y), 14)
-    assert np.array_equal(weeks.open == 1, frame.weekdays(weeks.days) == 0)
+    assert np.array_equal(weeks.open == 1, frame.weekdays(weeks.times) == 0)
     y = np.full(700, np.nan)
     y[::30] = 100.0
     months = frame.build(replace(made(700, promo=False), open=None, y=y), 14)
@@ -110,10 +110,10 @@ def test_a_flag_is_assumed_as_that_weekday_lately_was_and_a_promotion_off():
 
 
 def test_a_column_that_follows_the_calendar_is_taken_from_the_year_before():
-    days = made(1000).days
+    days = made(1000).times
     quarter = (days.astype("datetime64[M]").astype(int) % 12 // 3 + 1).astype(float)
     laid = frame.build(flags(quarter, "quarter"), 90)
-    expected = (laid.days.astype("datetime64[M]").astype(int) % 12 // 3 + 1)[-90:]
+    expected = (laid.times.astype("datetime64[M]").astype(int) % 12 // 3 + 1)[-90:]
     assert (laid.x["quarter"][-90:] == expected).mean() > 0.95
 
 
@@ -157,7 +157,7 @@ def test_another_category_known_means_this_one_is_off():
 def test_a_series_that_ended_earlier_is_bridged_from_the_habits_of_its_last_weeks_and_it_is_said():
     series = made(280)
     laid = frame.build(series, 14, start=280 + 84)
-    assert laid.days[-14:].tolist() == (series.start + 364 + np.arange(14)).tolist()
+    assert laid.times[-14:].tolist() == (series.start + 364 + np.arange(14)).tolist()
     assert laid.open[-14:].tolist() == [1, 1, 1, 1, 1, 1, 0] * 2
     assert laid.assumptions[0] == "y: last observed on 2023-10-08; bridged over 84 days to the horizon"
 

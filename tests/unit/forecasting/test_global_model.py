@@ -11,6 +11,7 @@ from functions.forecasting import simulate
 from functions.forecasting.domain import frame as frames
 from functions.forecasting.domain import global_model
 from functions.forecasting.domain.evidence import absolute, evidence, relative
+from functions.forecasting.domain.frequency import Frequency
 from functions.forecasting.domain.global_model import GlobalModel, Parameters
 from functions.forecasting.domain.report import wape
 from functions.forecasting.domain.series import Series
@@ -54,7 +55,7 @@ def test_nothing_that_comes_after_the_eve_changes_what_is_known_of_a_day() -> No
         y=np.where(late, rng.uniform(1, 1e4, len(late)), one.y),
         regressors=one.regressors | {"rain": np.where(late, 99.0, one.regressors["rain"])},
     )
-    told, changed = (evidence(frames.build(s, 42, start=start), season=7, year=364) for s in (one, other))
+    told, changed = (evidence(frames.build(s, 42, start=start)) for s in (one, other))
     assert told.usual == changed.usual
     assert np.array_equal(told.base, changed.base)
     for name, values in told.columns.items():
@@ -63,7 +64,7 @@ def test_nothing_that_comes_after_the_eve_changes_what_is_known_of_a_day() -> No
 
 def test_what_is_planned_is_known() -> None:
     (one,) = stores(1)
-    told = evidence(frames.build(one, 42, start=400), season=7, year=364)
+    told = evidence(frames.build(one, 42, start=400))
     assert np.array_equal(told.columns["promotion"], one.regressors["promo"][400:442])
     shut = one.open[400:442] == 0
     assert np.array_equal(told.columns["closed the day before"][1:], shut[:-1])
@@ -74,7 +75,7 @@ def test_last_year_and_the_places_of_days_are_where_they_should_be() -> None:
     y = np.full(days, 100.0)
     start = np.datetime64("2023-01-02")
     y[740 - 364] = 300.0
-    told = evidence(frames.build(Series("a", start, y), 42, start=700), season=7, year=364).columns
+    told = evidence(frames.build(Series("a", start, y), 42, start=700)).columns
     assert np.argmax(told["that day the year before"]) == 40
     assert set(np.flatnonzero(told["echo of the year before"] > 0.01)) == {37, 38, 39, 40, 41}
     assert told["distance"].tolist() == list(range(1, 43))
@@ -88,7 +89,7 @@ def test_runs_and_closings_are_counted() -> None:
     promotion[402:407], opened[410:413] = 1, 0
     promotion[:100:3] = 1
     one = replace(one, open=opened, regressors={"promo": promotion})
-    told = evidence(frames.build(one, 42, start=400), season=7, year=364).columns
+    told = evidence(frames.build(one, 42, start=400)).columns
     assert told["promotion day in a row"][:9].tolist() == [0, 0, 1, 2, 3, 4, 5, 0, 0]
     assert told["promotion days left"][:9].tolist() == [0, 0, 5, 4, 3, 2, 1, 0, 0]
     assert told["until a closing"][8:11].tolist() == [2, 1, 0]
@@ -192,15 +193,15 @@ def test_series_of_zeros_zeros_in_series_and_regressors_of_some_change_nothing_f
     assert yhat.mean() < 2 * y.mean()
 
 
-def test_other_seasons_need_no_other_code() -> None:
+def test_months_have_a_model_of_all_series_too() -> None:
     rng = np.random.default_rng(0)
     month = np.tile(np.arange(12), 10)
     some = [
-        Series(f"m{i}", np.datetime64("2020-01-01"), 100 * (1 + i) * (1 + month / 12) * rng.uniform(0.95, 1.05, 120))
+        Series(f"m{i}", np.datetime64("2020-01-01"), level * rng.uniform(0.95, 1.05, 120), frequency=Frequency("M", 1))
         for i in range(30)
+        for level in [100 * (1 + i) * (1 + month / 12)]
     ]
-    monthly = QUICK.model_copy(update={"season": 12, "year": 12, "horizon": 12, "step": 5})
-    fitted = global_model.fit(some, monthly, skip=12)
+    fitted = global_model.fit(some, QUICK.model_copy(update={"horizon": 12}), skip=12)
     assert isinstance(fitted, GlobalModel)
     frame, y = last(some[0], 12)
     assert wape(y, fitted.forecast(frame)) < 0.15

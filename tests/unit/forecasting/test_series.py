@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.forecasting.domain.series import MAX_DAYS, Series, dump, load, merge
+from functions.forecasting.domain.frequency import DAYS
+from functions.forecasting.domain.series import Series, dump, load, merge
 from functions.forecasting.store import history_key
 from layers.runtime.errors import CorruptError, InputError
 from tests.forecasting import made
+
+KEPT = DAYS.rhythm.kept
 
 
 def part(first, last, *, value, stamp):
@@ -92,9 +95,9 @@ def test_the_newest_file_wins_each_value_and_not_the_day_with_all_that_others_sa
 
 
 def test_of_a_history_beyond_forty_years_the_oldest_days_go():
-    old = replace(part(0, 10, value=1.0, stamp=1), start=made(1).start - MAX_DAYS + 5)
+    old = replace(part(0, 10, value=1.0, stamp=1), start=made(1).start - KEPT + 5)
     both = merge(old, part(0, 10, value=2.0, stamp=2))
-    assert (len(both.y), both.y[-1]) == (MAX_DAYS, 2.0)
+    assert (len(both.y), both.y[-1]) == (KEPT, 2.0)
     assert dump(both) == dump(merge(part(0, 10, value=2.0, stamp=2), old))
 
 

@@ -244,7 +244,7 @@ def test_regressors_that_the_setting_names_are_known_beforehand():
 
 def test_after_a_sunny_file_a_rainy_one_keeps_its_rain_and_both_are_one_column():
     house = House()
-    days, rng = made(180).days.astype(str), np.random.default_rng(0)
+    days, rng = made(180).times.astype(str), np.random.default_rng(0)
     wet = np.r_[np.zeros(90), rng.random(90) < 0.5]
     y = 100 * np.exp(-0.7 * wet + 0.05 * rng.normal(size=180))
     for key, part in (("sunny", slice(0, 90)), ("rainy", slice(90, 180))):

@@ -66,7 +66,7 @@ def test_an_id_is_a_text_whatever_the_decimal_sign():
 
 
 def test_a_month_is_its_first_day():
-    assert [str(day) for day in read("ds,y\n2024-01,1\n2024-02,2\n").series[0].days[[0, -1]]] == [
+    assert [str(day) for day in read("ds,y\n2024-01,1\n2024-02,2\n").series[0].times[[0, -1]]] == [
         "2024-01-01",
         "2024-02-01",
     ]
@@ -92,14 +92,13 @@ def test_several_rows_a_day_everywhere_ask_for_a_series_id():
     assert "is a series_id missing?" in parsed.rejected[0].reason
 
 
-def test_of_fifty_three_years_of_months_the_oldest_are_left_out():
-    months = [f"{1970 + i // 12}-{i % 12 + 1:02}-01" for i in range(53 * 12)]
-    parsed = read("ds,y\n" + "".join(f"{ds},{i}\n" for i, ds in enumerate(months)))
+def test_of_forty_one_years_of_days_the_oldest_are_left_out():
+    days = (np.datetime64("1970-01-01") + np.arange(41 * 366)).astype(str)
+    parsed = read("ds,y\n" + "".join(f"{ds},{i}\n" for i, ds in enumerate(days)))
     (series,) = parsed.series
-    assert str(series.last_ds) == "2022-12-01"
-    assert series.y[-1] == 635.0
-    assert len(parsed.rejected) == 53 * 12 - np.isfinite(series.y).sum()
-    assert max(r.row for r in parsed.rejected) < 53 * 12 - 40 * 12
+    assert (series.last_ds, series.y[-1], len(series.y)) == (days[-1], 41 * 366 - 1, 40 * 366)
+    assert [one.row for one in parsed.rejected] == list(range(366))
+    assert "before the newest 14,640 days" in parsed.rejected[0].reason
     assert "newest" in parsed.rejected[0].reason
 
 

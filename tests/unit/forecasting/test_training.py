@@ -231,8 +231,8 @@ def test_derived_regressors_follow_calendar_and_openings():
     laid = frame.build(made(120), 1)
     columns = ["wd0:promo", "before_closed", "after_closed", "edge:first", "edge:last"]
     on = features.matrix(laid, columns, {}).astype(bool)
-    days = laid.days.astype(str)
-    weekday = frame.weekdays(laid.days)
+    days = laid.times.astype(str)
+    weekday = frame.weekdays(laid.times)
     assert set(weekday[on[:, 0]]) == {0}
     assert set(weekday[on[:, 1]]) == {5}
     assert set(weekday[on[:, 2]]) == {0}
@@ -287,4 +287,4 @@ def test_a_bridge_widens_the_interval_with_the_days_since_the_last_observation()
     far = model.forecast(result, frame.build(series, 14, start=420 + 182), 0.95)
     width = [float(np.log(p.upper[:6] / p.lower[:6]).mean()) for p in (near, far)]
     assert width[1] > width[0]
-    assert far.days[0] == series.start + 420 + 182
+    assert far.times[0] == series.start + 420 + 182
