@@ -12,7 +12,7 @@ BUILT := $(PAGE)/built/index.html
 export PYTEST_TIMEOUT := 1200
 containers faults load iam: export PYTEST_TIMEOUT := 1800
 
-.PHONY: help setup demo test quick check containers browser faults load iam bench clean
+.PHONY: help setup demo test quick threads check containers browser faults load iam bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s%s\n", $$1, $$2}'
@@ -23,12 +23,15 @@ demo: setup ## Run all three leaves end to end on the local cloud; ONCE=1 ends b
 	@$(RUN) trefoil demo $(if $(ONCE),--once)
 
 test: setup ## Everything that needs neither Docker nor a browser.
-	$(RUN) pytest -n 2 --dist loadfile $(LOOPBACK) tests/local tests/architecture tests/unit tests/hostile tests/infrastructure
+	$(RUN) pytest -n 2 --dist loadfile $(LOOPBACK) tests/local tests/architecture tests/unit tests/hostile tests/infrastructure tests/threads
 
 quick: setup ## In seconds to a minute: lint, and the unit tests of the folders that changed since the last commit.
 	$(RUN) ruff check
 	@folders=$$(git status --porcelain -- functions layers cli tests/unit | sed -nE 's#.*(functions|layers|tests/unit)/([a-z]+)/.*#tests/unit/\2#p; s#.* cli/.*#tests/unit/cli#p' | sort -u | xargs -r ls -d 2>/dev/null); \
 	if [ -n "$$folders" ]; then $(RUN) pytest $(LOOPBACK) $$folders; else echo "nothing changed that has unit tests"; fi
+
+threads: setup ## What people reported of such work elsewhere, each as a case with its link; part of test.
+	$(RUN) pytest -v $(LOOPBACK) tests/threads
 
 check: setup ## Format, lint, types and import contracts.
 	$(RUN) ruff format --check

@@ -1,7 +1,7 @@
 """What a benchmark is made of: rows with their peer and target, measured in child processes, printed as one table.
 
-A module of this package that is named for a leaf has `rows(quick) -> Iterator[Row]`. `python -m tests.benchmarks`
-runs them.
+A module of this package that is named for a leaf or a layer has `rows(quick) -> Iterator[Row]`.
+`python -m tests.benchmarks` runs them.
 """
 
 import json
@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-LEAVES = ("clustering", "forecasting", "classification")
+LEAVES = ("clustering", "forecasting", "classification", "tables")
 
 
 @dataclass(frozen=True)
