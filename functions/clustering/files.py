@@ -118,7 +118,7 @@ class FileJob:
             file = RideFile(stream, name, self.form, decided=self._decided.get(name))
             if name not in self._decided:
                 self._decided[name] = file.styles
-                self.understood[name] = file.table.understood() | {"columns": ", ".join(file.columns.names)}
+                self.understood[name] = file.table.understood() | {"columns": ", ".join(file.columns.values())}
             yield file
 
     def _nothing_valid(self) -> InputError:

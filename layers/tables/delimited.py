@@ -155,16 +155,15 @@ class CsvTable(Table):
 
 def whole_rows(data: bytes, delimiter: str, *, spaced: bool = False) -> int:
     """How many bytes of `data`, which begins with a row, are rows to their end; 0 when none is."""
-    newline = b"\n" if b"\n" in data else b"\r"
     if b'"' not in data:
-        return data.rfind(newline) + 1
+        return max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
     codes = np.frombuffer(b"\n" + data + b"\n", np.uint8)
     quotes = np.flatnonzero(codes == ord('"'))
     edges = np.frombuffer(b'"\r\n' + delimiter.encode(), np.uint8)
     # Quotes open and close in turn. Where one does neither, such as that of a 32" screen, rows must be read to be told.
     if not (np.isin(codes[quotes[::2] - 1], edges).all() and np.isin(codes[quotes[1::2] + 1], edges).all()):
         return _read_rows(data, delimiter, spaced)
-    ends = np.flatnonzero(codes[1:-1] == newline[0])
+    ends = np.flatnonzero(np.isin(codes[1:-1], edges[1:3]))
     outside = ends[np.searchsorted(quotes - 1, ends) % 2 == 0]
     return int(outside[-1]) + 1 if len(outside) else 0
 

@@ -23,6 +23,7 @@ Preset = Literal["tlc"]
 Times = NDArray[np.datetime64]
 IN_MILES = ("trip_distance", "trip_miles")
 START, END = ([f"{kind}{end}_datetime" for kind in ("lpep_", "tpep_", "", "trip_")] for end in ("pickup", "dropoff"))
+MOMENTS = ("start", "end")
 OWN = tables.Preset({name: [name] for name in ("ride_id", "ride_dist", "ride_time")})
 # New York's trip records: miles, and a time from two moments.
 TLC = tables.Preset(
@@ -50,27 +51,9 @@ class Format:
     reading: Reading = field(default_factory=Reading)
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Names in the file. `ride_id` may be None with a preset; time is one column of `hours`, or `moments`: start, end.
-
-    A distance is `km` kilometres.
-    """
-
-    ride_id: str | None
-    dist: str
-    hours: tuple[str, ...] = ()
-    moments: tuple[str, ...] = ()
-    km: float = 1.0
-
-    @property
-    def names(self) -> list[str]:
-        """All of them."""
-        return [*filter(None, [self.ride_id]), self.dist, *self.hours, *self.moments]
-
-
-def columns_of(table: Table, preset: Preset | None) -> Columns:
-    """The columns of the rides. Raises InputError naming the first that is missing, or why it must be."""
+def columns_of(table: Table, preset: Preset | None) -> dict[str, str]:
+    """Our columns -> the file's, first to last: `ride_id`, which a preset can do without, `ride_dist`, then `ride_time`
+    (h) or `start` and `end`. Raises InputError naming the first that is missing, or why it must be."""
     form = PRESETS[preset]
     theirs = table.columns(form)
     for ours, aliases in form.aliases.items():
@@ -82,10 +65,7 @@ def columns_of(table: Table, preset: Preset | None) -> Columns:
         elif aliases == IN_MILES and "dispatching_base_num" in names:
             hint = "; trip records of for-hire vehicles have no distance"
         raise table.lacks(aliases[0], hint)
-    km = form.units.get("ride_dist", 1.0)
-    if preset is None:
-        return Columns(theirs["ride_id"], theirs["ride_dist"], hours=(theirs["ride_time"],), km=km)
-    return Columns(theirs.get("ride_id"), theirs["ride_dist"], moments=(theirs["start"], theirs["end"]), km=km)
+    return {ours: theirs[ours] for ours in form.aliases if ours in theirs}
 
 
 @dataclass(frozen=True)
@@ -143,8 +123,8 @@ class RideFile:
         return self._opened(self.limits, self.row_groups)
 
     @cached_property
-    def columns(self) -> Columns:
-        """Those of the rides."""
+    def columns(self) -> dict[str, str]:
+        """Those of the rides, ours -> the file's."""
         return columns_of(self.table, self.form.preset)
 
     @cached_property
@@ -153,20 +133,26 @@ class RideFile:
         if self.decided:
             return self.decided
         whole = self._opened(Limits(), None) if self.row_groups else self.table
-        columns = self.columns
-        return styles(whole, numbers=[columns.dist, *columns.hours], times=columns.moments)
+        names = {ours: theirs for ours, theirs in self.columns.items() if ours != "ride_id"}
+        times = [names.pop(moment) for moment in MOMENTS if moment in names]
+        return styles(whole, numbers=[*names.values()], times=times)
 
     def rides(self) -> Iterator[Rides]:
         """Every row, in order; malformed ones last."""
-        columns, how = self.columns, self.styles
-        for batch in self.table.batches(columns.names):
+        columns, how, units = self.columns, self.styles, PRESETS[self.form.preset].units
+
+        def numbers(batch: tables.Batch, ours: str) -> Floats:
+            column = columns[ours]
             with np.errstate(over="ignore"):  # what is infinite is rejected as such
-                dist = to_numbers(batch.column(columns.dist), how.numbers[columns.dist])[0] * columns.km
-            if columns.moments:
-                ends = [(batch.column(name), how.times[name]) for name in columns.moments]
-                time = elapsed_hours(ends[0], ends[1], self.form.timezone)
+                return to_numbers(batch.column(column), how.numbers[column])[0] * units.get(ours, 1.0)
+
+        for batch in self.table.batches([*columns.values()]):
+            dist = numbers(batch, "ride_dist")
+            if "ride_time" in columns:
+                time = numbers(batch, "ride_time")
             else:
-                time = to_numbers(batch.column(columns.hours[0]), how.numbers[columns.hours[0]])[0]
+                start, end = ((batch.column(columns[one]), how.times[columns[one]]) for one in MOMENTS)
+                time = elapsed_hours(start, end, self.form.timezone)
             ids, integers = self._ids(batch)
             yield Rides(batch.rows, ids, dist, time, integer_ids=integers)
         if bad := [rejected.row for rejected in self.table.ragged]:
@@ -175,7 +161,7 @@ class RideFile:
 
     def ids(self) -> Iterator[pa.Array]:
         """The ride ids alone, null for malformed rows, which come last; nothing when the file has none of its own."""
-        if name := self.columns.ride_id:
+        if name := self.columns.get("ride_id"):
             yield from map(self._texts, self.table.batches([name]))
             yield pa.nulls(len(self.table.ragged), pa.string())
 
@@ -204,17 +190,17 @@ class RideFile:
         )
 
     def _ids(self, batch: tables.Batch) -> tuple[pa.Array, bool]:
-        if self.columns.ride_id is None:
+        if "ride_id" not in self.columns:
             stem = self.name.rsplit("/", 1)[-1].removesuffix(".gz").rsplit(".", 1)[0]
             return pc.binary_join_element_wise(stem, pc.cast(pa.array(batch.rows), pa.string()), ":"), False
         ids = self._texts(batch)
         if self.table.kind == "parquet":
-            return ids, pa.types.is_integer(batch.column(self.columns.ride_id).type)
+            return ids, pa.types.is_integer(batch.column(self.columns["ride_id"]).type)
         return ids, pc.all(pc.match_substring_regex(ids, INTEGER)).as_py() is not False
 
     def _texts(self, batch: tables.Batch) -> pa.Array:
         """Ids as strings, null where missing or empty."""
-        name = self.columns.ride_id or ""
+        name = self.columns["ride_id"]
         try:
             ids = to_texts(batch.column(name))
         except pa.ArrowException as exc:

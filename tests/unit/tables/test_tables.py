@@ -50,9 +50,10 @@ def test_with_everything_ragged_rows_and_nameless_columns_keep_their_place() -> 
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.sampled_from(["1,2", "3", "4,5,6", "7,8,,", '"9\n9",1', ""]), max_size=60),
-    st.sampled_from([64, 256, 1 << 20]),
+    st.sampled_from([16, 64, 256, 1 << 20]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
 )
-def test_rows_keep_their_numbers_whatever_the_blocks(lines: list[str], block: int) -> None:
+def test_rows_keep_their_numbers_whatever_the_blocks(lines: list[str], block: int, end: str) -> None:
     kept, previous = {}, delimited.BLOCK
     rows = [line for line in lines if line]
     for number, line in enumerate(rows):
@@ -62,7 +63,7 @@ def test_rows_keep_their_numbers_whatever_the_blocks(lines: list[str], block: in
             kept[number] = ["9\n9", "1"]
     delimited.BLOCK = block
     try:
-        table = opened("\n".join(["a,b", *lines]))
+        table = opened(end.join(["a,b", *lines]))
         assert numbered(table) == kept
         assert {r.row for r in table.ragged} == set(range(len(rows))) - set(kept)
         assert numbered(table, rows=3) == kept
@@ -88,6 +89,12 @@ def test_a_quote_that_is_never_closed_is_refused_with_its_row_and_without_a_cell
         rows_of(opened('a,b\n1,2\n3,"secret\n5,6\n'))
     with pytest.raises(InputError, match=r"a\.csv: row \d+: .*quote in it is not closed"):
         rows_of(opened('a,b\n1,2\n3,"secret\n' + "5,6\n" * 4_000_000))
+
+
+def test_lines_that_end_in_cr_may_hold_line_breaks_in_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "BLOCK", 64)
+    monkeypatch.setattr(delimited, "LONGEST", 256)
+    assert rows_of(opened("a,b\r" + '1,"x\ny"\r' * 100)) == [("1", "x\ny")] * 100
 
 
 def test_a_quote_within_a_cell_is_only_a_sign() -> None:
