@@ -3,13 +3,17 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests import tally as tallies
 
 ROOT = Path(__file__).resolve().parents[1]
+# Files of tests/local that start and end a cloud themselves, or need none.
+OWN_CLOUD = ("test_demo", "test_destroy", "test_walk_through", "test_wheel")
 
 # jsii and npx must be the environment's own, also when pytest is started without activating it.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -25,6 +29,22 @@ os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 # No test depends on how fast a machine is.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+class Files(LoadFileScheduling):
+    """Whole files side by side, in the order of the command; those that share the local cloud one after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(super()._split_scope(nodeid))
+        shared = file.parent.name == "local" and file.stem not in OWN_CLOUD
+        return "the local cloud" if shared else str(file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Files:
+    """What pytest-xdist hands out to its workers."""
+    config.option.loadscopereorder = False
+    return Files(config, log)
 
 
 @pytest.fixture(scope="session")
