@@ -1,13 +1,14 @@
 """Classification: a queue is scored in batches, drift is watched every hour, a candidate is trained every week."""
 
+from typing import Any
+
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from functions.classification.settings import ClassificationSettings
 from infra.event_queue import EventQueue
 from infra.grants import allow_items, allow_objects
-from infra.leaf import Leaf, Stage
+from infra.leaf import FIVE_MINUTES, HOUR, Alarm, Leaf, Panels, Stage
 
 SCORE_TIMEOUT = Duration.seconds(60)
 
@@ -20,14 +21,13 @@ class Classification(Leaf):
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_, stage=stage)
         deploy, data = stage.deploy, stage.data
-        self.events = EventQueue(self, "Events", timeout=SCORE_TIMEOUT, window=Duration.seconds(deploy.score_window_s))
+        events = EventQueue(self, "Events", timeout=SCORE_TIMEOUT, window=Duration.seconds(deploy.score_window_s))
         settings = stage.settings(
-            ClassificationSettings,
             self.name,
             classifications_table=data.classifications.table_name,
             profiles_table=data.profiles.table_name,
-            dead_letter_queue_url=self.events.dead_letters.queue_url,
-            queue_url=self.events.queue.queue_url,
+            dead_letter_queue_url=events.dead_letters.queue_url,
+            queue_url=events.queue.queue_url,
         )
         train = self.add(
             "train",
@@ -61,9 +61,9 @@ class Classification(Leaf):
         allow_items(score.role, data.classifications, "PutItem")
         allow_items(score.role, data.profiles, "UpdateItem")
         allow_objects(score.role, data.lake, "scored/", "write")
-        self.events.dead_letters.grant_send_messages(score.role)
-        self.events.queue.grant_send_messages(score.role)  # what waits for a first model
-        self.events.read_by(score.target, batch=deploy.score_batch, concurrency=deploy.score_concurrency)
+        events.dead_letters.grant_send_messages(score.role)
+        events.queue.grant_send_messages(score.role)  # what waits for a first model
+        events.read_by(score.target, batch=deploy.score_batch, concurrency=deploy.score_concurrency)
 
         for prefix in ("outcomes/", "scored/"):
             allow_objects(watch.role, data.lake, prefix, "read")
@@ -79,3 +79,27 @@ class Classification(Leaf):
             self.keep_failures(function)
         self.every("Hourly", "rate(1 hour)", watch.target)
         self.every("Weekly", deploy.classification_schedule, train.target)
+
+        self.outputs = {
+            "ClassificationQueue": events.queue.queue_url,
+            "ClassificationDeadLetters": events.dead_letters.queue_url,
+        }
+        latest: dict[str, Any] = {"period": FIVE_MINUTES, "statistic": "Maximum"}
+        hourly: dict[str, Any] = {"period": HOUR, "statistic": "Maximum"}
+        age = events.queue.metric_approximate_age_of_oldest_message(**latest)
+        dead = events.dead_letters.metric_approximate_number_of_messages_visible(**latest)
+        self.alarms = (
+            Alarm("dead-letters", [dead]),
+            Alarm("oldest-message", [age], above=900),
+            Alarm("drift", self.emitted("Moved", **hourly)),
+            Alarm("function-errors", [made.function.metric_errors() for made in self.functions.values()]),
+            Alarm("throttles", [score.function.metric_throttles()]),
+        )
+        told = ("Drift", "Moved", "RealisedPrecision", "RealisedRecall", "RealisedCalibrationError")
+        self.panels = Panels(
+            freshness=[age],
+            volume=self.emitted("Scored", "Duplicates", "Poison", "Returned", period=HOUR),
+            quality=self.emitted(*told, **hourly),
+            latency=[self.took("score", "p99")],
+            errors=[dead, *self.errors()],
+        )

@@ -2,9 +2,8 @@
 
 from constructs import Construct
 
-from functions.clustering.settings import ClusteringSettings
 from infra.grants import allow_items, allow_objects
-from infra.leaf import Leaf, Stage
+from infra.leaf import Alarm, Leaf, Panels, Stage
 from infra.planned_map import PlannedMap
 
 
@@ -17,7 +16,7 @@ class Clustering(Leaf):
         super().__init__(scope, id_, stage=stage)
         deploy, lake, models = stage.deploy, stage.data.lake, stage.data.models
         environment = stage.settings(
-            ClusteringSettings, self.name, timezone=deploy.timezone, model_days=deploy.superseded_days
+            self.name, timezone=deploy.timezone, model_days=deploy.superseded_days
         ).environment()
         fit, label, publish = (
             self.add(entry, memory_mb=deploy.clustering_memory_mb, environment=environment)
@@ -41,5 +40,18 @@ class Clustering(Leaf):
         allow_objects(publish.role, lake, "anomalies/days/", "read", "write")
         allow_items(publish.role, stage.data.runs, "GetItem", "PutItem", leaf=self.name)
 
-        self.machine = PlannedMap(self, "Run", plan=fit, work=label, publish=publish).machine
-        self.every("Daily", deploy.clustering_schedule, self.machine)
+        runs = PlannedMap(self, "Run", plan=fit, work=label, publish=publish)
+        self.every("Daily", deploy.clustering_schedule, runs.machine)
+
+        self.outputs = {"ClusteringStateMachine": runs.machine.state_machine_arn}
+        self.alarms = (
+            Alarm("clustering-run-failed", runs.unfinished()),
+            Alarm("day-not-published", self.emitted("DaysPublished"), daily=True),
+        )
+        self.panels = Panels(
+            freshness=self.emitted("DaysPublished", "DaysEmpty"),
+            volume=self.emitted("Rides"),
+            quality=self.emitted("Anomalies", "Rejected"),
+            latency=[self.took("label", "p99")],
+            errors=[runs.failed(), *self.errors()],
+        )

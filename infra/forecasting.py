@@ -9,12 +9,11 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
-from functions.forecasting.settings import ForecastingSettings
 from infra.event_queue import EventQueue
 from infra.grants import allow_items, allow_objects
 from infra.http_api import HttpApi
 from infra.image_function import ROOT, ImageFunction
-from infra.leaf import BATCH_TIMEOUT, DELIVERY, Leaf, Stage
+from infra.leaf import BATCH_TIMEOUT, DELIVERY, FIVE_MINUTES, HOUR, Alarm, Leaf, Panels, Stage
 from infra.planned_map import PlannedMap
 
 API_TIMEOUT = Duration.seconds(29)
@@ -31,7 +30,7 @@ class Forecasting(Leaf):
         deploy, data = stage.deploy, stage.data
         if not bundled(PAGE):
             Annotations.of(self).add_error(f"the page's bundle is missing or older than {PAGE}: run `make setup`")
-        self.client = cognito.UserPoolClient(
+        client = cognito.UserPoolClient(
             self,
             "Dashboard",
             user_pool=data.users,
@@ -42,10 +41,9 @@ class Forecasting(Leaf):
             prevent_user_existence_errors=True,
         )
         environment = stage.settings(
-            ForecastingSettings,
             self.name,
             forecasts_table=data.forecasts.table_name,
-            user_pool_client=self.client.user_pool_client_id,
+            user_pool_client=client.user_pool_client_id,
             user_pool_endpoint=deploy.user_pool_endpoint,
         ).environment()
         ingest, plan, train, publish = (
@@ -84,21 +82,35 @@ class Forecasting(Leaf):
         allow_items(api.role, data.registry, "GetItem", leaf=self.name)
         allow_items(api.role, data.forecasts, "GetItem", "PutItem")
 
-        self._on_arrival(ingest)
-        self.machine = PlannedMap(self, "Run", plan=plan, work=train, publish=publish).machine
-        self.every("Weekly", deploy.forecasting_schedule, self.machine)
-        self.http = HttpApi(
-            self,
-            "Http",
-            stage=stage,
-            function=api.target,
-            client=self.client,
+        arrivals = self._on_arrival(ingest)
+        runs = PlannedMap(self, "Run", plan=plan, work=train, publish=publish)
+        self.every("Weekly", deploy.forecasting_schedule, runs.machine)
+        http = HttpApi(self, "Http", stage=stage, function=api.target, client=client)
+
+        self.outputs = {
+            "ApiUrl": http.url,
+            "UserPoolClient": client.user_pool_client_id,
+            "ForecastingStateMachine": runs.machine.state_machine_arn,
+            "ForecastingArrivals": arrivals.queue.queue_url,
+        }
+        # State machines call their functions again and ring when that was in vain; the API's failures ring as answers.
+        self.alarms = (
+            Alarm("api-5xx", [http.api.metric_server_error(period=FIVE_MINUTES, statistic="Sum")]),
+            Alarm("forecasting-run-failed", runs.unfinished()),
+            Alarm("function-errors", [ingest.function.metric_errors()]),
+        )
+        self.panels = Panels(
+            freshness=self.emitted("SeriesTrained", "SeriesFailed"),
+            volume=[http.api.metric_count(period=HOUR)],
+            quality=self.emitted("MeanSkill", statistic="Average"),
+            latency=[http.api.metric_latency(statistic=statistic) for statistic in ("p50", "p99")],
+            errors=[runs.failed(), http.api.metric_server_error(), *self.errors()],
         )
 
-    def _on_arrival(self, ingest: ImageFunction) -> None:
+    def _on_arrival(self, ingest: ImageFunction) -> EventQueue:
         """Through a queue: of a thousand files at once few are ingested at a time, and none fails by the others."""
         bucket, undelivered = {"name": [self.stage.data.lake.bucket_name]}, self.stage.undelivered
-        self.arrivals = EventQueue(
+        arrivals = EventQueue(
             self,
             "Arrivals",
             timeout=BATCH_TIMEOUT,
@@ -106,8 +118,8 @@ class Forecasting(Leaf):
             timeouts=1,
             dead_letters=undelivered,
         )
-        self.arrivals.read_by(ingest.target, batch=1, concurrency=self.stage.deploy.ingest_concurrency)
-        target = targets.SqsQueue(self.arrivals.queue, dead_letter_queue=undelivered, **DELIVERY)
+        arrivals.read_by(ingest.target, batch=1, concurrency=self.stage.deploy.ingest_concurrency)
+        target = targets.SqsQueue(arrivals.queue, dead_letter_queue=undelivered, **DELIVERY)
         events.Rule(
             self,
             "SalesArrived",
@@ -118,6 +130,7 @@ class Forecasting(Leaf):
             ),
             targets=[target],
         )
+        return arrivals
 
 
 def bundled(page: Path) -> bool:

@@ -1,5 +1,6 @@
 """What the constructs of the three leaves share: the stage they stand in, their functions and their schedules."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,11 @@ from constructs import Construct
 from infra.data_stack import DataStack
 from infra.grants import acknowledge_versions
 from infra.image_function import ImageFunction
-from infra.settings import AnySettings, DeploySettings, StageFile
+from infra.settings import LEAVES, DeploySettings, StageFile
+from layers.runtime.settings import Settings
 
 BATCH_TIMEOUT = Duration.minutes(15)
-DAY = Duration.days(1)
+FIVE_MINUTES, HOUR, DAY = Duration.minutes(5), Duration.hours(1), Duration.days(1)
 # What starts late by more than three hours does not start, and goes to the undelivered.
 DELIVERY: dict[str, Any] = {"retry_attempts": 10, "max_event_age": Duration.hours(3)}
 
@@ -40,10 +42,10 @@ class Stage:
         """How long every log group keeps its events."""
         return logs.RetentionDays[self.deploy.log_retention]
 
-    def settings(self, kind: type[AnySettings], leaf: str, **given: Any) -> AnySettings:
+    def settings(self, leaf: str, **given: Any) -> Settings:
         """Run-time settings of a leaf: its section of the stage's file, what every leaf has, and what is `given`."""
         return self.file.settings(
-            kind,
+            LEAVES[leaf].settings,
             leaf,
             stage=self.deploy.stage,
             lake_bucket=self.data.lake.bucket_name,
@@ -54,10 +56,34 @@ class Stage:
         )
 
 
-class Leaf(Construct):
-    """Base of the three: one image, several functions of it."""
+@dataclass(frozen=True)
+class Alarm:
+    """Rings when one of `metrics` is above a value, a `daily` one when a calendar day of the stage ends with none."""
 
     name: str
+    metrics: Sequence[cloudwatch.IMetric]
+    above: float = 0.0
+    daily: bool = False
+
+
+@dataclass(frozen=True)
+class Panels:
+    """A leaf's column of the dashboard: the metrics that answer each question."""
+
+    freshness: Sequence[cloudwatch.IMetric]
+    volume: Sequence[cloudwatch.IMetric]
+    quality: Sequence[cloudwatch.IMetric]
+    latency: Sequence[cloudwatch.IMetric]
+    errors: Sequence[cloudwatch.IMetric]
+
+
+class Leaf(Construct):
+    """Base of the three: one image, several functions of it; what the stack tells of it, and how it is watched."""
+
+    name: str
+    outputs: dict[str, str]
+    alarms: Sequence[Alarm]
+    panels: Panels
 
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_)
@@ -82,6 +108,14 @@ class Leaf(Construct):
         dimensions = {"stage": self.stage.deploy.stage, "service": self.name}
         shared: dict[str, Any] = {"dimensions_map": dimensions, "period": period, "statistic": statistic}
         return [cloudwatch.Metric(namespace="Trefoil", metric_name=name, **shared) for name in names]
+
+    def took(self, entry: str, statistic: str) -> cloudwatch.Metric:
+        """How long calls of a function take, ms."""
+        return self.functions[entry].function.metric_duration(statistic=statistic, label=f"{entry} {statistic}")
+
+    def errors(self) -> list[cloudwatch.Metric]:
+        """Failed calls of each function."""
+        return [made.function.metric_errors(label=entry, period=HOUR) for entry, made in self.functions.items()]
 
     def keep_failures(self, function: ImageFunction) -> None:
         """After Lambda's own two retries, an asynchronous call that failed goes to the undelivered."""

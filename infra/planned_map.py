@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
@@ -11,7 +12,7 @@ from constructs import Construct
 
 from infra.grants import acknowledge_versions, acknowledge_wildcard, allow_objects, logical_id
 from infra.image_function import ImageFunction
-from infra.leaf import Leaf
+from infra.leaf import HOUR, Leaf
 from layers.runtime.errors import CorruptError, InputError, UnavailableError, family
 
 # What a second try cannot mend.
@@ -80,6 +81,16 @@ class PlannedMap(Construct):
         executions = f"Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:{own}"
         for finding in (f"{executions}:*", f"{executions}/*:*"):
             acknowledge_wildcard(self, finding, "the map starts and watches executions of its own machine only")
+
+    def failed(self) -> cloudwatch.Metric:
+        """Runs that failed, of each hour."""
+        return self.machine.metric_failed(period=HOUR, label="failed runs")
+
+    def unfinished(self) -> list[cloudwatch.Metric]:
+        """Runs that failed, and those that ran out of time or were stopped, which do not count as failed."""
+        machine = self.machine
+        counts = (machine.metric_failed, machine.metric_timed_out, machine.metric_aborted)
+        return [count(period=HOUR) for count in counts]
 
     def _call(self, name: str, function: ImageFunction, *, result_path: str | None = None) -> tasks.LambdaInvoke:
         task = tasks.LambdaInvoke(

@@ -7,17 +7,6 @@ from pydantic import Field, model_validator
 from layers.runtime.leaf import LeafDescription
 from layers.runtime.settings import Settings
 
-CLASSIFICATION = LeafDescription(
-    "classification",
-    jobs={
-        "classification-train": "other customers, outcomes or settings",
-        "classification-outcomes": "other outcomes, or another champion",
-        "classification-retrain": "the next day",
-    },
-    samples={"customers": 4_000, "events": 1_000},
-    trainer="FunctionClassificationTrain",
-)
-
 
 class ClassificationSettings(Settings):
     """Read from the environment of each classification function."""
@@ -69,3 +58,16 @@ class ClassificationSettings(Settings):
     def leaks(self) -> list[str]:
         """Columns refused because they are known only afterwards."""
         return [name.strip() for name in self.leak_columns.split(",") if name.strip()]
+
+
+CLASSIFICATION = LeafDescription(
+    "classification",
+    ClassificationSettings,
+    jobs={
+        "classification-train": "other customers, outcomes or settings",
+        "classification-outcomes": "other outcomes, or another champion",
+        "classification-retrain": "the next day",
+    },
+    samples={"customers": 4_000, "events": 1_000},
+    trainer="FunctionClassificationTrain",
+)

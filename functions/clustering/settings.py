@@ -5,13 +5,6 @@ from pydantic import Field
 from layers.runtime.leaf import LeafDescription
 from layers.runtime.settings import Settings
 
-CLUSTERING = LeafDescription(
-    "clustering",
-    jobs={"clustering": "other rides of that day or another TREFOIL_MAX_SPEED_KMH, or backfill --force"},
-    samples={"rides": 4_000},
-    keyed=frozenset({"clustering"}),
-)
-
 
 class ClusteringSettings(Settings):
     """Read from the environment of each clustering function."""
@@ -38,3 +31,12 @@ class ClusteringSettings(Settings):
     )
     model_days: int = Field(30, ge=1, description="a model, which only its own run needs, is listed this long, days")
     lease_minutes: int = Field(60, ge=1, description="a run left running is taken over after this, minutes")
+
+
+CLUSTERING = LeafDescription(
+    "clustering",
+    ClusteringSettings,
+    jobs={"clustering": "other rides of that day or another TREFOIL_MAX_SPEED_KMH, or backfill --force"},
+    samples={"rides": 4_000},
+    keyed=frozenset({"clustering"}),
+)

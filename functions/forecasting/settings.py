@@ -5,14 +5,6 @@ from pydantic import Field
 from layers.runtime.leaf import LeafDescription
 from layers.runtime.settings import Settings
 
-FORECASTING = LeafDescription(
-    "forecasting",
-    jobs={"forecasting-ingest": "another file of that name", "forecasting": "other sales, or --force"},
-    samples={"sales": 40_000},
-    keyed=frozenset({"forecasting-ingest"}),
-    trainer="ForecastingStateMachine",
-)
-
 
 class ForecastingSettings(Settings):
     """Read from the environment of each forecasting function."""
@@ -40,3 +32,13 @@ class ForecastingSettings(Settings):
     def known_names(self) -> list[str]:
         """`known` as a list."""
         return [name.strip() for name in self.known.split(",") if name.strip()]
+
+
+FORECASTING = LeafDescription(
+    "forecasting",
+    ForecastingSettings,
+    jobs={"forecasting-ingest": "another file of that name", "forecasting": "other sales, or --force"},
+    samples={"sales": 40_000},
+    keyed=frozenset({"forecasting-ingest"}),
+    trainer="ForecastingStateMachine",
+)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from layers.runtime.settings import Settings
+
 
 @dataclass(frozen=True)
 class LeafDescription:
-    """Declared in the settings of each leaf.
+    """Declared in the settings of each leaf, `settings` being those of its functions.
 
     `jobs` of the ledger say what another run with the same input needs; in the `keyed` ones each key is a thing of its
     own that matters, in the others the last run alone. `samples` are what its `simulate` makes, with the usual number
@@ -15,6 +17,7 @@ class LeafDescription:
     """
 
     name: str
+    settings: type[Settings]
     jobs: Mapping[str, str]
     samples: Mapping[str, int]
     keyed: frozenset[str] = field(default_factory=frozenset)

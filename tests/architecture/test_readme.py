@@ -8,15 +8,10 @@ from pydantic_settings import BaseSettings
 
 from cli.main import app
 from cli.stack_commands import app as stack_app
-from functions.classification.settings import ClassificationSettings
-from functions.clustering.settings import ClusteringSettings
-from functions.forecasting.settings import ForecastingSettings
-from infra.settings import DeploySettings
+from infra.settings import LEAVES, DeploySettings
 from layers.runtime.settings import PREFIX, Settings
 from tests.conftest import ROOT
 from tests.documents import PROSE, section, write
-
-LEAVES = (ClusteringSettings, ForecastingSettings, ClassificationSettings)
 
 
 def test_users_without_an_address_are_made_without_a_message_to_them() -> None:
@@ -32,9 +27,9 @@ def deploy_table() -> str:
 
 def run_time_table() -> str:
     rows = [f"| all | {_row(Settings, name, PREFIX)} |" for name in Settings.model_fields if name != "memory_mb"]
-    for leaf in LEAVES:
-        own = [name for name in leaf.model_fields if name not in Settings.model_fields]
-        rows += [f"| {leaf.__module__.split('.')[1]} | {_row(leaf, name, PREFIX)} |" for name in own]
+    for leaf in LEAVES.values():
+        own = [name for name in leaf.settings.model_fields if name not in Settings.model_fields]
+        rows += [f"| {leaf.name} | {_row(leaf.settings, name, PREFIX)} |" for name in own]
     return "\n".join(["| leaf | variable | default | what |", "|---|---|---|---|", *rows])
 
 
@@ -63,7 +58,8 @@ def test_every_make_target_named_exists() -> None:
 
 
 def test_the_runbook_has_an_entry_for_every_alarm() -> None:
-    alarms = set(re.findall(r'self\._(?:alarm|daily)\("([a-z0-9-]+)"', (ROOT / "infra/monitoring.py").read_text()))
+    text = "".join(file.read_text() for file in ROOT.glob("infra/*.py"))
+    alarms = set(re.findall(r'(?:_alarm|\bAlarm)\("([a-z0-9-]+)"', text))
     assert alarms == set(re.findall(r"^\| `([a-z0-9-]+)` \|", (ROOT / "docs/operate.md").read_text(), re.M))
 
 

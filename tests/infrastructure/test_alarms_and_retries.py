@@ -85,12 +85,14 @@ def alarms(service: Template, name: str) -> list[dict[str, Any]]:
     return [one for one in every if one["AlarmDescription"].startswith(f"trefoil {name}: ")]
 
 
-@pytest.mark.parametrize("leaf", ["clustering", "forecasting"])
-def test_runs_that_time_out_or_are_stopped_ring_like_failed_ones(service: Template, leaf: str) -> None:
-    found = alarms(service, f"{leaf}-run-failed")
-    names = {one["MetricName"] for one in found}
-    assert names == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
-    assert len({json.dumps(one["Dimensions"]) for one in found}) == 1
+def test_runs_that_time_out_or_are_stopped_ring_like_failed_ones(service: Template) -> None:
+    rung: dict[str, set[str]] = {name: set() for name in resources(service, "AWS::StepFunctions::StateMachine")}
+    for one in resources(service, "AWS::CloudWatch::Alarm").values():
+        for dimension in one["Properties"].get("Dimensions", ()):
+            if dimension["Name"] == "StateMachineArn":
+                rung[dimension["Value"]["Ref"]].add(one["Properties"]["MetricName"])
+    assert rung
+    assert all(names == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} for names in rung.values())
 
 
 def test_a_day_is_missed_by_the_calendar_of_the_stage_and_never_before_the_first_ride(service: Template) -> None:
