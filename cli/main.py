@@ -9,6 +9,7 @@ import typer
 
 from cli import classifier, console
 from cli.anomalies import ManyFiles, anomalies
+from cli.cost import cost
 from cli.forecast import forecast
 from cli.simulate import simulate
 from layers.runtime.errors import InputError
@@ -70,6 +71,7 @@ app.command(cls=ManyFiles)(anomalies)
 app.command()(forecast)
 app.add_typer(classifier.app, name="classifier")
 app.command()(simulate)
+app.command()(cost)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from infra.leaf import DAY, Leaf
+from infra.prices import GB_SECOND
 from infra.settings import DeploySettings
 
 # The metrics that answer each are in the `Panels` of the leaves.
@@ -17,8 +18,6 @@ QUESTIONS: Final = {
     "latency": "Latency: how long does it take, ms?",
     "errors": "Errors: what went wrong?",
 }
-# Dollars for a GB-second of Lambda, US East (N. Virginia), 2026-11.
-GB_SECOND: Final[dict[str, float]] = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
 
 
 class Dashboard(Construct):

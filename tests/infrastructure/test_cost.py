@@ -3,39 +3,17 @@ measured GB-seconds and a dated price table."""
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 from aws_cdk.assertions import Template
 
+from cli.cost import METRIC_HOURS, Day, day
+from cli.main import app
 from functions.classification.contracts import Result
-from infra.dashboard import GB_SECOND
+from infra.prices import PRICES
 from tests.documents import PROSE, section, write
 from tests.templates import templates
 
-# US East (N. Virginia), 2026-11, US dollars. Of an idle month, free are only quantities that stay free after the first
-# year; a day's cost leaves no free quantity out.
-PRICES = {
-    "GB-second of Lambda": GB_SECOND["x86_64"],
-    "million Lambda requests": 0.20,
-    "GB-month in ECR": 0.10,
-    "alarm beyond 10": 0.10,
-    "dashboard beyond 3": 3.00,
-    "SnapStart, GB-month": 3.90,
-    "KMS key": 1.00,
-    "million HTTP API calls": 1.00,
-    "million state transitions": 25.0,
-    "million SQS requests": 0.40,
-    "million DynamoDB writes": 0.625,
-    "million DynamoDB reads": 0.125,
-    "million S3 writes": 5.0,
-    "million S3 reads": 0.40,
-    "GB of logs": 0.50,
-    "million traces": 5.0,
-    "GB-month in DynamoDB": 0.25,
-    "GB-month that can be recovered": 0.20,  # point-in-time recovery, of the table and not of its indexes
-    "month of a custom metric": 0.30,  # by the hour, and only hours in which it is sent
-}
 # Types that cost nothing while nobody uses them: by request, by byte stored, or always free.
 IDLE_FREE = {
     "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Authorizer", "AWS::ApiGatewayV2::Integration",
@@ -56,68 +34,11 @@ POLLS, FREE_POLLS = 5 * 3 * 60 * 24 * 30, 1_000_000
 IDLE_METRIC_HOURS = 2 * 30  # an idle day and a day that adds up are told once a day; ten metrics stay free
 
 
-@dataclass(frozen=True)
-class Day:
-    """A day's volume, and the GB-seconds that its rides took."""
-
-    rides: int
-    rides_gb_seconds: float
-    parts: int
-    series: int
-    calls: int
-    messages: int
-
-
-# Rides: run rows of `make demo` and `make load` (1,000,000 and 10,000,000 rides), on two cores that three calls share.
 DAYS = {
-    "small": Day(20_000, 8.1, 1, 50, 100, 1_000),
-    "medium": Day(1_000_000, 32.3, 2, 1_000, 10_000, 100_000),
-    "large": Day(10_000_000, 1_014.7, 9, 10_000, 100_000, 1_000_000),
+    "small": Day(20_000, 50, 100, 1_000),
+    "medium": Day(1_000_000, 1_000, 10_000, 100_000),
+    "large": Day(10_000_000, 10_000, 100_000, 1_000_000),
 }
-# GB-seconds, 2026-11: run rows of `make demo`; a batch of 1,000 in `make load`; an answer in `make bench`, with
-# one call of a hundred on a cold start.
-SERIES, CLASSIFIER, THOUSAND_MESSAGES, CALL = 1.67, 44.7, 3.1, 0.04
-# A scoring call with one message, warm: it puts one object, and its two counts are written at the size of their rows.
-SCORING, COUNTS = 0.08, 4
-BATCH, TRACED_A_SECOND, TRACED_SHARE, LOGGED_GB = 1_000, 1, 0.05, 1e-6
-# An event source has five pollers, and each gathers for the window from its first message on.
-POLLERS, WINDOW, METRIC_HOURS = 5, 5, 730
-# Hours a day in which each metric is sent: of a run and of a check once, of events and of the watch every hour.
-HOURS = {"rides": 5 * 1, "forecasts": 3 / 7, "messages": 6 * 24 + 4 * 1}
-
-
-def day(volume: Day) -> dict[str, float]:
-    """Dollars by leaf: functions, what calls them, and what they read and write; storage apart.
-
-    A series is trained once a week, when it has changed. Messages come evenly, which makes the most calls; each
-    replaces its user's result, which is one write and two of the index.
-    """
-    gb_second, request = PRICES["GB-second of Lambda"], PRICES["million Lambda requests"] / 1e6
-
-    def millions(**counts: float) -> float:
-        return sum(count / 1e6 * PRICES[f"million {name.replace('_', ' ')}"] for name, count in counts.items())
-
-    def invoked(calls: float) -> float:
-        traces = min(calls, 86_400 * TRACED_A_SECOND) + TRACED_SHARE * max(0, calls - 86_400 * TRACED_A_SECOND)
-        return calls * (request + LOGGED_GB * PRICES["GB of logs"]) + millions(traces=traces)
-
-    apart = 86_400 * POLLERS / volume.messages
-    batches, weekly = max(volume.messages / BATCH, 86_400 * POLLERS / (apart + WINDOW)), volume.series / 7
-    labelling = volume.rides_gb_seconds * gb_second + invoked(2 + volume.parts)
-    labelling += millions(state_transitions=8 + 4 * volume.parts, S3_writes=6 + 3 * volume.parts)
-    training = weekly * SERIES * gb_second + millions(S3_writes=2 * weekly, S3_reads=2 * weekly)
-    answers = volume.calls * CALL * gb_second + invoked(volume.calls)
-    answers += millions(HTTP_API_calls=volume.calls, DynamoDB_reads=2 * volume.calls, S3_reads=volume.calls)
-    scored = batches * SCORING + volume.messages / 1_000 * THOUSAND_MESSAGES + CLASSIFIER / 7
-    scoring = scored * gb_second + invoked(batches + 24)
-    scoring += millions(
-        SQS_requests=volume.messages + 2 * max(batches, volume.messages / 10),
-        DynamoDB_writes=3 * volume.messages + COUNTS * batches,
-        S3_writes=batches,
-    )
-    spent = {"rides": labelling, "forecasts": training + answers, "messages": scoring}
-    metric = PRICES["month of a custom metric"] / METRIC_HOURS
-    return {leaf: dollars + HOURS[leaf] * metric for leaf, dollars in spent.items()}
 
 
 def results_month(users: int = 1_000_000) -> tuple[float, float]:
@@ -203,6 +124,20 @@ def test_the_readme_says_what_results_cost_with_their_index_and_their_recovery()
     text = PROSE
     assert storage_sentence() in text
     assert f"${PRICES['GB-month that can be recovered']:.2f}" in text
+
+
+@pytest.mark.parametrize("volume", DAYS.values())
+def test_the_command_says_what_the_table_says(volume: Day, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [word for name, value in vars(volume).items() for word in (f"--{name}", str(value))]
+    assert app(["cost", *words], standalone_mode=False)["day"] == day(volume)
+    assert f"{sum(day(volume).values()):.4f}" in capsys.readouterr().out
+
+
+def test_more_of_anything_costs_more_and_nothing_costs_next_to_nothing() -> None:
+    nothing = sum(day(Day(0, 0, 0, 0)).values())
+    assert 0 < nothing < 0.10
+    for more in ({"rides": 50_000_000}, {"rides": 500_000}, {"series": 7}, {"calls": 100}, {"messages": 5_000}):
+        assert sum(day(Day(**({"rides": 0, "series": 0, "calls": 0, "messages": 0} | more))).values()) > nothing
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("idle-cost", table), ("day-cost", day_table)])
