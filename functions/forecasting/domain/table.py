@@ -193,8 +193,9 @@ class Cells:
         """Values with NaN for unknown, and where a cell is not a number; true and yes are 1."""
         column = self._column(name)
         values, bad = to_numbers(column, self.styles.numbers[self.names[name]])
-        for row in np.flatnonzero(bad):
-            values[row] = TRUTH.get(str(column[row]).strip().lower(), np.nan)
+        if bad.any():
+            words = to_texts(column.filter(pa.array(bad))).to_pylist()
+            values[bad] = [TRUTH.get(word.lower(), np.nan) for word in words]
         bad = (bad & np.isnan(values)) | (np.abs(values) > LARGEST)
         return np.where(bad, np.nan, np.where(np.abs(values) < SMALLEST, 0.0, values)), bad
 
@@ -325,8 +326,9 @@ def _regressors(cells: Cells, observed: np.ndarray) -> dict[str, np.ndarray]:
     coded: dict[str, np.ndarray] = {}
     for name in cells.names:
         if name not in OURS:
-            text = np.char.lower(cells.text(name).astype(str))
-            coded |= code(name, text, *cells.numbers(name), observed)
+            values, unread = cells.numbers(name)
+            text = np.char.lower(cells.text(name).astype(str)) if unread.any() else np.empty(0, str)
+            coded |= code(name, text, values, unread, observed)
     return coded
 
 
