@@ -28,3 +28,16 @@ def test_where_the_low_values_are_missing_the_forecast_stays_within_what_was_see
     yhat = forecast(days[kept], y[kept], tmp_path, 28)
     assert (yhat >= 0).all()
     assert yhat.max() <= 1.25 * y[kept].max()
+
+
+def test_a_gap_at_the_turn_of_a_year_of_weekly_values_invents_no_season(tmp_path: Path) -> None:
+    """https://github.com/facebook/prophet/issues/2621
+    weekly rows, of which the first two months of the last year are missing, give a yearly season out of nothing
+    """
+    rng = np.random.default_rng(0)
+    days = np.datetime64("2021-01-04") + 7 * np.arange(156)
+    y = 100 + rng.normal(0, 3, 156)
+    kept = (days < np.datetime64("2023-01-01")) | (days >= np.datetime64("2023-03-01"))
+    yhat = forecast(days[kept], y[kept], tmp_path, 26)
+    assert len(yhat) == 26
+    assert np.abs(yhat - 100).max() <= 10
