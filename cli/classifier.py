@@ -88,6 +88,9 @@ def score(
     model_dir: Annotated[Path, typer.Argument(help="directory that `train` wrote")],
     file: Annotated[Path, typer.Argument(help="CSV or Parquet file with the model's columns")],
     out: Annotated[Path, typer.Option(help="file to write: the same rows with probability and segment")],
+    explain: Annotated[
+        bool, typer.Option("--explain", help="add the features that moved each row's score most, and by how much")
+    ] = False,
     column: Columns = None,
     dates: Dates = None,
     decimal: Decimal = None,
@@ -98,7 +101,7 @@ def score(
     from layers.tables import Reading, in_words, named_columns
 
     started = time.monotonic()
-    model, counted = load_directory(model_dir), Counted()
+    model, counted = load_directory(model_dir, explained=explain), Counted()
     reading = Reading(dates, decimal, named_columns(column or ()))
     with progress() as bar:
         task = bar.add_task("rows scored", total=None)
@@ -111,6 +114,9 @@ def score(
     first = next((f"row {row}: {why}" for row, why in counted.rejected.items()), None)
     scored = counted.rows - rejected
     say(f"{scored:,} of {counted.rows:,} rows scored by model {model.version} in {seconds:.1f} s: {out}")
+    if model.explanation:
+        mean = f"{model.explanation.mean:.3g}, the mean score"
+        say(f"explanation: what the features add to {mean}, in {model.explanation.scale} before calibration")
     if counted.absent:
         say(f"not in the file, taken as missing: {', '.join(counted.absent)}")
     if rejected:
@@ -123,6 +129,7 @@ def score(
         "absent": counted.absent,
         "understood": counted.understood,
         "model_version": model.version,
+        "explained": {"mean": model.explanation.mean, "scale": model.explanation.scale} if model.explanation else None,
         "seconds": seconds,
         "out": str(out),
     }

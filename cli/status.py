@@ -44,6 +44,9 @@ def status() -> tuple[dict[str, Any], int]:
     ]
     _show_runs(last, now)
     _show_models(models, now)
+    for model in models:
+        if "expected" in model:
+            _show_quality(model)
     say("  ".join(f"{name} {depth}" for name, depth in queues.items()) + f"  alarms {', '.join(alarms) or 'none'}")
     say("\n".join(f"attention: {text}" for text in wrong) or "healthy")
     return {
@@ -80,7 +83,8 @@ def _champion(stack: Stack, leaf: str, champion: Champion | None) -> dict[str, A
     """A leaf's champion and its figures on the holdout; a leaf that was never trained has none, which is no fault."""
     found = _model(stack, leaf, champion.version, champion.since) if champion else _model(stack, leaf, None, None)
     if champion and leaf == "classification":
-        found["figures"] |= _drift(stack, champion.version)
+        found |= _watched(stack, champion.version)
+        found["figures"] |= found.pop("drift")
     return found
 
 
@@ -105,13 +109,22 @@ def _model(stack: Stack, leaf: str, version: str | None, since: datetime | None)
     return {"leaf": leaf, "version": version, "since": since, "figures": found, "problem": problem}
 
 
-def _drift(stack: Stack, version: str) -> dict[str, float]:
-    """The largest stability index of the watch's last report, if it was about this version."""
+def _watched(stack: Stack, version: str) -> dict[str, Any]:
+    """What the watch's last report says of this version: the largest stability index, the quality to expect from the
+    probabilities or why none is, and what outcomes of the newest week came to. Reports of before expect nothing."""
+    watched: dict[str, Any] = {"drift": {}, "expected": None, "expected_withdrawn": None, "realised": None}
     try:
         report = json.loads(stack.lake.get("scored/reports/watch.json"))
     except NotFoundError:
-        return {}
-    return {"drift": max(report["drift"].values())} if report["version"] == version and report["events"] else {}
+        return watched
+    if report["version"] != version:
+        return watched
+    if report["events"]:
+        watched["drift"] = {"drift": max(report["drift"].values())}
+    watched |= {name: report.get(name) for name in ("expected", "expected_withdrawn")}
+    if weeks := report.get("realised", {}).get(version):
+        watched["realised"] = {"week": max(weeks), **weeks[max(weeks)]}
+    return watched
 
 
 def ringing(stack: Stack) -> list[str]:
@@ -139,6 +152,21 @@ def _show_models(models: list[dict[str, Any]], now: datetime) -> None:
         since = _age(model["since"], now) if model["since"] else ""
         shown.add_row(model["leaf"], since, model["version"] or "none yet", figures(model["figures"]))
     say(shown)
+
+
+def _show_quality(model: dict[str, Any]) -> None:
+    """Expected quality beside the realised one, where there is either."""
+    expected, realised = model["expected"], model["realised"]
+    if withdrawn := model["expected_withdrawn"]:
+        say(f"expected of {model['leaf']}: nothing, {withdrawn}")
+    elif expected:
+        say(f"expected of {model['leaf']}: {_quality(expected)}")
+    if realised:
+        say(f"realised in {realised['week']}: {_quality(realised)}, on {realised['events']:,} outcomes")
+
+
+def _quality(measured: dict[str, Any]) -> str:
+    return figures({name: measured[name] for name in ("precision", "recall", "average_precision")})
 
 
 def _age(since: datetime, now: datetime) -> str:

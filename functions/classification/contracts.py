@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints
 
 LEAF = "classification"
-MODEL_FILE = "model.onnx"
+MODEL_FILE, EXPLANATION_FILE = "model.onnx", "explanation.npz"
 
 Kind = Literal["number", "boolean", "category"]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -50,6 +50,13 @@ class Event(BaseModel):
     features: dict[str, Any]
 
 
+class Contribution(_Frozen):
+    """What a feature added to the score before calibration, less than 0 when it spoke against the positive value."""
+
+    feature: str
+    contribution: float
+
+
 class Result(_Frozen):
     """One item of the Classifications table; times are UTC text with six digits of fraction."""
 
@@ -61,6 +68,7 @@ class Result(_Frozen):
     model_version: str
     classified_at: str
     expires_at: int = Field(description="epoch seconds after which the table may drop the item")
+    explanation: list[Contribution] | None = Field(None, description="the features that moved the score furthest first")
 
 
 class Outcome(BaseModel):

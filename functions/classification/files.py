@@ -4,7 +4,8 @@ import csv
 import gzip
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ from pydantic import ValidationError
 
 from functions.classification.contracts import LEAF
 from functions.classification.domain.fit import Parameters, Progress, silent
-from functions.classification.domain.model import Floats, Model
-from functions.classification.domain.schema import canonical, encode, whose
+from functions.classification.domain.model import Model
+from functions.classification.domain.schema import Inputs, canonical, encode, whose
 from functions.classification.domain.splits import label
 from functions.classification.domain.table import PRESETS, Columns, plain_values, read
 from functions.classification.learn import Package, learn
@@ -32,9 +33,10 @@ from layers.tables.table import RAGGED
 
 MANIFEST_FILE, REJECTED = "manifest.json", "rejected.parquet"
 CHUNK = 20_000
-ADDED = ("probability", "segment")
+NAMED = 3  # features that an explanation names
 
-Write = Callable[[Batch, list[float | None], list[str | None]], None]
+Added = dict[str, list[Any]]  # new columns of a batch
+Write = Callable[[Batch, Added], None]
 
 
 def read_file(path: Path, reading: Reading | None = None) -> Columns:
@@ -139,8 +141,11 @@ def save_model(package: Package, directory: Path, data_hash: str = "") -> None:
     (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n")
 
 
-def load_directory(directory: Path, *, threads: int = 0) -> Model:
-    """The model that `save_model` wrote. Raises InputError when there is none, CorruptError if it was changed."""
+def load_directory(directory: Path, *, threads: int = 0, explained: bool = False) -> Model:
+    """The model that `save_model` wrote. Raises InputError when there is none, CorruptError if it was changed.
+
+    `explained`: with its explanation; InputError when it has none.
+    """
     path = directory / MANIFEST_FILE
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
@@ -157,7 +162,10 @@ def load_directory(directory: Path, *, threads: int = 0) -> Model:
             raise CorruptError(f"{directory / name} does not match its hash")
         return body
 
-    return load_model(manifest, read_checked, threads=threads)
+    model = load_model(manifest, read_checked, threads=threads, explained=explained)
+    if explained and model.explanation is None:
+        raise InputError("this model is of before there were explanations: train it again", file=str(path))
+    return model
 
 
 def write_rejected(rejected: Mapping[int, str], path: Path) -> None:
@@ -186,6 +194,9 @@ class Counted:
 def score_file(model: Model, source: Path, out: Path, reading: Reading | None = None) -> Iterator[Counted]:
     """Write `source` to `out` with a probability and a segment per row, empty where there is none; yields progress.
 
+    A model that was loaded with its explanation adds `explanation`: JSON of the features that moved the score furthest,
+    the furthest first, and by how much.
+
     CSV stays CSV with its delimiter (compressed if `out` ends in .gz); an `out` that ends in .parquet is Parquet.
     Raises InputError when the file lacks a column that the model needs or has no rows, or when `out` cannot be written.
     """
@@ -193,20 +204,23 @@ def score_file(model: Model, source: Path, out: Path, reading: Reading | None = 
     with _opened(source) as stream:
         table = open_table(stream, str(source), reading=reading)
         names = table.columns(Preset(others=True))
-        counted.absent = _absent(model, table, names)
+        counted.absent, added = _absent(model, table, names), _added(model)
         numbers = [names[f.name] for f in model.specification.features if f.kind == "number" and f.name in names]
         texts = [name for name, kind in table.types.items() if is_text(kind)]
         number_styles = styles(table, numbers=[name for name in numbers if name in texts])
         counted.understood = table.understood()
         with _replaced(out, source) as part:
-            writing = _parquet(part) if out.suffix == ".parquet" else _csv(part, table, zipped=out.suffix == ".gz")
+            writing = (
+                _parquet(part, added)
+                if out.suffix == ".parquet"
+                else _csv(part, table, added, zipped=out.suffix == ".gz")
+            )
             with writing as write:
-                for batch, bad, p in _scored(model, table, names, number_styles):
-                    probabilities: list[float | None] = p.tolist()
-                    segments: list[str | None] = list(model.segments(p))
-                    for row in bad:
-                        probabilities[row] = segments[row] = None
-                    write(batch, probabilities, segments)
+                for batch, bad, columns in _scored(model, table, names, number_styles):
+                    for values in columns.values():
+                        for row in bad:
+                            values[row] = None
+                    write(batch, columns)
                     counted.rejected |= {counted.rows + row: bad[row] for row in sorted(bad)}
                     counted.rows += len(batch)
                     yield counted
@@ -221,10 +235,25 @@ def _absent(model: Model, table: Table, names: Mapping[str, str]) -> list[str]:
     if len(absent) == len(features):
         raise InputError("has none of the model's columns", file=table.name)
     require([*names], [f.name for f in features if f.name not in absent], table.name)
-    for name in ADDED:
+    for name in _added(model):
         if name in table.names:
             raise InputError("the file already has this column", file=table.name, field=name)
     return absent
+
+
+def _added(model: Model) -> dict[str, pa.DataType]:
+    """The columns that scoring adds."""
+    columns = {"probability": pa.float64(), "segment": pa.string()}
+    return columns if model.explanation is None else columns | {"explanation": pa.string()}
+
+
+def _answers(model: Model, inputs: Inputs) -> Added:
+    """The added columns of a batch."""
+    p = model.score(inputs)
+    columns: Added = {"probability": p.tolist(), "segment": model.segments(p)}
+    if (explained := model.explain(inputs, NAMED)) is not None:
+        columns["explanation"] = [json.dumps(dict(parts), ensure_ascii=False) for parts in explained]
+    return columns
 
 
 @contextmanager
@@ -249,12 +278,12 @@ def _replaced(out: Path, source: Path) -> Iterator[Path]:
 
 def _scored(
     model: Model, table: Table, names: Mapping[str, str], number_styles: Styles
-) -> Iterator[tuple[Batch, dict[int, str], Floats]]:
-    """Batches with their bad rows and probabilities; a batch is scored while the next one is read."""
+) -> Iterator[tuple[Batch, dict[int, str], Added]]:
+    """Batches with their bad rows and added columns; a batch is scored while the next one is read."""
     features = model.specification.features
     present = {f.name: names[f.name] for f in features if f.name in names}
     with ThreadPoolExecutor(1) as pool:
-        waiting: tuple[Batch, dict[int, str], Future[Floats]] | None = None
+        waiting: tuple[Batch, dict[int, str], Future[Added]] | None = None
         for batch in table.batches(rows=CHUNK, everything=True):
             columns = {
                 ours: plain_values(batch.column(theirs), number_styles.numbers.get(theirs), table.name)
@@ -262,7 +291,7 @@ def _scored(
             }
             inputs, bad = encode(columns, features)
             bad |= dict.fromkeys(batch.ragged, RAGGED)
-            scoring = pool.submit(model.score, inputs)
+            scoring = pool.submit(_answers, model, inputs)
             if waiting:
                 yield waiting[0], waiting[1], waiting[2].result()
             waiting = batch, bad, scoring
@@ -271,28 +300,28 @@ def _scored(
 
 
 @contextmanager
-def _csv(path: Path, table: Table, *, zipped: bool) -> Iterator[Write]:
+def _csv(path: Path, table: Table, added: Iterable[str], *, zipped: bool) -> Iterator[Write]:
     raw = gzip.GzipFile(path, "wb", compresslevel=4) if zipped else path.open("wb")
     with io.TextIOWrapper(raw, encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, delimiter=table.delimiter or ",", lineterminator="\n")
-        writer.writerow([*table.header, *ADDED])
+        writer.writerow([*table.header, *added])
 
-        def write(batch: Batch, *added: list[Any]) -> None:
+        def write(batch: Batch, columns: Added) -> None:
             cells = (plain_values(column, None, table.name) for column in batch.columns.columns)
-            writer.writerows(zip(*cells, *added, strict=True))
+            writer.writerows(zip(*cells, *columns.values(), strict=True))
 
         yield write
 
 
 @contextmanager
-def _parquet(path: Path) -> Iterator[Write]:
+def _parquet(path: Path, added: Mapping[str, pa.DataType]) -> Iterator[Write]:
     with pa.OSFile(str(path), "wb") as stream:
         writers: list[pa.parquet.ParquetWriter] = []
 
-        def write(batch: Batch, probabilities: list[float | None], segments: list[str | None]) -> None:
+        def write(batch: Batch, columns: Added) -> None:
             table = pa.Table.from_batches([batch.columns])
-            table = table.append_column("probability", pa.array(probabilities, pa.float64()))
-            table = table.append_column("segment", pa.array(segments, pa.string()))
+            for name, kind in added.items():
+                table = table.append_column(name, pa.array(columns[name], kind))
             if not writers:
                 writers.append(pa.parquet.ParquetWriter(stream, table.schema))
             writers[0].write_table(table)

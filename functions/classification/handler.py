@@ -32,7 +32,9 @@ def build_scoring() -> ScoringService:
     """The scoring service of this container."""
     settings, dynamodb = ClassificationSettings(), client("dynamodb")
     return ScoringService(
-        models=ChampionCache(build_registry(settings), settings.refresh_seconds),
+        models=ChampionCache(
+            build_registry(settings), settings.refresh_seconds, explained=settings.explained_features > 0
+        ),
         results=DynamoTable(settings.classifications_table, dynamodb),
         profiles=DynamoTable(settings.profiles_table, dynamodb),
         lake=S3Objects(settings.lake_bucket, client("s3")),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from functions.classification.contracts import LEAF, MODEL_FILE, Specification
+from functions.classification.contracts import EXPLANATION_FILE, LEAF, MODEL_FILE, Specification
 from functions.classification.domain import fit
 from functions.classification.domain.fit import Parameters, Progress, Trained, silent
 from functions.classification.domain.model import Model
@@ -81,6 +81,7 @@ def learn(
     report = make_report(trained, parameters, champion)
     files = {
         MODEL_FILE: trained.body,
+        EXPLANATION_FILE: trained.explanation,
         "report.json": json.dumps(_finite(report), indent=1).encode(),
         "report.png": draw_report(trained, report),
     }

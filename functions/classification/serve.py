@@ -16,7 +16,7 @@ import numpy as np
 from boto3.dynamodb.conditions import Attr
 from pydantic import ValidationError
 
-from functions.classification.contracts import LEAF, Event, Result
+from functions.classification.contracts import LEAF, Contribution, Event, Result
 from functions.classification.domain import drift
 from functions.classification.domain.model import Floats, Model
 from functions.classification.domain.schema import LARGEST, Inputs, encode
@@ -63,7 +63,7 @@ class Scored:
         """One line of JSON for each, with all features that were sent: a later model may know more of them."""
         lines = []
         for message, result in zip(self.messages, self.results, strict=True):
-            line = result.model_dump(exclude={"classified_at", "expires_at"})
+            line = result.model_dump(exclude={"classified_at", "expires_at", "explanation"})
             line["features"] = {name: value for name, value in message.event.features.items() if _is_plain(value)}
             lines.append(json.dumps(line, separators=(",", ":")) + "\n")
         return "".join(lines)
@@ -89,8 +89,13 @@ def read_messages(records: Iterable[Mapping[str, Any]], *, latest: datetime) -> 
     return messages, refused
 
 
-def score_messages(messages: Sequence[Message], model: Model, now: datetime, result_days: int) -> Scored:
-    """Check features against the model's schema and score those that pass, in one call. An absent feature is null."""
+def score_messages(
+    messages: Sequence[Message], model: Model, now: datetime, result_days: int, explained: int = 0
+) -> Scored:
+    """Check features against the model's schema and score those that pass, in one call. An absent feature is null.
+
+    `explained`: how many features a result names as those that moved its score most.
+    """
     features = model.specification.features
     needed = [f.name for f in features if not f.nullable]
     absent = [next((name for name in needed if name not in m.event.features), None) for m in messages]
@@ -103,6 +108,7 @@ def score_messages(messages: Sequence[Message], model: Model, now: datetime, res
     inputs = {name: values[sound] for name, values in inputs.items()}
     accepted = [messages[whole[row]] for row in sound]
     p = model.score(inputs)
+    reasons = model.explain(inputs, explained) if explained and accepted and model.explains_fast else None
     stamp, expires_at = utc_text(now), int(now.timestamp()) + result_days * 86_400
     results = [
         Result.model_construct(
@@ -114,8 +120,11 @@ def score_messages(messages: Sequence[Message], model: Model, now: datetime, res
             model_version=model.version,
             classified_at=stamp,
             expires_at=expires_at,
+            explanation=parts and [Contribution.model_construct(feature=f, contribution=c) for f, c in parts],
         )
-        for m, probability, segment in zip(accepted, p.tolist(), model.segments(p), strict=True)
+        for m, probability, segment, parts in zip(
+            accepted, p.tolist(), model.segments(p), reasons or [None] * len(accepted), strict=True
+        )
     ]
     refused = [Letter(messages[i].message_id, messages[i].body, reason) for i, reason in sorted(bad.items())]
     return Scored(accepted, inputs, p, results, refused)
@@ -161,7 +170,7 @@ class ScoringService:
     def _answer(self, records: Sequence[Mapping[str, Any]], model: Model, deadline: float) -> set[str]:
         now = self._clock()
         messages, refused = read_messages(records, latest=now + timedelta(seconds=self._settings.future_seconds))
-        scored = score_messages(messages, model, now, self._settings.result_days)
+        scored = score_messages(messages, model, now, self._settings.result_days, self._settings.explained_features)
         if scored.messages:
             self._keep(scored)
         refused += scored.refused
@@ -210,7 +219,9 @@ class ScoringService:
         older = Attr("observed_at").lt(result.observed_at)
         same = Attr("observed_at").eq(result.observed_at) & Attr("event_id").lt(result.event_id)
         try:
-            item = result.model_dump() | {"segment_shard": segment_shard(result.segment, result.user_id)}
+            item = result.model_dump(exclude_none=True) | {
+                "segment_shard": segment_shard(result.segment, result.user_id)
+            }
             self._results.put(item, condition=Attr("user_id").not_exists() | older | same)
         except ConflictError:
             return False

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from functions.classification.contracts import LEAF, MODEL_FILE, Outcome, Specification
+from functions.classification.contracts import EXPLANATION_FILE, LEAF, MODEL_FILE, Outcome, Specification
 from functions.classification.domain.model import Model
 from layers.runtime.errors import CorruptError, TrefoilError
 from layers.runtime.observability import logger
@@ -44,28 +44,37 @@ def version_of(body: bytes, specification: Specification) -> str:
     return content_version({MODEL_FILE: body, "specification": specification.model_dump_json().encode()})
 
 
-def load_model(manifest: Manifest, read: Callable[[str], bytes], *, threads: int = 1) -> Model:
-    """The model of a manifest; `read` returns a file's bytes, hash checked. Raises CorruptError."""
+def load_model(manifest: Manifest, read: Callable[[str], bytes], *, threads: int = 1, explained: bool = False) -> Model:
+    """The model of a manifest; `read` returns a file's bytes, hash checked. Raises CorruptError.
+
+    `explained`: with its explanation, if it has one; models of before have none.
+    """
     try:
         specification = Specification.model_validate(manifest.details)
     except ValidationError as exc:
         raise CorruptError(f"the manifest of {manifest.version} does not describe a classifier") from exc
-    return Model(manifest.version, specification, read(MODEL_FILE), threads=threads)
+    explanation = read(EXPLANATION_FILE) if explained and EXPLANATION_FILE in manifest.files else None
+    return Model(manifest.version, specification, read(MODEL_FILE), explanation, threads=threads)
 
 
-def stored_model(registry: "ModelRegistry", version: str) -> Model:
+def stored_model(registry: "ModelRegistry", version: str, *, explained: bool = False) -> Model:
     """A version of the registry. Raises NotFoundError or CorruptError when it is not what it should be."""
     manifest = registry.manifest(LEAF, version)
-    return load_model(manifest, lambda name: registry.read(manifest, name))
+    return load_model(manifest, lambda name: registry.read(manifest, name), explained=explained)
 
 
 class ChampionCache:
     """The champion in a warm container; a new one, or a rollback, takes effect within `refresh_seconds`."""
 
     def __init__(
-        self, registry: "ModelRegistry", refresh_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        registry: "ModelRegistry",
+        refresh_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        explained: bool = False,
     ) -> None:
-        self._registry, self._refresh, self._clock = registry, refresh_seconds, clock
+        self._registry, self._refresh, self._clock, self._explained = registry, refresh_seconds, clock, explained
         self._model: Model | None = None
         self._asked = 0.0
 
@@ -80,7 +89,9 @@ class ChampionCache:
         try:
             champion = self._registry.champion(LEAF)
             if champion is not None and (self._model is None or self._model.version != champion.version):
-                self._model = stored_model(self._registry, champion.version)
+                self._model = stored_model(self._registry, champion.version, explained=self._explained)
+                if self._explained and not self._model.explains_fast:
+                    logger(LEAF).warning("champion is a forest or has no explanation", version=champion.version)
         except TrefoilError:
             if self._model is None:
                 raise

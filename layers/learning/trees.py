@@ -149,10 +149,10 @@ def _nodes(root: dict[str, Any]) -> Iterator[Node]:
             threshold = node["threshold"]
             # A feature that training never saw missing: LightGBM reads NaN as 0 there.
             missing = node["default_left"] if node["missing_type"] == "NaN" else threshold >= 0
-            yield Node(here, "BRANCH_LEQ", feature, _round_down(threshold), left, right, missing)
+            yield Node(here, "BRANCH_LEQ", feature, round_down(threshold), left, right, missing)
 
 
-def _round_down(threshold: float) -> float:
-    # The largest float32 not above the threshold splits float32 features the same way.
+def round_down(threshold: float) -> float:
+    """The largest float32 not above the threshold: it splits float32 features the same way."""
     single = np.float32(min(threshold, float(np.finfo(np.float32).max)))
     return float(np.nextafter(single, np.float32(-np.inf)) if float(single) > threshold else single)

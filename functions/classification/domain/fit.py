@@ -21,7 +21,7 @@ from sklearn.metrics import precision_recall_curve
 from sklearn.model_selection import ParameterSampler
 
 from functions.classification.contracts import Calibration, Feature, Specification
-from functions.classification.domain import drift, learners, schema
+from functions.classification.domain import drift, learners, paths, schema
 from functions.classification.domain.learners import Fitted, Options
 from functions.classification.domain.metrics import Bools, Floats, Rows, average_precision
 from functions.classification.domain.model import Model, calibrated, log_odds, make_segments, segment_names
@@ -34,6 +34,7 @@ from layers.runtime.errors import CorruptError, InputError
 Progress = Callable[[int, int], None]
 
 MIN_OF_EACH: Final = 20
+EXPLAINED_ROWS: Final = 100
 LEAK: Final = "repeats the target: a leak"
 ISOTONIC_OF_EACH: Final = 1_000  # rows of each kind from which a free map is better than a straight line
 MOST_LOST: Final = 1e-3  # of average precision: scores beyond the floor of the map become ties
@@ -145,10 +146,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Trained:
-    """A candidate: the model, its file, and what it and its peers say about rows that nobody saw."""
+    """A candidate: the model, its files, and what it and its peers say about rows that nobody saw."""
 
     model: Model
     body: bytes
+    explanation: bytes
     fitted: Fitted
     search: Searched
     parity: float
@@ -227,12 +229,24 @@ def train(
         split=parts.split,
         left_out=dict.fromkeys(refused, "known only afterwards") | dropped,
     )
-    body = learners.to_bytes(fitted)
-    model = Model("candidate", specification, body)
+    body, explanation = learners.to_bytes(fitted), paths.explanation_bytes(fitted, work.x, features)
+    model = Model("candidate", specification, body, explanation)
     largest = parity(model, fitted, good.columns, seed=parameters.seed)
     counts |= {"train": len(learnt), "test": len(parts.test)}
     return Trained(
-        model, body, fitted, search, largest, good, parts, scores, judged.thresholds, counts, dropped, refused
+        model,
+        body,
+        explanation,
+        fitted,
+        search,
+        largest,
+        good,
+        parts,
+        scores,
+        judged.thresholds,
+        counts,
+        dropped,
+        refused,
     )
 
 
@@ -381,7 +395,8 @@ def choose_threshold(y: Bools, p: Floats, parameters: Parameters) -> float:
 
 
 def parity(model: Model, fitted: Fitted, columns: Columns, *, seed: int, rows: int = PARITY_ROWS) -> float:
-    """Largest difference of the score before calibration, on rows resampled column by column.
+    """Largest difference of the score before calibration, on rows resampled column by column; of its explanation, on
+    the first hundred.
 
     The calibrated probability is not compared: a steep map makes much of a difference of one rounding. Raises
     CorruptError when the difference passes 1e-5, or when a row changes its segment although its score lies further than
@@ -391,8 +406,11 @@ def parity(model: Model, fitted: Fitted, columns: Columns, *, seed: int, rows: i
     rng = np.random.default_rng(seed)
     mixed = {f.name: [columns[f.name][i] for i in rng.integers(0, len(columns[f.name]), rows)] for f in features}
     inputs, _ = schema.encode(mixed, features)
-    ours, theirs = model.raw(inputs), learners.predict(fitted, schema.matrix(inputs, features))
+    x = schema.matrix(inputs, features)
+    ours, theirs = model.raw(inputs), learners.predict(fitted, x)
     largest = check_parity(ours, theirs)
+    if model.explanation is not None:
+        check_parity(model.explanation.scores(x[:EXPLAINED_ROWS]), theirs[:EXPLAINED_ROWS])
     lowest, segments, highest = (
         segment_names(calibrated(scores, calibration), model.specification.segments)
         for scores in (theirs - TOLERANCE, ours, theirs + TOLERANCE)

@@ -95,9 +95,8 @@ def _words(features: Sequence[Feature]) -> dict[str, int]:
 def _encoder(features: Sequence[Feature], words: list[int], *, scaled: bool) -> ColumnTransformer:
     """One-hot of the known categories (others are all zero); median for missing numbers."""
     numbers = [i for i in range(len(names(features))) if i not in words]
-    number: Any = SimpleImputer(strategy="median", keep_empty_features=True)
-    if scaled:
-        number = Pipeline([("fill", number), ("scale", StandardScaler())])
+    fill = ("fill", SimpleImputer(strategy="median", keep_empty_features=True))
+    number = Pipeline([fill, ("scale", StandardScaler())] if scaled else [fill])
     codes = [np.arange(float(count)) for count in _words(features).values()]
     one_hot = OneHotEncoder(categories=codes, handle_unknown="ignore", sparse_output=False, dtype=np.float32)
     steps = [("numbers", number, numbers), ("words", one_hot, words)]

@@ -101,6 +101,26 @@ def test_scored_rows_keep_their_order_and_delimiter(trefoil, churn, churn_model,
     assert all((float(row[-2]) >= threshold) == (row[-1] == "target") for row in after[1:])
 
 
+def test_each_row_says_which_features_moved_its_score_when_asked(trefoil, churn, churn_model, tmp_path):
+    lines = churn.read_text().splitlines()
+    lines[3] = lines[3].replace(lines[3].split("\t")[1], "a lot")
+    path = write(tmp_path / "in.tsv", lines[0].split("\t"), [line.split("\t") for line in lines[1:]], "\t")
+    trefoil("score", churn_model, path, "--out", tmp_path / "plain.tsv")
+    status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.tsv", "--explain")
+    assert (status, answer["scored"]) == (0, 899)
+    assert answer["explained"]["scale"] in ("log-odds", "probability")
+    header, *rows = read(tmp_path / "out.tsv")
+    assert header[-3:] == ["probability", "segment", "explanation"]
+    assert [row[:-1] for row in rows] == read(tmp_path / "plain.tsv")[1:]
+    assert rows.pop(2)[-1] == ""
+    named = [json.loads(row[-1]) for row in rows]
+    assert all(1 <= len(one) <= 3 and set(one) <= set(header) for one in named)
+    assert all(list(map(abs, one.values())) == sorted(map(abs, one.values()), reverse=True) for one in named)
+    assert sum(next(iter(one)) == "monthly spend (EUR)" for one in named) > 450
+    high = max(rows, key=lambda row: float(row[-3]))
+    assert json.loads(high[-1])["monthly spend (EUR)"] > 0
+
+
 def test_a_place_that_scores_cannot_be_written_to_is_refused_and_the_input_is_never_overwritten(
     trefoil, churn, churn_model, tmp_path
 ):
@@ -166,7 +186,7 @@ def test_training_twice_gives_the_same_model_and_the_bank_preset_refuses_duratio
     assert answers[0]["split"] == "order"
     assert set(answers[0]["profit"]) == {"model", "dummy", "logistic", "champion"}
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
-        "manifest.json", "model.onnx", "report.json", "report.png",
+        "explanation.npz", "manifest.json", "model.onnx", "report.json", "report.png",
     ]  # fmt: skip
 
 

@@ -95,6 +95,45 @@ def test_it_is_healthy_or_says_what_is_not(
     assert len(body["attention"]) == bool(told)
 
 
+EXPECTED = {"positives": 61.0, "precision": 0.41, "recall": 0.55, "average_precision": 0.37}
+REALISED = {"2026-W04": {"events": 900, "precision": 0.1, "recall": 0.1, "average_precision": 0.1}}
+REALISED |= {"2026-W05": {"events": 1_234, "precision": 0.39, "recall": 0.5, "average_precision": 0.33}}
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, []),
+        ({"expected": None, "expected_withdrawn": None, "realised": {}}, []),
+        (
+            {"expected": EXPECTED, "expected_withdrawn": None, "realised": {"v0": {}, "v1": REALISED}},
+            [
+                "expected of classification: precision 0.41, recall 0.55, average_precision 0.37",
+                "realised in 2026-W05: precision 0.39, recall 0.5, average_precision 0.33, on 1,234 outcomes",
+            ],
+        ),
+        (
+            {"expected": None, "expected_withdrawn": "the population has moved", "realised": {"v1": REALISED}},
+            ["expected of classification: nothing, the population has moved", "realised in 2026-W05: precision 0.39"],
+        ),
+    ],
+)
+def test_expected_quality_stands_beside_the_realised_one_and_an_older_report_of_the_watch_tells_neither(
+    stack: Any, capsys: pytest.CaptureFixture[str], more: dict[str, Any], told: list[str]
+) -> None:
+    good_day(stack)
+    report = {"version": "v1", "events": 5, "drift": {"(score)": 0.02, "age": 0.0421}}
+    stack.lake.put("scored/reports/watch.json", json.dumps(report | more).encode())
+    body, _ = status.status()
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(line in said for line in told)
+    assert told or "expected of" not in said
+    (model,) = [model for model in body["models"] if model["leaf"] == "classification"]
+    assert model["expected"] == more.get("expected")
+    assert model["expected_withdrawn"] == more.get("expected_withdrawn")
+    assert (model["realised"] or {}).get("week") == ("2026-W05" if more.get("realised") else None)
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_one_screen_tells_runs_models_drift_and_queues(
     stack: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int

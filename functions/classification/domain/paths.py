@@ -1,0 +1,198 @@
+"""From a fitted learner to the file of `Explanation`: the paths of its trees, or the terms of its regression."""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import lightgbm
+import numpy as np
+
+from functions.classification.contracts import Feature
+from functions.classification.domain.explanation import CODES, Arrays
+from functions.classification.domain.learners import Fitted
+from functions.classification.domain.schema import Matrix, names
+from layers.learning.trees import round_down
+
+ALL: Final = (1 << CODES) - 1
+
+
+class Split(NamedTuple):
+    """A test of one column: what passes goes left. Numbers up to `limit` pass; of categories those whose bit is set."""
+
+    feature: int
+    limit: float = np.inf
+    missing: bool = False
+    codes: int = ALL
+
+
+class Node(NamedTuple):
+    """A node of a tree: how many training rows reached it, and a leaf's value or else a split with its children."""
+
+    rows: float
+    value: float = 0.0
+    split: Split | None = None
+    children: tuple["Node", ...] = ()
+
+
+class Condition(NamedTuple):
+    """What a path asks of one column: a number above `low`, up to `high`; a category whose bit is set."""
+
+    low: float = -np.inf
+    high: float = np.inf
+    missing: bool = True
+    codes: int = ALL
+
+    def passed(self, split: Split) -> "Condition":
+        """This condition and the left side of a split."""
+        high, codes = min(self.high, split.limit), self.codes & split.codes
+        return Condition(self.low, high, self.missing and split.missing, codes)
+
+    def failed(self, split: Split) -> "Condition":
+        """This condition and the right side of a split."""
+        low, codes = max(self.low, split.limit), self.codes & ~split.codes
+        return Condition(low, self.high, self.missing and not split.missing, codes)
+
+
+Path = dict[int, tuple[Condition, float]]  # by column, with the share of training rows that pass its tests
+
+
+class Column(NamedTuple):
+    """A column after encoding: a number (`median` where it is missing), a `mark` that one is missing, or a category."""
+
+    feature: int
+    median: float = 0.0
+    mark: bool = False
+    code: int | None = None
+
+
+def explanation_bytes(fitted: Fitted, x: Matrix, features: Sequence[Feature]) -> bytes:
+    """The file of `Explanation`; the mean of a regression's terms is over the rows `x`, which it was fitted to."""
+    if isinstance(fitted, lightgbm.Booster):
+        inputs = [Column(int(name[1:]), mark=name[0] == "m") for name in names(features)]
+        trees = [_boosted(tree["tree_structure"], inputs) for tree in fitted.dump_model()["tree_info"]]
+        arrays = _leaves(trees) | {"probability": np.array(False)}
+    elif hasattr(fitted["last"], "estimators_"):
+        columns, forest = _encoded(fitted, features), fitted["last"].estimators_
+        trees = [_sampled(tree.tree_, columns, len(forest)) for tree in forest]
+        arrays = _leaves(trees) | {"probability": np.array(True)}
+    else:
+        arrays = _regression(fitted, x, features)
+    body = io.BytesIO()
+    np.savez_compressed(body, allow_pickle=False, **arrays)
+    return body.getvalue()
+
+
+def _leaves(trees: Sequence[Node]) -> Arrays:
+    """The different conditions, and of shape (columns of the longest path, leaves) which of them and their shares."""
+    leaves = [(node, node.rows / tree.rows, path) for tree in trees for node, path in _paths(tree)]
+    width = max(1, *(len(path) for _, _, path in leaves))
+    conditions = {(0, Condition()): 0}  # which fills a path up: every row passes
+    condition = np.zeros((width, len(leaves)), dtype=np.int64)
+    share = np.ones((width, len(leaves)))
+    for leaf, (_, _, path) in enumerate(leaves):
+        for place, (feature, (asked, passing)) in enumerate(path.items()):
+            condition[place, leaf] = conditions.setdefault((feature, asked), len(conditions))
+            share[place, leaf] = passing
+    low, high, missing, codes = zip(*(asked for _, asked in conditions), strict=True)
+    return {
+        "feature": np.array([feature for feature, _ in conditions]),
+        "low": np.array(low),
+        "high": np.array(high),
+        "missing": np.array(missing),
+        "codes": np.array(codes, dtype=np.uint64),
+        "condition": condition,
+        "share": share,
+        "value": np.array([node.value for node, _, _ in leaves]),
+        "base": np.array(sum(node.value * rows for node, rows, _ in leaves)),
+    }
+
+
+def _paths(tree: Node) -> Iterator[tuple[Node, Path]]:
+    stack: list[tuple[Node, Path]] = [(tree, {})]
+    while stack:
+        node, path = stack.pop()
+        if node.split is None:
+            yield node, path
+            continue
+        condition, share = path.get(node.split.feature, (Condition(), 1.0))
+        for child, narrowed in zip(node.children, (condition.passed, condition.failed), strict=True):
+            asked = narrowed(node.split), share * child.rows / node.rows
+            stack.append((child, path | {node.split.feature: asked}))
+
+
+def _boosted(node: dict[str, Any], inputs: Sequence[Column]) -> Node:
+    """A tree of LightGBM's dump."""
+    if "leaf_value" in node:
+        return Node(node.get("leaf_count", 1), node["leaf_value"])
+    column, threshold = inputs[node["split_feature"]], node["threshold"]
+    if node["decision_type"] == "==":
+        split = Split(column.feature, codes=sum(2 << int(code) for code in threshold.split("||")))
+    elif column.mark:
+        split = _mark(column, threshold)
+    else:
+        missing = node["default_left"] if node["missing_type"] == "NaN" else threshold >= 0
+        split = Split(column.feature, round_down(threshold), missing)
+    children = (_boosted(node[side], inputs) for side in ("left_child", "right_child"))
+    return Node(node["internal_count"], 0.0, split, tuple(children))
+
+
+def _sampled(tree: Any, columns: Sequence[Column], trees: int) -> Node:
+    """One of the trees of a forest, on the columns of `learners`' encoder; its values are shares of the votes."""
+    sides = tree.children_left.tolist(), tree.children_right.tolist()
+    features, thresholds, rows = tree.feature.tolist(), tree.threshold.tolist(), tree.weighted_n_node_samples.tolist()
+    values = (tree.value[:, 0, -1] / trees).tolist()
+
+    def grow(at: int) -> Node:
+        if features[at] < 0:
+            return Node(rows[at], values[at])
+        column, threshold = columns[features[at]], thresholds[at]
+        if column.code is not None:
+            # 1 of rows with this category, else 0; resampled rows lie between, and so may a threshold.
+            bit = 2 << column.code
+            split = Split(column.feature, codes=(ALL & ~bit if threshold >= 0 else 0) | (bit if threshold >= 1 else 0))
+        elif column.mark:
+            split = _mark(column, threshold)
+        else:
+            split = Split(column.feature, round_down(threshold), column.median <= threshold)
+        return Node(rows[at], 0.0, split, tuple(grow(side[at]) for side in sides))
+
+    return grow(0)
+
+
+def _mark(column: Column, threshold: float) -> Split:
+    """A mark is 1 where the number is missing, else 0."""
+    return Split(column.feature, np.inf if threshold >= 0 else -np.inf, missing=threshold >= 1)
+
+
+def _encoded(fitted: Any, features: Sequence[Feature]) -> list[Column]:
+    encoder = fitted["encode"].named_transformers_
+    numbers = [name for name in names(features) if features[int(name[1:])].kind != "category"]
+    medians = encoder["numbers"]["fill"].statistics_.tolist() if numbers else []
+    columns = [Column(int(name[1:]), median, name[0] == "m") for name, median in zip(numbers, medians, strict=True)]
+    words = [i for i, feature in enumerate(features) if feature.kind == "category"]
+    return columns + [Column(i, code=code) for i in words for code in range(len(features[i].categories))]
+
+
+def _regression(fitted: Any, x: Matrix, features: Sequence[Feature]) -> Arrays:
+    """Terms of each column: of each code from -1 (of a number 0 and 1), where it is missing, and the mean.
+
+    Columns do not meet in a regression, so that one row of inputs gives a term of each.
+    """
+    owners = np.array([column.feature for column in _encoded(fitted, features)])
+    marks = np.array([name[0] == "m" for name in names(features)])
+    words = np.array([features[int(name[1:])].kind == "category" for name in names(features)])
+    codes = np.where(marks, 0.0, np.arange(-1.0, CODES - 1)[:, None])
+    missing = np.where(marks, 1.0, np.where(words, -1.0, np.nan))[None]
+
+    def terms(rows: Any) -> Any:
+        weighted = fitted["encode"].transform(rows) * fitted["last"].coef_[0]
+        return np.stack([weighted[:, owners == i].sum(axis=1) for i in range(len(features))])
+
+    mean = terms(x).mean(axis=1)
+    return {
+        "table": terms(codes),
+        "missing": terms(missing)[:, 0],
+        "mean": mean,
+        "base": fitted["last"].intercept_[0] + mean.sum(),
+        "probability": np.array(False),
+    }
