@@ -2,8 +2,6 @@
 
 import hashlib
 import io
-import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from functions.classification.contracts import EXPLANATION_FILE, LEAF, MODEL_FILE, Specification
 from functions.classification.domain import fit
@@ -82,18 +81,10 @@ def learn(
     files = {
         MODEL_FILE: trained.body,
         EXPLANATION_FILE: trained.explanation,
-        "report.json": json.dumps(_finite(report), indent=1).encode(),
+        "report.json": to_json(report, indent=1, inf_nan_mode="null"),
         "report.png": draw_report(trained, report),
     }
     return Package(version_of(trained.body, trained.model.specification), trained, report, files)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    return value
 
 
 class TrainingService:

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 from imblearn.over_sampling import SMOTE
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.model_selection import train_test_split
@@ -36,7 +39,10 @@ from tests.classification import records as messages_of
 from tests.tables import as_csv
 
 ROOT = Path(__file__).resolve().parents[2]
-REAL = Path(os.environ.get("TREFOIL_REAL_DATA", ROOT.parent / "shared" / "data")) / "customers" / "bank.csv"
+DATA = Path(os.environ.get("TREFOIL_REAL_DATA", ROOT.parent / "shared" / "data"))
+REAL = DATA / "customers" / "bank.csv"
+TAXI = [DATA / "rides" / f"green_tripdata_2020-{month}.parquet" for month in ("06", "07")]
+AFTERWARDS = ("payment_type", "tip_amount", "total_amount")  # known when the ride has been paid for
 LATEST = datetime(2030, 1, 1, tzinfo=UTC)
 T_95 = {8: 2.365, 20: 2.093}
 
@@ -52,6 +58,8 @@ def rows(quick: bool) -> Iterator[Row]:
         yield from file_of(200_000 if quick else 1_000_000, directory, Path(folder))
     if REAL.exists():
         yield from quality(splits=8 if quick else 20, iterations=1 if quick else 8)
+    if all(map(Path.exists, TAXI)):
+        yield from in_both_orders(every=10 if quick else 2, iterations=4)
     yield from recovery(waves=3 if quick else 4, iterations=2 if quick else 8)
 
 
@@ -113,11 +121,13 @@ began = time.perf_counter()
 import sys, json
 from pathlib import Path
 from functions.classification import handler
-from functions.classification.files import load_directory
 from functions.classification.serve import read_messages, score_messages
+from functions.classification.store import load_model
+from layers.storage.manifest import Manifest
 from datetime import UTC, datetime
 handler.build_scoring()
-model = load_directory(Path(sys.argv[1]), threads=1)
+manifest = Manifest.model_validate_json((Path(sys.argv[1]) / "manifest.json").read_bytes())
+model = load_model(manifest, lambda name: (Path(sys.argv[1]) / name).read_bytes())
 now = datetime.now(UTC)
 messages, _ = read_messages(json.loads(sys.argv[2]), latest=now)
 scored = score_messages(messages, model, now, 90)
@@ -263,6 +273,33 @@ def recovery(*, waves: int, iterations: int) -> Iterator[Row]:
         f"new model (static {static:.3f})",
         retrained / fresh,
     )
+
+
+def in_both_orders(*, every: int, iterations: int) -> Iterator[Row]:
+    """Rides of two months (each `every`th) that were paid in cash or by card; 80 % are learned from, drawn or first."""
+    rides = pa.concat_tables([pq.read_table(path) for path in TAXI]).to_pandas()
+    rides = rides[rides["payment_type"].isin([1, 2])].sort_values("lpep_pickup_datetime", kind="stable")[::every]
+    started = pd.to_datetime(rides.pop("lpep_pickup_datetime"))
+    rides["minutes"] = (pd.to_datetime(rides.pop("lpep_dropoff_datetime")) - started).dt.total_seconds() / 60
+    rides["hour"], rides["weekday"] = started.dt.hour, started.dt.dayofweek.astype(str)
+    places = rides[["PULocationID", "DOLocationID", "VendorID", "RatecodeID"]].astype(str)
+    y = (rides["payment_type"] == 1).to_numpy()
+    columns = rides.drop(columns=list(AFTERWARDS)).assign(**places)
+    raw = {name: [None if pd.isna(cell) else cell for cell in columns[name].tolist()] for name in columns}
+    features, _ = schema.infer(raw)
+    x = schema.matrix(schema.encode(raw, features)[0], features)
+    for name in ("shuffled", "in time order"):
+        ordered = name != "shuffled"
+        order = np.arange(len(y)) if ordered else np.random.default_rng(0).permutation(len(y))
+        known, test = np.split(order, [int(0.8 * len(y))])
+        work = fit.Work(x[known], y[known], np.arange(len(known)), ordered, features, Parameters(iterations=iterations))
+        ours = metrics.average_precision(y[test], learners.predict(work.fit(fit.search_options(work).chosen), x[test]))
+        theirs = metrics.average_precision(y[test], boosted(x, y, features, known, test, 0))
+        gain = ours - theirs
+        peer = f"HistGradientBoosting (ours {ours:.3f})"
+        yield Row(
+            f"{len(y):,} rides {name}: average precision, less", gain, "", ">= -0.005", gain >= -0.005, theirs, peer
+        )
 
 
 def precision_on(model: Model, table: Any) -> float:

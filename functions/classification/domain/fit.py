@@ -35,6 +35,7 @@ Progress = Callable[[int, int], None]
 
 MIN_OF_EACH: Final = 20
 EXPLAINED_ROWS: Final = 100
+NAMED: Final = 5  # columns in a message
 LEAK: Final = "repeats the target: a leak"
 ISOTONIC_OF_EACH: Final = 1_000  # rows of each kind from which a free map is better than a straight line
 MOST_LOST: Final = 1e-3  # of average precision: scores beyond the floor of the map become ties
@@ -279,7 +280,8 @@ def _features(rows: Labelled) -> tuple[tuple[Feature, ...], dict[str, str]]:
     dropped |= dict.fromkeys(leaks, LEAK)
     features = tuple(feature for feature in inferred if feature.name not in leaks)
     if not features:
-        raise InputError(": ".join(["no column is left to learn from", *(f"{name} {LEAK}" for name in leaks)]))
+        why = [f"{name} ({reason})" for name, reason in dropped.items()]
+        raise InputError(f"no column is left to learn from: {', '.join(why[:NAMED])}{', ..' if why[NAMED:] else ''}")
     return features, dropped | ({} if rows.group is None else {rows.group: "says whose row it is"})
 
 
