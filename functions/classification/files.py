@@ -22,7 +22,7 @@ from functions.classification.domain.fit import Parameters, Progress, silent
 from functions.classification.domain.model import Model
 from functions.classification.domain.schema import Inputs, canonical, encode, whose
 from functions.classification.domain.splits import label
-from functions.classification.domain.table import PRESETS, Columns, plain_values, read
+from functions.classification.domain.table import PRESETS, Columns, plain_values, read, refused_columns
 from functions.classification.learn import Package, learn
 from functions.classification.store import load_model
 from layers.runtime.errors import CorruptError, InputError, NotFoundError
@@ -107,18 +107,18 @@ def _chosen(
     if preset is not None and preset not in PRESETS:
         raise InputError(f"unknown preset {preset!r}; there is {', '.join(PRESETS)}", field="--preset")
     known = PRESETS[preset] if preset else {}
-    target, afterwards = target or known.get("target"), known.get("afterwards", [])
+    target = target or known.get("target")
     if not target:
         raise InputError("name the column to predict with --target")
     require(header, [target], file)
-    refused = [name for name in header if name in afterwards]
+    refused = refused_columns(header, known.get("afterwards", []))
     if features is None:
         return target, [name for name in header if name not in (*refused, target)], refused
     names = known["book"] if preset and features == "book" else features.split(",")
     chosen = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     require(header, chosen, file)
     for name in chosen:
-        if name in afterwards or name == target:
+        if name in (*refused, target):
             raise InputError("known only afterwards, so it may not be learnt from", file=file, field=name)
     return target, chosen, refused
 

@@ -191,7 +191,7 @@ def quality(*, splits: int, iterations: int) -> Iterator[Row]:
         parameters = Parameters(iterations=iterations, seed=seed)
         work = fit.Work(x[known], y[known], np.arange(len(known)), False, features, parameters)
         search = fit.search_options(work)
-        calibration = fit.calibrate(search.out_of_fold(work, search.chosen), work.y)
+        calibration = fit.calibrate(work.out_of_fold(search.chosen), work.y)
         p = calibrated(learners.predict(work.fit(search.chosen), x[test]), calibration)
         scores = (p, boosted(x, y, features, known, test, seed), book(x, y, features, known, test, seed))
         found.append([metrics.average_precision(y[test], score) for score in scores])

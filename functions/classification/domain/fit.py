@@ -101,16 +101,12 @@ class Work:
 
 @dataclass(frozen=True)
 class Searched:
-    """The options that won, how many candidates were tried, and each learner's best: its options and its figure.
-
-    `scores` are each learner's best scores out of fold, where the search looked at every row.
-    """
+    """The options that won, how many candidates were tried, and each learner's best: its options and its figure."""
 
     chosen: Options
     tried: int
     cut: bool
     learners: dict[str, dict[str, Any]]
-    scores: dict[str, Floats]
 
     @property
     def logistic(self) -> Options:
@@ -118,14 +114,9 @@ class Searched:
         options: Options = self.learners.get("logistic", {}).get("options", {"learner": "logistic"})
         return options
 
-    def out_of_fold(self, work: Work, options: Options) -> Floats:
-        """Scores of every row, by the search or anew."""
-        best = self.learners.get(options["learner"], {}).get("options")
-        return self.scores[options["learner"]] if self.scores and options == best else work.out_of_fold(options)
-
     def judge(self, work: Work) -> "Judged":
         """What the scores out of fold say."""
-        raw, baseline = (self.out_of_fold(work, options) for options in (self.chosen, self.logistic))
+        raw, baseline = (work.out_of_fold(options) for options in (self.chosen, self.logistic))
         rows = np.flatnonzero(~np.isnan(raw))
         y, calibration = work.y[rows], calibrate(raw[rows], work.y[rows])
         p, base_rate = calibrated(raw[rows], calibration), float(y.mean())
@@ -304,7 +295,6 @@ def search_options(work: Work, *, clock: Callable[[], float] = time.monotonic, p
     few = work.take(_newest_or_random(work.y, work.ordered, parameters))
     candidates = _candidates(parameters, ordered=work.ordered)
     best: dict[str, dict[str, Any]] = {}
-    scores_of: dict[str, Floats] = {}
     tried, slowest = 0, 0.0
     for tried, options in enumerate(candidates, 1):
         started = clock()
@@ -317,13 +307,10 @@ def search_options(work: Work, *, clock: Callable[[], float] = time.monotonic, p
         learner = options["learner"]
         if figure > best.get(learner, {"average_precision": -1.0})["average_precision"]:
             best[learner] = {"average_precision": figure, "options": options}
-            scores_of[learner] = scores
         slowest = max(slowest, clock() - started)
         progress(tried, len(candidates))
     winner = max(best.values(), key=lambda one: one["average_precision"])
-    return Searched(
-        winner["options"], tried, tried < len(candidates), best, scores_of if len(few.y) == len(work.y) else {}
-    )
+    return Searched(winner["options"], tried, tried < len(candidates), best)
 
 
 def _newest_or_random(y: Bools, ordered: bool, parameters: Parameters) -> Rows:
