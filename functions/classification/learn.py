@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from functions.classification.contracts import EXPLANATION_FILE, LEAF, MODEL_FILE, Specification
+from functions.classification.contracts import LEAF, MODEL_FILE, Specification
 from functions.classification.domain import fit
 from functions.classification.domain.fit import Parameters, Progress, Trained, silent
 from functions.classification.domain.model import Model
@@ -78,13 +78,11 @@ def learn(
     """Train a candidate, report on it and name it by its content."""
     trained = fit.train(rows, target, parameters, in_order=in_order, refused=refused, progress=progress)
     report = make_report(trained, parameters, champion)
-    files = {
-        MODEL_FILE: trained.body,
-        EXPLANATION_FILE: trained.explanation,
+    files = trained.files | {
         "report.json": to_json(report, indent=1, inf_nan_mode="null"),
         "report.png": draw_report(trained, report),
     }
-    return Package(version_of(trained.body, trained.model.specification), trained, report, files)
+    return Package(version_of(trained.files[MODEL_FILE], trained.model.specification), trained, report, files)
 
 
 class TrainingService:

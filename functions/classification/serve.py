@@ -36,6 +36,8 @@ ENVELOPES: Final = {
     "EventBridge": ({"detail-type", "detail"}, "set the target's input path to $.detail"),
 }
 WHOLE: Final = 250_000  # characters that a queue takes with a reason beside them, whatever they are
+AHEAD: Final = timedelta(minutes=5)  # an event observed later than that from now is refused
+PROFILE_SECONDS: Final = 90 * 86_400  # after which an hour's profile expires
 SHARDS: Final = 16  # a key of an index takes about 1,000 writes a second, and a changed result is two
 
 
@@ -169,7 +171,7 @@ class ScoringService:
 
     def _answer(self, records: Sequence[Mapping[str, Any]], model: Model, deadline: float) -> set[str]:
         now = self._clock()
-        messages, refused = read_messages(records, latest=now + timedelta(seconds=self._settings.future_seconds))
+        messages, refused = read_messages(records, latest=now + AHEAD)
         scored = score_messages(messages, model, now, self._settings.result_days, self._settings.explained_features)
         if scored.messages:
             self._keep(scored)
@@ -232,7 +234,7 @@ class ScoringService:
 
     def _count(self, scored: Scored, model: Model, now: datetime) -> None:
         hour, users = f"{now.astimezone(UTC):%Y-%m-%dT%H}", [result.user_id for result in scored.results]
-        expires_at = int(now.timestamp()) + self._settings.profile_days * 86_400
+        expires_at = int(now.timestamp()) + PROFILE_SECONDS
         turn = zlib.crc32(scored.messages[0].message_id.encode())
         try:
             for part in drift.counted_parts(len(drift.parts(model.specification)), turn):

@@ -18,14 +18,12 @@ class ClassificationSettings(Settings):
     train_function: str = Field("", description="name of the training function that the watch starts")
 
     refresh_seconds: float = Field(30.0, ge=0, description="how often a warm container asks for the champion, s")
-    future_seconds: float = Field(300.0, ge=0, description="an event observed further ahead is refused, s")
     deadline_seconds: float = Field(5.0, ge=0, description="writing stops this long before the function's timeout, s")
     writers: int = Field(16, ge=1, le=64, description="results written at the same time")
     result_days: int = Field(90, ge=1, description="a result expires after this, days")
     explained_features: int = Field(
         0, ge=0, le=20, description="features that a result names as those that moved its score most; 0: none"
     )
-    profile_days: int = Field(90, ge=1, description="an hourly profile expires after this, days")
 
     target: str = Field("y", description="column of customers/ that is predicted")
     positive: str = Field("", description="value of the target to find; when empty 1, yes or true, else the rarer one")

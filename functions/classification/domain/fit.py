@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve
 from sklearn.model_selection import ParameterSampler
 
-from functions.classification.contracts import Calibration, Feature, Specification
+from functions.classification.contracts import EXPLANATION_FILE, MODEL_FILE, Calibration, Feature, Specification
 from functions.classification.domain import drift, learners, paths, schema
 from functions.classification.domain.learners import Fitted, Options
 from functions.classification.domain.metrics import Bools, Floats, Rows, average_precision
@@ -141,8 +141,7 @@ class Trained:
     """A candidate: the model, its files, and what it and its peers say about rows that nobody saw."""
 
     model: Model
-    body: bytes
-    explanation: bytes
+    files: dict[str, bytes]
     fitted: Fitted
     search: Searched
     parity: float
@@ -227,8 +226,7 @@ def train(
     counts |= {"train": len(learnt), "test": len(parts.test)}
     return Trained(
         model,
-        body,
-        explanation,
+        {MODEL_FILE: body, EXPLANATION_FILE: explanation},
         fitted,
         search,
         largest,

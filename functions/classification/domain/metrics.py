@@ -67,6 +67,15 @@ def expected_quality(totals: Mapping[str, int], edges: Sequence[float], steps: i
     }
 
 
+def gain(y: Bools, ours: Floats, theirs: Floats, groups: Rows, *, seed: int, repeats: int) -> tuple[float, Floats]:
+    """Average precision of ours less theirs, and the same of `repeats` resamplings of whole groups."""
+
+    def of(weights: Floats) -> float:
+        return average_precision(y, ours, weights) - average_precision(y, theirs, weights)
+
+    return of(np.ones(len(y))), bootstrap(of, groups, seed=seed, repeats=repeats)
+
+
 def bootstrap(statistic: Callable[[Floats], float], groups: Rows, *, seed: int, repeats: int = 500) -> Floats:
     """`statistic` of `repeats` resamplings of whole groups, given as the weight (count) of each row."""
     names, members = np.unique(groups, return_inverse=True)

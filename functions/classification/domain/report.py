@@ -9,7 +9,7 @@ from sklearn.metrics import brier_score_loss, confusion_matrix, f1_score, roc_au
 from functions.classification.contracts import Specification
 from functions.classification.domain import schema
 from functions.classification.domain.fit import Parameters, Trained
-from functions.classification.domain.metrics import Bools, Floats, average_precision, bootstrap, calibration_error
+from functions.classification.domain.metrics import Bools, Floats, average_precision, calibration_error, gain
 from functions.classification.domain.model import Model
 from functions.classification.domain.splits import Labelled, twins
 
@@ -138,16 +138,12 @@ def _suspects(trained: Trained, report: Mapping[str, Any], seed: int) -> str:
 
 
 def _beaten(trained: Trained, seed: int) -> str:
-    y, ours, theirs = trained.test.y, trained.scores["model"], trained.scores["logistic"]
-
-    def gain(weights: Floats) -> float:
-        return average_precision(y, theirs, weights) - average_precision(y, ours, weights)
-
-    groups = trained.parts.groups[trained.parts.test]
-    low, high = np.nanquantile(bootstrap(gain, groups, seed=seed, repeats=200), [0.025, 0.975])
+    ours, theirs, groups = trained.scores["model"], trained.scores["logistic"], trained.parts.groups[trained.parts.test]
+    lost, draws = gain(trained.test.y, theirs, ours, groups, seed=seed, repeats=200)
+    low, high = np.nanquantile(draws, [0.025, 0.975])
     return (
         f"A logistic regression on the same columns is {'better' if low > 0 else 'as good'}: "
-        f"average precision {gain(np.ones(len(y))):+.3f}, between {low:+.3f} and {high:+.3f} with 95 % confidence."
+        f"average precision {lost:+.3f}, between {low:+.3f} and {high:+.3f} with 95 % confidence."
     )
 
 

@@ -44,12 +44,8 @@ def judge(trained: Trained, champion: Model | None, *, seed: int, repeats: int =
     if len(y) < MIN_JUDGED or min(y.sum(), (~y).sum()) < MIN_JUDGED_OF_EACH:
         lost = f"it has seen {(~fresh).sum()} and cannot score {(fresh & ~common).sum()} others of {len(common)}"
         return Verdict(False, f"only {len(y)} rows to compare with the champion on, too few to judge: {lost}")
-
-    def gain_of(weights: Floats) -> float:
-        return metrics.average_precision(y, ours, weights) - metrics.average_precision(y, theirs, weights)
-
-    gain = gain_of(np.ones(len(y)))
-    bound = float(np.nanquantile(metrics.bootstrap(gain_of, groups, seed=seed, repeats=repeats), 0.05))
+    gain, draws = metrics.gain(y, ours, theirs, groups, seed=seed, repeats=repeats)
+    bound = float(np.nanquantile(draws, 0.05))
     return Verdict(bound > 0, f"average precision {gain:+.3f} on {len(y)} rows, at least {bound:+.3f}")
 
 

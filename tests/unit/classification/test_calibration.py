@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from functions.classification.contracts import Calibration
+from functions.classification.contracts import MODEL_FILE, Calibration
 from functions.classification.domain import fit, metrics
 from functions.classification.domain.model import Model, calibrated, make_segments
 
@@ -50,7 +50,7 @@ def test_a_steep_map_does_not_fail_a_model_that_agrees_on_scores_and_segments(pa
     model = package.trained.model
     edge = float(calibrated(np.array([0.5]), Calibration(slope=slope, intercept=3 * slope))[0])
     steep = {"calibration": Calibration(slope=slope, intercept=3 * slope), "segments": make_segments(edge, 0.2)}
-    altered = Model("steep", model.specification.model_copy(update=steep), package.trained.body)
+    altered = Model("steep", model.specification.model_copy(update=steep), package.files[MODEL_FILE])
     assert fit.parity(altered, package.trained.fitted, package.trained.test.columns, seed=1) < 1e-6
 
 

@@ -157,7 +157,7 @@ def test_a_damaged_explanation_is_corrupt(package):
     features = package.trained.model.specification.features
     empty = io.BytesIO()
     np.savez(empty, base=np.array(0.0), probability=np.array(False))
-    for body in (b"", b"nothing", package.trained.explanation[:200], empty.getvalue()):
+    for body in (b"", b"nothing", package.files[EXPLANATION_FILE][:200], empty.getvalue()):
         with pytest.raises(CorruptError, match="v1 has no readable contributions"):
             Explanation(body, features, name="v1")
 
