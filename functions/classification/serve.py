@@ -110,7 +110,7 @@ def score_messages(
     inputs = {name: values[sound] for name, values in inputs.items()}
     accepted = [messages[whole[row]] for row in sound]
     p = model.score(inputs)
-    reasons = model.explain(inputs, explained) if explained and accepted and model.explains_fast else None
+    explanations = _explanations(model, inputs, explained, len(accepted))
     stamp, expires_at = utc_text(now), int(now.timestamp()) + result_days * 86_400
     results = [
         Result.model_construct(
@@ -122,14 +122,21 @@ def score_messages(
             model_version=model.version,
             classified_at=stamp,
             expires_at=expires_at,
-            explanation=parts and [Contribution.model_construct(feature=f, contribution=c) for f, c in parts],
+            explanation=explanation,
         )
-        for m, probability, segment, parts in zip(
-            accepted, p.tolist(), model.segments(p), reasons or [None] * len(accepted), strict=True
+        for m, probability, segment, explanation in zip(
+            accepted, p.tolist(), model.segments(p), explanations, strict=True
         )
     ]
     refused = [Letter(messages[i].message_id, messages[i].body, reason) for i, reason in sorted(bad.items())]
     return Scored(accepted, inputs, p, results, refused)
+
+
+def _explanations(model: Model, inputs: Inputs, most: int, rows: int) -> list[list[Contribution] | None]:
+    explained = model.explain(inputs, most) if most and rows and model.explains_fast else None
+    if explained is None:
+        return [None] * rows
+    return [[Contribution.model_construct(feature=f, contribution=c) for f, c in parts] for parts in explained]
 
 
 def segment_shard(segment: str, user_id: str) -> str:

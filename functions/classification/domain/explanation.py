@@ -68,7 +68,7 @@ class Explanation:
     def scores(self, x: Matrix) -> Floats:
         """Scores before calibration (0 to 1), shape (rows,), as the parts add up to them."""
         sums = self.mean + self.parts(x).sum(axis=1)
-        return sums if self.scale == "probability" else 1 / (1 + np.exp(-sums))
+        return sums if self.scale == "probability" else np.asarray(1 / (1 + np.exp(-sums)))
 
     def largest(self, x: Matrix, most: int) -> list[list[Part]]:
         """Per row the `most` columns that moved the score furthest, each with its part; columns that add nothing are
@@ -101,5 +101,5 @@ class Explanation:
             parts += (weight * value * factors.prod(axis=1))[:, None] / factors
         count = len(self._names)
         places = np.arange(len(values))[:, None] * count + feature[condition].ravel()
-        sums = np.bincount(places.ravel(), (parts * gap).ravel(), minlength=len(values) * count)
-        return sums.reshape(len(values), count)
+        sums = np.bincount(places.ravel(), weights=(parts * gap).ravel(), minlength=len(values) * count)
+        return np.asarray(sums, dtype=np.float64).reshape(len(values), count)
