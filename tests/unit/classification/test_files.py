@@ -209,7 +209,7 @@ ROWS = [[i % 7, "yes" if i % 3 else "no"] for i in range(120)]
         (
             ("--target", "y"),
             ["x", "y"],
-            [[i, "yes" if i < 5 else "no"] for i in range(99)],
+            [[i % 7, "yes" if i < 5 else "no"] for i in range(99)],
             "20 of each kind are needed",
         ),
         (("--target", "y"), ["x", "y"], [[int(y == "yes"), y] for _, y in ROWS], "left to learn from: x (repeats the"),
