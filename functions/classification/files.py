@@ -252,7 +252,9 @@ def _answers(model: Model, inputs: Inputs) -> Added:
     p = model.score(inputs)
     columns: Added = {"probability": p.tolist(), "segment": model.segments(p)}
     if (explained := model.explain(inputs, NAMED)) is not None:
-        columns["explanation"] = [json.dumps(dict(parts), ensure_ascii=False) for parts in explained]
+        columns["explanation"] = [
+            json.dumps({name: round(part, 6) for name, part in parts}, ensure_ascii=False) for parts in explained
+        ]
     return columns
 
 

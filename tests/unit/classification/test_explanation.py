@@ -18,7 +18,7 @@ from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers, events
 from functions.classification.store import ChampionCache
 from layers.runtime.errors import CorruptError
-from tests.unit.classification.conftest import Cloud, records
+from tests.classification import Cloud, records
 
 FEATURES = (
     Feature(name="age", kind="number"),

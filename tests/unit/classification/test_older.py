@@ -21,7 +21,8 @@ from functions.classification.domain import schema
 from functions.classification.learn import TrainingService
 from functions.classification.simulate import customers, events
 from functions.classification.watch import WatchService
-from tests.unit.classification.conftest import Cloud, as_csv, records
+from tests.classification import Cloud, records
+from tests.tables import as_csv
 
 VERSION = "0123456789abcdef"
 
