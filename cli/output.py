@@ -1,8 +1,7 @@
 """Where commands write: a directory replaced whole, a table by its suffix."""
 
-import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,14 +32,13 @@ def replaced_directory(path: Path, *, inputs: Iterable[Path] = ()) -> Iterator[P
         if kept.is_relative_to(target):
             raise InputError(f"--out would delete {kept.name or kept}, which lies in it", file=str(path))
     _check_replaceable(target, path)
+    fresh = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        fresh.mkdir(parents=True)
     except OSError as exc:
         raise InputError(f"--out cannot be made: {exc.strerror}", file=str(path)) from exc
     try:
         yield fresh
-        fresh.chmod(0o777 & ~_umask())
         _swap(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -100,21 +98,14 @@ def checked_suffix(path: Path, *suffixes: str) -> Path:
 
 
 def _swap(fresh: Path, target: Path) -> None:
-    if not target.exists():
-        fresh.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    target.rename(old / "old")
+    old = fresh.with_name(f"{fresh.name}.old")
+    if target.exists():
+        target.rename(old)
     try:
         fresh.rename(target)
     except OSError:
-        (old / "old").rename(target)
+        if old.exists():
+            old.rename(target)
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -11,7 +11,6 @@ from constructs import Construct
 from infra.grants import acknowledge, resource
 
 SUPERSEDED = {"superseded": "true"}
-STRING = dynamodb.AttributeType.STRING
 
 
 class DataStack(Stack):
@@ -29,7 +28,13 @@ class DataStack(Stack):
         self.registry = self._table("Models", "leaf", "version")
         self.runs = self._table("Runs", "job", "key")
         self.forecasts = self._table("Forecasts", "series_id", "item")
-        self.classifications = self._table("Classifications", "user_id", stream=True, index="segment_shard")
+        segments = dynamodb.GlobalSecondaryIndexPropsV2(
+            index_name="segment_shard", partition_key=_text("segment_shard"), sort_key=_text("observed_at")
+        )
+        changes = dynamodb.StreamViewType.NEW_AND_OLD_IMAGES
+        self.classifications = self._table(
+            "Classifications", "user_id", dynamo_stream=changes, global_secondary_indexes=[segments]
+        )
         self.profiles = self._table("Profiles", "model", "bucket")
 
         self.users = self._user_pool()
@@ -77,36 +82,18 @@ class DataStack(Stack):
         # What expired leaves a marker behind, which goes when it is the last that is left of an object.
         self.models.add_lifecycle_rule(id="old", noncurrent_version_expiration=old, expired_object_delete_marker=True)
 
-    def _table(
-        self,
-        name: str,
-        partition_key: str,
-        sort_key: str | None = None,
-        *,
-        stream: bool = False,
-        index: str | None = None,
-    ) -> dynamodb.TableV2:
-        def key(attribute: str) -> dynamodb.Attribute:
-            return dynamodb.Attribute(name=attribute, type=STRING)
-
+    def _table(self, name: str, partition_key: str, sort_key: str = "", **more: Any) -> dynamodb.TableV2:
+        """A table whose keys are texts; `more` as `TableV2` takes it."""
+        recovery = dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True)
         return dynamodb.TableV2(
             self,
             f"{name}Table",
-            partition_key=key(partition_key),
-            sort_key=key(sort_key) if sort_key else None,
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
+            partition_key=_text(partition_key),
+            sort_key=_text(sort_key) if sort_key else None,
+            point_in_time_recovery_specification=recovery,
             time_to_live_attribute="expires_at",
-            dynamo_stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if stream else None,
-            global_secondary_indexes=[
-                dynamodb.GlobalSecondaryIndexPropsV2(
-                    index_name=index, partition_key=key(index), sort_key=key("observed_at")
-                )
-            ]
-            if index
-            else None,
             removal_policy=RemovalPolicy.RETAIN,
+            **more,
         )
 
     def _user_pool(self) -> cognito.UserPool:
@@ -130,3 +117,7 @@ class DataStack(Stack):
             COG8="the Plus plan is priced per user and guards open sign-up, which this pool does not have",
         )
         return pool
+
+
+def _text(attribute: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=attribute, type=dynamodb.AttributeType.STRING)

@@ -47,8 +47,7 @@ class Account:
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account:
     """A machine and an account on which every check passes."""
-    for name in ("package.json", "package-lock.json"):
-        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "package.json").write_text((ROOT / "package.json").read_text())
     pinned = json.loads((ROOT / "package.json").read_text())["devDependencies"]["aws-cdk"]
     made = Account()
     monkeypatch.setattr(doctor, "ROOT", tmp_path)
@@ -86,13 +85,6 @@ def connecting(error: Exception, *, deployed_only: bool) -> Any:
     return spoil
 
 
-def edited(account: Account, patch: pytest.MonkeyPatch) -> None:
-    file = doctor.ROOT / "package.json"
-    package = json.loads(file.read_text())
-    package["devDependencies"]["uplot"] = "9.9.9"
-    file.write_text(json.dumps(package))
-
-
 def anonymous() -> Any:
     raise NoCredentialsError
 
@@ -109,7 +101,6 @@ def anonymous() -> Any:
             lambda a, p: p.setattr(doctor, "printed", lambda command: None if "lock" in command else "2"),
             "uv lock",
         ),
-        ("package-lock.json", edited, "npm install --package-lock-only"),
         (
             "CDK command line",
             lambda a, p: p.setattr(doctor, "printed", lambda _: "3.0.0 (x)"),
