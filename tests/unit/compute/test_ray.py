@@ -63,11 +63,11 @@ class Nodes:
         self.cluster.remove_node(self.workers.pop(), allow_graceful=False)
 
 
-@pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-    with warnings.catch_warnings():
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
         warnings.simplefilter("ignore")
         made = Nodes()
         try:
@@ -103,6 +103,17 @@ def tables_in(out: Path, reports: dict[int, PartReport]) -> list[Any]:
     return [pq.read_table(out / f"{kind}.parquet") for kind in TABLES]
 
 
+def test_series_forecast_on_the_cluster_equal_those_forecast_here(nodes: Nodes) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    tasks = [Task(made(120, name=name, seed=seed), 14, 0.95, 21, now) for seed, name in enumerate(("a", "b", "c"))]
+    found = dict(run_tasks(forecast_one, tasks, engine=nodes.address))
+    for i, task in enumerate(tasks):
+        here = forecast_one(task)
+        assert found[i].trained == here.trained
+        assert found[i].forecast.yhat.tolist() == here.forecast.yhat.tolist()
+
+
+# The last one: the cluster is left with a node less.
 def test_a_killed_nodes_work_is_done_by_the_others_and_equals_the_local_engines(nodes: Nodes, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     expected = dict(run_tasks(label_part, parts_of(tmp_path, here), engine="threads"))
@@ -117,13 +128,3 @@ def test_a_killed_nodes_work_is_done_by_the_others_and_equals_the_local_engines(
     broken = Part(-1, [Source(key="rides.csv", size=0)], Format(), {}, "v1", "", "", {})
     with pytest.raises(InputError, match=r"^rides.csv: is broken$"):
         list(run_tasks(slow_label, [broken], engine=nodes.address))
-
-
-def test_series_forecast_on_the_cluster_equal_those_forecast_here(nodes: Nodes) -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    tasks = [Task(made(120, name=name, seed=seed), 14, 0.95, 21, now) for seed, name in enumerate(("a", "b", "c"))]
-    found = dict(run_tasks(forecast_one, tasks, engine=nodes.address))
-    for i, task in enumerate(tasks):
-        here = forecast_one(task)
-        assert found[i].trained == here.trained
-        assert found[i].forecast.yhat.tolist() == here.forecast.yhat.tolist()
