@@ -112,7 +112,7 @@ def priors(design: Design) -> Floats:
     """Prior scale of each coefficient in log units, shape (k,)."""
     own = PRIORS if design.weekly else PRIORS | {"year": PRIORS["only year"]}
     seasons = [own[name] for name, (_, order) in design.seasons.items() for _ in range(2 * order)]
-    return np.array(seasons + [PRIORS["x" if c.startswith("x:") else "other"] for c in design.columns])
+    return np.array(seasons + [PRIORS["x" if c.startswith(("x:", "peak:")) else "other"] for c in design.columns])
 
 
 @cache

@@ -2,8 +2,9 @@
 
 A design is a list of column names, and each name says how it is computed, so a stored model needs no code of its own:
 `x:promo` a column of the file; of days `wd3:promo` the same on Thursdays only, `before_closed`, `after_closed`,
-`reopened`, and `edge:...` the days around the turn and the middle of the month, where wages are paid; of months and
-quarters `holds:days` and `holds:workdays`, how many they have.
+`reopened`, and `edge:...` the days around the turn and the middle of the month, where wages are paid; of weeks
+`peak:47`, a week of the year that stands out; of months and quarters `holds:days` and `holds:workdays`, how many they
+have.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,9 @@ from functions.forecasting.domain.series import Floats, Mask
 
 EDGES: Final = {"first": (0, 1), "start": (1, 4), "middle": (14, 17), "end": (-3, 0), "last": (-1, 0)}
 MIN_DAYS: Final = 5
+AROUND: Final = 9
+FAR: Final = 4.0
+PEAKS: Final = 12
 OUTCOME: Final = 0.85
 
 Scale = Mapping[str, tuple[float, float]]
@@ -33,10 +37,12 @@ def groups(frame: Frame, mask: Mask) -> dict[str, list[str]]:
             "closed": ["before_closed", "after_closed", "reopened"],
             "month": [f"edge:{name}" for name in EDGES],
         }
+    if frame.frequency.kind == "W":
+        candidates["peak"] = [f"peak:{place}" for place in _peaks(frame, mask)]
     if frame.frequency.kind in "MQ":
         candidates["held"] = ["holds:days", "holds:workdays"]
     return {
-        group: [column for column in columns if _varies(_column(frame, column)[mask])]
+        group: [c for c in columns if group == "peak" or _varies(_column(frame, c)[mask])]
         for group, columns in candidates.items()
     }
 
@@ -70,7 +76,7 @@ def matrix(frame: Frame, columns: Sequence[str], scale: Scale) -> Floats:
 def of_file(column: str) -> str:
     """The file's column that a column of the design is made of; empty for one of the calendar or the openings."""
     kind, _, name = column.partition(":")
-    return "" if kind in ("edge", "holds") else name
+    return "" if kind in ("edge", "holds", "peak") else name
 
 
 def fourier(clock: Times, period: float, order: int) -> Floats:
@@ -78,6 +84,20 @@ def fourier(clock: Times, period: float, order: int) -> Floats:
     days = clock.astype("datetime64[m]").astype(np.int64)[:, None] / 1440.0
     t = days * 2.0 * np.pi * np.arange(1, order + 1) / period
     return np.stack([np.sin(t), np.cos(t)], axis=2).reshape(len(clock), -1)
+
+
+def _peaks(frame: Frame, mask: Mask) -> list[int]:
+    """Weeks of the year whose sales lie far off those of the weeks around them, the farthest first."""
+    rows, season = np.flatnonzero(mask & (frame.y > 0)), frame.rhythm.season
+    if len(rows) <= AROUND:
+        return []
+    logs = np.log(frame.y[rows])
+    wide = np.pad(logs, AROUND // 2, mode="reflect")
+    off = logs - np.median(np.lib.stride_tricks.sliding_window_view(wide, AROUND), axis=1)
+    count = np.bincount(rows % season, minlength=season)
+    mean = np.bincount(rows % season, off, season) / np.maximum(count, 1)
+    far = np.abs(mean) * np.sqrt(count) > FAR * 1.4826 * float(np.median(np.abs(off)))
+    return [int(place) for place in np.argsort(-np.abs(mean)) if far[place]][:PEAKS]
 
 
 def _varies(values: Floats) -> bool:
@@ -104,6 +124,8 @@ def _column(frame: Frame, column: str) -> Floats:
         return np.where(frame.places == int(kind[2:]), frame.x[name], 0.0)
     if kind == "edge":
         return _edge(frame.times, *EDGES[name])
+    if kind == "peak":
+        return np.where(np.arange(len(frame.times)) % frame.rhythm.season == int(name), 1.0, 0.0)
     if kind == "holds":
         first, after = frame.frequency.bounds(frame.times)
         return (np.busday_count(first, after) if name == "workdays" else (after - first)).astype(float)

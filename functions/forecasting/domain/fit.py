@@ -13,7 +13,7 @@ from functions.forecasting.domain import baselines, features, frame, model, repo
 from functions.forecasting.domain.additive import Additive, Design, Problem
 from functions.forecasting.domain.frame import Frame
 from functions.forecasting.domain.frequency import Times
-from functions.forecasting.domain.model import APPROXIMATION, BLEND, GLOBAL, PROPHET, Prediction, Trained
+from functions.forecasting.domain.model import APPROXIMATION, BLEND, ECHO, GLOBAL, PROPHET, Prediction, Trained
 from functions.forecasting.domain.series import Floats, Series
 from layers.runtime.errors import InputError
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FOLDS: Final = 3
 SHARE: Final = 5
 MIN_YEARS: Final = 500 / 365
+MIN_YEARS_ALONE: Final = 1.1
+KNOWN: Final = 3
+NEAR: Final = 1.05
 LEVEL: Final = 0.95
 GAIN: Final = 0.995
 RETURNS: Final = 0.01
@@ -86,7 +89,11 @@ def windows(series: Series, holdout: int) -> tuple[int, int]:
     """Rows of a series that are held out, at most `holdout`, and the length of the folds before them: as long, and a
     season where there is room."""
     rhythm, held = series.frequency.rhythm, min(holdout, longest_holdout(series))
-    return held, max(rhythm.fold, min(max(held, rhythm.season), (series.observed - held) // SHARE))
+    rows, wanted = series.observed - held, max(held, rhythm.season)
+    beyond = rows - rhythm.whole_year - KNOWN
+    if rhythm.cycle == 1 and beyond >= rhythm.fold:  # what looks a year back is judged where there is one
+        return held, max(rhythm.fold, min(wanted, beyond // FOLDS))
+    return held, max(rhythm.fold, min(wanted, rows // SHARE))
 
 
 def share(
@@ -169,28 +176,31 @@ def _finish(
     """The best kind on the folds `tested`, reported on `last`; the best on all of them, fitted on everything."""
     fit, judged = Problem.fit if exact else Problem.approximate, shared.judged if shared else None
     rhythm = series.frequency.rhythm
-    year_ago = bool(tested) and tested[-1].frame.seen >= rhythm.whole_year + rhythm.recent
+    before = rhythm.recent if rhythm.cycle > 1 else KNOWN
+    year_ago = bool(tested) and tested[-1].frame.seen >= rhythm.whole_year + before
     rules: Sequence[str] = baselines.RULES if year_ago else baselines.BASELINES
+    # Where the year is the only season, folds of another part of it cannot tell what knowing it is worth.
+    blind = (baselines.WEEKDAY_MEAN,) if year_ago and rhythm.cycle == 1 else ()
     results = [
         errors_by_kind(one, rules, one.problem(design).approximate() if design else None, judged) for one in tested
     ]
-    kind = served = best(results, judged)
+    kind = served = best(results, judged, blind)
     backtest = prediction = None
     if last:
-        width = model.measure([errors[kind] for errors in results], floor=floor, block=rhythm.block)
+        width = model.measure([errors[kind] for errors in results], floor=floor, rhythm=rhythm)
         results.append(errors_by_kind(last, rules, fit(last.problem(design)) if design else None, judged))
         backtest = _report(last, results[-1], kind, width)
         yhat = results[-1][kind][1]
         prediction = Prediction(last.times, yhat, *model.interval(width, yhat, level))
-        served = best(results, judged)
+        served = best(results, judged, blind)
         notes = [*notes, *_remarks(backtest, kind, served)]
     whole = frame.build(series, 1)
-    additive = fit(Problem(whole, whole.start, design)) if design and served in (PROPHET, BLEND) else None
+    additive = fit(Problem(whole, whole.start, design)) if design and served in (PROPHET, BLEND, ECHO) else None
     trained = Trained(
         **about,
         kind=APPROXIMATION if served == PROPHET and not exact else served,
         additive=additive,
-        interval=model.measure([errors[served] for errors in results], floor=floor, block=rhythm.block),
+        interval=model.measure([errors[served] for errors in results], floor=floor, rhythm=rhythm),
         backtest=backtest,
         regressors=_used(served, additive, whole),
         notes=tuple(notes),
@@ -205,7 +215,8 @@ def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design |
     """
     if not tested:
         return None, ()
-    first = tested[-1].frame
+    alone = tested[0].frame.rhythm.cycle == 1  # then the year is the only season, and takes all there is
+    first = tested[0 if alone else -1].frame
     kind, rhythm = first.frequency.kind, first.rhythm
     known = (first.selling > 0) if log else np.isfinite(first.selling)
     if known.sum() < rhythm.sold:
@@ -216,7 +227,7 @@ def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design |
     scale = features.scales(first, everything, known)
     whole = Design(
         weekly=kind in "HD",
-        yearly=span >= MIN_YEARS * rhythm.year,
+        yearly=span >= (MIN_YEARS_ALONE if alone else MIN_YEARS) * rhythm.year,
         daily=kind == "H",
         harmonics=HARMONICS.get(kind, 6),
         columns=everything,
@@ -229,9 +240,13 @@ def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design |
         fits = [p.approximate(design) for p in problems]
         return _wape([f.errors(model.middle(PROPHET, f.frame, a, None)) for f, a in zip(tested, fits, strict=True)])
 
-    chosen = whole.model_copy(update={"columns": tuple(groups["file"])})
+    chosen = whole.model_copy(update={"columns": (*groups["file"], *groups.get("peak", ()))})
     score = loss(chosen)
-    for change in ("assumed", *(group for group in groups if group != "file"), "year"):
+    for change in (
+        "assumed",
+        *(name for name in groups if name not in ("file", "peak")),
+        *(() if alone else ("year",)),
+    ):
         columns = chosen.columns
         if change == "assumed":  # without what the future does not tell
             columns = tuple(c for c in columns if features.of_file(c) not in first.assumed)
@@ -249,15 +264,21 @@ def errors_by_kind(
     """(sales, forecast, open) of each kind on a fold, (3, n): of the `rules`, and of what there is of the others."""
     kinds = [*rules, *([PROPHET] if fitted else []), *([GLOBAL] if learned else [])]
     forecasts = {kind: model.middle(kind, one.frame, fitted, learned) for kind in kinds}
+    if fitted and baselines.YEAR_AGO in rules and one.frame.rhythm.cycle == 1:
+        forecasts[ECHO] = model.blend(forecasts[PROPHET], forecasts[baselines.YEAR_AGO])
     if fitted and learned:
         forecasts[BLEND] = model.blend(forecasts[PROPHET], forecasts[GLOBAL])
     return {kind: one.errors(yhat) for kind, yhat in forecasts.items()}
 
 
-def best(results: Sequence[dict[str, Floats]], learned: "GlobalModel | None" = None) -> str:
-    """The kind with the smallest WAPE over all folds; without folds `learned`, else the weekday's mean."""
-    scores = {kind: _wape([errors[kind] for errors in results]) for kind in (results[0] if results else ())}
+def best(results: Sequence[dict[str, Floats]], learned: "GlobalModel | None" = None, blind: Sequence[str] = ()) -> str:
+    """The kind with the smallest WAPE over all folds but those that are `blind` to the season, `echo` where it is about
+    as good; without folds `learned`, else the weekday's mean."""
+    kinds = [kind for kind in (results[0] if results else ()) if kind not in blind]
+    scores = {kind: _wape([errors[kind] for errors in results]) for kind in kinds}
     finite = {kind: score for kind, score in scores.items() if np.isfinite(score)}
+    if ECHO in finite and finite[ECHO] <= NEAR * min(finite.values()):  # two that agree are surer than one
+        return ECHO
     return min(finite, key=lambda kind: finite[kind], default=GLOBAL if learned else baselines.WEEKDAY_MEAN)
 
 

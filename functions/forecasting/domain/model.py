@@ -11,7 +11,7 @@ from functions.forecasting.contracts import Backtest
 from functions.forecasting.domain import additive, baselines
 from functions.forecasting.domain.additive import Additive
 from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.frequency import DAYS, Ints, Times
+from functions.forecasting.domain.frequency import DAYS, Ints, Rhythm, Times
 from functions.forecasting.domain.series import Floats
 from layers.runtime.errors import CorruptError
 
@@ -22,6 +22,7 @@ PROPHET: Final = "prophet"
 APPROXIMATION: Final = "additive"
 GLOBAL: Final = "global"
 BLEND: Final = "blend"
+ECHO: Final = "echo"
 SHARED: Final = (GLOBAL, BLEND)
 PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
 
@@ -93,6 +94,8 @@ def middle(kind: str, frame: Frame, fitted: Additive | None, learned: "GlobalMod
     yhat = theirs if kind == GLOBAL else ours
     if kind == BLEND and ours is not None and theirs is not None:
         yhat = blend(ours, theirs)
+    if kind == ECHO and ours is not None:
+        yhat = blend(ours, baselines.predict(baselines.YEAR_AGO, frame))
     if yhat is None or (kind == BLEND and theirs is None):
         raise CorruptError(f"there is no model for a forecast by {kind}")
     return yhat
@@ -104,9 +107,10 @@ def blend(ours: Floats, theirs: Floats) -> Floats:
     return np.where(both, np.sqrt(np.where(both, ours * theirs, 0.0)), (ours + theirs) / 2)
 
 
-def measure(windows: Sequence[Floats], *, floor: float = 0.0, block: int = DAYS.rhythm.block) -> Interval:
+def measure(windows: Sequence[Floats], *, floor: float = 0.0, rhythm: Rhythm = DAYS.rhythm) -> Interval:
     """Quantiles of the errors of past forecasts: sales, forecast and whether it was open, (3, n), of each window; with
-    few errors the tails are the extremes."""
+    few errors the tails are the extremes, and they are stretched by the `doubt` of the frequency."""
+    block = rhythm.block
     y, yhat, opened, ahead = np.hstack([np.zeros((4, 0)), *(np.vstack([w, np.arange(w.shape[1])]) for w in windows)])
     known = np.isfinite(y) & (opened > 0)
     sold, hoped = y > 0, yhat > 0
@@ -125,6 +129,7 @@ def measure(windows: Sequence[Floats], *, floor: float = 0.0, block: int = DAYS.
     quantiles = np.interp(position, np.arange(n), errors)
     if scale == "log":
         quantiles += CALM * (_bell(quantiles) - quantiles)
+    quantiles *= rhythm.doubt
     return Interval(
         scale=scale, quantiles=tuple(quantiles.tolist()), spread=tuple(spread.tolist()), floor=floor, block=block
     )

@@ -4,12 +4,14 @@ import gzip
 import io
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
 from functions.forecasting.domain import table as tables
+from functions.forecasting.domain.fit import train
 from functions.forecasting.domain.frequency import Frequency, tell
 from functions.forecasting.domain.series import dump, load, merge
 from functions.forecasting.domain.table import Periods
@@ -177,3 +179,40 @@ def test_a_file_of_another_step_does_not_go_into_a_history_but_a_correction_of_i
     (corrected,) = read(lines(rows("2012-02-06", 4, 7), np.full(4, 999.0))).series
     both = merge(days, corrected)
     assert (both.frequency.kind, np.flatnonzero(both.y == 999).tolist()) == ("D", [1, 8, 15, 22])
+
+
+def shops(weeks, *, seed=0):
+    """Weekly sales with noise, and one week before Christmas that sells half as much again."""
+    times = rows("2019-01-04", weeks, 7)
+    of_year = (times - times.astype("datetime64[Y]").astype("datetime64[D]")).astype(int)
+    noise = np.random.default_rng(seed).normal(0, 0.04, weeks)
+    return times, np.exp(5 + noise + np.where((of_year >= 348) & (of_year < 355), 0.4, 0.0))
+
+
+def test_a_christmas_seen_once_is_forecast_the_year_after():
+    times, y = shops(104)
+    (series,) = read(lines(times, y)).series
+    backtest = train(series, history="", holdout=6, now=datetime(2026, 1, 1, tzinfo=UTC)).trained.backtest
+    assert (backtest.start, backtest.end) == ("2020-11-20", "2020-12-25")
+    assert backtest.wape < 0.07
+
+
+def test_months_that_grow_are_forecast_closer_than_by_the_year_before_and_intervals_hold_them():
+    month, rng = np.arange(132), np.random.default_rng(1)
+    y = np.exp(4 + 0.008 * month + 0.2 * np.sin(month * np.pi / 6) + rng.normal(0, 0.03, 132))
+    (series,) = read(lines(np.arange("2010-01", "2021-01", dtype="datetime64[M]").astype("datetime64[D]"), y)).series
+    backtest = train(series, history="", holdout=12, now=datetime(2026, 1, 1, tzinfo=UTC)).trained.backtest
+    assert backtest.wape < 0.6 * backtest.baseline_wape
+    assert backtest.coverage >= 0.9
+
+
+def test_hours_have_the_shape_of_the_day_and_of_the_week():
+    hour, rng = np.arange(24 * 7 * 10), np.random.default_rng(2)
+    weekend = hour // 24 % 7 >= 5
+    logs = 5 + 0.4 * np.sin(hour % 24 * np.pi / 12) * np.where(weekend, 0.5, 1.0) - 0.2 * weekend
+    (series,) = read(
+        lines(rows("2024-01-01T00", len(hour), unit="h"), np.exp(logs + rng.normal(0, 0.03, len(hour))))
+    ).series
+    trained = train(series, history="", holdout=168, now=datetime(2026, 1, 1, tzinfo=UTC)).trained
+    assert trained.backtest.wape < 0.035
+    assert 0.9 <= trained.backtest.coverage <= 0.99
