@@ -107,7 +107,9 @@ class ForecastService:
         from functions.forecasting.domain import answer, model
 
         days = answer.lay_out(history.body, question)
-        trained = model.load_model(self._models.body(entry)) if entry else self._approximations(history, champion)
+        trained = model.load_model(self._models.body(entry)) if entry else None
+        if trained is None or trained.frequency != days[0].frequency.code:  # or of days, as all models once were
+            entry, trained = None, self._approximations(history, champion)
         learned = self._learned(champion) if champion and trained.kind in model.SHARED else None
         version = champion if champion and entry else f"spot-{history.name}"
         document = answer.forecast(question, *days, trained, version, learned)

@@ -17,7 +17,7 @@ from layers.runtime import files
 from layers.runtime.errors import InputError
 from layers.runtime.files import Limits
 from layers.tables import Reading, Styles, Table, open_table, styles, to_numbers, to_texts, to_times
-from layers.tables.numbers import is_number, is_text
+from layers.tables.numbers import is_number, is_text, plain_array
 
 Preset = Literal["auto", "generic", "rossmann"]
 Aggregate = Literal["sum", "mean"]
@@ -205,7 +205,7 @@ class Cells:
         one time is the later."""
         column, style = self._column("ds"), self.styles.times[self.names["ds"]]
         wall = universal = to_times(column, style, zone=timezone or None)[0]
-        if not is_text(column.type) or (pc.max(pc.utf8_length(column)).as_py() or 0) > LONGEST_DAY:
+        if not is_text(column.type) or (pc.max(pc.utf8_length(plain_array(column))).as_py() or 0) > LONGEST_DAY:
             universal = to_times(column, style, zone="UTC")[0]
         written = column.type.tz if pa.types.is_timestamp(column.type) else None
         if written or (wall != universal)[~np.isnat(wall)].any():

@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 
+from functions.forecasting.contracts import Question
 from functions.forecasting.domain import table as tables
 from functions.forecasting.domain.fit import train
 from functions.forecasting.domain.frequency import Frequency, tell
 from functions.forecasting.domain.series import dump, load, merge
 from functions.forecasting.domain.table import Periods
 from layers.runtime.errors import InputError
+from tests.forecasting import House
 
 MONTHS = np.arange("2010-01", "2020-01", dtype="datetime64[M]")
 
@@ -216,3 +218,15 @@ def test_hours_have_the_shape_of_the_day_and_of_the_week():
     trained = train(series, history="", holdout=168, now=datetime(2026, 1, 1, tzinfo=UTC)).trained
     assert trained.backtest.wape < 0.035
     assert 0.9 <= trained.backtest.coverage <= 0.99
+
+
+def test_a_weekly_history_and_its_model_from_before_answer_in_weeks():
+    (weeks,) = read(lines(rows("2020-02-07", 80, 7), np.arange(80) % 9 + 50.0)).series
+    house = House()
+    house.put(replace(regridded(weeks), series_id="a"))
+    house.train()
+    house.lake.put("history/a.json.gz", of_old_format(replace(weeks, series_id="a")))
+    answer = json.loads(house.service().forecast(Question("a", 3, 0.95, {})).body)
+    assert (answer["frequency"], answer["horizon"]) == ("W", 3)
+    assert answer["model"]["version"].startswith("spot-")
+    assert [point["ds"] for point in answer["points"]] == ["2021-08-20", "2021-08-27", "2021-09-03"]
