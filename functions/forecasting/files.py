@@ -255,6 +255,6 @@ def _overall(pairs: Pairs) -> dict[str, Any]:
 
 def _left_out(series: Series, trained: Trained) -> dict[str, str]:
     """Why each regressor of the series is not used."""
-    usual = "varies too little, or did not help"
+    usual = "varies too little, did not help, or others of too many go more with the sales"
     outcomes = dict.fromkeys(trained.left_out, "moves with the sales themselves")
     return {name: outcomes.get(name, usual) for name in series.regressors if name not in trained.regressors}

@@ -22,13 +22,20 @@ AROUND: Final = 9
 FAR: Final = 4.0
 PEAKS: Final = 12
 OUTCOME: Final = 0.85
+MOST: Final = 20
+DAYS_EACH: Final = 20
 
 Scale = Mapping[str, tuple[float, float]]
 
 
 def groups(frame: Frame, mask: Mask) -> dict[str, list[str]]:
-    """Columns that can be learned from the rows in `mask` (n,), by group: those of the file, and of the frequency."""
+    """Columns that can be learned from the rows in `mask` (n,), by group: those of the file, and of the frequency.
+
+    Of more columns of the file than the rows can tell apart, those that go most with the sales.
+    """
     usable = [name for name in frame.x if not _outcome(frame, name, mask)]
+    if len(usable) > (most := max(MOST, int(mask.sum()) // DAYS_EACH)):
+        usable = sorted(usable, key=lambda name: -_correlation(frame.x[name][mask], frame.y[mask]))[:most]
     often = [n for n in usable if kind_of(frame.x[n]) == "binary" and (frame.x[n] > 0)[mask].mean() > 0.1]
     candidates = {"file": [f"x:{name}" for name in usable]}
     if frame.frequency.kind == "D":
@@ -110,10 +117,14 @@ def _outcome(frame: Frame, name: str, mask: Mask) -> bool:
     both = mask & (frame.y > 0) & (values > 0)
     if kind_of(values) == "binary" or both.sum() < 3 * MIN_DAYS:
         return False
-    pair = np.stack([np.log(values[both]), np.log(frame.y[both])])
-    if min(pair.std(axis=1)) < 1e-9:
-        return False
-    return bool(abs(np.corrcoef(pair)[0, 1]) > OUTCOME)
+    return _correlation(np.log(values[both]), np.log(frame.y[both])) > OUTCOME
+
+
+def _correlation(one: Floats, other: Floats) -> float:
+    """How closely two columns (n,) go together, 0 to 1; 0 for one that does not vary."""
+    if min(one.std(), other.std()) < 1e-9:
+        return 0.0
+    return float(abs(np.mean((one - one.mean()) * (other - other.mean())) / (one.std() * other.std())))
 
 
 def _column(frame: Frame, column: str) -> Floats:

@@ -151,6 +151,10 @@ def train(
     notes = [f"no model of all series: {shared}"] if isinstance(shared, str) else []
     if isinstance(shared, Shared) and not shared.judged.of(series.frequency):
         notes, shared = [f"no model of all series of {series.frequency.rhythm.word}s"], None
+    if not np.nan_to_num(series.y).any():
+        notes.append("y: nothing was sold on any day; the forecast is nothing")
+    elif not tested:
+        notes.append("interval: as wide as sales vary around their mean; the history is too short for past forecasts")
     learned = shared if isinstance(shared, Shared) else None
     finish = partial(_finish, series, tested, last, learned, floor=floor, level=level, exact=exact)
     try:
@@ -184,10 +188,11 @@ def _finish(
     results = [
         errors_by_kind(one, rules, one.problem(design).approximate() if design else None, judged) for one in tested
     ]
+    unjudged = [] if tested else [_around_mean(series, series.observed - (len(last.y) if last else 0))]
     kind = served = best(results, judged, blind)
     backtest = prediction = None
     if last:
-        width = model.measure([errors[kind] for errors in results], floor=floor, rhythm=rhythm)
+        width = model.measure([*unjudged, *(errors[kind] for errors in results)], floor=floor, rhythm=rhythm)
         results.append(errors_by_kind(last, rules, fit(last.problem(design)) if design else None, judged))
         backtest = _report(last, results[-1], kind, width)
         yhat = results[-1][kind][1]
@@ -200,12 +205,21 @@ def _finish(
         **about,
         kind=APPROXIMATION if served == PROPHET and not exact else served,
         additive=additive,
-        interval=model.measure([errors[served] for errors in results], floor=floor, rhythm=rhythm),
+        interval=model.measure([*unjudged, *(errors[served] for errors in results)], floor=floor, rhythm=rhythm),
         backtest=backtest,
         regressors=_used(served, additive, whole),
         notes=tuple(notes),
     )
     return Outcome(trained, prediction)
+
+
+def _around_mean(series: Series, end: int) -> Floats:
+    """Sales before row `end`, their mean in place of a forecast, and whether it was open, (3, n): no more is known of
+    the errors of a series without folds."""
+    days = frame.build(series, 1, start=end)
+    known = days.selling[:end][np.isfinite(days.selling[:end])]
+    mean = known.mean() if len(known) else 0.0
+    return np.stack([days.y[:end], np.full(end, mean), days.open[:end]])
 
 
 def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design | None, tuple[str, ...]]:
