@@ -131,6 +131,14 @@ class Point(Answer):
     upper: float
 
 
+class Parts(Answer):
+    """What a forecast is made of: `values` of each period sum to `yhat`, or to its natural logarithm where `scale` is
+    log; null where it was closed or is zero."""
+
+    scale: Literal["log", "linear"]
+    values: dict[str, list[float | None]] = Field(examples=[{"level": [4.6], "season of the week": [-0.1]}])
+
+
 class Forecast(Answer):
     """Forecast of one series."""
 
@@ -146,6 +154,7 @@ class Forecast(Answer):
         examples=[{"open": [1, 1, 0], "promo": [1, 0, 0]}],
     )
     points: list[Point]
+    parts: Parts | None = Field(None, description="only when asked for")
     assumptions: list[str] = Field(examples=[["promo: unknown from 2015-08-01, taken as 0"]])
 
 
@@ -175,11 +184,20 @@ class Question:
     future: Mapping[str, Sequence[float]]
     scale: float | None = None
     as_of: str | None = None
+    parts: bool = False
 
     def hash(self) -> str:
         """Name of the question apart from its series: 16 hex digits."""
         future = {k: list(v) for k, v in self.future.items()}
-        parts = ["periods", self.horizon, self.level, self.scale, future, self.as_of]
+        parts = [
+            "periods",
+            self.horizon,
+            self.level,
+            self.scale,
+            future,
+            self.as_of,
+            *(["parts"] if self.parts else []),
+        ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from functions.forecasting.contracts import Question
-from functions.forecasting.domain import frame, model
+from functions.forecasting.domain import frame, model, parts
 from functions.forecasting.domain.frame import Frame, kind_of
 from functions.forecasting.domain.model import Trained
 from functions.forecasting.domain.profile import nearest, profile
@@ -16,6 +16,8 @@ from layers.runtime.errors import NotFoundError
 
 if TYPE_CHECKING:
     from functions.forecasting.domain.global_model import GlobalModel
+
+DIGITS: Final = 6
 
 
 def history(body: bytes, start: date | None, end: date | None) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def forecast(
     if question.scale is not None:
         assumptions.append(f"sales are those of {question.series_id} times {question.scale:g}")
     points = zip(series.frequency.labels(predicted.times), *columns, strict=True)
-    return {
+    document = {
         "series_id": question.series_id,
         "frequency": series.frequency.kind,
         "horizon": len(predicted.times),
@@ -94,3 +96,11 @@ def forecast(
         "points": [dict(zip(("ds", "yhat", "lower", "upper"), point, strict=True)) for point in points],
         "assumptions": assumptions,
     }
+    return document | ({"parts": _parts(trained, days, learned)} if question.parts else {})
+
+
+def _parts(trained: Trained, days: Frame, learned: "GlobalModel | None") -> dict[str, Any]:
+    made = parts.parts(trained, days, learned)
+    columns = {name: np.round(values, DIGITS).tolist() for name, values in made.values.items()}
+    values = {name: [v if v == v else None for v in column] for name, column in columns.items()}
+    return {"scale": made.scale, "values": values}
