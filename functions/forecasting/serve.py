@@ -72,13 +72,15 @@ class ForecastService:
         return answer.history(self._histories.read(series_id).body, start, end)
 
     def similar(self, series_id: str, k: int) -> dict[str, Any]:
-        """The `k` series whose demand has the most similar shape. Raises NotFoundError."""
+        """The `k` series of the same frequency whose demand has the most similar shape. Raises NotFoundError."""
         from functions.forecasting.domain import answer
 
         body = self._histories.read(series_id).body
+        rows = self._catalog.rows()
+        step = {name: row.frequency or "D" for name, row in rows.items()}
+        alike = (name for name in rows if name != series_id and step[name] == step.get(series_id))
         # A profile of zeros is that of a series too short to have one: near to all, like none.
-        profiles = {n: row.profile for n, row in self._catalog.rows().items() if n != series_id and any(row.profile)}
-        return answer.similar(body, profiles, k)
+        return answer.similar(body, {name: rows[name].profile for name in alike if any(rows[name].profile)}, k)
 
     def forecast(self, question: Question) -> Answered:
         """Answer a question; every horizon begins after the newest observation of the catalog. Raises NotFoundError,

@@ -215,6 +215,22 @@ def test_a_problem_is_shown_as_a_sentence_and_can_be_tried_again(signed_in: Open
     opened(page, STORE)
 
 
+def test_a_series_of_weeks_is_not_drawn_on_an_axis_of_days(signed_in: Open, shot: Shot):
+    page = signed_in()
+
+    def of_weeks(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"frequency": "W"})
+
+    page.route(re.compile("/forecast[?]"), of_weeks, times=1)
+    pick(page, "Store", STORE)
+    expect(
+        page.get_by_role("alert").filter(has_text=f"{STORE} counts weeks, and this page draws days only.")
+    ).to_be_visible()
+    expect(page.locator("#view")).to_be_hidden()
+    shot(page, "weeks")
+
+
 def test_a_busy_service_is_asked_again_when_it_says(signed_in: Open):
     page = signed_in()
     busy = {

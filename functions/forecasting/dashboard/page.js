@@ -10,7 +10,7 @@ import { similarStores } from "./similar.js";
 import { download, table } from "./table.js";
 import { trust, verdict } from "./trust.js";
 import { LEVELS, blank, format, parse } from "./view.js";
-import { age, amount, change, count, dayOf, fullDay, longDay, percent, shortDay, signedPercent, today, weekdayName } from "./words.js";
+import { PERIOD, age, amount, change, count, dayOf, fullDay, longDay, percent, shortDay, signedPercent, today, weekdayName } from "./words.js";
 
 const PATIENCE = 600;
 /** Sales older than this many days are worth a word: two seasons of a store, whose season is the week. */
@@ -134,6 +134,10 @@ export class Page {
       this.#busy(`Loading ${series || like}`);
       const [points, forecast] = await Promise.all([this.#history(series || like, signal), this.#forecast(signal)]);
       signal.throwIfAborted();
+      if (forecast.frequency !== "D") {
+        this.#undrawn(series || like, forecast.frequency);
+        return;
+      }
       this.#shown = { history: points, forecast, whatIf: null, overlays: [], missing: [], items: null, rows: null, signal };
       byId("view").hidden = false;
       byId("view").inert = false;
@@ -358,6 +362,13 @@ export class Page {
 
   #unknown(id) {
     this.#fail(new Problem(`There is no store ${id}. Look for another above, or say that yours is not listed.`, 404));
+  }
+
+  /** Days are all that this page draws: other periods on its axis of days would misinform. */
+  #undrawn(id, frequency) {
+    byId("view").hidden = true;
+    const words = `${id} counts ${PERIOD[frequency]}s, and this page draws days only. The API answers for it,`;
+    this.#fail(new Problem(`${words} and the command trefoil forecast draws it from its file.`, 0));
   }
 
   /** Say what went wrong; `again` is offered as a button. */

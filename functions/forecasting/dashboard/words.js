@@ -44,6 +44,9 @@ export const percent = (share) => percentage.format(share);
 export const signedPercent = (share) => (share > 0 ? "+" : share < 0 ? "−" : "") + percent(Math.abs(share));
 export const factor = (value) => new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 }).format(value);
 
+/** What a period of each frequency is called. */
+export const PERIOD = { H: "hour", D: "day", W: "week", M: "month", Q: "quarter" };
+
 /** `1 day`, `42 days`. */
 export const count = (n, noun) => `${whole.format(n)} ${noun}${n === 1 ? "" : "s"}`;
 

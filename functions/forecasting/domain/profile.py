@@ -31,7 +31,7 @@ def profile(series: Series) -> list[float]:
     name = baselines.promotion(days)
     week, month = weekdays(days.clock)[known], days.clock[known].astype("datetime64[M]").astype(np.int64) % MONTHS
     promoted = np.zeros(len(known)) if name is None else (days.x[name][known] > 0).astype(float)
-    span = (known - known[0]) / 365.25
+    span = (days.clock[known] - days.clock[known[0]]) / np.timedelta64(1, "D") / 365.25
     yearly = span[-1] >= 1.0
     dummies = [np.eye(7)[week], promoted[:, None], span[:, None]] + ([np.eye(MONTHS)[month]] if yearly else [])
     design = np.hstack(dummies)

@@ -14,6 +14,7 @@ from functions.forecasting.contracts import Question
 from functions.forecasting.domain import table as tables
 from functions.forecasting.domain.fit import train
 from functions.forecasting.domain.frequency import Frequency, tell
+from functions.forecasting.domain.profile import profile
 from functions.forecasting.domain.series import dump, load, merge
 from functions.forecasting.domain.table import Periods
 from layers.runtime.errors import InputError
@@ -230,3 +231,17 @@ def test_a_weekly_history_and_its_model_from_before_answer_in_weeks():
     assert (answer["frequency"], answer["horizon"]) == ("W", 3)
     assert answer["model"]["version"].startswith("spot-")
     assert [point["ds"] for point in answer["points"]] == ["2021-08-20", "2021-08-27", "2021-09-03"]
+
+
+def test_a_series_resembles_those_of_its_own_frequency_and_hours_of_a_month_have_no_year():
+    months = list(zip(MONTHS[:60].astype("datetime64[D]"), np.arange(60) % 12, strict=True))
+    text = "".join(f"{name},{ds},{(9 + m) * size}\n" for name, size in (("m", 1), ("n", 3)) for ds, m in months)
+    text += "".join(f"d,{ds},{i % 7 + 5}\n" for i, ds in enumerate(rows("2018-01-01", 800)))
+    text += "".join(f"h,{ds},{i % 24 + 5}\n" for i, ds in enumerate(rows("2018-01-01T00", 30 * 24, unit="h")))
+    house = House()
+    by_name = {one.series_id: one for one in read("series_id,ds,y\n" + text).series}
+    house.put(*by_name.values())
+    assert [one["series_id"] for one in house.service().similar("m", 5)["items"]] == ["n"]
+    assert house.service().similar("d", 5)["items"] == []
+    assert np.ptp(profile(by_name["m"])[7:19]) > 0.5
+    assert not any(profile(by_name["h"])[7:19])
