@@ -32,7 +32,7 @@ def test_the_first_model_is_published_and_promoted(lake_cloud):
     assert answer["promoted"]
     assert lake_cloud.registry.champion(LEAF).version == answer["version"]
     manifest = lake_cloud.registry.manifest(LEAF, answer["version"])
-    assert set(manifest.files) == {"model.onnx", "report.json", "report.png"}
+    assert set(manifest.files) == {"explanation.npz", "model.onnx", "report.json", "report.png"}
     report = json.loads(lake_cloud.registry.read(manifest, "report.json"))
     assert report["refused"] == ["duration"]
     assert report["champion"] is None
