@@ -222,8 +222,10 @@ def test_cells_of_a_scored_file_come_back_as_they_are_and_added_ones_are_no_form
     list(score_file(package.trained.model, tmp_path / "in.csv", tmp_path / "out.csv"))
     with (tmp_path / "out.csv").open(newline="") as file:
         out = list(csv.reader(file))
-    assert [row[:-2] for row in out] == rows
-    assert all(0 <= float(row[-2]) <= 1 and row[-1].isalpha() for row in out[1:])
+    width = len(rows[0])
+    assert [row[:width] for row in out] == rows
+    assert out[0][width:] == ["probability", "segment", "explanation"]
+    assert all(0 <= float(row[width]) <= 1 and row[width + 1].isalpha() and row[-1][0] == "{" for row in out[1:])
 
 
 def test_a_ride_id_that_is_a_formula_or_a_path_is_only_text() -> None:

@@ -47,7 +47,7 @@ def results_month(users: int = 1_000_000) -> tuple[float, float]:
         user_id="u" * 16, observed_at="t" * 27, event_id="e" * 36, probability=0.123456789012345, segment="nurture",
         model_version="v" * 16, classified_at="t" * 27, expires_at=2_000_000_000,
     )  # fmt: skip
-    item = result.model_dump() | {"segment_shard": "nurture#12"}
+    item = result.model_dump(exclude_none=True) | {"segment_shard": "nurture#12"}
     size = sum(len(name) + (len(value) if isinstance(value, str) else 9) for name, value in item.items())
     stored, index = (users * (size + overhead) / 1e9 for overhead in (0, 100))
     dollars = (stored + index) * PRICES["GB-month in DynamoDB"] + stored * PRICES["GB-month that can be recovered"]
