@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from boto3.dynamodb.conditions import Attr
 
-from cli.queue import queue_depth
 from cli.stack import Stack, finished, start
 from functions.classification.simulate import customers, events
 from functions.classification.store import stored_model
@@ -190,7 +189,15 @@ class Events:
         self.stack.invoke("FunctionClassificationTrain", {"reason": "test"})
 
     def drained(self) -> None:
-        until(lambda: queue_depth(self.stack, "ClassificationQueue") == 0, "the queue to be empty")
+        """Wait until no message can be received or is being worked on: for a first model some wait a quarter of an hour."""
+        url, wanted = self.stack.outputs["ClassificationQueue"], "ApproximateNumberOfMessages"
+        names = [wanted, f"{wanted}NotVisible"]
+
+        def depth() -> int:
+            answer = self.stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
+            return sum(int(answer["Attributes"][name]) for name in names)
+
+        until(lambda: depth() == 0, "the queue to be empty")
 
     def check(self) -> Count:
         """Every user's newest event stands, every poison is a dead letter, and nothing else is."""
