@@ -189,7 +189,7 @@ class Events:
         self.stack.invoke("FunctionClassificationTrain", {"reason": "test"})
 
     def drained(self) -> None:
-        """Wait until no message can be received or is being worked on: for a first model some wait a quarter of an hour."""
+        """Wait until no message can be received or is being worked on; what waits for a first model waits longer."""
         url, wanted = self.stack.outputs["ClassificationQueue"], "ApproximateNumberOfMessages"
         names = [wanted, f"{wanted}NotVisible"]
 
