@@ -217,12 +217,7 @@ def test_a_problem_is_shown_as_a_sentence_and_can_be_tried_again(signed_in: Open
 
 def test_a_series_of_weeks_is_not_drawn_on_an_axis_of_days(signed_in: Open, shot: Shot):
     page = signed_in()
-
-    def of_weeks(route: Route) -> None:
-        answer = route.fetch()
-        route.fulfill(response=answer, json=answer.json() | {"frequency": "W"})
-
-    page.route(re.compile("/forecast[?]"), of_weeks, times=1)
+    page.route(re.compile("/forecast[?]"), lambda route: route.fulfill(json={"frequency": "W"}), times=1)
     pick(page, "Store", STORE)
     expect(
         page.get_by_role("alert").filter(has_text=f"{STORE} counts weeks, and this page draws days only.")
