@@ -58,12 +58,13 @@ def stored(stack: Stack, prefix: str) -> dict[str, dict[str, Any]]:
 
 
 def letters(stack: Stack) -> list[tuple[str, str]]:
-    """Body and reason of each dead letter, taken from their queue."""
+    """Body and reason of each dead letter, taken from their queue; the reason is empty of what the queue gave up on."""
     sqs, url, taken = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"], []
     wanted = {"QueueUrl": url, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["reason"]}
     while batch := sqs.receive_message(**wanted).get("Messages"):
         for message in batch:
-            taken.append((message["Body"], message["MessageAttributes"]["reason"]["StringValue"]))
+            reason = message.get("MessageAttributes", {}).get("reason", {"StringValue": ""})
+            taken.append((message["Body"], reason["StringValue"]))
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return taken
 
