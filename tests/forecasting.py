@@ -162,18 +162,9 @@ class Caller:
     def __init__(self, app: Any) -> None:
         self.handler = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
 
-    def __call__(
-        self,
-        path: str,
-        query: str = "",
-        *,
-        body: Any = None,
-        claims: dict[str, Any] | None = CLAIMS,
-        headers: dict[str, str] | None = None,
-        method: str | None = None,
-    ) -> tuple[int, dict[str, str], Any]:
-        """Status, headers and body (parsed when it is JSON)."""
-        event = gateway_event(path, query, body=body, claims=claims, headers=headers, method=method)
+    def __call__(self, path: str, query: str = "", **call: Any) -> tuple[int, dict[str, str], Any]:
+        """Status, headers and body (parsed when it is JSON) of what `gateway_event` makes of this."""
+        event = gateway_event(path, query, **call)
         answer = self.handler(event, None)  # type: ignore[arg-type]
         text = answer["body"]
         parsed = json.loads(text) if text and "json" in answer["headers"].get("content-type", "") else text
