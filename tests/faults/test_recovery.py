@@ -69,7 +69,8 @@ def told(manifest: DayManifest | None) -> dict[str, Any]:
 
 
 def test_flags_and_forecasts_are_made_again_from_rides_and_sales_alone(site: Site, tally: Tally) -> None:
-    empty(site, site.stack.lake.bucket, "sales/")  # of other tests
+    # A model learned from the series of other tests too would differ from that of these two alone.
+    empty(site, site.stack.lake.bucket, "sales/", "history/", "catalog.json")
     rides, sales, _ = site.leaves()
     rides.trigger()
     sales.trigger()
