@@ -38,6 +38,7 @@ def forecast(
         typer.Option(min=1, max=365, help="periods to forecast; 168 hours, 42 days, 13 weeks, 12 months, 8 quarters"),
     ] = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99, help="level of the interval")] = 0.95,
+    quantiles: Annotated[str, typer.Option(help="also these, such as 0.1,0.5,0.9, as columns p10, p50, p90")] = "",
     backtest: Annotated[int | None, typer.Option(min=1, help="hold out the last periods and report")] = None,
     as_of: Annotated[
         datetime | None,
@@ -61,11 +62,12 @@ def forecast(
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Forecast every series of a file by what did best on its newest periods: Prophet, trees over all, or a rule."""
-    from functions.forecasting import files
+    from functions.forecasting import contracts, files
     from functions.forecasting.domain import report, table
     from layers.tables import Reading, in_words, named_columns
 
     readable(file)
+    probabilities = contracts.parse_quantiles(quantiles)
     with file.open("rb") as source:
         reading = Reading(dates, decimal, named_columns(column or ()))
         periods = table.Periods(frequency, aggregate, timezone and zone_name(timezone))
@@ -82,7 +84,9 @@ def forecast(
         bar.add_task(f"learning one model of {len(chosen)} series", total=None)
         shared = files.share(chosen, horizon, backtest, rows=ROWS, known=beforehand, threads=THREADS)
     tasks = [
-        files.Task(one, horizon, level, backtest, now, eves[kind], beforehand, files.learned(shared[kind]))
+        files.Task(
+            one, horizon, level, backtest, now, probabilities, eves[kind], beforehand, files.learned(shared[kind])
+        )
         for one in chosen
         if (kind := one.frequency.kind)
     ]

@@ -266,8 +266,12 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
         horizon: Annotated[int | None, Query(ge=1, le=365, description=contracts.HORIZON)] = None,
         level: Annotated[float, Query(ge=0.5, le=0.99, description="level of the interval")] = 0.95,
         parts: Annotated[bool, Query(description="also what the forecast is made of")] = False,
+        quantiles: Annotated[str, Query(description=contracts.QUANTILES)] = "",
     ) -> Response:
-        return _cached(request, service.forecast(Question(series_id, horizon, level, {}, parts=parts)))
+        wanted = contracts.parse_quantiles(quantiles)
+        return _cached(
+            request, service.forecast(Question(series_id, horizon, level, {}, parts=parts, quantiles=wanted))
+        )
 
     async def similar(series_id: contracts.SeriesId, k: Annotated[int, Query(ge=1, le=50)] = 5) -> Response:
         return _json(service.similar(series_id, k))

@@ -35,8 +35,22 @@ Level = Annotated[
 ]
 SeriesId = Annotated[str, Field(min_length=1, max_length=128, pattern=f"^{ID}$", examples=["store-001"])]
 Value = Annotated[FiniteFloat, Field(ge=-1e12, le=1e12)]
+Quantile = Annotated[float, Field(ge=0.01, le=0.99)]
+QUANTILES: Final = "probabilities of quantiles, .01 to .99: 0.1,0.5,0.9 adds p10, p50 and p90 to each period"
+MAX_QUANTILES: Final = 20
 
 MAX_BATCH = 100
+
+
+def parse_quantiles(text: str) -> tuple[float, ...]:
+    """The quantiles that a text such as 0.1,0.5,0.9 asks for, sorted, each once. Raises InputError."""
+    try:
+        numbers = {float(part) for part in text.split(",")} if text else set()
+    except ValueError:
+        numbers = {0.0}
+    if not all(0.01 <= number <= 0.99 for number in numbers) or len(numbers) > MAX_QUANTILES:
+        raise InputError(f"{text[:64]} is not up to {MAX_QUANTILES} numbers from .01 to .99", field="quantiles")
+    return tuple(sorted(numbers))
 
 
 def is_id(series_id: str) -> bool:
@@ -123,8 +137,10 @@ class RegressorInfo(Answer):
 
 
 class Point(Answer):
-    """A period of the horizon, in the unit of the history."""
+    """A period of the horizon, in the unit of the history; with p10 and others where quantiles are asked for."""
 
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float]
     ds: Ds
     yhat: float
     lower: float
@@ -185,6 +201,7 @@ class Question:
     scale: float | None = None
     as_of: str | None = None
     parts: bool = False
+    quantiles: tuple[float, ...] = ()
 
     def hash(self) -> str:
         """Name of the question apart from its series: 16 hex digits."""
@@ -197,6 +214,7 @@ class Question:
             future,
             self.as_of,
             *(["parts"] if self.parts else []),
+            *self.quantiles,
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -212,6 +230,7 @@ class BatchItem(BaseModel):
     scale: FiniteFloat | None = Field(None, gt=0, le=1e6, description="sales of the new store / sales of `like`")
     horizon: Horizon | None = Field(None, description=HORIZON)
     level: Level = 0.95
+    quantiles: list[Quantile] = Field(default_factory=list, max_length=MAX_QUANTILES, description=QUANTILES)
     future: dict[str, Annotated[list[Value], Field(max_length=365)]] = Field(
         default_factory=dict,
         description="`open` (0 or 1) or a regressor: one value a period of the horizon",
@@ -224,7 +243,8 @@ class BatchItem(BaseModel):
             raise InputError("give either series_id or like with scale", field="series_id")
         if (self.like is None) != (self.scale is None):
             raise InputError("like and scale come together", field="scale")
-        return Question(self.series_id or self.like or "", self.horizon, self.level, self.future, self.scale)
+        asked = (self.series_id or self.like or "", self.horizon, self.level, self.future, self.scale)
+        return Question(*asked, quantiles=tuple(sorted(set(self.quantiles))))
 
 
 class BatchRequest(BaseModel):

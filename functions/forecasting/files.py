@@ -36,6 +36,7 @@ class Task:
     level: float
     backtest: int | None
     now: datetime
+    quantiles: tuple[float, ...] = ()
     as_of: str | None = None
     known: tuple[str, ...] = ()
     shared: Shared | None = None
@@ -157,12 +158,13 @@ def forecast_one(task: Task) -> Result:
         holdout=holdout,
         now=task.now,
         level=task.level,
+        quantiles=task.quantiles,
         known=task.known,
         shared=task.shared,
     )
     periods = frame.build(task.series, task.horizon or frequency.rhythm.horizon, start=start)
     learned = task.shared.served if task.shared else None
-    predicted = model.forecast(outcome.trained, periods, task.level, learned)
+    predicted = model.forecast(outcome.trained, periods, task.level, learned, task.quantiles)
     assumptions = model.caveats(outcome.trained, periods)
     if (most := longest_holdout(task.series)) < (task.backtest or 0):
         assumptions.append(
@@ -190,6 +192,8 @@ def forecasts(pairs: Pairs, *, held: bool) -> pa.Table:
     }
     for column in ("yhat", "lower", "upper"):
         columns[column] = np.concatenate([getattr(part, column) for _, part in parts])
+    for column in parts[0][1].quantiles:
+        columns[column] = np.concatenate([part.quantiles[column] for _, part in parts])
     return pa.table(columns)
 
 

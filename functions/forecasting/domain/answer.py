@@ -67,11 +67,12 @@ def forecast(
     learned: "GlobalModel | None" = None,
 ) -> dict[str, Any]:
     """The document that the API sends, in the order of its contract; `learned` is the model of all series."""
-    predicted = model.forecast(trained, days, question.level, learned)
+    predicted = model.forecast(trained, days, question.level, learned, question.quantiles)
     scale = 1.0 if question.scale is None else question.scale
     most = float(np.abs(predicted.upper * scale).max()) or 1.0
     digits = 4 + max(0, -int(np.floor(np.log10(most))))
-    columns = [np.round(v * scale, digits).tolist() for v in (predicted.yhat, predicted.lower, predicted.upper)]
+    values = {"yhat": predicted.yhat, "lower": predicted.lower, "upper": predicted.upper, **predicted.quantiles}
+    columns = [np.round(v * scale, digits).tolist() for v in values.values()]
     assumptions = model.caveats(trained, days)
     if question.scale is not None:
         assumptions.append(f"sales are those of {question.series_id} times {question.scale:g}")
@@ -93,7 +94,7 @@ def forecast(
             for name, values in series.regressors.items()
         ],
         "plan": {name: values[days.start :].tolist() for name, values in {"open": days.open, **days.x}.items()},
-        "points": [dict(zip(("ds", "yhat", "lower", "upper"), point, strict=True)) for point in points],
+        "points": [dict(zip(("ds", *values), point, strict=True)) for point in points],
         "assumptions": assumptions,
     }
     return document | ({"parts": _parts(trained, days, learned)} if question.parts else {})

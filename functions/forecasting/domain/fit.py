@@ -125,12 +125,13 @@ def train(
     holdout: int,
     now: datetime,
     level: float = LEVEL,
+    quantiles: Sequence[float] = (),
     known: Collection[str] = (),
     exact: bool = True,
     shared: Shared | str | None = None,
 ) -> Outcome:
-    """Train one series; `holdout` is how many periods are reported on, `level` that of the interval returned for them,
-    and `shared` the model of all series, or why there is none.
+    """Train one series; `holdout` is how many periods are reported on, `level` and `quantiles` of what is returned for
+    them, and `shared` the model of all series, or why there is none.
 
     What is reported (kind, design, width of the interval) is taken from folds before the held-out periods; the kind
     that is served, from those as well. Regressors in `known` are known beforehand, as planned ones are. Unless
@@ -156,7 +157,7 @@ def train(
     elif not tested:
         notes.append("interval: as wide as sales vary around their mean; the history is too short for past forecasts")
     learned = shared if isinstance(shared, Shared) else None
-    finish = partial(_finish, series, tested, last, learned, floor=floor, level=level, exact=exact)
+    finish = partial(_finish, series, tested, last, learned, floor=floor, level=level, quantiles=quantiles, exact=exact)
     try:
         design, left_out = choose_design(tested, log=floor == 0)
         return finish(design, notes, about | {"left_out": left_out})
@@ -175,6 +176,7 @@ def _finish(
     *,
     floor: float,
     level: float,
+    quantiles: Sequence[float],
     exact: bool,
 ) -> Outcome:
     """The best kind on the folds `tested`, reported on `last`; the best on all of them, fitted on everything."""
@@ -195,8 +197,8 @@ def _finish(
         width = model.measure([*unjudged, *(errors[kind] for errors in results)], floor=floor, rhythm=rhythm)
         results.append(errors_by_kind(last, rules, fit(last.problem(design)) if design else None, judged))
         backtest = _report(last, results[-1], kind, width)
-        yhat = results[-1][kind][1]
-        prediction = Prediction(last.times, yhat, *model.interval(width, yhat, level))
+        _, yhat, opened = results[-1][kind]
+        prediction = model.bounded(width, last.times, yhat, opened, level, quantiles)
         served = best(results, judged, blind)
         notes = [*notes, *_remarks(backtest, kind, served)]
     whole = frame.build(series, 1)

@@ -1,7 +1,8 @@
 """A trained series: which kind won, its parameters, how wide its intervals are, and how it did."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
@@ -69,12 +70,13 @@ class Trained(BaseModel):
 
 
 class Prediction(NamedTuple):
-    """Arrays over consecutive periods (n,)."""
+    """Arrays over consecutive periods (n,); `quantiles` by name, as `quantile_name` gives it."""
 
     times: Times
     yhat: Floats
     lower: Floats
     upper: Floats
+    quantiles: Mapping[str, Floats] = MappingProxyType({})
 
 
 def load_model(body: bytes) -> Trained:
@@ -153,23 +155,54 @@ def _bell(quantiles: Floats) -> Floats:
 
 def interval(model: Interval, yhat: Floats, level: float, widen: Floats | float = 1.0) -> tuple[Floats, Floats]:
     """Lower and upper bound around `yhat` (n,), periods ahead, at `level` (.5 to .99); `widen` stretches both sides."""
+    return quantile(model, yhat, (1 - level) / 2, widen), quantile(model, yhat, (1 + level) / 2, widen)
+
+
+def quantile(model: Interval, yhat: Floats, probability: float, widen: Floats | float = 1.0) -> Floats:
+    """What sales stay below with `probability` (.005 to .995), (n,); never beyond `yhat`, which is that of .5."""
     blocks = np.minimum(np.arange(len(yhat)) // model.block, len(model.spread) - 1)
     widen = widen * np.array(model.spread)[blocks]
-    low, high = (float(np.interp(p, PROBABILITIES, model.quantiles)) for p in ((1 - level) / 2, (1 + level) / 2))
-    low, high = min(low, 0.0), max(high, 0.0)
+    error = float(np.interp(probability, PROBABILITIES, model.quantiles))
+    error = np.clip(error, -np.inf if probability < 0.5 else 0.0, np.inf if probability > 0.5 else 0.0)
     if model.scale == "log":
-        return yhat * np.exp(low * widen), yhat * np.exp(high * widen)
-    floor = np.minimum(model.floor, yhat)
-    return np.maximum(yhat + low * widen, floor), np.maximum(yhat + high * widen, floor)
+        return np.asarray(yhat * np.exp(error * widen), dtype=float)
+    return np.asarray(np.maximum(yhat + error * widen, np.minimum(model.floor, yhat)), dtype=float)
 
 
-def forecast(trained: Trained, frame: Frame, level: float, learned: "GlobalModel | None" = None) -> Prediction:
-    """Forecast of the frame's horizon with its interval at `level`; kinds `global` and `blend` need `learned`."""
-    start = frame.start
+def quantile_name(probability: float) -> str:
+    """The name of a quantile: p10 of .1, p2.5 of .025."""
+    return f"p{100 * probability:.6g}"
+
+
+def bounded(
+    model: Interval,
+    times: Times,
+    yhat: Floats,
+    opened: Floats,
+    level: float,
+    quantiles: Sequence[float] = (),
+    widen: Floats | float = 1.0,
+) -> Prediction:
+    """A forecast (n,) with its interval at `level` and its `quantiles`; periods that are not open are 0 in all."""
+    lower, upper = interval(model, yhat, level, widen)
+    more = {quantile_name(p): quantile(model, yhat, p, widen) for p in sorted(quantiles)}
+    lower, upper, *rest = (np.where(opened > 0, bound, 0.0) for bound in (lower, upper, *more.values()))
+    return Prediction(times, yhat, lower, upper, dict(zip(more, rest, strict=True)))
+
+
+def forecast(
+    trained: Trained,
+    frame: Frame,
+    level: float,
+    learned: "GlobalModel | None" = None,
+    quantiles: Sequence[float] = (),
+) -> Prediction:
+    """Forecast of the frame's horizon with its interval at `level` and its `quantiles`; kinds `global` and `blend` need
+    `learned`."""
+    ahead = slice(frame.start, None)
     yhat = middle(trained.kind, frame, trained.additive, learned)
-    lower, upper = interval(trained.interval, yhat, level, _widening(trained, frame))
-    lower, upper = (np.where(frame.open[start:] > 0, bound, 0.0) for bound in (lower, upper))
-    return Prediction(frame.times[start:], yhat, lower, upper)
+    widen = _widening(trained, frame)
+    return bounded(trained.interval, frame.times[ahead], yhat, frame.open[ahead], level, quantiles, widen)
 
 
 def caveats(trained: Trained, frame: Frame) -> list[str]:

@@ -42,6 +42,20 @@ def test_a_forecast_has_every_field_of_its_contract(call):
     assert any(said.startswith("promo") for said in body["assumptions"])
 
 
+def test_quantiles_come_with_each_period_and_frame_its_forecast(call):
+    _, _, plain = call(FORECAST, "level=0.8")
+    status, _, body = call(FORECAST, "level=0.8&quantiles=0.9,0.1,0.5,0.025")
+    assert status == 200
+    assert list(body["points"][0]) == ["ds", "yhat", "lower", "upper", "p2.5", "p10", "p50", "p90"]
+    for point, alone in zip(body["points"], plain["points"], strict=True):
+        assert (point["p10"], point["p50"], point["p90"]) == (alone["lower"], alone["yhat"], alone["upper"])
+        assert point["p2.5"] <= point["p10"]
+    item = {"id": "x", "series_id": "a", "level": 0.8, "quantiles": [0.1, 0.9, 0.1]}
+    _, _, batch = call("/v1/forecasts", body={"items": [item]})
+    again = batch["items"][0]["forecast"]["points"][0]
+    assert (list(again)[4:], again["p10"]) == (["p10", "p90"], body["points"][0]["p10"])
+
+
 def test_the_etag_saves_sending_it_again(call):
     _, headers, _ = call(FORECAST)
     status, again, body = call(FORECAST, headers={"if-none-match": headers["etag"]})
@@ -58,6 +72,10 @@ def test_the_etag_saves_sending_it_again(call):
         (FORECAST, "level=0.4", 422, "query.level"),
         (FORECAST, "level=0.999", 422, "query.level"),
         (FORECAST, "level=nan", 422, "query.level"),
+        (FORECAST, "quantiles=0.5,1", 422, "quantiles"),
+        (FORECAST, "quantiles=p50", 422, "quantiles"),
+        (FORECAST, "quantiles=nan", 422, "quantiles"),
+        (FORECAST, "quantiles=" + ",".join(f"0.{i}" for i in range(20, 41)), 422, "quantiles"),
         ("/v1/series", "limit=0", 422, "query.limit"),
         ("/v1/series", "cursor=" + "x" * 129, 422, "query.cursor"),
         ("/v1/series/a/history", "start=yesterday", 422, "query.start"),

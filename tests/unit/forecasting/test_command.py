@@ -98,6 +98,19 @@ def test_stores_that_ended_earlier_are_forecast_for_the_same_days_and_use_their_
     assert told == ["y: last observed on 2023-07-02; bridged over 84 days to the horizon"]
 
 
+def test_quantiles_are_columns_of_the_days_held_out_and_of_those_to_come(trefoil, tmp_path):
+    file, out = tmp_path / "sales.csv", tmp_path / "out"
+    file.write_bytes(written(made(280, name="a"), made(60, name="b")))
+    assert trefoil(file, "--out", out, "--backtest", 14, "--level", 0.8, "--quantiles", "0.5,0.9,0.1")[0] == 0
+    rows = parquet.read_table(out / "forecasts.parquet")
+    assert rows.column_names == ["series_id", "ds", "yhat", "lower", "upper", "p10", "p50", "p90"]
+    assert [rows[name].to_pylist() for name in ("p10", "p50", "p90")] == [
+        rows[name].to_pylist() for name in ("lower", "yhat", "upper")
+    ]
+    status, answer = trefoil(file, "--out", out, "--quantiles", "0.5,2")
+    assert (status, "0.5,2" in answer["error"]) == (2, True)
+
+
 def test_the_eve_of_the_horizon_can_be_given(trefoil, tmp_path):
     file = tmp_path / "sales.csv"
     file.write_bytes(written(made(280, name="a")))

@@ -212,6 +212,14 @@ def test_where_far_days_are_less_sure_their_interval_is_wider_and_both_hold_as_o
     assert 0.78 <= inside[14:].mean() < 0.95
 
 
+@pytest.mark.parametrize("probability", [0.05, 0.1, 0.25, 0.75, 0.9, 0.95])
+def test_sales_stay_below_a_quantile_as_often_as_it_says(probability):
+    rng = np.random.default_rng(0)
+    width = model.measure([np.stack([np.exp(rng.normal(0, 0.1, 200)), np.ones(200), np.ones(200)]) for _ in range(5)])
+    below = np.exp(rng.normal(0, 0.1, 4_000)) <= model.quantile(width, np.ones(4_000), probability)
+    assert below.mean() == pytest.approx(probability, abs=0.03)
+
+
 @given(st.floats(0.5, 0.98), st.floats(0.001, 0.01))
 @settings(max_examples=25, deadline=None)
 def test_a_higher_level_never_narrows_the_interval(level, more):
