@@ -27,6 +27,7 @@ class Preset(StrEnum):
     AUTO = "auto"
     GENERIC = "generic"
     ROSSMANN = "rossmann"
+    AMAZON = "amazon-forecast"
 
 
 def forecast(
@@ -47,6 +48,11 @@ def forecast(
     known: Annotated[
         list[str] | None, typer.Option(help="a regressor known beforehand beside planned ones; may be given again")
     ] = None,
+    related: Annotated[
+        list[Path] | None,
+        typer.Option(help="file of regressors for the same series and times, into the future; may be given again"),
+    ] = None,
+    metadata: Annotated[Path | None, typer.Option(help="file of what kind of item each is, one row each")] = None,
     frequency: Annotated[
         Literal["H", "D", "W", "M", "Q"] | None, typer.Option(help="step of the rows, where they do not tell")
     ] = None,
@@ -63,15 +69,25 @@ def forecast(
 ) -> dict[str, Any]:
     """Forecast every series of a file by what did best on its newest periods: Prophet, trees over all, or a rule."""
     from functions.forecasting import contracts, files
+    from functions.forecasting.domain import related as others
     from functions.forecasting.domain import report, table
     from layers.tables import Reading, in_words, named_columns
 
-    readable(file)
+    inputs = [file, *(related or ()), *([metadata] if metadata else ())]
+    for one in inputs:
+        readable(one)
     probabilities = contracts.parse_quantiles(quantiles)
     with file.open("rb") as source:
         reading = Reading(dates, decimal, named_columns(column or ()))
         periods = table.Periods(frequency, aggregate, timezone and zone_name(timezone))
         parsed = table.read(source, str(file), preset=preset.value, reading=reading, periods=periods)
+    for one in related or ():
+        with one.open("rb") as source:
+            others.join(parsed, source, str(one), reading=reading, periods=periods)
+    items: others.Items = {}
+    if metadata:
+        with metadata.open("rb") as source:
+            items = others.read_items(parsed, source, str(metadata))
     err.print(f"{file.name}: {in_words(parsed.understood)}", markup=False, soft_wrap=True)
     wanted_eve = as_of.isoformat()[: 16 if as_of.hour else 10] if as_of else None
     beforehand = tuple(known or ())
@@ -90,11 +106,11 @@ def forecast(
         for one in chosen
         if (kind := one.frequency.kind)
     ]
-    with replaced_directory(out, inputs=[file]) as fresh:
+    with replaced_directory(out, inputs=inputs) as fresh:
         pairs = list(zip(chosen, _run(tasks, engine), strict=True))
         write_table(files.forecasts(pairs, held=backtest is not None), fresh / "forecasts.parquet")
         write_table(files.rejections(parsed, file.name), fresh / "rejected.parquet")
-        summary = files.summary(parsed, pairs, eves, shared)
+        summary = files.summary(parsed, pairs, eves, shared, items)
         (fresh / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
         panels = [(one, result.trained, result.held, result.forecast) for one, result in pairs]
         report.draw(panels, fresh / "plot.png", level=level)

@@ -15,6 +15,7 @@ from functions.forecasting.domain import fit, frame, model, report
 from functions.forecasting.domain.fit import Shared, longest_holdout, train
 from functions.forecasting.domain.frequency import Frequency
 from functions.forecasting.domain.model import Prediction, Trained
+from functions.forecasting.domain.related import Items
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.table import Parsed, Rejection
 from layers.runtime.errors import InputError
@@ -206,15 +207,20 @@ def _type_of(frequencies: Sequence[Frequency]) -> pa.DataType:
 
 def rejections(parsed: Parsed, file: str) -> pa.Table:
     """Rows of rejected.parquet; `row` is null where a whole series is left out."""
-    rows = [vars(one) | {"file": file, "row": one.row if one.row >= 0 else None} for one in parsed.rejected]
+    rows = [vars(one) | {"file": one.file or file, "row": one.row if one.row >= 0 else None} for one in parsed.rejected]
     types = {"file": pa.string(), "row": pa.int64(), "series_id": pa.string(), "reason": pa.string()}
     return pa.Table.from_pylist(rows, pa.schema(types))
 
 
 def summary(
-    parsed: Parsed, pairs: Pairs, eves: dict[FrequencyName, str], shared: dict[FrequencyName, Shared | str]
+    parsed: Parsed,
+    pairs: Pairs,
+    eves: dict[FrequencyName, str],
+    shared: dict[FrequencyName, Shared | str],
+    items: Items,
 ) -> dict[str, Any]:
-    """What summary.json says; `shared` is the model of all series of each frequency, or why there is none."""
+    """What summary.json says; `shared` is the model of all series of each frequency, or why there is none, and `items`
+    what a file said of the item of each series."""
     said = {kind: one if isinstance(one, str) else "learned" for kind, one in shared.items()}
     return {
         "as_of": max(eves.values()),
@@ -237,6 +243,7 @@ def summary(
                 "assumptions": [*result.assumptions],
                 "seconds": round(result.seconds, 3),
             }
+            | ({"item": items[one.series_id]} if one.series_id in items else {})
             for one, result in pairs
         },
     }

@@ -72,6 +72,14 @@ class Series:
         """The same series with the observations from `rows` on hidden; openings and regressors stay known."""
         return replace(self, y=np.where(np.arange(len(self.y)) < rows, self.y, np.nan))
 
+    def since(self, time: np.datetime64) -> "Series":
+        """The same series from the period of a time on."""
+        row = max(0, self.frequency.number(time) - self.frequency.number(self.start))
+        columns = {name: values[row:] for name, values in self.columns.items()}
+        y, opened = columns.pop("y"), columns.pop("open", None)
+        stamps = {name: values[row:] for name, values in self.stamps.items()}
+        return replace(self, start=self.times[row], y=y, open=opened, regressors=columns, stamps=stamps)
+
 
 def ends(values: Floats) -> int:
     """Rows up to and including the last known one; 0 when none is."""

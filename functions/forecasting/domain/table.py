@@ -1,6 +1,8 @@
 """Sales files: CSV or Parquet in, series and rejected rows out."""
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final, Literal
@@ -19,7 +21,7 @@ from layers.runtime.files import Limits
 from layers.tables import Reading, Styles, Table, open_table, styles, to_numbers, to_texts, to_times
 from layers.tables.numbers import is_number, is_text, plain_array
 
-Preset = Literal["auto", "generic", "rossmann"]
+Preset = Literal["auto", "generic", "rossmann", "amazon-forecast"]
 Aggregate = Literal["sum", "mean"]
 
 OURS: Final = ("series_id", "ds", "y", "open")
@@ -29,6 +31,18 @@ ROSSMANN: Final = tables.Preset(
     {"series_id": ["store"], "ds": ["date"], "y": ["sales"], "open": ["open"]}
     | {"promo": ["promo"], "state_holiday": ["stateholiday"], "school_holiday": ["schoolholiday"]}
 )
+# Target time series of Amazon Forecast, as its domains call the columns; all others are dimensions.
+AMAZON: Final = tables.Preset(
+    {
+        "series_id": ["item_id", "workforce_type", "instance_type", "metric_name"],
+        "ds": ["timestamp"],
+        "y": ["target_value", "demand", "value", "workforce_demand", "number_of_instances", "metric_value"],
+    }
+)
+AMAZON_TOLD: Final = {"item_id", "timestamp", "target_value"}
+DECIMALS: Final = re.compile(r"-?\d+[.,]\d+")
+FORMS: Final = {"generic": OWN, "rossmann": ROSSMANN, "amazon-forecast": AMAZON}
+HEADER: Final = "; a file without a header needs a first line like item_id,timestamp,target_value and its dimensions"
 # Sums and ratios of such numbers are finite; what is smaller is nothing.
 SMALLEST, LARGEST = 1e-9, 1e12
 FIRST, LAST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
@@ -66,11 +80,12 @@ class Periods:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A data row (from 0; -1 for a whole series) that is left out, and why."""
+    """A data row (from 0; -1 for a whole series) that is left out, and why; `file` where that is not the sales."""
 
     row: int
     series_id: str
     reason: str
+    file: str = ""
 
 
 @dataclass
@@ -97,9 +112,10 @@ def read(
     limits: Limits | None = None,
     reading: Reading | None = None,
     periods: Periods | None = None,
+    needed: Sequence[str] = ("ds", "y"),
 ) -> Parsed:
-    """Parse a file called `name`; `stamp` is when it arrived, in seconds since 1970, `reading` how it is to be read and
-    `periods` what its rows are.
+    """Parse a file called `name`; `stamp` is when it arrived, in seconds since 1970, `reading` how it is to be read,
+    `periods` what its rows are, and `needed` the columns that it must have.
 
     Raises InputError when it cannot be read at all, has no row, lacks a needed column or can be read in two ways, and
     LimitError past `limits`.
@@ -107,14 +123,16 @@ def read(
     limits, periods = limits or Limits(), periods or Periods()
     table = open_table(source, name, limits=limits, reading=reading)
     with files.reading(name, table.kind):
-        names = _column_names(table, preset)
+        names = _column_names(table, preset, needed)
         cells = _read_cells(table, names)
         size = len(cells.rows)
         stem = PurePath(name).name.split(".")[0] or "series"
         ids = cells.text("series_id").astype(str) if "series_id" in names else np.full(size, stem)
-        (y, unread), (opened, strange) = cells.numbers("y"), _open(cells, name)
+        y, unread = cells.numbers("y") if "y" in names else (np.full(size, np.nan), np.zeros(size, bool))
+        opened, strange = _open(cells, name)
         regressors = _regressors(cells, np.isfinite(y))
         unique, codes = np.unique(ids, return_inverse=True)
+        _check_dimensions(table, names, unique)
         moments = cells.moments(periods.timezone, codes)
     outside = np.isnat(moments.wall) | (moments.wall < FIRST) | (moments.wall > LAST)
     impossible = np.array([not is_id(str(series_id)) for series_id in unique])
@@ -161,16 +179,37 @@ def read(
     return parsed
 
 
-def _column_names(table: Table, preset: Preset) -> dict[str, str]:
+def _column_names(table: Table, preset: Preset, needed: Sequence[str]) -> dict[str, str]:
     """The file's name of each column of ours and of each regressor, which keeps its own."""
-    rossmann = {"Store", "Date", "Sales"} <= {*table.names} and "ds" not in table.names
-    plain = preset == "generic" or (preset == "auto" and not rossmann)
-    form = OWN if plain else ROSSMANN
+    form = FORMS[_told(table) if preset == "auto" else preset]
     names = table.columns(form)
-    for needed in ("ds", "y") if plain else ("series_id", "ds", "y"):
-        if needed not in names:
-            raise table.lacks(needed if plain else form.aliases[needed][0].capitalize())
+    for ours in (*needed, *(() if form is OWN else ("series_id",))):
+        if ours not in names:
+            theirs = ours if form is OWN else form.aliases[ours][0]
+            raise table.lacks(theirs.capitalize() if form is ROSSMANN else theirs, HEADER if form is AMAZON else "")
+    if form is AMAZON and "series_id" not in table.reading.columns:
+        names["series_id"] = "+".join([names["series_id"], *(c for c in table.names if c not in names.values())])
     return names
+
+
+def _told(table: Table) -> str:
+    """The layout that the file's columns tell."""
+    there = {*table.names}
+    if {"Store", "Date", "Sales"} <= there and "ds" not in there:
+        return "rossmann"
+    return "amazon-forecast" if there >= AMAZON_TOLD and not table.reading.columns else "generic"
+
+
+def _check_dimensions(table: Table, names: dict[str, str], ids: np.ndarray) -> None:
+    """Raises InputError for a part of the ids (n,) that is a number with decimals in all of them."""
+    _, *dimensions = names.get("series_id", "").split("+")
+    parts = [series_id.rsplit("/", len(dimensions))[1:] for series_id in ids.tolist() if dimensions]
+    for name, values in zip(dimensions, zip(*parts, strict=False), strict=False):
+        if all(DECIMALS.fullmatch(value) for value in values):
+            why = (
+                "holds numbers with decimals, so it is no dimension: regressors go into a file of their own, --related"
+            )
+            raise InputError(why, file=table.name, field=name)
 
 
 @dataclass(frozen=True)
