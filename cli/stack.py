@@ -103,13 +103,19 @@ class Stack:
         return str(answer["AuthenticationResult"]["AccessToken"])
 
     def request(
-        self, path: str, *, token: str | None = None, body: Any = None, timeout: float = 29
+        self,
+        path: str,
+        *,
+        token: str | None = None,
+        body: Any = None,
+        method: str | None = None,
+        timeout: float = 29,
     ) -> tuple[int, dict[str, str], bytes]:
-        """Call the HTTP API: status, headers by lower-case name, body."""
+        """Call the HTTP API, by default with GET, or POST of a body: status, headers by lower-case name, body."""
         url = urllib.parse.urlsplit(self.outputs["ApiUrl"])
         # Not every resolver knows <api>.execute-api.localhost, so the connection goes to the emulator's own address.
         base = self.endpoint or f"{url.scheme}://{url.netloc}"
-        request = urllib.request.Request(base + path, headers={"Host": url.netloc})
+        request = urllib.request.Request(base + path, headers={"Host": url.netloc}, method=method)
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         if body is not None:

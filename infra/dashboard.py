@@ -21,7 +21,7 @@ QUESTIONS: Final = {
 
 
 class Dashboard(Construct):
-    """A row for each question, a column for each leaf; fifty metrics at most, beyond which it costs $3 a month."""
+    """A row for each question, a column for each leaf that answers it; beyond fifty metrics it costs $3 a month."""
 
     def __init__(
         self,
@@ -36,7 +36,8 @@ class Dashboard(Construct):
         self._board = cloudwatch.Dashboard(self, "Board", dashboard_name=f"trefoil-{deploy.stage}")
         self._board.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=3))
         for name, question in QUESTIONS.items():
-            self._row(question, {leaf.name: getattr(leaf.panels, name) for leaf in leaves})
+            answers = {leaf.name: getattr(leaf.panels, name) for leaf in leaves}
+            self._row(question, {leaf: metrics for leaf, metrics in answers.items() if metrics})
         spent = {leaf.name: [_gb_seconds(leaf, entry) for entry in leaf.functions] for leaf in leaves}
         self._row(f"Cost: GB-seconds a day, at ${GB_SECOND[deploy.architecture]:.10f} each", spent, stacked=True)
 
@@ -46,7 +47,7 @@ class Dashboard(Construct):
         self._board.add_widgets(cloudwatch.TextWidget(markdown=f"## {question}", width=24, height=1))
         self._board.add_widgets(
             *(
-                cloudwatch.GraphWidget(title=leaf, left=[*metrics], stacked=stacked, width=8, height=6)
+                cloudwatch.GraphWidget(title=leaf, left=[*metrics], stacked=stacked, width=24 // len(columns), height=6)
                 for leaf, metrics in columns.items()
             )
         )

@@ -85,7 +85,7 @@ class Forecasting(Leaf):
         arrivals = self._on_arrival(ingest)
         runs = PlannedMap(self, "Run", plan=plan, work=train, publish=publish)
         self.every("Weekly", deploy.forecasting_schedule, runs.machine)
-        http = HttpApi(self, "Http", stage=stage, function=api.target, client=client)
+        http = self.http = HttpApi(self, "Http", stage=stage, function=api.target, client=client)
 
         self.outputs = {
             "ApiUrl": http.url,

@@ -1,6 +1,7 @@
-"""HTTP API in front of one function: tokens of the user pool for /v1, the page and its files open."""
+"""HTTP API in front of functions: tokens of the user pool for /v1, the page and its files open."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aws_cdk import Duration, RemovalPolicy
@@ -16,6 +17,7 @@ from infra.grants import acknowledge, resource
 from infra.leaf import Stage
 
 OPEN: Final = ("/", "/static/{proxy+}", "/healthz", "/openapi.json")
+READING: Final = (apigw.HttpMethod.GET, apigw.HttpMethod.HEAD)
 LOGGED: Final = (
     "requestId",
     "requestTime",
@@ -42,7 +44,9 @@ class HttpApi(Construct):
         client: cognito.IUserPoolClient,
     ) -> None:
         super().__init__(scope, id_)
-        self.api = apigw.HttpApi(self, "Api", create_default_stage=False, description="Trefoil forecasts and dashboard")
+        self.api = apigw.HttpApi(
+            self, "Api", create_default_stage=False, description="Trefoil forecasts, dashboard and console"
+        )
         log_group = logs.LogGroup(
             self, "AccessLog", retention=stage.log_retention, removal_policy=RemovalPolicy.DESTROY
         )
@@ -58,17 +62,24 @@ class HttpApi(Construct):
             destination_arn=log_group.log_group_arn,
             format=json.dumps({name: f"$context.{name}" for name in LOGGED}),
         )
-        integration = integrations.HttpLambdaIntegration("Function", function, timeout=Duration.seconds(29))
-        tokens = authorizers.HttpUserPoolAuthorizer("Tokens", stage.data.users, user_pool_clients=[client])
-        self.api.add_routes(
-            path="/v1/{proxy+}",
-            methods=[apigw.HttpMethod.GET, apigw.HttpMethod.HEAD, apigw.HttpMethod.POST],
-            integration=integration,
-            authorizer=tokens,
-        )
-        for path in OPEN:
-            methods = [apigw.HttpMethod.GET, apigw.HttpMethod.HEAD]
-            for route in self.api.add_routes(path=path, methods=methods, integration=integration):
+        self._tokens = authorizers.HttpUserPoolAuthorizer("Tokens", stage.data.users, user_pool_clients=[client])
+        methods = {"/v1/{proxy+}": (*READING, apigw.HttpMethod.POST)}
+        self.serve("Function", function, guarded=methods, public=OPEN)
+
+    def serve(
+        self,
+        id_: str,
+        function: lambda_.IFunction,
+        *,
+        guarded: Mapping[str, Sequence[apigw.HttpMethod]],
+        public: Sequence[str],
+    ) -> None:
+        """Send calls of `guarded` paths, by these methods and with a token, and of `public` ones to `function`."""
+        integration = integrations.HttpLambdaIntegration(id_, function, timeout=Duration.seconds(29))
+        for path, methods in guarded.items():
+            self.api.add_routes(path=path, methods=[*methods], integration=integration, authorizer=self._tokens)
+        for path in public:
+            for route in self.api.add_routes(path=path, methods=[*READING], integration=integration):
                 acknowledge(route, APIG4="the sign-in page and its files hold no data; /v1 asks for a token")
 
     @property

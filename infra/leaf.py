@@ -1,4 +1,4 @@
-"""What the constructs of the three leaves share: the stage they stand in, their functions and their schedules."""
+"""What the constructs of leaves and console share: the stage they stand in, their functions and their schedules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from constructs import Construct
 from infra.data_stack import DataStack
 from infra.grants import acknowledge_versions
 from infra.image_function import ImageFunction
-from infra.settings import LEAVES, DeploySettings, StageFile
+from infra.settings import PARTS, DeploySettings, StageFile
 from layers.runtime.settings import Settings
 
 BATCH_TIMEOUT = Duration.minutes(15)
@@ -45,7 +45,7 @@ class Stage:
     def settings(self, leaf: str, **given: Any) -> Settings:
         """Run-time settings of a leaf: its section of the stage's file, what every leaf has, and what is `given`."""
         return self.file.settings(
-            LEAVES[leaf].settings,
+            PARTS[leaf].settings,
             leaf,
             stage=self.deploy.stage,
             lake_bucket=self.data.lake.bucket_name,
@@ -78,7 +78,7 @@ class Panels:
 
 
 class Leaf(Construct):
-    """Base of the three: one image, several functions of it; what the stack tells of it, and how it is watched."""
+    """Base of the four: one image, several functions of it; what the stack tells of it, and how it is watched."""
 
     name: str
     outputs: dict[str, str]

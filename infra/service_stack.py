@@ -1,12 +1,13 @@
-"""The three leaves and what watches over them; disposable, everything worth keeping lies in the data stack."""
+"""The three leaves, the console, and what watches over them; what is worth keeping lies in the data stack."""
 
-from typing import Any, Final
+from typing import Any
 
 from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from infra.classification import Classification
 from infra.clustering import Clustering
+from infra.console import Console
 from infra.data_stack import DataStack
 from infra.event_queue import dead_letter_queue
 from infra.forecasting import Forecasting
@@ -14,8 +15,6 @@ from infra.leaf import Leaf, Stage
 from infra.monitoring import Monitoring
 from infra.settings import DeploySettings, StageFile
 from infra.warehouse import Warehouse
-
-LEAVES: Final[tuple[type[Leaf], ...]] = (Clustering, Forecasting, Classification)
 
 
 class ServiceStack(Stack):
@@ -27,7 +26,11 @@ class ServiceStack(Stack):
         super().__init__(scope, id_, **stack)
         undelivered = dead_letter_queue(self, "Undelivered")
         stage = Stage(data, deploy, file, undelivered)
-        leaves = [kind(self, kind.name.title(), stage=stage) for kind in LEAVES]
+        clustering = Clustering(self, "Clustering", stage=stage)
+        forecasting = Forecasting(self, "Forecasting", stage=stage)
+        classification = Classification(self, "Classification", stage=stage)
+        console = Console(self, "Console", stage=stage, http=forecasting.http)
+        leaves: list[Leaf] = [clustering, forecasting, classification, console]
         warehouse = Warehouse(self, "Warehouse", stage=stage)
         monitoring = Monitoring(self, "Monitoring", stage=stage, leaves=leaves)
         outputs = {

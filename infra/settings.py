@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from functions.classification.settings import CLASSIFICATION
 from functions.clustering.settings import CLUSTERING
+from functions.console.settings import CONSOLE
 from functions.forecasting.settings import FORECASTING
 from layers.runtime.errors import InputError
 from layers.runtime.parsing import first_error
@@ -22,7 +23,8 @@ from layers.runtime.settings import PREFIX
 DEPLOY_PREFIX: Final = f"{PREFIX}DEPLOY_"
 STAGES: Final = Path(__file__).parent / "stages"
 LEAVES: Final = {leaf.name: leaf for leaf in (CLUSTERING, FORECASTING, CLASSIFICATION)}
-SECTIONS: Final = ("deploy", *LEAVES)
+PARTS: Final = LEAVES | {CONSOLE.name: CONSOLE}
+SECTIONS: Final = ("deploy", *PARTS)
 
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
@@ -65,6 +67,7 @@ class DeploySettings(BaseSettings):
         3008, ge=1024, le=10240, description="memory of ingestion and of both trainings, MB"
     )
     classification_memory_mb: int = Field(1769, ge=512, le=10240, description="memory of scoring and drift, MB")
+    console_memory_mb: int = Field(1024, ge=512, le=10240, description="memory of the console, MB")
     map_concurrency: int = Field(2, ge=1, le=1000, description="functions that one state machine's map runs at once")
     score_concurrency: int = Field(2, ge=2, le=1000, description="scoring functions that read the queue at once")
     ingest_concurrency: int = Field(2, ge=2, le=1000, description="files of sales that are ingested at once")

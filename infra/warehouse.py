@@ -1,4 +1,4 @@
-"""SQL hand-off: two external tables over the lake, and a workgroup with the query that joins them."""
+"""SQL hand-off: three external tables over the lake, and a workgroup with the query that joins them."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.leaf import Stage
 
-# Columns as functions/clustering/contracts.py writes them; a test compares the two.
+# Columns as functions/clustering/contracts.py and functions/console/contracts.py write them; a test compares them.
 RUN_COLUMNS: Final = (
     "ride_id string, label int, is_anomaly boolean, severity double, reason string, model_version string, run_id string"
 )
@@ -17,6 +17,7 @@ DAY_COLUMNS: Final = (
     "run_id string, rides bigint, anomalies bigint, rejected bigint, files int, clusters int, eps double, "
     "min_samples int, silhouette double, sampled_from string, model_version string, published_at string"
 )
+VERDICT_COLUMNS: Final = "ride_id string, run_id string, verdict string, note string, by string, at string"
 # Input format, output format and reader of rows, as Hive calls them.
 HIVE: Final = "org.apache.hadoop.hive.ql.io."
 PARQUET: Final = (
@@ -29,7 +30,7 @@ JSON_LINES: Final = (
     f"{HIVE}HiveIgnoreKeyTextOutputFormat",
     "org.openx.data.jsonserde.JsonSerDe",
 )
-# Both tables are given the day: without one Athena looks for an object of every day since the first.
+# Each table is given the day: without one Athena looks for an object of every day since the first.
 FLAGGED: Final = """\
 SELECT r.* FROM anomaly_runs r JOIN anomaly_days d ON r.dt = d.dt AND r.run_id = d.run_id
 WHERE r.dt = '2026-01-31' AND d.dt = '2026-01-31' AND r.is_anomaly ORDER BY r.severity DESC
@@ -46,6 +47,7 @@ class Warehouse(Construct):
         database = glue.CfnDatabase(self, "Database", catalog_id=Aws.ACCOUNT_ID, database_input={"name": self.database})
         self._table("anomaly_runs", "anomalies/runs", RUN_COLUMNS, PARQUET).add_resource_dependency(database)
         self._table("anomaly_days", "anomalies/days", DAY_COLUMNS, JSON_LINES).add_resource_dependency(database)
+        self._table("anomaly_verdicts", "verdicts", VERDICT_COLUMNS, JSON_LINES).add_resource_dependency(database)
         group = athena.CfnWorkGroup
         workgroup = group(
             self,

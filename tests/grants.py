@@ -81,6 +81,12 @@ MAY = {
         "GetItem forecasts",
         "PutItem forecasts",
     },
+    "ConsoleApi": {
+        "read lake/anomalies/days/*",
+        "read lake/anomalies/reports/*",
+        "read lake/verdicts/*",
+        "write lake/verdicts/*",
+    },
     "ClassificationScore": {
         "read models/classification/*",
         "write lake/scored/*",

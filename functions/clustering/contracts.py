@@ -106,6 +106,16 @@ class FitReport(Frozen):
     parts: int
 
 
+class Flag(Frozen):
+    """One flagged ride, as `flagged.json` lists it."""
+
+    ride_id: str
+    ride_dist: float = Field(description="km")
+    ride_time: float = Field(description="h")
+    severity: float
+    reason: str
+
+
 class PartReport(BaseModel):
     """What one `label` call counts, kept under the plan until `publish` adds all up."""
 
@@ -121,6 +131,18 @@ class PartReport(BaseModel):
     gb_seconds: float = 0.0
     labels: dict[int, int] = Field(default_factory=dict, description="rides per cluster, -1 is noise")
     points: list[tuple[float, float, bool]] = Field(default_factory=list, description="km, h, anomalous: for the plot")
+    cells: list[tuple[int, int, int, int]] = Field(default_factory=list, description="as in `Plot`")
+    flagged: list[Flag] = Field(default_factory=list, description="the most severe")
+
+
+class Plot(Frozen):
+    """The day as a picture, `plot.json`: distance against time, both logarithmic."""
+
+    bins: int = Field(description="of a tenfold, on either axis")
+    cells: list[tuple[int, int, int, int]] = Field(
+        description="i, j, ordinary, anomalous: rides from 10^(i/bins) km and 10^(j/bins) min to where the next begins"
+    )
+    sample: list[tuple[float, float, bool]] = Field(description="km, h, anomalous: rides drawn evenly")
 
 
 class DayManifest(Frozen):

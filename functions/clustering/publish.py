@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from functions.clustering.contracts import REJECTED_SCHEMA, DayManifest, FitAnswer, FitReport, PartReport
-from functions.clustering.domain.report import draw, figures
+from functions.clustering.domain.report import draw, figures, most_severe, plot
 from functions.clustering.store import LEAF, Paths
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnreconciledError, cause_of
 from layers.runtime.observability import logger, metrics
@@ -98,6 +98,9 @@ class PublishService:
         self.lake.put(paths.reports + "rejected.parquet", self._rejected(paths, parts))
         self.lake.put(paths.reports + "summary.json", json.dumps(summary).encode())
         self.lake.put(paths.reports + "plot.png", draw(parts, title))
+        self.lake.put(paths.reports + "plot.json", plot(parts).model_dump_json().encode())
+        flags = most_severe(flag for part in parts for flag in part.flagged)
+        self.lake.put(paths.reports + "flagged.json", json.dumps([flag.model_dump() for flag in flags]).encode())
 
     def _rejected(self, paths: Paths, parts: list[PartReport]) -> bytes:
         buffer = io.BytesIO()

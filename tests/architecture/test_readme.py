@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings
 
 from cli.main import app
 from cli.stack_commands import app as stack_app
-from infra.settings import LEAVES, DeploySettings
+from infra.settings import PARTS, DeploySettings
 from layers.runtime.settings import PREFIX, Settings
 from tests.conftest import ROOT
 from tests.documents import PROSE, section, write
@@ -27,7 +27,7 @@ def deploy_table() -> str:
 
 def run_time_table() -> str:
     rows = [f"| all | {_row(Settings, name, PREFIX)} |" for name in Settings.model_fields if name != "memory_mb"]
-    for leaf in LEAVES.values():
+    for leaf in PARTS.values():
         own = [name for name in leaf.settings.model_fields if name not in Settings.model_fields]
         rows += [f"| {leaf.name} | {_row(leaf.settings, name, PREFIX)} |" for name in own]
     return "\n".join(["| leaf | variable | default | what |", "|---|---|---|---|", *rows])

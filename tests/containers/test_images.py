@@ -14,12 +14,14 @@ from tests.containers.conftest import ImageFunction, Sandbox
 HANDLERS = [
     *(f"functions.clustering.handler.{entry}" for entry in ("fit", "label", "publish")),
     *(f"functions.forecasting.handler.{entry}" for entry in ("api", "ingest", "plan", "train", "publish")),
+    "functions.console.handler.api",
     *(f"functions.classification.handler.{entry}" for entry in ("score", "watch")),
     "functions.classification.handler.train",
 ]
 GROUPS = {
     "clustering": "functions.clustering.handler.fit",
     "forecasting": "functions.forecasting.handler.api",
+    "console": "functions.console.handler.api",
     "classification": "functions.classification.handler.score",
     "classification-training": "functions.classification.handler.train",
 }
@@ -108,6 +110,7 @@ print(sum(not pathlib.Path(importlib.util.cache_from_source(str(s))).exists() fo
         ("functions.forecasting.handler.api", "matplotlib sklearn scipy.stats"),
         ("functions.clustering.handler.fit", "pandas prophet fastapi"),
         ("functions.classification.handler.train", "prophet fastapi"),
+        ("functions.console.handler.api", "numpy pyarrow onnxruntime pandas"),
     ],
 )
 def test_an_image_holds_its_own_dependencies_only(

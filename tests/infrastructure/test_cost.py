@@ -25,7 +25,7 @@ IDLE_FREE = {
     "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SQS::Queue",
     "AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule", "AWS::StepFunctions::StateMachine",
 }  # fmt: skip
-IMAGES_GB = 1.0  # the four images compressed, as ECR stores and bills them
+IMAGES_GB = 1.0  # the five images compressed, as ECR stores and bills them
 WATCH_CALLS, WATCH_SECONDS = 24 * 30, 2.0
 WATCH_WRITES = 3  # requests of an hour at the price of writes: one listing of outcomes, and the report twice
 NIGHTLY_CALLS, NIGHTLY_SECONDS = 30, 5.0

@@ -92,7 +92,7 @@ def test_who_may_read_a_prefix_may_list_that_prefix_only() -> None:
 
 def test_the_waiver_of_a_function_that_may_touch_anything_names_what_it_may_do() -> None:
     service = build(DeploySettings(), StageFile("dev.toml", {})).node.find_child("trefoil-dev-service")
-    for leaf in ("Clustering", "Forecasting", "Classification"):
+    for leaf in ("Clustering", "Forecasting", "Classification", "Console"):
         for entry, function in service.node.find_child(leaf).functions.items():  # type: ignore[attr-defined]
             reasons = " ".join(
                 reason

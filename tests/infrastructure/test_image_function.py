@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = {
     "clustering": ("clustering", "functions.clustering.handler.fit"),
     "forecasting": ("forecasting", "functions.forecasting.handler.api"),
+    "console": ("console", "functions.console.handler.api"),
     "classification": ("classification", "functions.classification.handler.score"),
     "classification-training": ("classification", "functions.classification.handler.train"),
 }
@@ -80,6 +81,7 @@ def hashes(request: pytest.FixtureRequest, tree: Path, monkeypatch: pytest.Monke
         ("functions/clustering/domain/__init__.py", {"clustering"}),
         ("functions/forecasting/handler.py", {"forecasting"}),
         ("functions/forecasting/dashboard/new.js", {"forecasting"}),
+        ("functions/console/api.py", {"console"}),
         ("functions/classification/settings.py", CLASSIFICATION),
         ("functions/__init__.py", set(IMAGES)),
         ("layers/runtime/errors.py", set(IMAGES)),

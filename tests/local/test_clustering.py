@@ -13,34 +13,11 @@ from cli.backfill import run_day
 from cli.stack import Stack
 from functions.clustering.store import Paths
 from infra.warehouse import PARQUET
-from tests.drivers import put_rides, until
+from tests.drivers import Warehouse, put_rides
 
 # The emulator takes minutes to hold ten thousand objects: TREFOIL_TEST_OBJECTS=10000 does it all.
 OBJECTS = int(os.environ.get("TREFOIL_TEST_OBJECTS", "700"))
 TRUTH = "FROM anomaly_runs r JOIN anomaly_days d ON r.dt = d.dt AND r.run_id = d.run_id"
-
-
-class Warehouse:
-    """Runs SQL in the stack's workgroup."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._athena, self._outputs = stack.client("athena"), stack.outputs
-
-    def __call__(self, sql: str) -> list[list[str]]:
-        started = self._athena.start_query_execution(
-            QueryString=sql,
-            WorkGroup=self._outputs["Workgroup"],
-            QueryExecutionContext={"Database": self._outputs["Database"]},
-        )["QueryExecutionId"]
-
-        def ended() -> dict[str, Any] | None:
-            status = self._athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]
-            return dict(status) if status["State"] in ("SUCCEEDED", "FAILED") else None
-
-        status = until(ended, sql, 60)
-        assert status["State"] == "SUCCEEDED", status
-        answer = self._athena.get_query_results(QueryExecutionId=started)["ResultSet"]["Rows"]
-        return [[cell.get("VarCharValue", "") for cell in row["Data"]] for row in answer[1:]]
 
 
 def manifest(stack: Stack, day: date) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA, PartReport
+from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA, Flag, PartReport
 from functions.clustering.domain.fit import Reservoir
 from functions.clustering.domain.model import Model, label
-from functions.clustering.domain.report import reasons
+from functions.clustering.domain.report import GRID, LISTED, cells, histogram, most_severe, reasons
 from functions.clustering.domain.table import REASONS, REPEATED, RideFile, Rides, hashes, repeated_ids
 
 ORDINARY_PLOTTED, ANOMALOUS_PLOTTED = 1_500, 500
@@ -33,6 +33,7 @@ class Labeller:
     def __init__(self, model: Model, version: str, run_id: str, part: int = 0) -> None:
         self._model, self._names, self.report = model, (version, run_id), PartReport(part=part)
         self._ordinary, self._anomalous = Reservoir(ORDINARY_PLOTTED, seed=0), Reservoir(ANOMALOUS_PLOTTED, seed=1)
+        self._histogram = np.zeros(GRID, np.int64)
 
     def label(
         self, file: RideFile, repeated: frozenset[str] | None = None
@@ -40,8 +41,8 @@ class Labeller:
         """(labelled, rejected) rows of each chunk, in order; `repeated` ids of the whole file, if they are known.
 
         Of these the first valid ride is labelled. `report` is complete at the end: `found` by the footer, of CSV by the
-        pass that looks at ids, `points` an even sample of at most 1,500 ordinary and 500 anomalous rides. Raises
-        InputError when the file cannot be read.
+        pass that looks at ids, `points` an even sample of at most 1,500 ordinary and 500 anomalous rides, `flagged` the
+        1,000 most severe. Raises InputError when the file cannot be read.
         """
         own = [hashes(ids) for ids in file.ids()] if repeated is None else []
         repeated = repeated_ids(file, own) if repeated is None else repeated
@@ -66,6 +67,7 @@ class Labeller:
             for anomalous, sample in ((False, self._ordinary), (True, self._anomalous))
             for km, hours in zip(*sample.rides(), strict=True)
         ]
+        self.report.cells = cells(self._histogram)
 
     def _labelled(self, rides: Rides, accepted: NDArray[np.bool_]) -> pa.RecordBatch:
         dist, time, ids = rides.dist, rides.time, rides.ids
@@ -79,11 +81,24 @@ class Labeller:
             report.labels[int(cluster)] = report.labels.get(int(cluster), 0) + int(count)
         self._ordinary.add(dist[~anomalous], time[~anomalous])
         self._anomalous.add(dist[anomalous], time[anomalous])
+        self._histogram += histogram(dist, time, anomalous)
         words = reasons(self._model, dist[anomalous], time[anomalous])
+        self._list(ids, dist, time, labels.severity, np.flatnonzero(anomalous), words)
         why = pc.replace_with_mask(pa.nulls(len(dist), pa.string()), anomalous, words)
         first = pa.array(np.zeros(len(dist), np.int8))
         names = [pa.DictionaryArray.from_arrays(first, pa.array([name])) for name in self._names]
         return pa.RecordBatch.from_arrays([ids, labels.label, anomalous, labels.severity, why, *names], schema=ROWS)
+
+    def _list(self, ids: pa.Array, dist: Any, time: Any, severity: Any, flagged: Any, words: pa.Array) -> None:
+        """Add those of the `flagged` rows, whose reasons are `words`, that are among the most severe of the report."""
+        worst = np.argsort(-severity[flagged], kind="stable")[:LISTED]
+        rows = flagged[worst]
+        columns = (ids.take(pa.array(rows)), dist[rows], time[rows], severity[rows], words.take(pa.array(worst)))
+        new = [
+            Flag(ride_id=ride_id, ride_dist=km, ride_time=hours, severity=value, reason=why)
+            for ride_id, km, hours, value, why in zip(*(column.tolist() for column in columns), strict=True)
+        ]
+        self.report.flagged = most_severe([*self.report.flagged, *new])
 
 
 def _reject_repeated(rides: Rides, why: NDArray[np.int8], repeated: frozenset[str], seen: set[str]) -> None:

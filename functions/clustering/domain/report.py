@@ -2,7 +2,8 @@
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from functions.clustering.contracts import PartReport
+from functions.clustering.contracts import Flag, PartReport, Plot
 from functions.clustering.domain.model import Floats, Model, UsualSpeed
 
 USUAL_KMH = (3.0, 120.0)
-PLOTTED = 20_000
+PLOTTED, SAMPLED, LISTED = 20_000, 2_000, 1_000
 SPEEDS = (1, 10, 100)  # km/h, drawn as lines
+# The histogram: bins of a tenfold, its first cell (1 m, 0.6 s), and its size: as far as a ride can go, and both flags.
+BINS, FIRST_CELL, GRID = 8, (-24, -16), (65, 64, 2)
 
 
 def reasons(model: Model, dist: Floats, time: Floats) -> pa.Array:
@@ -111,6 +114,38 @@ def figures(parts: Sequence[PartReport]) -> dict[str, Any]:
     }
 
 
+def most_severe(flags: Iterable[Flag]) -> list[Flag]:
+    """At most `LISTED`, the most severe first."""
+    return sorted(flags, key=lambda flag: (-flag.severity, flag.ride_id))[:LISTED]
+
+
+def histogram(dist: Floats, time: Floats, anomalous: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rides, km and h, (n,), by cell and by flag; what lies beyond is counted in the last cell, `GRID`."""
+    places = np.floor(np.log10(np.column_stack((dist, time * 60))) * BINS).astype(np.int64) - FIRST_CELL
+    i, j = np.clip(places, 0, np.array(GRID[:2]) - 1).T
+    return np.bincount((i * GRID[1] + j) * 2 + anomalous, minlength=GRID[0] * GRID[1] * 2).reshape(GRID)
+
+
+def cells(counts: NDArray[np.int64]) -> list[tuple[int, int, int, int]]:
+    """Those of a histogram that hold rides, as `Plot` has them."""
+    places = np.argwhere(counts.any(axis=2))
+    rows = np.column_stack((places + FIRST_CELL, counts[tuple(places.T)]))
+    return [(i, j, ordinary, anomalous) for i, j, ordinary, anomalous in rows.tolist()]
+
+
+def plot(parts: Sequence[PartReport]) -> Plot:
+    """Of a whole run: a histogram of all rides, and a sample."""
+    counts = np.zeros(GRID, np.int64)
+    for i, j, *rides in chain.from_iterable(part.cells for part in parts):
+        counts[i - FIRST_CELL[0], j - FIRST_CELL[1]] += rides
+    return Plot(bins=BINS, cells=cells(counts), sample=_sample(parts, SAMPLED))
+
+
+def _sample(parts: Sequence[PartReport], size: int) -> list[tuple[float, float, bool]]:
+    share = max(1, -(-sum(len(part.points) for part in parts) // size))
+    return [point for part in parts for point in part.points[::share]]
+
+
 def draw(parts: Sequence[PartReport], title: str) -> bytes:
     """PNG of distance against time, both logarithmic, from the parts' samples, with lines of equal speed.
 
@@ -120,8 +155,7 @@ def draw(parts: Sequence[PartReport], title: str) -> bytes:
 
     figure = Figure(figsize=(9, 6.2), dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    share = max(1, -(-sum(len(part.points) for part in parts) // PLOTTED))
-    drawn = [(km, hours * 60, anomalous) for part in parts for km, hours, anomalous in part.points[::share]]
+    drawn = [(km, hours * 60, anomalous) for km, hours, anomalous in _sample(parts, PLOTTED)]
     points = np.array(drawn).reshape(-1, 3)
     if len(points):
         low, high = np.quantile(points[:, :2], (0.01, 0.98), axis=0)

@@ -2,14 +2,17 @@
 
 import io
 import json
+import math
 from datetime import timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from functions.clustering import simulate, store
 from functions.clustering.contracts import DayRequest, FitAnswer, Source
+from functions.clustering.domain.report import cells, histogram
 from functions.clustering.store import Paths
 from layers.runtime.errors import ConflictError, CorruptError, InputError
 from tests.clustering import DAY, World, key, rides
@@ -31,10 +34,50 @@ def test_a_day_is_fitted_on_the_days_before_it_labelled_and_published() -> None:
     assert set(rows["run_id"].to_pylist()) == {manifest.run_id}
     assert set(rows["model_version"].to_pylist()) == {manifest.model_version}
     reports = {o.key.rsplit("/", 1)[-1] for o in world.lake.list(Paths(DAY, manifest.run_id).reports)}
-    assert reports == {"rejected.parquet", "summary.json", "plot.png"}
+    assert reports == {"rejected.parquet", "summary.json", "plot.png", "plot.json", "flagged.json"}
     (row,) = world.registry.versions("clustering")
     left = timedelta(seconds=row["expires_at"] - world.clock().timestamp())
     assert timedelta(days=29) < left <= timedelta(days=30)
+
+
+def test_a_run_publishes_its_most_severe_rides_and_the_days_picture() -> None:
+    world = World(item_mb=0)
+    for name, rows in (("a", 40_000), ("b", 30_000)):
+        ids = pa.array([f"{name}/{i}" for i in range(rows)])
+        world.lake.put(key(DAY, name), as_parquet(simulate.rides(rows, ord(name)).set_column(0, "ride_id", ids)))
+    world.run()
+    truth = world.truth()
+    assert truth is not None
+    manifest, rows = truth
+    flags, plot = (
+        json.loads(world.lake.get(Paths(DAY, manifest.run_id).reports + name)) for name in ("flagged.json", "plot.json")
+    )
+    flagged = sorted((row for row in rows.to_pylist() if row["is_anomaly"]), key=lambda row: -row["severity"])
+    assert len(flagged) > len(flags) == 1_000
+    assert [flag["severity"] for flag in flags] == [row["severity"] for row in flagged[:1_000]]
+    known = {row["ride_id"]: row["reason"] for row in flagged}
+    assert all(known[flag["ride_id"]] == flag["reason"] for flag in flags)
+    read = {
+        ride["ride_id"]: ride
+        for name in "ab"
+        for ride in pq.read_table(io.BytesIO(world.lake.get(key(DAY, name)))).to_pylist()
+    }
+    assert all(flag[name] == read[flag["ride_id"]][name] for flag in flags for name in ("ride_dist", "ride_time"))
+    assert [sum(cell[i] for cell in plot["cells"]) for i in (2, 3)] == [
+        manifest.rides - manifest.anomalies,
+        manifest.anomalies,
+    ]
+    assert 0 < len(plot["sample"]) <= 2_000
+    drawn = {
+        (math.floor(8 * math.log10(km)), math.floor(8 * math.log10(60 * hours))) for km, hours, _ in plot["sample"]
+    }
+    assert len(drawn - {(i, j) for i, j, *_ in plot["cells"]}) < 0.1 * len(drawn)  # the sample has four digits
+
+
+def test_rides_beyond_the_picture_are_counted_at_its_edge() -> None:
+    dist, time = np.array([1e-9, 1e5, 1.0, 1.0]), np.array([1e-9, 1e4, 1 / 60, 1 / 60])
+    found = cells(histogram(dist, time, np.array([True, True, False, True])))
+    assert found == [(-24, -16, 0, 1), (0, 0, 1, 1), (40, 46, 0, 1)]
 
 
 def test_the_same_day_again_does_nothing_and_new_input_makes_a_new_truth() -> None:

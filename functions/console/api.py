@@ -1,0 +1,89 @@
+"""The console's HTTP API, by factory: reading, but for the verdicts."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi.security import HTTPBearer
+from starlette.middleware.gzip import GZipMiddleware
+
+from functions.console.contracts import Day, DayPage, Days, FlagPage, Problem, Verdict, Word
+from functions.console.serve import RideService
+from functions.console.store import LEAF
+from layers.runtime.http import PROBLEM, check, claims, guard
+
+PACKED_BYTES: Final = 2_000
+DESCRIPTION: Final = """What the leaves publish, for people: days of rides, their flags, and verdicts on these.
+
+Everything takes `Authorization: Bearer <access token>` of the user pool. The gateway itself answers 401
+`{"message": "Unauthorized"}` without one, 413 above 6 MB, 429 when throttled and 503 when a call exceeds 29 s.
+
+A ride id that a path cannot hold (with `?`, `%`, `#` or a line break) goes into the query:
+`/v1/days/{dt}/verdict?ride_id=`. A page that lists flags lists the most severe of their day, 1,000 at most.
+A verdict is taken back by another one, which is null."""
+SAID: Final = {
+    403: "The call carries no claims of a valid access token.",
+    404: "There is no such day or ride.",
+    422: "The request is not valid; `field` says where.",
+    503: "Worth another try after `retry_after` seconds.",
+}
+
+
+def create_app(rides: RideService) -> FastAPI:
+    """The application around its services."""
+    app = FastAPI(
+        title="Trefoil console",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/console/openapi.json",
+        redirect_slashes=False,
+    )
+    app.include_router(_v1(rides))
+    app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=5)
+    guard(app, LEAF)
+    return app
+
+
+def _v1(rides: RideService) -> APIRouter:
+    # Coroutines that never await: a container answers one call at a time.
+    token = HTTPBearer(bearerFormat="JWT", scheme_name="token", auto_error=False)
+    problems: dict[int | str, dict[str, Any]] = {
+        status: {"model": Problem, "description": text, "content": {PROBLEM: {}}} for status, text in SAID.items()
+    }
+    router = APIRouter(prefix="/v1", dependencies=[Depends(check), Depends(token)], responses=problems)
+
+    @router.get("/days", tags=["rides"], summary="Published days")
+    async def days(
+        first: Annotated[Day | None, Query(alias="from")] = None,
+        last: Annotated[Day | None, Query(alias="to", description="by default the newest published day")] = None,
+    ) -> Days:
+        return Days(items=rides.days(first, last))
+
+    @router.get("/days/{dt}", tags=["rides"], summary="A day with its picture")
+    async def day(dt: Day) -> DayPage:
+        return rides.day(dt)
+
+    @router.get("/days/{dt}/flags", tags=["rides"], summary="Flagged rides, most severe first")
+    async def flags(
+        dt: Day,
+        reason: Annotated[str, Query(max_length=200, description="part of the reason, in any case")] = "",
+        min_severity: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: Annotated[str, Query(max_length=80, description="`next_cursor` of the page before")] = "",
+    ) -> FlagPage:
+        return rides.flags(dt, reason=reason, min_severity=min_severity, limit=limit, cursor=cursor)
+
+    async def judge(request: Request, dt: Day, ride_id: str, word: Word) -> Verdict:
+        said_by = claims(request.scope)
+        return rides.judge(dt, ride_id, word, str(said_by.get("username") or said_by["sub"]))
+
+    # The id in the path, and the twin with the id in the query, where any id can stand.
+    wrong_type: dict[int | str, dict[str, Any]] = {
+        415: problems[422] | {"description": "A body is sent as application/json."}
+    }
+    for path in ("/days/{dt}/flags/{ride_id:path}/verdict", "/days/{dt}/verdict"):
+        router.put(path, tags=["rides"], summary="Confirm a flag, or call it a false alarm", responses=wrong_type)(
+            judge
+        )
+    return router

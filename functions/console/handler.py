@@ -1,0 +1,30 @@
+"""Lambda entry point of the console."""
+
+from functools import cache
+from typing import Any
+
+from mangum import Mangum
+from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
+
+from functions.console.api import create_app
+from functions.console.serve import RideService
+from functions.console.settings import ConsoleSettings
+from functions.console.store import LEAF, Days
+from layers.runtime.http import PROBLEM
+from layers.runtime.observability import logger
+from layers.storage.aws import client
+from layers.storage.objects import S3Objects
+
+
+@cache
+def build_api() -> Mangum:
+    """The API over S3 and DynamoDB."""
+    settings = ConsoleSettings()
+    app = create_app(RideService(Days(S3Objects(settings.lake_bucket, client("s3"))), settings))
+    return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
+
+
+@logger(LEAF).inject_lambda_context
+def api(event: dict[str, Any], context: Any) -> Any:
+    """API Gateway, HTTP API payload 2.0."""
+    return build_api()(event, context)

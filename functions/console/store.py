@@ -1,0 +1,136 @@
+"""Where the documents lie that the console reads, and the verdicts that it writes."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from functools import lru_cache
+from itertools import takewhile
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from functions.console.contracts import Flag, Manifest, Plot, Verdict
+from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnavailableError
+from layers.runtime.observability import logger
+from layers.storage.objects import ObjectInfo, S3Objects
+
+LEAF: Final = "console"
+DAYS, VERDICTS, REPORTS = "anomalies/days/", "verdicts/", "anomalies/reports/"
+DT: Final = re.compile(r"[a-z/]+/dt=([0-9]{4}-[0-9]{2}-[0-9]{2})/([^/]+)\.json")
+READERS, REMEMBERED, TRIES = 16, 20_000, 5
+FLAGS: Final = TypeAdapter(list[Flag])
+
+Document = TypeVar("Document", bound=BaseModel)
+
+
+def hash_of(ride_id: str) -> str:
+    """The name of a ride's verdict, whatever its id is made of."""
+    return hashlib.sha256(ride_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class Days:
+    """Published days and the verdicts on their rides. An object that did not change is not read again."""
+
+    def __init__(self, lake: S3Objects) -> None:
+        self._lake = lake
+        self._manifest = lru_cache(REMEMBERED)(lambda key, _etag: self._read(key, Manifest))
+        self._verdict = lru_cache(REMEMBERED)(lambda key, _etag: self._read(key, Verdict))
+        self._flags = lru_cache(8)(self._read_flags)
+
+    def manifests(self, first: date, last: date | None) -> dict[date, Manifest]:
+        """Of each published day from `first` to `last`, or to the newest; one that cannot be read is left out."""
+        listed = list(self._listed(DAYS, first, last))
+        with ThreadPoolExecutor(READERS) as pool:
+            read = pool.map(lambda one: self._manifest(one[2].key, one[2].etag), listed)
+            return {day: manifest for (day, _, _), manifest in zip(listed, read, strict=True) if manifest}
+
+    def newest(self) -> date | None:
+        """The newest published day."""
+        return max((day for day, _, _ in self._listed(DAYS, date(1970, 1, 1), None)), default=None)
+
+    def verdicts(self, first: date, last: date) -> dict[date, dict[str, Verdict]]:
+        """By the hash of the ride, for each day."""
+        listed = list(self._listed(VERDICTS, first, last))
+        found: dict[date, dict[str, Verdict]] = defaultdict(dict)
+        with ThreadPoolExecutor(READERS) as pool:
+            read = pool.map(lambda one: self._verdict(one[2].key, one[2].etag), listed)
+            for (day, name, _), verdict in zip(listed, read, strict=True):
+                if verdict:
+                    found[day][name] = verdict
+        return found
+
+    def plot(self, day: date, run_id: str) -> Plot | None:
+        """Of a run; those of before have none."""
+        return self._read(f"{REPORTS}dt={day}/run={run_id}/plot.json", Plot)
+
+    def flags(self, day: date, run_id: str) -> dict[str, Flag]:
+        """The most severe rides of a run by the hash of their ids, most severe first; runs of before list none."""
+        return self._flags(day, run_id)
+
+    def _read_flags(self, day: date, run_id: str) -> dict[str, Flag]:
+        key = f"{REPORTS}dt={day}/run={run_id}/flagged.json"
+        try:
+            flags = FLAGS.validate_json(self._lake.get(key))
+        except NotFoundError:
+            return {}
+        except ValidationError as exc:
+            raise CorruptError(f"{key} is no list of flags") from exc
+        ordered = sorted(((-flag.severity, hash_of(flag.ride_id), flag) for flag in flags), key=lambda one: one[:2])
+        return {name: flag for _, name, flag in ordered}
+
+    def verdict(self, day: date, ride_id: str) -> Verdict | None:
+        """The word that stands on a ride."""
+        return self._standing(_verdict_key(day, ride_id))[0]
+
+    def judge(self, day: date, verdict: Verdict) -> Verdict:
+        """Keep the word unless a newer one stands, and return the one that does. Raises UnavailableError in a crowd."""
+        key = _verdict_key(day, verdict.ride_id)
+        for _ in range(TRIES):
+            standing, etag = self._standing(key)
+            if standing and standing.at >= verdict.at:
+                return standing
+            try:
+                self._lake.put(key, verdict.model_dump_json().encode() + b"\n", if_match=etag, if_absent=etag is None)
+            except (ConflictError, NotFoundError):  # somebody else said something meanwhile
+                continue
+            return verdict
+        raise UnavailableError("others judge this ride at this moment")
+
+    def _standing(self, key: str) -> tuple[Verdict | None, str | None]:
+        try:
+            body, etag = self._lake.get_tagged(key)
+        except NotFoundError:
+            return None, None
+        return _parsed(key, body, Verdict), etag
+
+    def _read(self, key: str, kind: type[Document]) -> Document | None:
+        try:
+            return _parsed(key, self._lake.get(key), kind)
+        except NotFoundError:
+            return None
+
+    def _listed(self, prefix: str, first: date, last: date | None) -> Iterator[tuple[date, str, ObjectInfo]]:
+        """(day, name, object) of days in order."""
+        until = f"{prefix}dt={last or date.max}/~"
+        for info in takewhile(lambda one: one.key < until, self._lake.list(prefix, after=f"{prefix}dt={first}")):
+            if named := DT.fullmatch(info.key):
+                try:
+                    yield date.fromisoformat(named[1]), named[2], info
+                except ValueError:
+                    continue
+
+
+def _verdict_key(day: date, ride_id: str) -> str:
+    return f"{VERDICTS}dt={day}/{hash_of(ride_id)}.json"
+
+
+def _parsed(key: str, body: bytes, kind: type[Document]) -> Document | None:
+    """A document that is none of ours is left out, and logged."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError:
+        logger(LEAF).error("document cannot be read", key=key)
+        return None

@@ -1,0 +1,63 @@
+"""A night's flags as an analyst sees them: over HTTP with a token, judged, and counted in SQL."""
+
+import json
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from cli.backfill import run_day
+from cli.stack import Stack
+from tests.drivers import Warehouse, put_rides
+
+DAY = date(2026, 7, 14)
+
+
+@pytest.fixture(scope="module")
+def token(stack: Stack) -> str:
+    assert stack.cloud is not None
+    put_rides(stack, DAY - timedelta(days=1), "before", 2_000, 1)
+    put_rides(stack, DAY, "a/b", 1_500, 2)
+    assert run_day(stack, DAY)["status"] == "published"
+    return stack.token(stack.cloud.username, stack.cloud.password)
+
+
+def ask(stack: Stack, path: str, token: str | None, body: Any = None) -> tuple[int, Any]:
+    status, _, answer = stack.request(path, token=token, body=body, method="PUT" if body else None)
+    return status, json.loads(answer)
+
+
+def test_a_flag_is_read_judged_taken_back_and_counted_in_sql(stack: Stack, token: str) -> None:
+    (day,) = ask(stack, f"/v1/days?from={DAY}&to={DAY}", token)[1]["items"]
+    assert (day["rides"], day["confirmed"], day["false_alarms"]) == (1_500, 0, 0)
+    assert day.items() <= ask(stack, f"/v1/days/{DAY}", token)[1].items()
+    flags = ask(stack, f"/v1/days/{DAY}/flags?limit=3", token)[1]["items"]
+    first, second, third = (flag["ride_id"] for flag in flags)
+    query = f"/v1/days/{DAY}/verdict?ride_id={quote(first, safe='')}"
+    assert ask(stack, f"/v1/days/{DAY}/flags/{quote(third)}/verdict", token, {"verdict": "confirmed"})[0] == 200
+    for verdict in ("confirmed", None, "false_alarm"):
+        status, said = ask(stack, query, token, {"verdict": verdict, "note": "a ferry"})
+        assert (status, said["verdict"], said["ride_id"]) == (200, verdict, first)
+    assert said["by"]
+    judged = ask(stack, f"/v1/days/{DAY}/flags?limit=3", token)[1]["items"]
+    assert [flag["verdict"] and flag["verdict"]["verdict"] for flag in judged] == ["false_alarm", None, "confirmed"]
+    assert second not in str(judged[0])
+
+    put_rides(stack, DAY, "late", 500, 3)
+    assert run_day(stack, DAY)["status"] == "published"
+    (day,) = ask(stack, f"/v1/days?from={DAY}&to={DAY}", token)[1]["items"]
+    assert (day["rides"], day["confirmed"], day["false_alarms"]) == (2_000, 1, 1)
+    rows = Warehouse(stack)(
+        "SELECT ride_id, verdict, note FROM anomaly_verdicts "
+        f"WHERE dt = '{DAY}' AND verdict IS NOT NULL ORDER BY verdict"
+    )
+    assert rows == [[third, "confirmed", ""], [first, "false_alarm", "a ferry"]]
+
+
+def test_without_a_token_nobody_reads_or_judges_a_day(stack: Stack, token: str) -> None:
+    path = f"/v1/days/{DAY}/flags/{quote('a/b-1')}/verdict"
+    for called, body in (("/v1/days", None), (f"/v1/days/{DAY}", None), (path, {"verdict": "confirmed"})):
+        assert ask(stack, called, None, body)[0] == 401
+    assert ask(stack, f"/v1/days/{DAY}/flags/nobody/verdict", token, {"verdict": "confirmed"})[0] == 404
+    assert stack.request("/console/openapi.json")[0] == 200
