@@ -3,13 +3,14 @@
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from cli.console import Json, say
 from cli.output import checked_suffix, writable, write_table
 from infra.settings import LEAVES
+from layers.runtime.errors import InputError
 
 
 class Kind(StrEnum):
@@ -26,14 +27,19 @@ def simulate(
     out: Annotated[Path, typer.Option(help="file to write: .parquet, .csv or .csv.gz; .jsonl for events")],
     rows: Annotated[int | None, typer.Option(min=1, help="about how many rows")] = None,
     seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same rows")] = 0,
+    frequency: Annotated[
+        Literal["H", "D", "W", "M", "Q"] | None, typer.Option(help="of sales: hours, days, weeks, months or quarters")
+    ] = None,
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Write sample data: taxi rides, sales of many stores, bank customers, or messages about such customers."""
+    if frequency and kind is not Kind.SALES:
+        raise InputError("only sales have a frequency", field="--frequency")
     checked_suffix(out, *([".jsonl"] if kind is Kind.EVENTS else []))
     name, default = next((one.name, one.samples[kind]) for one in LEAVES.values() if kind in one.samples)
     leaf = import_module(f"functions.{name}.simulate")
     made = Kind.CUSTOMERS if kind is Kind.EVENTS else kind
-    table = getattr(leaf, made.value)(rows or default, seed)
+    table = getattr(leaf, made.value)(rows or default, seed, **({"frequency": frequency} if frequency else {}))
     if kind is Kind.EVENTS:
         with writable(out):
             out.write_text("".join(f"{body}\n" for body in leaf.events(table, seed=seed)))

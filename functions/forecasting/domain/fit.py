@@ -200,7 +200,7 @@ def _finish(
         _, yhat, opened = results[-1][kind]
         prediction = model.bounded(width, last.times, yhat, opened, level, quantiles)
         served = best(results, judged, blind)
-        notes = [*notes, *_remarks(backtest, kind, served)]
+        notes = [*notes, *_remarks(backtest, kind, served, f"{rhythm.word}s held out")]
     whole = frame.build(series, 1)
     additive = fit(Problem(whole, whole.start, design)) if design and served in (PROPHET, BLEND, ECHO) else None
     trained = Trained(
@@ -322,15 +322,15 @@ def _report(last: Fold, errors: dict[str, Floats], kind: str, width: model.Inter
     return Backtest(start=start, end=end, baseline=rival, **finite)
 
 
-def _remarks(backtest: Backtest, kind: str, served: str) -> list[str]:
-    """What a reader must know of how the days held out were forecast, by `kind`, and of what is `served`."""
+def _remarks(backtest: Backtest, kind: str, served: str, held: str) -> list[str]:
+    """What a reader must know of how what was `held` out was forecast, by `kind`, and of what is `served`."""
     tested, chosen, rival = (name.replace("_", " ") for name in (kind, served, backtest.baseline))
     remarks = []
     if served != kind:
-        remarks.append(f"{tested} forecast the days held out; with them, {chosen} did better, and is served")
+        remarks.append(f"{tested} forecast the {held}; with them, {chosen} did better, and is served")
     if backtest.wape and backtest.baseline_wape and backtest.wape > LOST * backtest.baseline_wape:
         theirs = f"{rival} by {backtest.baseline_wape:.3f}"
-        remarks.append(f"on the days held out, {tested} was off by {backtest.wape:.3f} of sales, {theirs}")
+        remarks.append(f"on the {held}, {tested} was off by {backtest.wape:.3f} of sales, {theirs}")
     return remarks
 
 
