@@ -23,6 +23,7 @@ demo: setup ## Run all three leaves end to end on the local cloud; ONCE=1 ends b
 	@$(RUN) trefoil demo $(if $(ONCE),--once)
 
 test: setup ## Everything that needs neither Docker nor a browser.
+	PATH=$(CURDIR)/.venv/bin:$$PATH npm test --silent
 	$(RUN) pytest -n 2 --dist loadfile $(LOOPBACK) tests/local tests/architecture tests/unit tests/hostile tests/infrastructure tests/threads
 
 quick: setup ## In seconds to a minute: lint, and the unit tests of the folders that changed since the last commit.

@@ -6,10 +6,11 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Open, Shot, sign_in
-from tests.browser.site import FORMULA, SIX_DAYS, UNFITTED, YOUNG, Site
+from tests.browser.site import HOURS, MONTHS, QUARTERS, SIX_DAYS, UNFITTED, WEEKS, YOUNG, Site
 
 STORE = "store-0003"
 
@@ -137,7 +138,7 @@ def test_similar_stores_are_laid_over_on_one_scale(signed_in: Open, shot: Shot):
         expect(page.locator("#readout .overlay-" + str(n))).to_be_visible()
     expect(page.locator("#readout")).to_contain_text(" × ")
     page.locator("#plot .u-over").hover(position={"x": 90, "y": 90})
-    expect(page.locator("#readout .day")).to_contain_text("2024")
+    expect(page.locator("#readout .at")).to_contain_text("2024")
     shot(page, "similar")
     assert page.url.count("similar=") == 2
 
@@ -178,11 +179,6 @@ def test_the_table_and_the_file_hold_the_numbers_of_the_chart(signed_in: Open, s
     assert page.locator("#table-part tbody tr").count() == 42 + 90
 
 
-def test_a_name_that_is_a_formula_is_only_text_in_the_file(signed_in: Open):
-    page = opened(signed_in(f"#series={FORMULA.replace('+', '%2B').replace(' ', '%20')}"), FORMULA)
-    assert {row["series_id"] for row in downloaded(page)} == {"'" + FORMULA}
-
-
 def downloaded(page: Page) -> list[dict[str, str]]:
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()
@@ -215,15 +211,69 @@ def test_a_problem_is_shown_as_a_sentence_and_can_be_tried_again(signed_in: Open
     opened(page, STORE)
 
 
-def test_a_series_of_weeks_is_not_drawn_on_an_axis_of_days(signed_in: Open, shot: Shot):
-    page = signed_in()
-    page.route(re.compile("/forecast[?]"), lambda route: route.fulfill(json={"frequency": "W"}), times=1)
-    pick(page, "Store", STORE)
-    expect(
-        page.get_by_role("alert").filter(has_text=f"{STORE} counts weeks, and this page draws days only.")
-    ).to_be_visible()
-    expect(page.locator("#view")).to_be_hidden()
+def test_weeks_are_weeks_in_words_plan_and_what_was_forecast_of_those_held_out(signed_in: Open, site: Site, shot: Shot):
+    page = signed_in(today="2025-04-10T12:00:00Z")
+    _, _, body = site.stack.request(
+        f"/v1/series/{WEEKS}/forecast", token=site.stack.token(site.username, site.password)
+    )
+    held = [{"ds": ds, "yhat": 4321.0, "lower": 3500.0, "upper": 4800.0} for ds in ("2025-02-17", "2025-02-24")]
+    page.route(re.compile("/forecast[?]"), lambda route: route.fulfill(json=json.loads(body) | {"holdout": held}))
+    pick(page, "Store", WEEKS)
+    expect(page.locator("#figures")).to_contain_text("Next 13 weeks")
+    expect(page.get_by_label("Weeks ahead")).to_have_value("13")
+    expect(page.locator("#trust")).to_contain_text("Weeks within the 95% interval")
+    expect(page.locator("#age")).to_contain_text("they end with the week of 24 Feb 2025")
+    expect(page.locator("#readout .at")).to_have_text("Week of 3 Mar 2025")
+    page.locator("#plot").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#plot")).to_have_attribute(
+        "aria-valuetext", re.compile("^Week of 24 Feb 2025, Sales .*, Forecast 4,321$")
+    )
+    promotion = page.locator("button[data-lane=promo]")
+    expect(promotion).to_have_count(13)
+    promotion.nth(1).click()
+    page.locator("button[data-lane=open]").nth(2).click()
+    expect(page.locator("#plan-result")).to_contain_text("over 13 weeks")
+    assert "set.open=2025-03-17%3A0&" in page.url + "&"
     shot(page, "weeks")
+
+
+RHYTHMS = {
+    HOURS: ("Hour", 168, "Tue, 25 Mar 2025, 00:00", "Wed, 26 Mar 2025, 00:00", 336 + 168),
+    MONTHS: ("Month", 12, "February 2025", "May 2025", 48 + 12),
+    QUARTERS: ("Quarter", 8, "Q1 2025", "Q1 2026", 24 + 8),
+}
+
+
+@pytest.mark.parametrize("name", RHYTHMS)
+def test_periods_are_named_and_counted_as_their_series_does(signed_in: Open, shot: Shot, name: str):
+    period, horizon, first, leap, rows = RHYTHMS[name]
+    page = signed_in(f"#series={name}")
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+    expect(page.locator("#figures")).to_contain_text(f"Next {horizon} {period.lower()}s")
+    expect(page.get_by_label(f"{period}s ahead")).to_have_value(str(horizon))
+    expect(page.locator("#readout .at")).to_have_text(first)
+    page.locator("#plot").press("Shift+ArrowRight")
+    expect(page.locator("#plot")).to_have_attribute("aria-valuetext", re.compile(f"^{leap}, High"))
+    expect(page.get_by_label(f"Closed, {first}")).to_be_visible()
+    shot(page, name)
+    page.get_by_role("button", name="Table").click()
+    expect(page.locator("#table-part").get_by_role("columnheader", name=period, exact=True)).to_be_visible()
+    expect(page.locator("#table-part tbody tr")).to_have_count(rows)
+    expect(page.locator("#table-part tr.future th").first).to_have_text(first)
+
+
+def test_a_horizon_that_was_asked_for_is_not_taken_for_other_periods(signed_in: Open):
+    page = signed_in(f"#series={MONTHS}&horizon=6")
+    expect(page.get_by_text("Next 6 months")).to_be_visible()
+    pick(page, "Store", WEEKS)
+    expect(page.get_by_text("Next 13 weeks")).to_be_visible()
+    page.get_by_label("Weeks ahead").fill("20")
+    page.get_by_label("Weeks ahead").blur()
+    expect(page.get_by_text("Next 20 weeks")).to_be_visible()
+    page.get_by_label("Weeks ahead").fill("")
+    page.get_by_label("Weeks ahead").blur()
+    expect(page.get_by_text("Next 13 weeks")).to_be_visible()
 
 
 def test_a_busy_service_is_asked_again_when_it_says(signed_in: Open):
@@ -312,15 +362,6 @@ def test_a_store_that_leaves_closed_days_out_is_drawn_without_zeros(signed_in: O
     shot(page, "six-days")
 
 
-def test_sales_that_are_months_old_are_told_and_fresh_ones_are_not(signed_in: Open):
-    page = opened(signed_in(f"#series={STORE}", today="2025-05-25T12:00:00Z"), STORE)
-    expect(page.locator("#age")).to_have_text(
-        "The last sales are 3 months old: they end on 19 Feb 2025, and the forecast begins on 4 Mar 2025."
-    )
-    page = opened(signed_in(f"#series={STORE}", today="2025-02-28T12:00:00Z"), STORE)
-    expect(page.locator("#age")).to_be_hidden()
-
-
 def test_without_a_connection_it_says_so(signed_in: Open):
     page = opened(signed_in(f"#series={STORE}"), STORE)
     page.context.set_offline(True)
@@ -400,7 +441,7 @@ def until_focused(page: Page, selector: str) -> None:
 def test_numbers_and_days_are_written_as_the_reader_does(signed_in: Open):
     page = opened(signed_in(f"#series={STORE}", locale="de-DE"), STORE)
     expect(page.locator("#figures b").first).to_have_text(re.compile(r"^\d{1,3}\.\d{3}$"))
-    expect(page.locator("#readout .day")).to_have_text(re.compile("Di., 4. März 2025"))
+    expect(page.locator("#readout .at")).to_have_text(re.compile("Di., 4. März 2025"))
 
 
 def test_only_this_host_and_the_user_pool_are_called(visit: Open, site: Site):

@@ -59,8 +59,9 @@ export class Api {
     return this.#send(`/v1/series/${encodeURIComponent(id)}/similar?k=5`, { signal });
   }
 
+  /** `horizon` is null for the usual one. */
   forecast(id, horizon, level, signal) {
-    const query = new URLSearchParams({ horizon, level });
+    const query = new URLSearchParams({ ...(horizon && { horizon }), level });
     return this.#send(`/v1/series/${encodeURIComponent(id)}/forecast?${query}`, { signal });
   }
 

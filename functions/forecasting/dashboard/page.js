@@ -1,20 +1,21 @@
 /** The page behind the sign-in: one view at a time, loaded in the order in which people look at it. */
 
 import { Problem } from "./api.js";
-import { Chart, near } from "./chart.js";
+import { Chart } from "./chart.js";
 import { byId, make, settle } from "./dom.js";
 import { future, lanes, strip } from "./plan.js";
-import { assemble, figures } from "./rows.js";
+import { numberOf } from "./periods.js";
+import { assemble, figures, near } from "./rows.js";
 import { storeSearch } from "./search.js";
 import { similarStores } from "./similar.js";
 import { download, table } from "./table.js";
-import { trust, verdict } from "./trust.js";
+import { stale, trust, verdict } from "./trust.js";
 import { LEVELS, blank, format, parse } from "./view.js";
-import { PERIOD, age, amount, change, count, dayOf, fullDay, longDay, percent, shortDay, signedPercent, today, weekdayName } from "./words.js";
+import {
+  FAR, PERIOD, STRETCH, amount, capital, change, count, longTime, percent, shortTime, signedPercent, today, weekdayName,
+} from "./words.js";
 
 const PATIENCE = 600;
-/** Sales older than this many days are worth a word: two seasons of a store, whose season is the week. */
-const OLD = 14;
 
 export class Page {
   #api;
@@ -35,7 +36,7 @@ export class Page {
     const fail = (error) => this.#fail(error);
     const find = (q, limit) => api.search(q, limit);
     this.#store = storeSearch(byId("store-search"), {
-      id: "store", find, fail, choose: (item) => this.#open(item.series_id),
+      id: "store", find, fail, choose: (item) => this.#open(item.series_id, item.frequency),
     });
     this.#like = storeSearch(byId("like-search"), { id: "like", find, fail, choose: () => byId("scale").focus() });
     byId("level").append(...LEVELS.map((level) => make("option", { value: level }, percent(level))));
@@ -51,7 +52,7 @@ export class Page {
   #listen() {
     addEventListener("popstate", () => this.#take(parse(location.hash)));
     byId("controls").onsubmit = (event) => event.preventDefault();
-    byId("horizon").onchange = () => this.#set("horizon", byId("horizon").valueAsNumber);
+    byId("horizon").onchange = () => this.#set("horizon", byId("horizon").valueAsNumber || null);
     byId("level").onchange = () => this.#set("level", Number(byId("level").value));
     byId("unlisted-go").onclick = () => this.#unlisted();
     byId("plan-reset").onclick = () => this.#replan({});
@@ -66,7 +67,7 @@ export class Page {
   /** Take a view over and load it. */
   #take(view) {
     this.#view = view;
-    byId("horizon").value = view.horizon;
+    byId("horizon").value = view.horizon ?? "";
     byId("level").value = view.level;
     this.#store.set(view.series);
     if (view.like) {
@@ -84,8 +85,12 @@ export class Page {
     this.#take(this.#view);
   }
 
-  #open(series) {
-    this.#go({ ...blank(), horizon: this.#view.horizon, level: this.#view.level, table: this.#view.table, series });
+  /** A horizon that was asked for stays where it means the same. */
+  #open(series, frequency) {
+    const { horizon, level, table: asTable } = this.#view;
+    const shown = this.#shown?.forecast.frequency;
+    const same = !shown || !frequency || shown === frequency;
+    this.#go({ ...blank(), horizon: same ? horizon : null, level, table: asTable, series });
   }
 
   #unlisted() {
@@ -134,13 +139,10 @@ export class Page {
       this.#busy(`Loading ${series || like}`);
       const [points, forecast] = await Promise.all([this.#history(series || like, signal), this.#forecast(signal)]);
       signal.throwIfAborted();
-      if (forecast.frequency !== "D") {
-        this.#undrawn(series || like, forecast.frequency);
-        return;
-      }
       this.#shown = { history: points, forecast, whatIf: null, overlays: [], missing: [], items: null, rows: null, signal };
       byId("view").hidden = false;
       byId("view").inert = false;
+      this.#name(forecast);
       this.#draw();
       this.#strip();
       this.#trust();
@@ -156,10 +158,18 @@ export class Page {
     }
   }
 
+  /** Words for the frequency that is shown. */
+  #name({ frequency, horizon }) {
+    byId("ahead").textContent = `${capital(PERIOD[frequency])}s ahead`;
+    byId("horizon").value = horizon;
+    byId("far").textContent = FAR[frequency];
+  }
+
   async #welcome(signal) {
     byId("view").hidden = true;
     const page = await this.#api.search("", 6, signal);
-    const open = ({ series_id: id }) => make("button", { type: "button", onclick: () => this.#open(id) }, id);
+    const open = ({ series_id: id, frequency }) =>
+      make("button", { type: "button", onclick: () => this.#open(id, frequency) }, id);
     const none = "There is no store yet. A sales file put into the lake's sales folder shows up here within a minute.";
     byId("empty").replaceChildren(
       make("h2", {}, page.items.length ? "Which store?" : "No stores yet"),
@@ -176,7 +186,8 @@ export class Page {
 
   #forecast(signal) {
     const { series, like, scale, horizon, level } = this.#view;
-    return series ? this.#api.forecast(series, horizon, level, signal) : this.#api.ask({ like, scale, horizon, level }, signal);
+    if (series) return this.#api.forecast(series, horizon, level, signal);
+    return this.#api.ask({ like, scale, level, horizon: horizon ?? undefined }, signal);
   }
 
   /** Similar stores, and the histories of those laid over the chart; without them the forecast stands. */
@@ -222,40 +233,38 @@ export class Page {
   }
 
   #draw(keep = false) {
-    const { series, like, scale, from, to } = this.#view;
+    const { series, like, scale } = this.#view;
     const shown = this.#shown;
     const name = series || `like ${like} at ${percent(scale)}`;
     shown.rows = assemble({ name, scale: series ? null : scale, ...shown });
-    const { backtest } = shown.forecast;
-    const holdout = backtest && { start: dayOf(backtest.start), end: dayOf(backtest.end) };
-    const window = keep ? this.#chart.window : [from ?? near(shown.rows, "near")[0], to ?? shown.rows.end];
+    const window = keep ? this.#chart.window : this.#window();
     byId("title").textContent = series || `New store like ${like}, at ${percent(scale)} of its sales`;
     const { good, text } = verdict(shown.forecast);
     byId("badge").textContent = like ? `${like}: ${text.charAt(0).toLowerCase()}${text.slice(1)}` : text;
     byId("badge").className = `badge ${good === null ? "" : good ? "good" : "fair"}`;
     const { shut } = shown.rows;
     byId("shut").textContent = shut.length ? `Closed as a rule and left out of the lines: ${shut.map(weekdayName).join(", ")}.` : "";
-    this.#age();
+    byId("age").textContent = stale(shown.history, shown.forecast, today());
     this.#figures();
     this.#show();
-    this.#chart.draw(shown.rows, window, holdout);
+    this.#chart.draw(shown.rows, window);
   }
 
-  /** Say that the last observation is long ago, where it is. */
-  #age() {
-    const { history: points, rows } = this.#shown;
-    const last = points.findLast((point) => point.y !== null);
-    const days = last ? today() - dayOf(last.ds) : 0;
-    const since = last && dayOf(last.ds) + 1 < rows.start ? `the forecast begins on ${fullDay(rows.start)}` : "the forecast begins the day after";
-    byId("age").textContent = days > OLD ? `The last sales are ${age(days)} old: they end on ${fullDay(dayOf(last.ds))}, and ${since}.` : "";
+  /** First and last period that the view names, else the usual ones. */
+  #window() {
+    const { rows } = this.#shown;
+    const { from, to } = this.#view;
+    return from ? [numberOf(rows.frequency, from), numberOf(rows.frequency, to)] : near(rows, "near");
   }
 
   #figures() {
-    const { total, length, before, week, peak } = figures(this.#shown.rows);
+    const { frequency } = this.#shown.forecast;
+    const period = PERIOD[frequency];
+    const { total, length, before, stretch, peak } = figures(this.#shown.rows);
     const rows = [
-      [`Next ${count(length, "day")}`, amount(total), before ? `${signedPercent(total / before - 1)} on the ${count(length, "day")} before` : ""],
-      ...(length > 7 ? [["Busiest week", amount(week.total), `${shortDay(week.from)} – ${shortDay(week.to)}`]] : []),
-      ["Busiest day", amount(peak.value), `${longDay(peak.day)}; up to ${amount(peak.upper)}`],
+      [`Next ${count(length, period)}`, amount(total), before ? `${signedPercent(total / before - 1)} on the ${count(length, period)} before` : ""],
+      ...(stretch ? [[STRETCH[frequency], amount(stretch.total), [stretch.from, stretch.to].map((ds) => shortTime(frequency, ds)).join(" – ")]] : []),
+      [`Busiest ${period}`, amount(peak.value), `${longTime(frequency, peak.ds)}; up to ${amount(peak.upper)}`],
     ];
     byId("figures").replaceChildren(...rows.map(([name, value, note]) => make(
       "div", {}, make("dt", {}, name), make("dd", {}, make("b", {}, value), make("span", {}, note)),
@@ -276,9 +285,8 @@ export class Page {
     byId("as-table").setAttribute("aria-pressed", String(asTable));
     if (!asTable) return;
     const { rows } = this.#shown;
-    const { from, to } = this.#view;
     const part = byId("table-part");
-    part.replaceChildren(table(rows, from ?? near(rows, "near")[0], to ?? rows.end));
+    part.replaceChildren(table(rows, ...this.#window()));
     const [first, head] = [part.querySelector("tr.future"), part.querySelector("thead")];
     part.scrollTop = first ? first.offsetTop - head.offsetHeight : 0;
   }
@@ -287,7 +295,7 @@ export class Page {
     if (rows !== this.#shown.rows || this.#shown.signal.aborted) return;
     const usual = near(rows, "near");
     const apart = from !== usual[0] || to !== usual[1];
-    [this.#view.from, this.#view.to] = apart ? [from, to] : [null, null];
+    [this.#view.from, this.#view.to] = apart ? [from, to].map((number) => rows.labels[number - rows.first]) : [null, null];
     this.#note();
     this.#show();
   }
@@ -296,8 +304,8 @@ export class Page {
     const shown = this.#shown;
     const { forecast } = shown;
     strip(byId("plan"), {
-      start: dayOf(forecast.points[0].ds), lanes: lanes(forecast), changes: this.#view.changes,
-      changed: settle(() => this.#planned(shown), 200),
+      frequency: forecast.frequency, times: forecast.points.map((point) => point.ds), lanes: lanes(forecast),
+      changes: this.#view.changes, changed: settle(() => this.#planned(shown), 200),
     });
   }
 
@@ -320,11 +328,12 @@ export class Page {
     this.#stopPlan = new AbortController();
     const { signal } = this.#stopPlan;
     const shown = this.#shown;
-    const { series, like, scale, horizon, level, changes } = this.#view;
+    const { series, like, scale, level, changes } = this.#view;
+    const { frequency, horizon } = shown.forecast;
     const asked = future(shown.forecast, changes);
     byId("plan-reset").hidden = !asked;
     if (!asked) {
-      this.#result("Press days below: promote, close, and see what it makes of the plan. Drag, or hold Shift with the arrows, for several.");
+      this.#result(`Press ${PERIOD[frequency]}s below: promote, close, and see what it makes of the plan. Drag, or hold Shift with the arrows, for several.`);
       if (shown.whatIf) this.#answered(shown, null);
       return;
     }
@@ -344,7 +353,7 @@ export class Page {
     if (!answer) return;
     const { total, whatIf, length } = figures(shown.rows);
     const share = total > 0 ? ` (${signedPercent(whatIf / total - 1)})` : "";
-    this.#result(`With your changes: ${change(whatIf - total)}${share} over ${count(length, "day")}, ${amount(whatIf)} instead of ${amount(total)}.`);
+    this.#result(`With your changes: ${change(whatIf - total)}${share} over ${count(length, PERIOD[shown.forecast.frequency])}, ${amount(whatIf)} instead of ${amount(total)}.`);
   }
 
   #result(text, wrong = false) {
@@ -362,13 +371,6 @@ export class Page {
 
   #unknown(id) {
     this.#fail(new Problem(`There is no store ${id}. Look for another above, or say that yours is not listed.`, 404));
-  }
-
-  /** Days are all that this page draws: other periods on its axis of days would misinform. */
-  #undrawn(id, frequency) {
-    byId("view").hidden = true;
-    const words = `${id} counts ${PERIOD[frequency]}s, and this page draws days only. The API answers for it,`;
-    this.#fail(new Problem(`${words} and the command trefoil forecast draws it from its file.`, 0));
   }
 
   /** Say what went wrong; `again` is offered as a button. */

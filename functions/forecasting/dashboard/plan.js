@@ -1,11 +1,12 @@
-/** The calendar strip: future days as columns, what may be planned as rows, a button for each. */
+/** The calendar strip: future periods as columns, what may be planned as rows, a button for each. */
 
 import { make } from "./dom.js";
-import { isoOf, longDay, monthName, title, weekdayLetter, weekdayOf } from "./words.js";
+import { RHYTHM, weekdayOf } from "./periods.js";
+import { PERIOD, capital, columnHead, longTime, title } from "./words.js";
 
 /**
  * @typedef {{name: string, label: string, on: number, off: number, base: number[]}} Lane `on` is the value of a
- *   pressed button: 0 for `open`, which is shown as closed days
+ *   pressed button: 0 for `open`, which is shown as closed periods
  */
 
 /** What may be planned of this forecast: closings, and every regressor that is on or off. @returns {Lane[]} */
@@ -27,12 +28,12 @@ export function lanes(forecast) {
  * @param {import("./view.js").Changes} changes
  */
 export function future(forecast, changes) {
-  const days = forecast.points.map((point) => point.ds);
+  const times = forecast.points.map((point) => point.ds);
   const asked = {};
   for (const [name, values] of Object.entries(changes)) {
     const base = forecast.plan[name];
-    if (base && days.some((ds, i) => (values[ds] ?? base[i]) !== base[i])) {
-      asked[name] = days.map((ds, i) => values[ds] ?? base[i]);
+    if (base && times.some((ds, i) => (values[ds] ?? base[i]) !== base[i])) {
+      asked[name] = times.map((ds, i) => values[ds] ?? base[i]);
     }
   }
   return Object.keys(asked).length ? asked : null;
@@ -41,24 +42,23 @@ export function future(forecast, changes) {
 /**
  * Fill `host` with the strip.
  * @param {HTMLElement} host
- * @param {{start: number, lanes: Lane[], changes: import("./view.js").Changes, changed: () => void}} options
+ * @param {{frequency: string, times: string[], lanes: Lane[], changes: import("./view.js").Changes, changed: () => void}} options
  *   `changes` is written to
  */
-export function strip(host, { start, lanes: rows, changes, changed }) {
-  const length = rows[0].base.length;
+export function strip(host, { frequency, times, lanes: rows, changes, changed }) {
+  const { leap } = RHYTHM[frequency];
   const buttons = rows.map((lane) => lane.base.map((_, i) => button(lane, i)));
   let painting = null;
   let painted = null;
 
   function button(lane, i) {
-    const day = start + i;
     return make("button", {
-      type: "button", tabindex: "-1", "aria-pressed": "false", "aria-label": `${lane.label}, ${longDay(day)}`,
-      "data-day": isoOf(day), "data-lane": lane.name,
+      type: "button", tabindex: "-1", "aria-pressed": "false", "aria-label": `${lane.label}, ${longTime(frequency, times[i])}`,
+      "data-ds": times[i], "data-lane": lane.name,
     });
   }
 
-  const value = (lane, i) => changes[lane.name]?.[isoOf(start + i)] ?? lane.base[i];
+  const value = (lane, i) => changes[lane.name]?.[times[i]] ?? lane.base[i];
   const pressed = (lane, i) => value(lane, i) === lane.on;
 
   function show(n, i) {
@@ -72,8 +72,8 @@ export function strip(host, { start, lanes: rows, changes, changed }) {
     if (pressed(lane, i) === on) return;
     const mine = (changes[lane.name] ??= {});
     const wanted = on ? lane.on : lane.off;
-    if (wanted === lane.base[i]) delete mine[isoOf(start + i)];
-    else mine[isoOf(start + i)] = wanted;
+    if (wanted === lane.base[i]) delete mine[times[i]];
+    else mine[times[i]] = wanted;
     show(n, i);
     changed();
   }
@@ -113,13 +113,13 @@ export function strip(host, { start, lanes: rows, changes, changed }) {
   function key(event) {
     const at = place(event.target);
     const moves = {
-      ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0], PageDown: [0, 7], PageUp: [0, -7],
+      ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0], PageDown: [0, leap], PageUp: [0, -leap],
       Home: [0, -Infinity], End: [0, Infinity],
     };
     if (!at || !(event.key in moves)) return;
     event.preventDefault();
     const n = Math.min(Math.max(at.n + moves[event.key][0], 0), rows.length - 1);
-    const i = Math.min(Math.max(at.i + moves[event.key][1], 0), length - 1);
+    const i = Math.min(Math.max(at.i + moves[event.key][1], 0), times.length - 1);
     if (event.shiftKey && n === at.n) set(n, i, pressed(rows[n], at.i));
     hold(n, i);
     buttons[n][i].focus();
@@ -127,14 +127,14 @@ export function strip(host, { start, lanes: rows, changes, changed }) {
 
   const grid = make(
     "div", {
-      class: "strip", role: "grid", "aria-label": "Plan, day by day", onmousedown: down, onmouseover: over,
+      class: "strip", role: "grid", "aria-label": `Plan, ${PERIOD[frequency]} by ${PERIOD[frequency]}`, onmousedown: down, onmouseover: over,
       onclick: click, onkeydown: key,
     },
-    heads(start, length),
+    heads(frequency, times),
     ...rows.map((lane, n) => make(
       "div", { role: "row", class: `lane lane-${lane.name === "open" ? "closed" : "on"}` },
       make("div", { role: "rowheader", class: "lane-name" }, lane.label),
-      ...buttons[n].map((one, i) => make("div", { role: "gridcell", class: weekend(start + i) }, one)),
+      ...buttons[n].map((one, i) => make("div", { role: "gridcell", class: cell(frequency, times[i]) }, one)),
     )),
   );
   rows.forEach((lane, n) => lane.base.forEach((_, i) => show(n, i)));
@@ -142,17 +142,18 @@ export function strip(host, { start, lanes: rows, changes, changed }) {
   host.replaceChildren(grid);
 }
 
-const weekend = (day) => (weekdayOf(day) > 4 ? "cell weekend" : "cell");
+const cell = (frequency, ds) => ("HD".includes(frequency) && weekdayOf(ds) > 4 ? "cell weekend" : "cell");
 
-function heads(start, length) {
-  const cells = Array.from({ length }, (_, i) => {
-    const day = start + i;
-    const date = new Date(day * 86_400_000).getUTCDate();
+function heads(frequency, times) {
+  const all = times.map((ds) => columnHead(frequency, ds));
+  const begins = (i) => all[i]?.over !== all[i - 1]?.over;
+  const cells = all.map(({ over, letter, number }, i) => {
+    const roomy = over.length < 5 || ![1, 2, 3].some((n) => all[i + n] && begins(i + n));
     return make(
-      "div", { role: "columnheader", class: weekend(day), "aria-label": longDay(day) },
-      make("span", { class: "month" }, i === 0 || date === 1 ? monthName(day) : ""),
-      make("span", {}, weekdayLetter(day)), make("b", {}, String(date)),
+      "div", { role: "columnheader", class: cell(frequency, times[i]), "aria-label": longTime(frequency, times[i]) },
+      make("span", { class: "over" }, begins(i) && roomy ? over : ""), make("span", {}, letter), make("b", {}, number),
     );
   });
-  return make("div", { role: "row", class: "heads" }, make("div", { role: "columnheader", class: "lane-name" }, "Day"), ...cells);
+  const period = capital(PERIOD[frequency]);
+  return make("div", { role: "row", class: "heads" }, make("div", { role: "columnheader", class: "lane-name" }, period), ...cells);
 }

@@ -1,13 +1,15 @@
-/** The numbers of the chart, one row a day: what is drawn, listed and downloaded is this and nothing else. */
+/** The numbers of the chart, one row a period: what is drawn, listed and downloaded is this and nothing else. */
 
-import { dayOf, weekdayOf } from "./words.js";
+import { RHYTHM, clock, numberOf, step, weekdayOf } from "./periods.js";
 
 /**
  * @typedef {{
- *   name: string, first: number, days: number[], sales: (number|null)[], estimated: boolean,
- *   yhat: (number|null)[], lower: (number|null)[], upper: (number|null)[], whatIf: (number|null)[]|null,
- *   overlays: {id: string, factor: number, values: (number|null)[]}[], start: number, end: number, shut: number[],
- * }} Rows `start` is the first forecast day, `end` the last; `shut` are the weekdays that sell nothing as a rule
+ *   name: string, frequency: string, first: number, numbers: number[], labels: string[], clocks: number[],
+ *   sales: (number|null)[], estimated: boolean, yhat: (number|null)[], lower: (number|null)[], upper: (number|null)[],
+ *   whatIf: (number|null)[]|null, overlays: {id: string, factor: number, values: (number|null)[]}[],
+ *   start: number, end: number, holdout: {start: number, end: number}|null, shut: number[],
+ * }} Rows numbers are those of periods, `labels` their names; `start` is the first forecast one, `end` the last. `yhat`
+ *   and its bounds also have what was forecast of the periods held out. `shut` are weekdays that sell nothing as a rule
  */
 
 /**
@@ -17,35 +19,48 @@ import { dayOf, weekdayOf } from "./words.js";
  * @returns {Rows}
  */
 export function assemble({ name, history, scale, forecast, whatIf, overlays }) {
-  const start = dayOf(forecast.points[0].ds);
-  const end = dayOf(forecast.points.at(-1).ds);
-  const first = history.length ? Math.min(dayOf(history[0].ds), start) : start;
-  const days = Array.from({ length: end - first + 1 }, (_, i) => first + i);
-  const spread = (points, value) => {
-    const column = new Array(days.length).fill(null);
-    for (const point of points) {
-      const i = dayOf(point.ds) - first;
+  const { frequency, points, backtest, holdout } = forecast;
+  const number = ({ ds }) => numberOf(frequency, ds);
+  const [start, end] = [number(points[0]), number(points.at(-1))];
+  const first = history.length ? Math.min(number(history[0]), start) : start;
+  const numbers = Array.from({ length: end - first + 1 }, (_, i) => first + i);
+  const spread = (some, value) => {
+    const column = new Array(numbers.length).fill(null);
+    for (const point of some) {
+      const i = number(point) - first;
       if (i >= 0 && i < column.length) column[i] = value(point);
     }
     return column;
   };
+  const known = spread([...history, ...points], (p) => p.ds);
+  const labels = known.map((ds, i) => ds ?? step(frequency, points[0].ds, i + first - start));
   const sales = spread(history, (p) => (p.y === null ? null : p.y * (scale ?? 1)));
+  const foreseen = [...(holdout ?? []), ...points];
   return {
-    name, first, days, sales, start, end, shut: shut(days, sales),
+    name, frequency, first, numbers, labels, clocks: labels.map(clock), sales, start, end,
+    holdout: backtest && { start: numberOf(frequency, backtest.start), end: numberOf(frequency, backtest.end) },
+    shut: frequency === "D" ? shut(labels, sales) : [],
     estimated: scale !== null,
-    yhat: spread(forecast.points, (p) => p.yhat),
-    lower: spread(forecast.points, (p) => p.lower),
-    upper: spread(forecast.points, (p) => p.upper),
+    yhat: spread(foreseen, (p) => p.yhat),
+    lower: spread(foreseen, (p) => p.lower),
+    upper: spread(foreseen, (p) => p.upper),
     whatIf: whatIf && spread(whatIf.points, (p) => p.yhat),
-    overlays: overlays.map(({ id, points }) => {
-      const values = spread(points, (p) => p.y);
+    overlays: overlays.map(({ id, points: other }) => {
+      const values = spread(other, (p) => p.y);
       const ratio = common(sales, values);
       return { id, factor: ratio, values: values.map((v) => (v === null ? null : v * ratio)) };
     }),
   };
 }
 
-/** What brings `other` to the level of `own`: over the days that both have, else over all that each has. */
+/** First and last period of the window named `how`: the forecast with some history, with much of it, or all. */
+export function near({ frequency, first, start, end }, how) {
+  const { near: some, far } = RHYTHM[frequency];
+  const back = { near: Math.max(some, 2 * (end - start + 1)), far, all: Infinity }[how];
+  return [Math.max(first, start - back), end];
+}
+
+/** What brings `other` to the level of `own`: over the periods that both have, else over all that each has. */
 function common(own, other) {
   const both = own.map((value, i) => value !== null && other[i] !== null);
   const shared = both.some(Boolean);
@@ -58,10 +73,10 @@ function common(own, other) {
 }
 
 /** Weekdays that sold nothing, or are not told of, on most of their last eight days; none when that is the whole week. */
-function shut(days, sales) {
+function shut(labels, sales) {
   const known = sales.slice(0, sales.findLastIndex((value) => value !== null) + 1);
   const idle = [0, 1, 2, 3, 4, 5, 6].filter((weekday) => {
-    const lately = known.filter((_, i) => weekdayOf(days[i]) === weekday).slice(-8);
+    const lately = known.filter((_, i) => weekdayOf(labels[i]) === weekday).slice(-8);
     return lately.filter((value) => !value).length > lately.length / 2;
   });
   return idle.length < 7 ? idle : [];
@@ -70,7 +85,8 @@ function shut(days, sales) {
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
 
 /**
- * Totals of the horizon, the week with the largest forecast, the largest day, and the days before for comparison.
+ * Totals of the horizon, the stretch (a week, of hours a day) with the largest forecast, the largest period, and as many
+ * periods before for comparison.
  * @param {Rows} rows
  */
 export function figures(rows) {
@@ -79,21 +95,19 @@ export function figures(rows) {
   const yhat = rows.yhat.slice(at);
   const total = sum(yhat);
   const before = at >= length ? rows.sales.slice(at - length, at) : [];
-  const closed = (i) => rows.shut.includes(weekdayOf(rows.start - length + i));
+  const closed = (i) => rows.shut.includes(weekdayOf(rows.labels[at - length + i]));
   const complete = before.length > 0 && before.every((value, i) => value !== null || closed(i));
-  const span = Math.min(7, length);
-  let week = 0;
-  let best = -1;
-  for (let i = 0; i + span <= length; i += 1) {
-    const value = sum(yhat.slice(i, i + span));
-    if (value > best) [week, best] = [i, value];
-  }
+  const span = RHYTHM[rows.frequency].stretch;
+  const totals = yhat.map((_, i) => (i + span <= length ? sum(yhat.slice(i, i + span)) : -Infinity));
+  const best = totals.indexOf(Math.max(...totals));
   const peak = yhat.indexOf(Math.max(...yhat));
   return {
     total, length,
     before: complete ? sum(before) : null,
-    week: { from: rows.start + week, to: rows.start + week + span - 1, total: best },
-    peak: { day: rows.start + peak, value: yhat[peak], upper: rows.upper[at + peak] },
+    stretch: span && length > span
+      ? { from: rows.labels[at + best], to: rows.labels[at + best + span - 1], total: totals[best] }
+      : null,
+    peak: { ds: rows.labels[at + peak], value: yhat[peak], upper: rows.upper[at + peak] },
     whatIf: rows.whatIf ? sum(rows.whatIf.slice(at)) : null,
   };
 }

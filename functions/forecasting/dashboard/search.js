@@ -1,7 +1,7 @@
 /** A store's id by typing: the combobox pattern with a list, fed by the catalog. */
 
 import { make } from "./dom.js";
-import { PERIOD, count, dayOf, fullDay, modelName } from "./words.js";
+import { PERIOD, count, fullDay, modelName } from "./words.js";
 
 const SHOWN = 12;
 
@@ -91,9 +91,9 @@ export function storeSearch(host, { id, find, choose, fail }) {
       make("mark", {}, item.series_id.slice(from, from + q.length)),
       item.series_id.slice(from + q.length),
     ];
-    const until = item.last_ds && fullDay(dayOf(item.last_ds.slice(0, "2024-12-31".length)));
+    const until = item.last_ds && fullDay(item.last_ds);
     const facts = until ? `${count(item.observations, PERIOD[item.frequency])} to ${until}` : "no sales yet";
-    const model = item.model ? modelName(item.model.kind) : "no model yet";
+    const model = item.model ? modelName(item.model.kind, item.frequency) : "no model yet";
     return make(
       "li", { id: `${id}-${i}`, role: "option", "aria-selected": "false", "data-index": i },
       make("span", { class: "name" }, ...name), make("span", { class: "facts" }, `${facts}, ${model}`),

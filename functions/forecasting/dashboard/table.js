@@ -1,7 +1,10 @@
 /** The rows as a table and as a CSV file. */
 
 import { make } from "./dom.js";
-import { amount, change, isoOf, longDay } from "./words.js";
+import { PERIOD, amount, capital, change, count, longTime } from "./words.js";
+
+/** More rows than this are for the file. */
+const MOST = 2000;
 
 /** The columns that these rows have: heading for people, name in the file, value of row i. */
 function columns(rows) {
@@ -29,28 +32,33 @@ const round = (value) => Math.round(value * 1e4) / 1e4;
 
 /**
  * @param {import("./rows.js").Rows} rows
- * @param {number} from first day shown
- * @param {number} to last day shown
+ * @param {number} from number of the first period shown
+ * @param {number} to of the last
  */
 export function table(rows, from, to) {
   const shown = columns(rows);
   const body = make("tbody");
-  for (let i = Math.max(0, from - rows.first); i <= Math.min(to - rows.first, rows.days.length - 1); i += 1) {
+  const end = Math.min(to - rows.first, rows.numbers.length - 1);
+  const begin = Math.max(0, from - rows.first, end - MOST + 1);
+  for (let i = begin; i <= end; i += 1) {
     const cells = shown.map(({ value, shown: words = amount }) => make("td", {}, value(i) === null ? "" : words(value(i))));
-    const kind = rows.days[i] < rows.start ? "past" : "future";
-    body.append(make("tr", { class: kind }, make("th", { scope: "row" }, longDay(rows.days[i])), ...cells));
+    const kind = rows.numbers[i] < rows.start ? "past" : "future";
+    body.append(make("tr", { class: kind }, make("th", { scope: "row" }, longTime(rows.frequency, rows.labels[i])), ...cells));
   }
-  const head = make("tr", {}, make("th", { scope: "col" }, "Day"), ...shown.map((c) => make("th", { scope: "col" }, c.heading)));
-  return make("table", {}, make("caption", {}, `${rows.name}: the days of the chart's window`), make("thead", {}, head), body);
+  const period = PERIOD[rows.frequency];
+  const heads = [capital(period), ...shown.map((one) => one.heading)].map((text) => make("th", { scope: "col" }, text));
+  const which = begin > from - rows.first ? `the last ${count(MOST, period)}` : `the ${period}s`;
+  const caption = make("caption", {}, `${rows.name}: ${which} of the chart's window`);
+  return make("table", {}, caption, make("thead", {}, make("tr", {}, ...heads)), body);
 }
 
-/** Every day of the rows, RFC 4180. Numbers are plain; text that a spreadsheet would run as a formula is defused. */
+/** Every period of the rows, RFC 4180. Numbers are plain; text that a spreadsheet would run as a formula is defused. */
 export function csv(rows) {
   const shown = columns(rows);
   const lines = [["series_id", "ds", "kind", ...shown.map((c) => c.name)].map(field)];
-  rows.days.forEach((day, i) => {
-    const kind = day < rows.start ? (rows.estimated ? "estimate" : "history") : "forecast";
-    lines.push([field(rows.name), isoOf(day), kind, ...shown.map((c) => String(c.value(i) ?? ""))]);
+  rows.labels.forEach((ds, i) => {
+    const kind = rows.numbers[i] < rows.start ? (rows.estimated ? "estimate" : "history") : "forecast";
+    lines.push([field(rows.name), ds, kind, ...shown.map((c) => String(c.value(i) ?? ""))]);
   });
   return `${lines.map((line) => line.join(",")).join("\r\n")}\r\n`;
 }
@@ -63,7 +71,8 @@ function field(text) {
 /** @param {import("./rows.js").Rows} rows */
 export function download(rows) {
   const url = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv;charset=utf-8" }));
-  const name = `${rows.name.replaceAll(/[^\p{L}\p{N}._-]+/gu, "_")}-${isoOf(rows.start)}.csv`;
+  const start = rows.labels[rows.start - rows.first];
+  const name = `${`${rows.name}-${start}`.replaceAll(/[^\p{L}\p{N}._-]+/gu, "_")}.csv`;
   make("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

@@ -1,22 +1,25 @@
 /** What is shown, and the same as the part of the URL behind `#`. */
 
-import { dayOf, isoOf } from "./words.js";
+import { clock, step } from "./periods.js";
 
 /**
- * @typedef {Object<string, Object<string, number>>} Changes name of a regressor (or `open`) -> day -> value
+ * @typedef {Object<string, Object<string, number>>} Changes name of a regressor (or `open`) -> period -> value
  * @typedef {{
- *   series: string, like: string, scale: number, horizon: number, level: number, changes: Changes,
- *   similar: string[], table: boolean, from: number|null, to: number|null,
- * }} View
+ *   series: string, like: string, scale: number, horizon: number|null, level: number, changes: Changes,
+ *   similar: string[], table: boolean, from: string|null, to: string|null,
+ * }} View `horizon` is null for the usual one of the frequency; `from` and `to` name the first and last period shown
  */
 
 /** Levels of the interval that are offered; the API takes any from .5 to .99. */
 export const LEVELS = [0.5, 0.8, 0.9, 0.95, 0.99];
 const SET = "set.";
+const DS = String.raw`\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?:[+-]\d\d:\d\d)?)?`;
+const TIME = new RegExp(`^${DS}$`);
+const RUN = new RegExp(String.raw`^(${DS})(?:\.\.(${DS}))?:(-?\d+(?:\.\d+)?)$`);
 
 /** @returns {View} */
 export const blank = () => ({
-  series: "", like: "", scale: 1, horizon: 42, level: 0.95, changes: {}, similar: [], table: false, from: null, to: null,
+  series: "", like: "", scale: 1, horizon: null, level: 0.95, changes: {}, similar: [], table: false, from: null, to: null,
 });
 
 /** @param {string} hash @returns {View} what cannot be read keeps its default */
@@ -35,8 +38,8 @@ export function parse(hash) {
   view.table = query.get("show") === "table";
   [view.from, view.to] = range(query.get("from"), query.get("to"));
   for (const [key, value] of query) {
-    const days = key.startsWith(SET) ? readDays(value) : {};
-    if (Object.keys(days).length) view.changes[key.slice(SET.length)] = days;
+    const values = key.startsWith(SET) ? readTimes(value) : {};
+    if (Object.keys(values).length) view.changes[key.slice(SET.length)] = values;
   }
   return view;
 }
@@ -49,44 +52,46 @@ export function format(view) {
     query.set("like", view.like);
     query.set("scale", String(view.scale));
   }
-  query.set("horizon", String(view.horizon));
+  if (view.horizon) query.set("horizon", String(view.horizon));
   query.set("level", String(view.level));
-  for (const [name, days] of Object.entries(view.changes)) {
-    if (Object.keys(days).length) query.set(SET + name, writeDays(days));
+  for (const [name, values] of Object.entries(view.changes)) {
+    if (Object.keys(values).length) query.set(SET + name, writeTimes(values));
   }
   for (const id of view.similar) query.append("similar", id);
   if (view.table) query.set("show", "table");
   if (view.from !== null && view.to !== null) {
-    query.set("from", isoOf(view.from));
-    query.set("to", isoOf(view.to));
+    query.set("from", view.from);
+    query.set("to", view.to);
   }
   return `#${query}`;
 }
 
 function range(from, to) {
-  const days = [from, to].map((ds) => (/^\d{4}-\d\d-\d\d$/.test(ds ?? "") ? dayOf(ds) : NaN));
-  return days[0] < days[1] ? days : [null, null];
+  const known = [from, to].every((ds) => TIME.test(ds ?? ""));
+  return known && clock(from) < clock(to) ? [from, to] : [null, null];
 }
 
+/** Runs are of hours or days; periods of other lengths stand alone. */
+const next = (ds) => step(ds.length > 10 ? "H" : "D", ds, 1);
+
 /** `2015-08-03..2015-08-07:1,2015-08-10:0` */
-function writeDays(days) {
+function writeTimes(values) {
   const runs = [];
-  for (const [ds, value] of Object.entries(days).sort()) {
+  for (const [ds, value] of Object.entries(values).sort()) {
     const last = runs.at(-1);
-    if (last && last.value === value && dayOf(ds) === dayOf(last.end) + 1) last.end = ds;
+    if (last && last.value === value && next(last.end) === ds) last.end = ds;
     else runs.push({ start: ds, end: ds, value });
   }
   return runs.map(({ start, end, value }) => `${start}${end === start ? "" : `..${end}`}:${value}`).join(",");
 }
 
-function readDays(text) {
-  const days = {};
+function readTimes(text) {
+  const values = {};
   for (const run of text.split(",")) {
-    const found = /^(\d{4}-\d\d-\d\d)(?:\.\.(\d{4}-\d\d-\d\d))?:(-?\d+(?:\.\d+)?)$/.exec(run);
-    if (!found) continue;
-    const first = dayOf(found[1]);
-    const last = Math.min(found[2] ? dayOf(found[2]) : first, first + 365);
-    for (let day = first; day <= last; day += 1) days[isoOf(day)] = Number(found[3]);
+    const [, start, end = start, value] = RUN.exec(run) ?? [];
+    if (!start || !(clock(start) <= clock(end))) continue;
+    let ds = start;
+    for (let n = 0; n <= 365 && clock(ds) <= clock(end); n += 1, ds = next(ds)) values[ds] = Number(value);
   }
-  return days;
+  return values;
 }

@@ -1,28 +1,76 @@
-/** Days, numbers and names as the reader writes them. Days are whole numbers since 1970, free of time zones. */
+/** Times, numbers and names as the reader writes them. */
 
-const DAY = 86_400_000;
+import { DAY, clock, weekdayOf } from "./periods.js";
 
-/** @param {string} ds an ISO date */
-export const dayOf = (ds) => Date.parse(`${ds}T00:00:00Z`) / DAY;
-/** @param {number} day */
-export const isoOf = (day) => new Date(day * DAY).toISOString().slice(0, 10);
-/** @param {number} day 0 for Monday to 6 for Sunday */
-export const weekdayOf = (day) => (day + 3) % 7;
+/** What a period of each frequency is called. */
+export const PERIOD = { H: "hour", D: "day", W: "week", M: "month", Q: "quarter" };
+/** What the total of a stretch of hours or days is called. */
+export const STRETCH = { H: "Busiest 24 hours", D: "Busiest week" };
+/** What the field behind the held-out periods is. */
+export const HELD = "held out for the test";
+/** What the wide zoom shows. */
+export const FAR = { H: "A year", D: "A year", W: "Five years", M: "Ten years", Q: "Twenty years" };
 
-const dates = (options) => {
+const times = (options) => {
   const format = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", ...options });
-  return (/** @type {number} */ day) => format.format(day * DAY);
+  return (/** @type {string} */ ds) => format.format(clock(ds));
 };
-export const longDay = dates({ weekday: "short", day: "numeric", month: "short", year: "numeric" });
-export const shortDay = dates({ day: "numeric", month: "short" });
-export const fullDay = dates({ day: "numeric", month: "short", year: "numeric" });
-export const monthName = dates({ month: "long", year: "numeric" });
-export const shortMonth = dates({ month: "short" });
-export const year = dates({ year: "numeric" });
-export const weekdayLetter = dates({ weekday: "narrow" });
-const weekdayLong = dates({ weekday: "long" });
+const DATE = { day: "numeric", month: "short" };
+const FULL = { ...DATE, year: "numeric" };
+const HOUR = { hour: "2-digit", minute: "2-digit" };
+const shortDay = times(DATE);
+export const fullDay = times(FULL);
+const monthName = times({ month: "long", year: "numeric" });
+const shortMonth = times({ month: "short" });
+const year = times({ year: "numeric" });
+const hour = times(HOUR);
+const weekdayLetter = times({ weekday: "narrow" });
+const weekdayLong = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", weekday: "long" });
 /** @param {number} weekday 0 for Monday */
-export const weekdayName = (weekday) => weekdayLong(weekday + 4);
+export const weekdayName = (weekday) => weekdayLong.format((weekday + 4) * DAY);
+
+/** Weeks named by Friday to Sunday end there, others begin. */
+const week = (ds) => `week ${weekdayOf(ds) < 4 ? "of" : "to"} ${fullDay(ds)}`;
+
+/** `Q1` of calendar quarters, which are named by their first or last days; empty of others. */
+function quarter(ds) {
+  const [, month, day] = ds.split("-").map(Number);
+  const calendar = (month % 3 === 1 && day < 4) || (month % 3 === 0 && day > 27);
+  return calendar ? `Q${Math.ceil(month / 3)}` : "";
+}
+const quarterName = (ds) => (quarter(ds) ? `${quarter(ds)} ${year(ds)}` : monthName(ds));
+
+const LONG = {
+  H: times({ weekday: "short", ...FULL, ...HOUR }), D: times({ weekday: "short", ...FULL }),
+  W: (ds) => capital(week(ds)), M: monthName, Q: quarterName,
+};
+const NAMED = { H: times({ ...FULL, ...HOUR }), D: fullDay, W: (ds) => `the ${week(ds)}`, M: monthName, Q: quarterName };
+const SHORT = { H: times({ ...DATE, ...HOUR }), D: shortDay };
+/** A period by itself: `Tue, 4 Mar 2025`, `Week of 3 Mar 2025`, `March 2025`. */
+export const longTime = (frequency, ds) => LONG[frequency](ds);
+/** A period within a sentence: `4 Mar 2025`, `the week of 3 Mar 2025`. */
+export const namedTime = (frequency, ds) => NAMED[frequency](ds);
+/** An hour or a day as an end of a stretch: `4 Mar`. */
+export const shortTime = (frequency, ds) => SHORT[frequency](ds);
+
+/** What stands at a tick of the axis. @param {string} unit of `ticks` */
+export function tickName(frequency, unit, ds) {
+  if (unit === "hour") return ds.slice(11, 13) === "00" ? shortDay(ds) : hour(ds);
+  if (unit === "day") return shortDay(ds);
+  if (unit === "year") return year(ds);
+  if (frequency === "Q" && quarter(ds)) return quarter(ds) === "Q1" ? year(ds) : quarter(ds);
+  return ds.slice(5, 7) === "01" ? year(ds) : shortMonth(ds);
+}
+
+/** The head of a column of the plan: what `over` several of them, a `letter` and a `number` of its own. */
+export function columnHead(frequency, ds) {
+  const number = String(Number(frequency === "H" ? ds.slice(11, 13) : ds.slice(8, 10)));
+  return {
+    over: { H: LONG.D, D: monthName, W: monthName, M: year, Q: year }[frequency](ds),
+    letter: frequency === "D" ? weekdayLetter(ds) : "",
+    number: { M: shortMonth(ds), Q: quarter(ds) || shortMonth(ds) }[frequency] ?? number,
+  };
+}
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 /** @param {string} instant RFC 3339 */
@@ -44,9 +92,6 @@ export const percent = (share) => percentage.format(share);
 export const signedPercent = (share) => (share > 0 ? "+" : share < 0 ? "−" : "") + percent(Math.abs(share));
 export const factor = (value) => new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 }).format(value);
 
-/** What a period of each frequency is called. */
-export const PERIOD = { H: "hour", D: "day", W: "week", M: "month", Q: "quarter" };
-
 /** `1 day`, `42 days`. */
 export const count = (n, noun) => `${whole.format(n)} ${noun}${n === 1 ? "" : "s"}`;
 
@@ -54,29 +99,34 @@ export const count = (n, noun) => `${whole.format(n)} ${noun}${n === 1 ? "" : "s
 export const age = (days) => (days < 61 ? count(days, "day") : count(Math.round(days / 30.44), "month"));
 export const today = () => Math.floor(Date.now() / DAY);
 
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** A regressor's name for people: `school_holiday` becomes `School holiday`. */
 export function title(name) {
   if (/^promo(tion)?s?$/i.test(name)) return "Promotion";
-  const words = name.replaceAll(/[_-]+/g, " ").replaceAll(/([a-z])([A-Z])/g, "$1 $2").trim().toLowerCase();
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  return capital(name.replaceAll(/[_-]+/g, " ").replaceAll(/([a-z])([A-Z])/g, "$1 $2").trim().toLowerCase());
 }
 
 const MODELS = {
   prophet: "Prophet",
   global: "Trees over all stores",
   blend: "Prophet with trees over all stores",
+  echo: "Prophet with the year before",
   additive: "An approximation of Prophet",
-  seasonal_naive: "the same weekday a week ago",
-  weekday_promotion_mean: "the mean by weekday and promotion",
-  year_ago: "the same weekday a year ago",
+};
+const SEASON = { H: "the same hour a week ago", D: "the same weekday a week ago" };
+const PLACE = { H: "hour of the week and ", D: "weekday and " };
+const RULES = {
+  seasonal_naive: (frequency) => SEASON[frequency] ?? `the same ${PERIOD[frequency]} a year ago`,
+  weekday_promotion_mean: (frequency) => `the mean by ${PLACE[frequency] ?? ""}promotion`,
+  year_ago: (frequency) => `the same ${frequency === "D" ? "weekday" : PERIOD[frequency]} a year ago, at the level of lately`,
 };
 /** What a model or baseline is called. */
-export const modelName = (kind) => MODELS[kind] ?? kind.replaceAll("_", " ");
-export const isBaseline = (kind) => ["seasonal_naive", "weekday_promotion_mean", "year_ago"].includes(kind);
+export const modelName = (kind, frequency) => MODELS[kind] ?? RULES[kind]?.(frequency) ?? kind.replaceAll("_", " ");
+export const isBaseline = (kind) => kind in RULES;
 
 /** A fragment as a sentence. */
 export function sentence(text) {
-  const trimmed = text.trim();
-  const begun = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  const begun = capital(text.trim());
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { step } from "../../../functions/forecasting/dashboard/periods.js";
+import { assemble, figures, near } from "../../../functions/forecasting/dashboard/rows.js";
+import { csv } from "../../../functions/forecasting/dashboard/table.js";
+import { stale, verdict } from "../../../functions/forecasting/dashboard/trust.js";
+import { blank, format, parse } from "../../../functions/forecasting/dashboard/view.js";
+
+const point = (ds, yhat) => ({ ds, yhat, lower: yhat - 1, upper: yhat + 1 });
+
+/** A history of `observed` periods from `ds` on that sell 1, 2, 3, ..., and a forecast of `horizon` after `gap` more. */
+function made(frequency, ds, observed, horizon, { gap = 0, ...forecast } = {}) {
+  const at = (i) => step(frequency, ds, i);
+  const history = Array.from({ length: observed }, (_, i) => ({ ds: at(i), y: i + 1 }));
+  const points = Array.from({ length: horizon }, (_, i) => point(at(observed + gap + i), 10 * (i + 1)));
+  return { name: "a", history, scale: null, whatIf: null, overlays: [], forecast: { frequency, points, backtest: null, ...forecast } };
+}
+
+test("rows are one a period, whatever it is, and bridge what is not told", () => {
+  const rows = assemble(made("M", "2024-10-31", 3, 2, { gap: 1 }));
+  assert.deepEqual(rows.labels, ["2024-10-31", "2024-11-30", "2024-12-31", "2025-01-31", "2025-02-28", "2025-03-31"]);
+  assert.deepEqual(rows.sales, [1, 2, 3, null, null, null]);
+  assert.deepEqual(rows.yhat, [null, null, null, null, 10, 20]);
+  assert.deepEqual(near(rows, "all"), [rows.first, rows.end]);
+});
+
+test("what was forecast of held-out periods stands on them", () => {
+  const holdout = [point("2025-01-13", 5), point("2025-01-20", 6)];
+  const backtest = { start: "2025-01-13", end: "2025-01-20" };
+  const rows = assemble(made("W", "2025-01-06", 3, 1, { holdout, backtest }));
+  assert.deepEqual(rows.yhat, [null, 5, 6, 10]);
+  assert.deepEqual(rows.holdout, { start: rows.first + 1, end: rows.first + 2 });
+  assert.equal(figures(rows).total, 10);
+});
+
+test("series are laid over each other period by period, however they name theirs", () => {
+  const overlays = [{ id: "b", points: [{ ds: "2025-01-05", y: 4 }, { ds: "2025-01-12", y: 8 }] }];
+  const rows = assemble({ ...made("W", "2024-12-30", 2, 1), overlays });
+  assert.deepEqual(rows.overlays[0].values, [1, 2, null]);
+});
+
+test("the largest stretch is a week of days or a day of hours, and of other periods there is none", () => {
+  const { stretch, before } = figures(assemble(made("H", "2025-03-03T00:00", 24, 26)));
+  assert.deepEqual([stretch.from, stretch.to], ["2025-03-04T02:00", "2025-03-05T01:00"]);
+  assert.equal(before, null, "fewer hours are known than are forecast");
+  assert.equal(figures(assemble(made("D", "2025-03-03", 14, 7))).stretch, null);
+  const months = figures(assemble(made("M", "2023-01-01", 24, 12)));
+  assert.deepEqual([months.stretch, months.peak.ds, months.length], [null, "2025-12-01", 12]);
+  assert.equal(months.before, 222); // 13 + ... + 24
+});
+
+test("only days have weekdays that are closed as a rule", () => {
+  const sunday = (ds) => new Date(`${ds.slice(0, 10)}T00:00Z`).getUTCDay() === 0;
+  for (const [frequency, ds, shut] of [["D", "2025-01-06", [6]], ["H", "2025-01-06T00:00", []]]) {
+    const parts = made(frequency, ds, 24 * 70, 1);
+    for (const one of parts.history) if (sunday(one.ds)) one.y = 0;
+    assert.deepEqual(assemble(parts).shut, shut);
+  }
+});
+
+test("a name that is a formula is only text in the file, and periods are named as the API names them", () => {
+  const lines = csv(assemble({ ...made("H", "2025-03-03T00:00+01:00", 1, 1), name: "=1+1, kiosk" })).split("\r\n");
+  assert.equal(lines[1], `"'=1+1, kiosk",2025-03-03T00:00+01:00,history,1,,,`);
+  assert.equal(lines[2], `"'=1+1, kiosk",2025-03-03T01:00+01:00,forecast,,10,9,11`);
+});
+
+test("a view is the same after its address", () => {
+  const changes = {
+    promo: { "2025-03-03": 1, "2025-03-04": 1, "2025-03-06": 1 }, open: { "2025-03-03T23:00+01:00": 0, "2025-03-04T00:00+01:00": 0 },
+    "a, b": { "2025-03-03": 0, "2025-03-10": 0 },
+  };
+  const view = { ...blank(), series: "a&b=c", horizon: 13, level: 0.8, changes, from: "2025-01-01", to: "2025-02-01" };
+  assert.deepEqual(parse(format(view)), view);
+  assert.match(format(view), /2025-03-03\.\.2025-03-04/);
+  assert.deepEqual(parse("#horizon=400&level=2&from=2025-13-01&to=1&set.promo=2025-02-01..2024-01-01:1,nonsense"), blank());
+});
+
+test("sales that are old are told, in the words of their frequency, and fresh ones are not", () => {
+  const today = Date.UTC(2025, 4, 25) / 86_400_000;
+  const old = made("D", "2025-02-01", 19, 1, { gap: 12 });
+  const words = "The last sales are 3 months old: they end with 19 Feb 2025, and the forecast begins with 4 Mar 2025.";
+  assert.equal(stale(old.history, old.forecast, today), words);
+  const weeks = made("W", "2025-04-07", 4, 1);
+  assert.equal(stale(weeks.history, weeks.forecast, today), "");
+  assert.match(stale(weeks.history, weeks.forecast, today + 14), /41 days old: .* the week of 28 Apr 2025, .* the week after\.$/);
+  assert.equal(stale([], old.forecast, today), "");
+});
+
+test("the badge says whether the model beat the simple rule", () => {
+  const said = (kind, skill) => verdict({ model: { kind }, backtest: skill === undefined ? null : { skill } });
+  assert.deepEqual(said("prophet", 0.2), { good: true, text: "20% better than the baseline" });
+  assert.deepEqual([said("prophet", -0.1).good, said("prophet").good, said("year_ago", 0.5).good], [false, null, false]);
+});
