@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from cli.stack import Stack, finished, local_stack, start
-from functions.forecasting.simulate import DAYS, FUTURE, sales
+from functions.forecasting.contracts import HORIZONS, FrequencyName
+from functions.forecasting.simulate import DAYS, FUTURE, SPANS, sales
 from functions.forecasting.store import Catalog, Row
 from infra.local.cloud import Cloud
 from tests.tables import as_parquet
@@ -28,7 +29,8 @@ SIX_DAYS = "kiosk-six-days"
 UNFITTED = "store-unfitted"
 SUNDAY = 6
 THREE_YEARS = "store-three-years"
-HOURS, WEEKS, MONTHS, QUARTERS = "grid-hours", "shop-weeks", "air-months", "firm-quarters"
+RHYTHMS: dict[str, FrequencyName] = {"hours": "H", "weeks": "W", "months": "M", "quarters": "Q"}
+HOURS, WEEKS, MONTHS, QUARTERS = (f"{name}-0001" for name in RHYTHMS)
 Answer = tuple[int, dict[str, str], bytes]
 CORNER = Row(first_ds="2025-03-01", last_ds="2025-03-03", observations=3, history="", profile=[0.0] * 20)
 
@@ -140,8 +142,9 @@ def filled(cloud: Cloud) -> Site:
     names = np.array([UNFITTED, "store-unfitted-too"])[np.repeat([0, 1], DAYS + FUTURE)]
     put(stack, "late", late.set_column(0, "series_id", pa.array(names)))
     put(stack, "long", some_days([THREE_YEARS], 3 * 365))
-    put(stack, "rhythms", other_rhythms())
-    wait_for(stack, STORES + 2 + 3 + 4)
+    for name, frequency in RHYTHMS.items():
+        put_stores(stack, name, frequency)
+    wait_for(stack, STORES + 2 + 3 + 2 * len(RHYTHMS))
     crowd = {f"corner-{i:05}": CORNER for i in range(CROWD)}
     Catalog(stack.lake).update(crowd, lambda name, _: crowd[name])
     return Site(stack, stack.outputs["ApiUrl"].rstrip("/") + "/", cloud.username, cloud.password)
@@ -156,41 +159,11 @@ def some_days(names: list[str], days: int) -> pa.Table:
     return pa.table({"series_id": np.repeat(names, days), "ds": np.tile(ds, len(names)), "y": y.astype(float)})
 
 
-def other_rhythms() -> pa.Table:
-    """Hours with an offset, weeks named by Monday, months by their last day and quarters by their first."""
-    rng = np.random.default_rng(5)
-    hours = np.datetime64("2025-03-25T00") - np.arange(8 * 168)[::-1]
-    weeks = np.datetime64("2025-02-24") - 7 * np.arange(160)[::-1]
-    months = (np.datetime64("2025-01") - np.arange(84)[::-1]).astype("datetime64[M]")
-    quarters = np.datetime64("2024-10", "M") - 3 * np.arange(40)[::-1]
-    turn = 2 * np.pi
-    series = {
-        HOURS: (
-            [f"{hour}:00+01:00" for hour in hours.astype(str)],
-            900 - 300 * np.cos(turn * (np.arange(8 * 168) % 24) / 24) - 150 * (np.arange(8 * 168) // 24 % 7 > 4),
-        ),
-        WEEKS: (weeks.astype(str), 4_000 + 900 * np.sin(turn * np.arange(160) / 52)),
-        MONTHS: (
-            ((months + 1).astype("datetime64[D]") - 1).astype(str),
-            (300 + 2 * np.arange(84)) * (1 + 0.3 * np.sin(turn * np.arange(84) / 12)),
-        ),
-        QUARTERS: (
-            quarters.astype("datetime64[D]").astype(str),
-            5_000.0 + 50 * np.arange(40) + 600 * (np.arange(40) % 4),
-        ),
-    }
-    parts = [
-        pa.table(
-            {
-                "series_id": [name] * len(ds),
-                "ds": list(ds),
-                "y": np.round(y * rng.normal(1, 0.04, len(ds)), 1),
-                "promo": [i // 3 % 4 % 2 for i in range(len(ds))],
-            }
-        )
-        for name, (ds, y) in series.items()
-    ]
-    return pa.concat_tables(parts)
+def put_stores(stack: Stack, prefix: str, frequency: FrequencyName) -> None:
+    """Two stores of this frequency, whose names begin with `prefix`."""
+    made = sales(2 * (SPANS[frequency][0] + HORIZONS[frequency]), 9, frequency)
+    names = [name.replace("store", prefix) for name in made["series_id"].to_pylist()]
+    put(stack, prefix, made.set_column(0, "series_id", pa.array(names)))
 
 
 def put(stack: Stack, name: str, table: pa.Table) -> None:

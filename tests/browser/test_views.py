@@ -60,6 +60,12 @@ def test_the_forecast_of_a_store(signed_in: Open, shot: Shot):
     expect(page.locator("#badge")).to_contain_text("baseline")
     expect(page.locator("#trust")).to_contain_text("that it had not seen")
     expect(page.locator("#trust")).to_contain_text("Days within the 95% interval")
+    page.locator("#plot").press("ArrowRight")
+    expect(page.locator("#why")).to_have_text(
+        re.compile(r"^[+−][\d.]+% against the mean of these 42 days:.*Promotion [+−]\d")
+    )
+    page.locator("#plot").press("Home")
+    expect(page.locator("#why")).to_be_empty()
     shot(page, "forecast")
 
 
@@ -212,36 +218,35 @@ def test_a_problem_is_shown_as_a_sentence_and_can_be_tried_again(signed_in: Open
 
 
 def test_weeks_are_weeks_in_words_plan_and_what_was_forecast_of_those_held_out(signed_in: Open, site: Site, shot: Shot):
-    page = signed_in(today="2025-04-10T12:00:00Z")
+    page = signed_in(today="2026-09-10T12:00:00Z")
     _, _, body = site.stack.request(
         f"/v1/series/{WEEKS}/forecast", token=site.stack.token(site.username, site.password)
     )
-    held = [{"ds": ds, "yhat": 4321.0, "lower": 3500.0, "upper": 4800.0} for ds in ("2025-02-17", "2025-02-24")]
+    held = [{"ds": ds, "yhat": 4321.0, "lower": 3500.0, "upper": 4800.0} for ds in ("2026-06-15", "2026-06-22")]
     page.route(re.compile("/forecast[?]"), lambda route: route.fulfill(json=json.loads(body) | {"holdout": held}))
     pick(page, "Store", WEEKS)
     expect(page.locator("#figures")).to_contain_text("Next 13 weeks")
     expect(page.get_by_label("Weeks ahead")).to_have_value("13")
     expect(page.locator("#trust")).to_contain_text("Weeks within the 95% interval")
-    expect(page.locator("#age")).to_contain_text("they end with the week of 24 Feb 2025")
-    expect(page.locator("#readout .at")).to_have_text("Week of 3 Mar 2025")
+    expect(page.locator("#age")).to_contain_text("they end with the week of 22 Jun 2026")
+    expect(page.locator("#readout .at")).to_have_text("Week of 29 Jun 2026")
     page.locator("#plot").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#plot")).to_have_attribute(
-        "aria-valuetext", re.compile("^Week of 24 Feb 2025, Sales .*, Forecast 4,321$")
+        "aria-valuetext", re.compile("^Week of 22 Jun 2026, Sales .*, Forecast 4,321$")
     )
-    promotion = page.locator("button[data-lane=promo]")
-    expect(promotion).to_have_count(13)
-    promotion.nth(1).click()
-    page.locator("button[data-lane=open]").nth(2).click()
+    closed = page.locator("button[data-lane=open]")
+    expect(closed).to_have_count(13)
+    closed.nth(2).click()
     expect(page.locator("#plan-result")).to_contain_text("over 13 weeks")
-    assert "set.open=2025-03-17%3A0&" in page.url + "&"
+    assert "set.open=2026-07-13%3A0&" in page.url + "&"
     shot(page, "weeks")
 
 
 RHYTHMS = {
-    HOURS: ("Hour", 168, "Tue, 25 Mar 2025, 00:00", "Wed, 26 Mar 2025, 00:00", 336 + 168),
-    MONTHS: ("Month", 12, "February 2025", "May 2025", 48 + 12),
-    QUARTERS: ("Quarter", 8, "Q1 2025", "Q1 2026", 24 + 8),
+    HOURS: ("Hour", 168, "Mon, 24 Apr 2023, 00:00", "Tue, 25 Apr 2023, 00:00", 336 + 168),
+    MONTHS: ("Month", 12, "February 2031", "May 2031", 48 + 12),
+    QUARTERS: ("Quarter", 8, "Q2 2033", "Q2 2034", 24 + 8),
 }
 
 

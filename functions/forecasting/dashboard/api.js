@@ -59,9 +59,9 @@ export class Api {
     return this.#send(`/v1/series/${encodeURIComponent(id)}/similar?k=5`, { signal });
   }
 
-  /** `horizon` is null for the usual one. */
+  /** With its parts; `horizon` is null for the usual one. */
   forecast(id, horizon, level, signal) {
-    const query = new URLSearchParams({ ...(horizon && { horizon }), level });
+    const query = new URLSearchParams({ ...(horizon && { horizon }), level, parts: true });
     return this.#send(`/v1/series/${encodeURIComponent(id)}/forecast?${query}`, { signal });
   }
 

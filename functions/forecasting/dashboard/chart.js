@@ -15,6 +15,7 @@ export class Chart {
   #host;
   #readout;
   #moved;
+  #told;
   #plot = null;
   #rows = null;
   #series = [];
@@ -25,12 +26,14 @@ export class Chart {
    * @param {HTMLElement} host
    * @param {HTMLElement} readout legend and values of the period under the cursor
    * @param {(rows: import("./rows.js").Rows, from: number, to: number) => void} moved the window over these rows changed
+   * @param {(number: number) => void} told the readout is of this period now
    */
-  constructor(host, readout, moved) {
+  constructor(host, readout, moved, told) {
     this.#host = host;
     this.#readout = readout;
     this.#moved = moved;
-    for (const [name, value] of Object.entries({ role: "slider", tabindex: "0" })) {
+    this.#told = told;
+    for (const [name, value] of Object.entries({ role: "slider", tabindex: "0", "aria-describedby": "why" })) {
       host.setAttribute(name, value);
     }
     host.addEventListener("keydown", (event) => this.#key(event));
@@ -185,6 +188,7 @@ export class Chart {
       this.#values[n + 1].textContent = amount(value);
       if (value !== null) words.push(`${label} ${amount(value)}`);
     });
+    this.#told(number);
     this.#host.setAttribute("aria-valuenow", number);
     this.#host.setAttribute("aria-valuetext", words.join(", "));
   }

@@ -14,6 +14,7 @@ import { LEVELS, blank, format, parse } from "./view.js";
 import {
   FAR, PERIOD, STRETCH, amount, capital, change, count, longTime, percent, shortTime, signedPercent, today, weekdayName,
 } from "./words.js";
+import { why } from "./why.js";
 
 const PATIENCE = 600;
 
@@ -32,7 +33,8 @@ export class Page {
   /** @param {import("./api.js").Api} api */
   constructor(api) {
     this.#api = api;
-    this.#chart = new Chart(byId("plot"), byId("readout"), settle((...moved) => this.#moved(...moved), 150));
+    const moved = settle((...window) => this.#moved(...window), 150);
+    this.#chart = new Chart(byId("plot"), byId("readout"), moved, (number) => this.#why(number));
     const fail = (error) => this.#fail(error);
     const find = (q, limit) => api.search(q, limit);
     this.#store = storeSearch(byId("store-search"), {
@@ -271,6 +273,11 @@ export class Page {
     )));
   }
 
+  #why(number) {
+    const { forecast, rows } = this.#shown;
+    byId("why").replaceChildren(...why(forecast, number - rows.start));
+  }
+
   #as(table) {
     this.#view.table = table;
     this.#note();
@@ -333,7 +340,7 @@ export class Page {
     const asked = future(shown.forecast, changes);
     byId("plan-reset").hidden = !asked;
     if (!asked) {
-      this.#result(`Press ${PERIOD[frequency]}s below: promote, close, and see what it makes of the plan. Drag, or hold Shift with the arrows, for several.`);
+      this.#result(`Press ${PERIOD[frequency]}s below to change the plan, and see what comes of it. Drag, or hold Shift with the arrows, for several.`);
       if (shown.whatIf) this.#answered(shown, null);
       return;
     }

@@ -2,7 +2,7 @@
 
 import { make } from "./dom.js";
 import { DAY, RHYTHM, clock, numberOf } from "./periods.js";
-import { PERIOD, age, capital, count, isBaseline, modelName, namedTime, percent, sentence, signedPercent, time } from "./words.js";
+import { PERIOD, age, capital, count, isBaseline, modelName, namedTime, percent, sentence, signedPercent, time, title } from "./words.js";
 
 /**
  * Whether the served model beat the best simple baseline on the held-out periods.
@@ -50,12 +50,15 @@ export function trust(forecast, like) {
     make("dt", {}, "Version"), make("dd", {}, make("code", {}, model.version)),
   );
   const list = assumptions.length
-    ? make("ul", {}, ...assumptions.map((text) => make("li", {}, sentence(text))))
+    ? make("ul", {}, ...assumptions.map((text) => make("li", {}, sentence(text.replace(/^\w+:/, subject)))))
     : make("p", {}, `Nothing: openings and all else were known for every ${period}.`);
   return make(
     "div", {}, ...said.map((text) => make("p", {}, text)), scores(backtest, period), make("h3", {}, "What was assumed"), list, facts,
   );
 }
+
+/** A column's name before its colon, as people say it. */
+const subject = (name) => (name === "y:" ? "Sales:" : `${title(name.slice(0, -1))}:`);
 
 function served(model, frequency) {
   if (isBaseline(model.kind)) {

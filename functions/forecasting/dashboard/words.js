@@ -9,7 +9,7 @@ export const STRETCH = { H: "Busiest 24 hours", D: "Busiest week" };
 /** What the field behind the held-out periods is. */
 export const HELD = "held out for the test";
 /** What the wide zoom shows. */
-export const FAR = { H: "A year", D: "A year", W: "Five years", M: "Ten years", Q: "Twenty years" };
+export const FAR = { H: "A year", D: "A year", W: "5 years", M: "10 years", Q: "20 years" };
 
 const times = (options) => {
   const format = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", ...options });

@@ -5,6 +5,7 @@ import { assemble, figures, near } from "../../../functions/forecasting/dashboar
 import { csv } from "../../../functions/forecasting/dashboard/table.js";
 import { stale, verdict } from "../../../functions/forecasting/dashboard/trust.js";
 import { blank, format, parse } from "../../../functions/forecasting/dashboard/view.js";
+import { reasons, why } from "../../../functions/forecasting/dashboard/why.js";
 
 const point = (ds, yhat) => ({ ds, yhat, lower: yhat - 1, upper: yhat + 1 });
 
@@ -90,4 +91,19 @@ test("the badge says whether the model beat the simple rule", () => {
   const said = (kind, skill) => verdict({ model: { kind }, backtest: skill === undefined ? null : { skill } });
   assert.deepEqual(said("prophet", 0.2), { good: true, text: "20% better than the baseline" });
   assert.deepEqual([said("prophet", -0.1).good, said("prophet").good, said("year_ago", 0.5).good], [false, null, false]);
+});
+
+test("parts are told against their mean over the horizon, and their product is the whole", () => {
+  const log = reasons({ scale: "log", values: { level: [5, 5, 5, 5], promo: [0.3, 0, null, 0], week: [-0.1, 0.1, 0, 0.3] } }, 0);
+  assert.deepEqual(log.parts.map(({ name }) => name), ["promo", "week", "level"]);
+  const near = (value, expected) => assert.ok(Math.abs(value - expected) < 1e-12, `${value} is not ${expected}`);
+  near(log.parts[0].effect, Math.exp(0.2) - 1);
+  near(log.parts.reduce((product, { effect }) => product * (1 + effect), 1), 1 + log.all);
+  const linear = reasons({ scale: "linear", values: { level: [50, 50], promo: [10, 0] } }, 1);
+  assert.deepEqual([linear.all, linear.parts[0].effect], [-5, -5]);
+});
+
+test("of a rule, of a past period and of a forecast without parts there is nothing to explain", () => {
+  const forecast = { frequency: "D", points: [point("2025-01-01", 5)], parts: { scale: "linear", values: { "year ago": [5] } } };
+  assert.deepEqual([why(forecast, 0), why(forecast, -3), why({ ...forecast, parts: undefined }, 0)], [[], [], []]);
 });

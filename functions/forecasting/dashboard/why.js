@@ -1,0 +1,48 @@
+/** Why a period is high or low: what each part of its forecast adds, against that part's mean over the horizon. */
+
+import { make } from "./dom.js";
+import { PERIOD, change, count, signedPercent, title } from "./words.js";
+
+/** Parts that move a forecast by less than this share are left out; and all beyond the first few. */
+const LEAST = 0.005;
+const MOST = 4;
+
+/**
+ * The parts of period `i` of the horizon, largest effect first, and that of all. Effects are shares where parts are of
+ * the logarithm, which is so of a mean of models too; else amounts. Null where it has no parts (a closed period).
+ * @param {{scale: "log"|"linear", values: Object<string, (number|null)[]>}} parts
+ * @param {number} i
+ */
+export function reasons({ scale, values }, i) {
+  const effects = Object.entries(values).map(([name, all]) => {
+    const known = all.filter((value) => value !== null);
+    return { name, effect: all[i] - known.reduce((sum, value) => sum + value / known.length, 0) };
+  });
+  if (Object.values(values).some((all) => all[i] === null)) return null;
+  const shown = (effect) => (scale === "log" ? Math.exp(effect) - 1 : effect);
+  const sorted = effects.sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect));
+  return {
+    all: shown(effects.reduce((sum, { effect }) => sum + effect, 0)),
+    parts: sorted.map(({ name, effect }) => ({ name, effect: shown(effect) })),
+  };
+}
+
+/**
+ * Words for period `i`; none of a rule, which has one part, and of a period that is not forecast.
+ * @param {any} forecast
+ * @param {number} i
+ * @returns {(Node|string)[]}
+ */
+export function why({ parts, points, frequency }, i) {
+  if (!points[i] || Object.keys(parts?.values ?? {}).length < 2) return [];
+  const found = reasons(parts, i);
+  if (!found) return ["Closed, so there is nothing to explain."];
+  const words = parts.scale === "log" ? signedPercent : change;
+  const least = parts.scale === "log" ? LEAST : LEAST * Math.abs(points[i].yhat);
+  const large = found.parts.filter(({ effect }) => Math.abs(effect) >= least).slice(0, MOST);
+  const whole = `${words(found.all)} against the mean of these ${count(points.length, PERIOD[frequency])}${large.length ? ":" : "."}`;
+  return [
+    make("span", {}, whole),
+    ...large.map(({ name, effect }) => make("span", { class: "item" }, `${title(name)} `, make("b", {}, words(effect)))),
+  ];
+}
