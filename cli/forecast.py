@@ -53,6 +53,9 @@ def forecast(
         typer.Option(help="file of regressors for the same series and times, into the future; may be given again"),
     ] = None,
     metadata: Annotated[Path | None, typer.Option(help="file of what kind of item each is, one row each")] = None,
+    holidays: Annotated[
+        str, typer.Option(help="country (DE) or part of one (DE-BY) whose public holidays are planned regressors")
+    ] = "",
     frequency: Annotated[
         Literal["H", "D", "W", "M", "Q"] | None, typer.Option(help="step of the rows, where they do not tell")
     ] = None,
@@ -94,7 +97,10 @@ def forecast(
     chosen, eves = files.choose(
         parsed, str(file), wanted=series or (), as_of=wanted_eve, backtest=backtest, known=beforehand
     )
+    chosen = files.told(chosen, eves, horizon, country=holidays, items=items)
     err.print(f"{file.name}: {files.frequencies(chosen)}", markup=False, soft_wrap=True)
+    if holidays and {"M", "Q"} & eves.keys():
+        err.print("--holidays: not used for months and quarters", markup=False)
     now = datetime.now(UTC)
     with progress() as bar:
         bar.add_task(f"learning one model of {len(chosen)} series", total=None)

@@ -124,16 +124,16 @@ class House:
         self.lake.put(key, written(*series))
         return self.ingestion.ingest(key, **arguments)
 
-    def training(self, fit: Callable[..., Any] | None = None, shard_series: int = 2) -> TrainingService:
+    def training(
+        self, fit: Callable[..., Any] | None = None, shard_series: int = 2, **settings: Any
+    ) -> TrainingService:
         """Training over the fakes."""
-        settings = ForecastingSettings(holdout_days=28, shard_series=shard_series, memory_mb=1024)
-        return TrainingService(
-            self.lake, self.models, self.registry, self.ledger, settings, fit or self.fit, self.learn
-        )
+        chosen = ForecastingSettings(holdout_days=28, shard_series=shard_series, memory_mb=1024, **settings)
+        return TrainingService(self.lake, self.models, self.registry, self.ledger, chosen, fit or self.fit, self.learn)
 
-    def train(self, **event: Any) -> dict[str, Any]:
+    def train(self, holidays: str = "", **event: Any) -> dict[str, Any]:
         """The whole state machine."""
-        service = self.training()
+        service = self.training(holidays=holidays)
         planned = service.plan(PlanEvent.model_validate(event))
         if planned.status != "planned":
             return {"status": planned.status}

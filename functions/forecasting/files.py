@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from functions.forecasting.contracts import FrequencyName
-from functions.forecasting.domain import fit, frame, model, report
+from functions.forecasting.domain import fit, frame, holidays, model, related, report
 from functions.forecasting.domain.fit import Shared, longest_holdout, train
 from functions.forecasting.domain.frequency import Frequency
 from functions.forecasting.domain.model import Prediction, Trained
@@ -98,6 +98,23 @@ def choose(
         most_held = longest.frequency.count(most)
         raise InputError(f"is too short for --backtest {backtest}: at most {most_held} can be held out", file=file)
     return chosen, eves
+
+
+def told(
+    series: Sequence[Series], eves: dict[FrequencyName, str], horizon: int | None, *, country: str, items: Items
+) -> list[Series]:
+    """The series with what else is known of them to the end of the horizon: a country's public holidays, and of what
+    kind their items are."""
+    if not country and not items:
+        return [*series]
+    coded = related.coded(items)
+    enriched = []
+    for one in series:
+        rows = one.row(eves[one.frequency.kind]) + 1 + (horizon or one.frequency.rhythm.horizon)
+        one = holidays.mark(one.reaching(rows), country)
+        constant = {name: np.full(len(one.y), value) for name, value in coded.get(one.series_id, {}).items()}
+        enriched.append(replace(one, regressors=constant | one.regressors))
+    return enriched
 
 
 def _eves(series: Sequence[Series], as_of: str | None) -> dict[FrequencyName, str]:
@@ -222,6 +239,7 @@ def summary(
     """What summary.json says; `shared` is the model of all series of each frequency, or why there is none, and `items`
     what a file said of the item of each series."""
     said = {kind: one if isinstance(one, str) else "learned" for kind, one in shared.items()}
+    traits = {name for item in items.values() for name in item}
     return {
         "as_of": max(eves.values()),
         "frequencies": dict(Counter(one.frequency.kind for one, _ in pairs)),
@@ -239,7 +257,7 @@ def summary(
                 "kind": result.trained.kind,
                 "backtest": result.trained.backtest.model_dump(mode="json") if result.trained.backtest else None,
                 "regressors": list(result.trained.regressors),
-                "left_out": _left_out(one, result.trained),
+                "left_out": _left_out(one, result.trained, traits),
                 "assumptions": [*result.assumptions],
                 "seconds": round(result.seconds, 3),
             }
@@ -264,8 +282,9 @@ def _overall(pairs: Pairs) -> dict[str, Any]:
     return means | {"pooled": {name: value if np.isfinite(value) else None for name, value in figures.items()}}
 
 
-def _left_out(series: Series, trained: Trained) -> dict[str, str]:
-    """Why each regressor of the series is not used."""
+def _left_out(series: Series, trained: Trained, traits: Collection[str]) -> dict[str, str]:
+    """Why each regressor of the series is not used; `traits` of items only tell series apart."""
     usual = "varies too little, did not help, or others of too many go more with the sales"
     outcomes = dict.fromkeys(trained.left_out, "moves with the sales themselves")
-    return {name: outcomes.get(name, usual) for name in series.regressors if name not in trained.regressors}
+    shown = (name for name in series.regressors if name.partition("=")[0] not in traits)
+    return {name: outcomes.get(name, usual) for name in shown if name not in trained.regressors}

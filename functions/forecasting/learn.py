@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from functions.forecasting.contracts import ModelEntry, PlanEvent, Planned, Shard, ShardResult
 from functions.forecasting.domain.fit import Outcome, Shared, share, train
+from functions.forecasting.domain.holidays import mark
 from functions.forecasting.domain.model import SHARED as KINDS
 from functions.forecasting.domain.model import load_model
 from functions.forecasting.domain.series import Series, load
@@ -91,7 +92,7 @@ class TrainingService:
 
         def read(name: str) -> Series | None:
             with suppress(CorruptError, NotFoundError):  # its training tells
-                return load(self._lake.get(history_key(name)))
+                return mark(load(self._lake.get(history_key(name))), self._settings.holidays)
             return None
 
         with ThreadPoolExecutor(READERS) as pool:
@@ -154,7 +155,8 @@ class TrainingService:
         except NotFoundError:
             history = self._lake.get(history_key(series_id))
             name, holdout, known = content_hash(history), self._settings.holdout_days, self._settings.known_names
-            outcome = self._fit(load(history), history=name, holdout=holdout, now=now(), known=known, shared=shared)
+            series = mark(load(history), self._settings.holidays)
+            outcome = self._fit(series, history=name, holdout=holdout, now=now(), known=known, shared=shared)
             body = outcome.trained.model_dump_json().encode()
             try:
                 self._models.put(key, body, if_absent=True)

@@ -108,7 +108,7 @@ class ForecastService:
     def _compute(self, question: Question, history: History, entry: ModelEntry | None, champion: str | None) -> bytes:
         from functions.forecasting.domain import answer, model
 
-        days = answer.lay_out(history.body, question)
+        days = answer.lay_out(history.body, question, self._settings.holidays)
         trained = model.load_model(self._models.body(entry)) if entry else None
         if trained is None or trained.frequency != days[0].frequency.code:  # or of days, as all models once were
             entry, trained = None, self._approximations(history, champion)
@@ -124,11 +124,12 @@ class ForecastService:
         return global_model.load(files) if files else None
 
     def _approximate(self, history: History, champion: str | None) -> "Trained":
-        from functions.forecasting.domain import fit, series
+        from functions.forecasting.domain import fit, holidays, series
 
         logger(LEAF).info("series without a model approximated", series_id=history.series_id)
         holdout, known = self._settings.holdout_days, self._settings.known_names
-        whole, learned = series.load(history.body), self._learned(champion) if champion else None
+        whole = holidays.mark(series.load(history.body), self._settings.holidays)
+        learned = self._learned(champion) if champion else None
         shared = fit.Shared(learned, learned) if learned else None
         return fit.train(
             whole, history=history.name, holdout=holdout, now=now(), known=known, exact=False, shared=shared

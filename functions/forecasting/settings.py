@@ -1,6 +1,6 @@
 """Run-time settings of the forecasting leaf."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from layers.runtime.leaf import LeafDescription
 from layers.runtime.settings import Settings
@@ -21,12 +21,31 @@ class ForecastingSettings(Settings):
     memory_answers: int = Field(500, description="answers kept in a container's memory, count")
     holdout_days: int = Field(56, description="days held out for the reported backtest, days")
     known: str = Field("", description="regressors known beforehand beside planned ones, names parted by commas")
+    holidays: str = Field(
+        "",
+        pattern=r"^([A-Z]{2}(-\w+)?)?$",
+        description="country or part of one, such as DE or DE-BY, whose public holidays are planned regressors "
+        "of hours, days and weeks",
+    )
     file_series: int = Field(20_000, ge=1, description="most series of one sales file")
     global_rows: int = Field(400_000, ge=1_000, description="most rows that the model of all series learns from, count")
     shard_series: int = Field(50, description="series that one training call takes, count")
     batch_seconds: float = Field(
         18.0, description="after which no item of a batch is begun any more: the gateway ends a call at 29, seconds"
     )
+
+    @field_validator("holidays")
+    @classmethod
+    def _has_holidays(cls, code: str) -> str:
+        if code:
+            from holidays import country_holidays
+
+            country, _, part = code.partition("-")
+            try:
+                country_holidays(country, subdiv=part or None)
+            except NotImplementedError as exc:
+                raise ValueError("is no country or part of one that the package holidays has") from exc
+        return code
 
     @property
     def known_names(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from functions.forecasting.contracts import Question
-from functions.forecasting.domain import frame, model, parts
+from functions.forecasting.domain import frame, holidays, model, parts
 from functions.forecasting.domain.frame import Frame, kind_of
 from functions.forecasting.domain.model import Trained
 from functions.forecasting.domain.profile import nearest, profile
@@ -45,16 +45,17 @@ def similar(body: bytes, profiles: Mapping[str, Sequence[float]], k: int) -> dic
     return {"series_id": series.series_id, "items": nearest(own, profiles, k) if own.any() else []}
 
 
-def lay_out(body: bytes, question: Question) -> tuple[Series, Frame]:
-    """A stored history and the periods of the answer.
+def lay_out(body: bytes, question: Question, country: str = "") -> tuple[Series, Frame]:
+    """A stored history and the periods of the answer, with the public holidays of a country where one is given.
 
     Raises NotFoundError before the first observation, InputError for a wrong plan.
     """
     series = load(body)
     if not series.observed:
         raise NotFoundError(f"series {series.series_id} has no observation yet")
-    start = max(series.observed, series.row(question.as_of) + 1) if question.as_of else None
+    start = max(series.observed, series.row(question.as_of) + 1) if question.as_of else series.observed
     horizon = question.horizon or series.frequency.rhythm.horizon
+    series = holidays.mark(series, country, start + horizon)
     return series, frame.build(series, horizon, question.future, start=start)
 
 

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from functions.forecasting.domain.frame import Frame, kind_of, usual
+from functions.forecasting.domain.holidays import is_holiday
 from functions.forecasting.domain.series import Floats
 
 SEASONAL_NAIVE: Final = "seasonal_naive"
@@ -64,7 +65,7 @@ def year_ago(frame: Frame) -> Floats:
 
 def promotion(frame: Frame) -> str | None:
     """The binary regressor that is the promotion: named so, else the one that is on most evenly."""
-    past = {name: values[: frame.start] for name, values in frame.x.items()}
+    past = {name: values[: frame.start] for name, values in frame.x.items() if not is_holiday(name)}
     shares = {name: float(values.mean()) for name, values in past.items() if kind_of(values) == "binary"}
     varying = {name: share * (1 - share) for name, share in shares.items() if 0.02 < share < 0.98}
     return max(varying, key=lambda name: ("promo" in name.lower(), varying[name], name), default=None)

@@ -14,6 +14,7 @@ import numpy as np
 
 from functions.forecasting.domain.frame import Frame, kind_of
 from functions.forecasting.domain.frequency import Times
+from functions.forecasting.domain.holidays import is_holiday
 from functions.forecasting.domain.series import Floats, Mask
 
 EDGES: Final = {"first": (0, 1), "start": (1, 4), "middle": (14, 17), "end": (-3, 0), "last": (-1, 0)}
@@ -33,11 +34,12 @@ def groups(frame: Frame, mask: Mask) -> dict[str, list[str]]:
 
     Of more columns of the file than the rows can tell apart, those that go most with the sales.
     """
-    usable = [name for name in frame.x if not _outcome(frame, name, mask)]
+    usable = [name for name in frame.x if not is_holiday(name) and not _outcome(frame, name, mask)]
     if len(usable) > (most := max(MOST, int(mask.sum()) // DAYS_EACH)):
         usable = sorted(usable, key=lambda name: -_correlation(frame.x[name][mask], frame.y[mask]))[:most]
     often = [n for n in usable if kind_of(frame.x[n]) == "binary" and (frame.x[n] > 0)[mask].mean() > 0.1]
-    candidates = {"file": [f"x:{name}" for name in usable]}
+    feasts = [f"x:{name}" for name in frame.x if is_holiday(name)]
+    candidates = {"file": [f"x:{name}" for name in usable], "holiday": feasts}
     if frame.frequency.kind == "D":
         candidates |= {
             "weekday": [f"wd{day}:{name}" for name in often for day in range(7)],
@@ -56,7 +58,7 @@ def groups(frame: Frame, mask: Mask) -> dict[str, list[str]]:
 
 def outcomes(frame: Frame, mask: Mask) -> tuple[str, ...]:
     """File columns that follow the sales so closely that they must be another measure of them."""
-    return tuple(name for name in frame.x if _outcome(frame, name, mask))
+    return tuple(name for name in frame.x if not is_holiday(name) and _outcome(frame, name, mask))
 
 
 def scales(frame: Frame, columns: Sequence[str], mask: Mask) -> dict[str, tuple[float, float]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from functions.forecasting.contracts import Backtest
-from functions.forecasting.domain import baselines, features, frame, model, report
+from functions.forecasting.domain import baselines, features, frame, holidays, model, report
 from functions.forecasting.domain.additive import Additive, Design, Problem
 from functions.forecasting.domain.frame import Frame
 from functions.forecasting.domain.frequency import Times
@@ -28,6 +28,7 @@ KNOWN: Final = 3
 NEAR: Final = 1.05
 LEVEL: Final = 0.95
 GAIN: Final = 0.995
+SURE: Final = 0.98  # of regressors that nobody gave: few holidays gain as much by chance
 RETURNS: Final = 0.01
 LOST: Final = 1.1
 HARMONICS: Final = {"M": 5, "Q": 2}
@@ -72,12 +73,14 @@ def fold(series: Series, start: int, end: int, known: Collection[str] = ()) -> F
     return Fold(frame.build(series, end - start, start=start, known=known), series.y[start:end])
 
 
-def folds(series: Series, end: int, length: int, known: Collection[str] = ()) -> Iterator[Fold]:
-    """Three consecutive windows of `length` rows that end at row `end`, newest first; fewer when history is short."""
-    for i in range(FOLDS):
-        start = end - (i + 1) * length
-        if start >= 2 * series.frequency.rhythm.fold:
-            yield fold(series, start, start + length, known)
+def folds(
+    series: Series, end: int, length: int, known: Collection[str] = (), among: Floats | None = None
+) -> Iterator[Fold]:
+    """Three consecutive windows of `length` rows that end at row `end`, newest first; fewer when history is short.
+    Those that have a value above zero `among` theirs (n,), where it is given."""
+    starts = range(end - length, 2 * series.frequency.rhythm.fold - 1, -length)
+    for start in [s for s in starts if among is None or (among[s : s + length] > 0).any()][:FOLDS]:
+        yield fold(series, start, start + length, known)
 
 
 def longest_holdout(series: Series) -> int:
@@ -143,6 +146,8 @@ def train(
         raise InputError(f"series {series.series_id} has no observation", field="y")
     held, length = windows(series, holdout)
     tested = list(folds(series, rows - held, length, known))
+    marks = holidays.column(series)
+    feasts = [] if marks is None else list(folds(series, rows - held, length, known, marks))
     last = fold(series, rows - held, rows, known) if held else None
     sold = series.y[: rows - held][np.isfinite(series.y[: rows - held])]
     # Where sales below zero are more than stray days, no logarithm fits.
@@ -159,7 +164,7 @@ def train(
     learned = shared if isinstance(shared, Shared) else None
     finish = partial(_finish, series, tested, last, learned, floor=floor, level=level, quantiles=quantiles, exact=exact)
     try:
-        design, left_out = choose_design(tested, log=floor == 0)
+        design, left_out = choose_design(tested, feasts, log=floor == 0)
         return finish(design, notes, about | {"left_out": left_out})
     except (ArithmeticError, RuntimeError, np.linalg.LinAlgError) as exc:
         return finish(None, [*notes, f"Prophet could not be fitted ({type(exc).__name__})"], about)
@@ -224,10 +229,13 @@ def _around_mean(series: Series, end: int) -> Floats:
     return np.stack([days.y[:end], np.full(end, mean), days.open[:end]])
 
 
-def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design | None, tuple[str, ...]]:
+def choose_design(
+    tested: Sequence[Fold], feasts: Sequence[Fold] = (), *, log: bool = True
+) -> tuple[Design | None, tuple[str, ...]]:
     """The seasons and regressors that help on the folds, tried group by group; None when history is too short.
 
-    Also names the file's columns that are left out because they measure the sales themselves.
+    Public holidays are judged on the folds `feasts`, which have some. Also names the file's columns that are left out
+    because they measure the sales themselves.
     """
     if not tested:
         return None, ()
@@ -250,17 +258,26 @@ def choose_design(tested: Sequence[Fold], *, log: bool = True) -> tuple[Design |
         scale=scale,
         log=log,
     )
-    problems = [one.problem(whole) for one in tested]
+    problems = [(one, one.problem(whole)) for one in tested]
+    festive = [(one, one.problem(whole)) for one in feasts if groups["holiday"]]
 
-    def loss(design: Design) -> float:
-        fits = [p.approximate(design) for p in problems]
-        return _wape([f.errors(model.middle(PROPHET, f.frame, a, None)) for f, a in zip(tested, fits, strict=True)])
+    def loss(design: Design, on: Sequence[tuple[Fold, Problem]] = problems) -> float:
+        return _wape([f.errors(model.middle(PROPHET, f.frame, p.approximate(design), None)) for f, p in on])
 
     chosen = whole.model_copy(update={"columns": (*groups["file"], *groups.get("peak", ()))})
+    if festive:  # the weeks that stand out may be those of holidays, so they are tried without these as well
+        plain = dict.fromkeys((chosen.columns, tuple(groups["file"])))
+        without, with_them = (
+            {columns: loss(chosen.model_copy(update={"columns": columns}), festive) for columns in tried}
+            for tried in (plain, [(*columns, *groups["holiday"]) for columns in plain])
+        )
+        best_columns = min(with_them, key=lambda columns: with_them[columns])
+        if with_them[best_columns] < min(without.values()) * SURE:
+            chosen = chosen.model_copy(update={"columns": best_columns})
     score = loss(chosen)
     for change in (
         "assumed",
-        *(name for name in groups if name not in ("file", "peak")),
+        *(name for name in groups if name not in ("file", "peak", "holiday")),
         *(() if alone else ("year",)),
     ):
         columns = chosen.columns

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from functions.forecasting.domain import holidays
 from functions.forecasting.domain.frequency import DAYS, Frequency, Ints, Rhythm, Times
 from functions.forecasting.domain.series import Floats, Mask, Series, ends
 from layers.runtime.errors import InputError
@@ -17,6 +18,7 @@ WEEKS: Final = 4
 INTERMITTENT: Final = 0.1
 SPARSE: Final = 0.5
 SAME: Final = 0.95
+FEW: Final = 2
 
 PROMOTION: Final = re.compile(r"promo|campaign|discount")
 # Names of what is fixed beforehand: it is planned, or it follows from the calendar.
@@ -209,12 +211,25 @@ def _open(series: Series, bare: Frame, plan: Sequence[float] | None) -> tuple[Fl
     pattern = usual(wide[:seen], places[:seen], rhythm, unseen) > REGULAR
     if plan is not None:
         wide[start:] = np.asarray(plan, dtype=float)
+    shut = _shut(series, pattern[places], wide[:seen])
     unknown, habit = ~np.isfinite(wide), None
     if unknown[start:].any():
         closed = _named(~pattern)
         known = f"closed on {closed} as lately" if closed else f"open every {rhythm.word} as lately"
+        known += ", and closed on public holidays" if shut.any() else ""
         habit = f"open: unknown from {_first(bare, unknown)}, taken as {known}"
-    return np.where(unknown, pattern[places], wide), habit
+    return np.where(unknown, pattern[places] & ~shut, wide), habit
+
+
+def _shut(series: Series, usually: Mask, opened: Floats) -> Mask:
+    """Public holidays, (n,), of a series that was closed on most of those before on which it is `usually` (n,) open;
+    `opened` (seen,) says whether it was."""
+    marks = holidays.column(series)
+    if marks is None or series.frequency.kind == "W":
+        return np.zeros(len(usually), bool)
+    feast: Mask = _widen(marks, len(usually)) > 0
+    before = feast[: len(opened)] & usually[: len(opened)] & np.isfinite(opened)
+    return feast & bool(before.sum() >= FEW and opened[before].mean() < REGULAR)
 
 
 NAMES: Final = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]

@@ -4,11 +4,14 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import BinaryIO, Final
 
+import numpy as np
+import pyarrow as pa
+
 from functions.forecasting.domain import series, table
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.table import HEADER, Parsed, Periods, Rejection
 from layers.runtime.errors import InputError
-from layers.tables import Reading, open_table, to_texts
+from layers.tables import NumberStyle, Reading, open_table, to_numbers, to_texts
 
 KEYS: Final = ("series_id", "ds")
 
@@ -76,6 +79,20 @@ def read_items(parsed: Parsed, source: BinaryIO, name: str) -> Items:
     if not any(said.values()):
         raise InputError("says nothing of any item of the sales", file=name, field=key)
     return {series_id: item for series_id, item in said.items() if item}
+
+
+def coded(items: Items) -> dict[str, dict[str, float]]:
+    """What is said of items as regressors that never change: a number, or 1 for the one of few texts, by series."""
+    columns: dict[str, np.ndarray] = {}
+    for name in sorted({name for item in items.values() for name in item}):
+        cells = pa.array([item.get(name, "") for item in items.values()])
+        values, unread = to_numbers(cells, NumberStyle())
+        text = np.char.lower(cells.to_numpy(zero_copy_only=False).astype(str))
+        columns |= table.code(name, text, values, unread, np.ones(len(values), bool))
+    return {
+        series_id: {name: float(values[at]) for name, values in columns.items() if abs(values[at]) <= table.LARGEST}
+        for at, series_id in enumerate(items)
+    }
 
 
 def _said(items: Items, series_id: str) -> dict[str, str]:

@@ -72,6 +72,14 @@ class Series:
         """The same series with the observations from `rows` on hidden; openings and regressors stay known."""
         return replace(self, y=np.where(np.arange(len(self.y)) < rows, self.y, np.nan))
 
+    def reaching(self, rows: int) -> "Series":
+        """The same series with at least so many rows; nothing is known of those that are new."""
+        more = max(0, rows - len(self.y))
+        columns = {name: np.pad(values, (0, more), constant_values=np.nan) for name, values in self.columns.items()}
+        y, opened = columns.pop("y"), columns.pop("open", None)
+        stamps = {name: np.pad(values, (0, more), constant_values=UNKNOWN) for name, values in self.stamps.items()}
+        return replace(self, y=y, open=opened, regressors=columns, stamps=stamps)
+
     def since(self, time: np.datetime64) -> "Series":
         """The same series from the period of a time on."""
         row = max(0, self.frequency.number(time) - self.frequency.number(self.start))

@@ -159,6 +159,17 @@ def test_metadata_that_do_not_fit_are_refused_by_name(text, row, words):
     assert (caught.value.file, caught.value.row, caught.value.field) == ("items.csv", row, "item_id")
 
 
+def test_what_items_are_stands_as_columns_that_never_change():
+    said = {"a": {"brand": "Rainy", "size": "2.5"}, "b": {"brand": "Sunny"}, "c": {"size": "1e300"}}
+    assert related.coded(said) == {
+        "a": {"brand=rainy": 1.0, "brand=sunny": 0.0, "size": 2.5},
+        "b": {"brand=rainy": 0.0, "brand=sunny": 1.0},
+        "c": {"brand=rainy": 0.0, "brand=sunny": 0.0},
+    }
+    many = {str(i): {"name": f"item number {i}"} for i in range(20)}
+    assert related.coded(many)["7"] == {}
+
+
 def test_the_command_reads_all_three_files(trefoil, tmp_path):
     for name, text in {"tts.csv": target(), "rts.csv": prices(), "items.csv": METADATA}.items():
         (tmp_path / name).write_text(text)
@@ -168,6 +179,7 @@ def test_the_command_reads_all_three_files(trefoil, tmp_path):
     assert (status, answer.get("error")) == (0, None)
     said = json.loads((out / "summary.json").read_text())["series"]["umbrella/north"]
     assert (said["item"], said["regressors"]) == ({"brand": "Rainy"}, ["price"])
-    assert not any(text.startswith("price") for text in said["assumptions"])
+    assert not any(text.startswith(("price", "brand")) for text in said["assumptions"])
+    assert said["left_out"] == {}
     assert [one["file"] for one in parquet.read_table(out / "rejected.parquet").to_pylist()] == ["items.csv"]
     assert trefoil(*files, "--out", tmp_path)[0] == 2
