@@ -26,8 +26,9 @@ test: setup ## Everything that needs neither Docker nor a browser.
 	PATH=$(CURDIR)/.venv/bin:$$PATH npm test --silent
 	$(RUN) pytest -n 2 --dist loadfile $(LOOPBACK) tests/local tests/architecture tests/unit tests/hostile tests/infrastructure tests/threads
 
-quick: setup ## In seconds to a minute: lint, and the unit tests of the folders that changed since the last commit.
+quick: setup ## In seconds to a minute: lint, the page's functions, and the unit tests of the folders that changed since the last commit.
 	$(RUN) ruff check
+	PATH=$(CURDIR)/.venv/bin:$$PATH npm test --silent
 	@folders=$$(git status --porcelain -- functions layers cli tests/unit | sed -nE 's#.*(functions|layers|tests/unit)/([a-z]+)/.*#tests/unit/\2#p; s#.* cli/.*#tests/unit/cli#p' | sort -u | xargs -r ls -d 2>/dev/null); \
 	if [ -n "$$folders" ]; then $(RUN) pytest $(LOOPBACK) $$folders; else echo "nothing changed that has unit tests"; fi
 

@@ -219,11 +219,12 @@ def test_a_problem_is_shown_as_a_sentence_and_can_be_tried_again(signed_in: Open
 
 def test_weeks_are_weeks_in_words_plan_and_what_was_forecast_of_those_held_out(signed_in: Open, site: Site, shot: Shot):
     page = signed_in(today="2026-09-10T12:00:00Z")
-    _, _, body = site.stack.request(
-        f"/v1/series/{WEEKS}/forecast", token=site.stack.token(site.username, site.password)
-    )
-    held = [{"ds": ds, "yhat": 4321.0, "lower": 3500.0, "upper": 4800.0} for ds in ("2026-06-15", "2026-06-22")]
-    page.route(re.compile("/forecast[?]"), lambda route: route.fulfill(json=json.loads(body) | {"holdout": held}))
+    token = site.stack.token(site.username, site.password)
+    asked = (f"/v1/series/{WEEKS}/{what}" for what in ("forecast", "history"))
+    forecast, history = (json.loads(site.stack.request(path, token=token)[2]) for path in asked)
+    past = [(point["ds"], point["y"]) for point in history["points"] if point["ds"] >= forecast["backtest"]["start"]]
+    held = [{"ds": ds, "yhat": 1.1 * y, "lower": 0.9 * y, "upper": 1.3 * y} for ds, y in past]
+    page.route(re.compile("/forecast[?]"), lambda route: route.fulfill(json=forecast | {"holdout": held}))
     pick(page, "Store", WEEKS)
     expect(page.locator("#figures")).to_contain_text("Next 13 weeks")
     expect(page.get_by_label("Weeks ahead")).to_have_value("13")
@@ -233,7 +234,7 @@ def test_weeks_are_weeks_in_words_plan_and_what_was_forecast_of_those_held_out(s
     page.locator("#plot").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#plot")).to_have_attribute(
-        "aria-valuetext", re.compile("^Week of 22 Jun 2026, Sales .*, Forecast 4,321$")
+        "aria-valuetext", re.compile(f"^Week of 22 Jun 2026, Sales .*, Forecast {1.1 * past[-1][1]:,.0f}$")
     )
     closed = page.locator("button[data-lane=open]")
     expect(closed).to_have_count(13)

@@ -14,7 +14,7 @@ import { LEVELS, blank, format, parse } from "./view.js";
 import {
   FAR, PERIOD, STRETCH, amount, capital, change, count, longTime, percent, shortTime, signedPercent, today, weekdayName,
 } from "./words.js";
-import { why } from "./why.js";
+import { explained, why } from "./why.js";
 
 const PATIENCE = 600;
 
@@ -275,6 +275,7 @@ export class Page {
 
   #why(number) {
     const { forecast, rows } = this.#shown;
+    byId("why").hidden = !explained(forecast);
     byId("why").replaceChildren(...why(forecast, number - rows.start));
   }
 

@@ -27,14 +27,18 @@ export function reasons({ scale, values }, i) {
   };
 }
 
+/** Whether a forecast has parts: a rule is one. */
+export const explained = ({ parts }) => Object.keys(parts?.values ?? {}).length > 1;
+
 /**
- * Words for period `i`; none of a rule, which has one part, and of a period that is not forecast.
+ * Words for period `i`; none where it is not forecast, or not explained.
  * @param {any} forecast
  * @param {number} i
  * @returns {(Node|string)[]}
  */
-export function why({ parts, points, frequency }, i) {
-  if (!points[i] || Object.keys(parts?.values ?? {}).length < 2) return [];
+export function why(forecast, i) {
+  const { parts, points, frequency } = forecast;
+  if (!points[i] || !explained(forecast)) return [];
   const found = reasons(parts, i);
   if (!found) return ["Closed, so there is nothing to explain."];
   const words = parts.scale === "log" ? signedPercent : change;
