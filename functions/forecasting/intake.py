@@ -83,8 +83,9 @@ class IngestService:
     def _parse(self, key: str, stamp: int) -> table.Parsed:
         for _ in range(TRIES):
             with suppress(ConflictError), self._lake.open(key) as source:  # replaced meanwhile: what lies there now
-                name, limits = key.rsplit("/", 1)[-1], self._settings.limits
-                return table.read(source, name, stamp=stamp, limits=limits, reading=self._settings.reading)
+                name, told = key.rsplit("/", 1)[-1], self._settings
+                periods = table.Periods(told.frequency or None, told.aggregate or None, told.timezone)
+                return table.read(source, name, stamp=stamp, limits=told.limits, reading=told.reading, periods=periods)
         raise UnavailableError(f"{key} is being replaced again and again")
 
     def _finish(self, run: Run, outcome: Outcome, **recorded: Any) -> None:

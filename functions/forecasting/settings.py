@@ -1,5 +1,8 @@
 """Run-time settings of the forecasting leaf."""
 
+from typing import Literal
+from zoneinfo import ZoneInfo
+
 from pydantic import Field, field_validator
 
 from layers.runtime.leaf import LeafDescription
@@ -27,6 +30,14 @@ class ForecastingSettings(Settings):
         description="country or part of one, such as DE or DE-BY, whose public holidays are planned regressors "
         "of hours, days and weeks",
     )
+    frequency: Literal["", "H", "D", "W", "M", "Q"] = Field(
+        "", description="step of the rows of every sales file, as `--frequency`; empty: told from each series"
+    )
+    aggregate: Literal["", "sum", "mean"] = Field(
+        "",
+        description="how several rows of a period become one, all of them in one file; empty: they are refused",
+    )
+    timezone: str = Field("", description="IANA zone whose clock counts in sales files; empty: times as written")
     file_series: int = Field(20_000, ge=1, description="most series of one sales file")
     global_rows: int = Field(400_000, ge=1_000, description="most rows that the model of all series learns from, count")
     shard_series: int = Field(50, description="series that one training call takes, count")
@@ -46,6 +57,14 @@ class ForecastingSettings(Settings):
             except NotImplementedError as exc:
                 raise ValueError("is no country or part of one that the package holidays has") from exc
         return code
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, timezone: str) -> str:
+        try:
+            return timezone and ZoneInfo(timezone).key
+        except (OSError, LookupError, ValueError) as exc:
+            raise ValueError("is no IANA zone") from exc
 
     @property
     def known_names(self) -> list[str]:

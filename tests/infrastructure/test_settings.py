@@ -32,6 +32,18 @@ def test_what_the_file_says_reaches_the_functions_of_its_leaf_only(stages: Path)
     assert zones == {"Europe/Berlin", None}
 
 
+def test_how_sales_files_are_read_reaches_the_functions_of_forecasting(stages: Path) -> None:
+    said = {"frequency": "W", "aggregate": "sum", "timezone": "Europe/Berlin", "holidays": "DE-BY"}
+    lines = (f"{name} = '{value}'" for name, value in said.items())
+    (stages / "prod.toml").write_text("\n".join(["[forecasting]", *lines]))
+    functions = synthesised("prod").find_resources("AWS::Lambda::Function").values()
+    read = [f["Properties"]["Environment"]["Variables"] for f in functions]
+    mine = [one for one in read if "TREFOIL_FORECASTS_TABLE" in one]
+    assert len(mine) == 5
+    for name, value in said.items():
+        assert {one.get(f"TREFOIL_{name.upper()}") for one in mine} == {value}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -40,6 +52,10 @@ def test_what_the_file_says_reaches_the_functions_of_its_leaf_only(stages: Path)
         ("[clustering]\ncolumns = 'ride_dist'\n", "dev.toml: clustering.columns"),
         ("[clustering]\nlake_bucket = 'mine'\n", "dev.toml: clustering.lake_bucket: is set by the stack"),
         ("[deploy]\nregion = 'eu-west-1'\n", "dev.toml: deploy.region: is no setting"),
+        ("[forecasting]\nholidays = 'XX'\n", "dev.toml: forecasting.holidays: Value error, is no country"),
+        ("[forecasting]\nfrequency = 'day'\n", "dev.toml: forecasting.frequency"),
+        ("[forecasting]\naggregate = 'max'\n", "dev.toml: forecasting.aggregate"),
+        ("[forecasting]\ntimezone = 'Berlin'\n", "dev.toml: forecasting.timezone: Value error, is no IANA zone"),
         ("[web]\nport = 1\n", "dev.toml: web: is none of the sections"),
         ("[deploy\n", "dev.toml: cannot be read"),
     ],

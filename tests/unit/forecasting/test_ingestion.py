@@ -1,3 +1,4 @@
+import io
 import json
 import time
 import traceback
@@ -8,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from functions.forecasting.domain import table
 from functions.forecasting.domain.series import load
 from functions.forecasting.intake import IngestService, requested
 from functions.forecasting.settings import ForecastingSettings
@@ -189,3 +191,48 @@ def test_a_deployment_says_what_its_files_call_our_columns():
     answer = intake.ingest("sales/a.csv", arrived=MONDAY)
     assert (answer.status, answer.series, answer.rejected) == ("done", 1, 0)
     assert history(house, "Albany/organic").y.tolist() == [5, 6]
+
+
+TICKETS = "".join(f"till,2024-03-{day:02} {hour:02}:30,{hour}\n" for day in range(25, 32) for hour in range(8, 20))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"frequency": "D", "aggregate": "sum"},
+        {"frequency": "D", "aggregate": "mean"},
+        {"timezone": "Europe/Berlin"},
+        {"frequency": "H", "timezone": "America/New_York"},
+    ],
+)
+def test_a_file_is_read_as_the_command_reads_it_with_the_same_words(said):
+    text = f"series_id,ds,y\n{TICKETS}".encode()
+    house = House()
+    house.lake.put("sales/a.csv", text)
+    answer = house.intake(**said).ingest("sales/a.csv", arrived=MONDAY)
+    told = table.Periods(said.get("frequency"), said.get("aggregate"), said.get("timezone", ""))
+    (one,) = table.read(io.BytesIO(text), "a.csv", periods=told).series
+    stored = history(house, "till")
+    assert (answer.status, answer.rejected, stored.frequency) == ("done", 0, one.frequency)
+    assert (str(stored.start), stored.y.tolist()) == (str(one.start), pytest.approx(one.y.tolist(), nan_ok=True))
+    if "aggregate" in said:
+        assert (stored.frequency.kind, stored.y[0]) == ("D", {"sum": 162.0, "mean": 13.5}[said["aggregate"]])
+
+
+def test_files_that_come_again_with_an_aggregate_change_nothing():
+    house = House()
+    house.lake.put("sales/a.csv", f"series_id,ds,y\n{TICKETS}".encode())
+    intake = house.intake(frequency="D", aggregate="sum")
+    intake.ingest("sales/a.csv", arrived=MONDAY)
+    before = house.lake.get(history_key("till"))
+    assert load(before).y.tolist() == [162.0] * 7
+    intake.ingest("sales/a.csv", arrived=TUESDAY)
+    assert load(house.lake.get(history_key("till"))).y.tolist() == [162.0] * 7
+
+
+def test_a_target_time_series_of_amazon_forecast_is_read_as_it_is():
+    house = House()
+    house.lake.put("sales/a.csv", b"item_id,timestamp,target_value,store\nhat,2024-01-01 00:00:00,5,7\n")
+    assert house.intake().ingest("sales/a.csv", arrived=MONDAY).series == 1
+    assert history(house, "hat/7").y.tolist() == [5]
