@@ -47,7 +47,20 @@ class Fold(NamedTuple):
 
     def problem(self, design: Design) -> Problem:
         """The regression on what was before."""
-        return Problem(self.frame, self.frame.start, design)
+        return Problem(self.frame, self.frame.start, self.able(design))
+
+    def able(self, design: Design) -> Design:
+        """The design without a season of the year that what was before is too short for, unless it is the only one."""
+        alone = self.frame.rhythm.cycle == 1
+        return design if alone or self.knows_year else design.model_copy(update={"yearly": False})
+
+    @property
+    def knows_year(self) -> bool:
+        """Whether what was before is long enough for a season of the year; where it is the only one, it takes less."""
+        rhythm, known = self.frame.rhythm, np.flatnonzero(np.isfinite(self.frame.selling))
+        return len(known) > 0 and bool(
+            np.ptp(known) >= (MIN_YEARS if rhythm.cycle > 1 else MIN_YEARS_ALONE) * rhythm.year
+        )
 
     def errors(self, yhat: Floats) -> Floats:
         """Sales, their forecast `yhat` (n,), and whether it was open, shape (3, n)."""
@@ -247,11 +260,10 @@ def choose_design(
         return None, ()
     groups = features.groups(first, known)
     everything = tuple(c for columns in groups.values() for c in columns)
-    span = int(np.ptp(np.flatnonzero(known)))
     scale = features.scales(first, everything, known)
     whole = Design(
         weekly=kind in "HD",
-        yearly=span >= (MIN_YEARS_ALONE if alone else MIN_YEARS) * rhythm.year,
+        yearly=tested[0].knows_year,
         daily=kind == "H",
         harmonics=HARMONICS.get(kind, 6),
         columns=everything,
@@ -262,7 +274,8 @@ def choose_design(
     festive = [(one, one.problem(whole)) for one in feasts if groups["holiday"]]
 
     def loss(design: Design, on: Sequence[tuple[Fold, Problem]] = problems) -> float:
-        return _wape([f.errors(model.middle(PROPHET, f.frame, p.approximate(design), None)) for f, p in on])
+        fits = [(one, problem.approximate(one.able(design))) for one, problem in on]
+        return _wape([one.errors(model.middle(PROPHET, one.frame, fitted, None)) for one, fitted in fits])
 
     chosen = whole.model_copy(update={"columns": (*groups["file"], *groups.get("peak", ()))})
     if festive:  # the weeks that stand out may be those of holidays, so they are tried without these as well

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from functions.forecasting.domain import baselines, features, frame, model, report
 from functions.forecasting.domain.additive import Problem
-from functions.forecasting.domain.fit import fold, folds, train
+from functions.forecasting.domain.fit import choose_design, fold, folds, train
 from functions.forecasting.domain.series import Series
 from layers.runtime.errors import InputError
 from tests.forecasting import made
@@ -31,6 +31,16 @@ def test_prophet_wins_where_promotions_and_trend_matter():
     assert result.kind == "prophet"
     assert result.backtest.skill > 0.1
     assert result.regressors == ("promo",)
+
+
+def test_a_store_has_a_season_of_the_year_as_soon_as_one_window_knows_a_year():
+    days = np.arange(640)
+    wave = np.exp(0.4 * np.cos(2 * np.pi * days / 365.25))
+    series = made(640)
+    tested = list(folds(replace(series, y=series.y * wave), 640, 56))
+    design, _ = choose_design(tested)
+    assert design.yearly
+    assert [one.problem(design).design.yearly for one in tested] == [True, True, False]
 
 
 def test_a_baseline_is_served_where_it_is_better_and_named():
