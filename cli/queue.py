@@ -6,6 +6,7 @@ import typer
 
 from cli.console import say
 from cli.stack import Stack, Yes, change
+from layers.storage.health import waiting
 
 
 def classification(
@@ -59,7 +60,5 @@ def _receive(stack: Stack, queue: str) -> list[dict[str, Any]]:
 
 
 def queue_depth(stack: Stack, name: str) -> int:
-    """Messages that wait in a queue, also for a first model, or are being worked on."""
-    wanted = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
-    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[name], AttributeNames=wanted)
-    return sum(int(answer["Attributes"][attribute]) for attribute in wanted)
+    """What waits in a queue, named by its output."""
+    return waiting(stack.client("sqs"), stack.outputs[name])

@@ -51,7 +51,7 @@ def runs(
     for name in [job] if job else JOBS:
         history = sorted(stack.ledger.history(name), key=lambda run: run.started_at, reverse=True)[:last]
         for run in history:
-            first = (key_of(run), run.fingerprint[:8], again(run, now)) if job else (name, key_of(run))
+            first = (run.short_key, run.fingerprint[:8], again(run, now)) if job else (name, run.short_key)
             what = " ".join(filter(None, [figures(run.counts), run.detail]))
             shown.add_row(*first, run.outcome, f"{run.started_at:%Y-%m-%d %H:%M}", what)
             rows.append(run.model_dump(mode="json") | {"same_again": again(run, now)})
@@ -94,11 +94,6 @@ def logs(
     for line in lines:
         say(line)
     return {"function": function, "log_group": group, "lines": lines}
-
-
-def key_of(run: Run) -> str:
-    """The key of a run; of a hash as much as tells it from others."""
-    return run.key if len(run.key) < 64 else run.key[:16]
 
 
 def _short(key: str) -> str:

@@ -7,41 +7,36 @@ from typing import Any
 from cli.console import OUR_FAILURE, figures, numbers, say, table
 from cli.leaves import JOBS, TRAINED
 from cli.queue import queue_depth
-from cli.runs import key_of
 from cli.stack import Stack, connect
 from infra.settings import LEAVES
 from layers.runtime.errors import CorruptError, NotFoundError
+from layers.storage import health
 from layers.storage.ledger import Run
 from layers.storage.registry import Champion
 
 QUEUES = ("ClassificationQueue", "ClassificationDeadLetters", "Undelivered")
-HINTS = {
-    "ClassificationDeadLetters": "`trefoil redrive classification --dry-run` counts them by reason",
-    "Undelivered": "a trigger failed after its retries; the message says which",
-}
-
 KEYED = {job for leaf in LEAVES.values() for job in leaf.keyed}
 
 
 def status() -> tuple[dict[str, Any], int]:
     """Show the last run of each job, champions, queues and alarms; exit 1 when something needs attention."""
     stack, now = connect(), datetime.now(UTC)
-    history = {job: sorted(stack.ledger.history(job), key=lambda run: run.started_at) for job in JOBS}
-    last = {job: runs[-1] if runs else None for job, runs in history.items()}
+    runs = health.history(stack.ledger, JOBS)
+    last = health.last_runs(runs)
     champions = {leaf: stack.registry.champion(leaf) for leaf in TRAINED}
     models = [_champion(stack, leaf, champion) for leaf, champion in champions.items()]
-    models.append(_last_model(stack, [run for run in history["clustering"] if run.outcome == "done"]))
+    models.append(_last_model(stack, [run for run in runs["clustering"] if run.outcome == "done"]))
     queues = {name: queue_depth(stack, name) for name in QUEUES}
-    alarms = ringing(stack)
-    # Keys of the other jobs never come again: there only the last run tells anything.
-    open_runs = [run for job, runs in history.items() for run in (runs if job in KEYED else runs[-1:])]
-    stuck = [run for run in open_runs if run.outcome == "running" and run.lease_until < now]
-    wrong = [
-        *_of_runs(last, stuck),
-        *(f"{model['leaf']}: {model['problem']}" for model in models if model["problem"]),
-        *_of_queues(queues, answers=champions["classification"] is not None),
-        *(f"alarm {name}: docs/operate.md says what to do" for name in alarms),
-    ]
+    alarms = health.ringing(stack.client("cloudwatch"), stack.stage)
+    wrong = health.attention(
+        runs,
+        queues,
+        alarms,
+        keyed=KEYED,
+        answers=champions["classification"] is not None,
+        now=now,
+        models=[f"{model['leaf']}: {model['problem']}" for model in models if model["problem"]],
+    )
     _show_runs(last, now)
     _show_models(models, now)
     for model in models:
@@ -58,25 +53,6 @@ def status() -> tuple[dict[str, Any], int]:
         "queues": queues,
         "alarms": alarms,
     }, OUR_FAILURE if wrong else 0
-
-
-def _of_runs(last: dict[str, Run | None], stuck: list[Run]) -> list[str]:
-    """What is wrong about runs. One that never ran is none of it: there may have been nothing to do yet."""
-    wrong = [f"{job} {key_of(r)}: {r.detail or 'failed'}" for job, r in last.items() if r and r.outcome == "failed"]
-    if (day := last["clustering"]) and day.outcome == "empty":
-        wrong.append(f"clustering {day.key}: no ride was labelled ({day.detail}); what was published before stays")
-    wrong += [
-        f"{run.job} {key_of(run)}: left running since {run.started_at:%Y-%m-%d %H:%M}, past its lease; start it again"
-        for run in stuck
-    ]
-    return wrong
-
-
-def _of_queues(queues: dict[str, int], *, answers: bool) -> list[str]:
-    wrong = [f"{queues[name]} messages in {name}: {hint}" for name, hint in HINTS.items() if queues[name]]
-    if queues["ClassificationQueue"] and not answers:
-        wrong.append("messages wait and no model answers: `trefoil train classification` makes the first")
-    return wrong
 
 
 def _champion(stack: Stack, leaf: str, champion: Champion | None) -> dict[str, Any]:
@@ -127,13 +103,6 @@ def _watched(stack: Stack, version: str) -> dict[str, Any]:
     return watched
 
 
-def ringing(stack: Stack) -> list[str]:
-    """Names of this stage's alarms that are in alarm."""
-    pages = stack.client("cloudwatch").get_paginator("describe_alarms").paginate(StateValue="ALARM")
-    names = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
-    return [name for name in names if name.startswith(f"trefoil-{stack.stage}-")]
-
-
 def _show_runs(last: dict[str, Run | None], now: datetime) -> None:
     shown = table("last run of", "ago", "outcome", "s", "GB-s", "what")
     for job, run in last.items():
@@ -141,7 +110,7 @@ def _show_runs(last: dict[str, Run | None], now: datetime) -> None:
             shown.add_row(job, "", "never", "", "", "")
             continue
         seconds = f"{((run.finished_at or now) - run.started_at).total_seconds():.1f}"
-        what = f"{key_of(run)}: {figures(run.counts)}"
+        what = f"{run.short_key}: {figures(run.counts)}"
         shown.add_row(job, _age(run.started_at, now), run.outcome, seconds, f"{run.gb_seconds:.3g}", what)
     say(shown)
 

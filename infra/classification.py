@@ -80,10 +80,8 @@ class Classification(Leaf):
         self.every("Hourly", "rate(1 hour)", watch.target)
         self.every("Weekly", deploy.classification_schedule, train.target)
 
-        self.outputs = {
-            "ClassificationQueue": events.queue.queue_url,
-            "ClassificationDeadLetters": events.dead_letters.queue_url,
-        }
+        self.queues = {"ClassificationQueue": events.queue, "ClassificationDeadLetters": events.dead_letters}
+        self.outputs = {name: queue.queue_url for name, queue in self.queues.items()}
         latest: dict[str, Any] = {"period": FIVE_MINUTES, "statistic": "Maximum"}
         hourly: dict[str, Any] = {"period": HOUR, "statistic": "Maximum"}
         age = events.queue.metric_approximate_age_of_oldest_message(**latest)

@@ -1,18 +1,24 @@
 """The console: what the leaves publish, for people, behind the API that the forecasts have."""
 
+from collections.abc import Mapping
 from typing import Final
 
-from aws_cdk import Duration
+from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.grants import allow_objects
+from infra.grants import acknowledge_wildcard, allow_items, allow_objects
 from infra.http_api import READING, HttpApi
 from infra.leaf import Leaf, Panels, Stage
+from infra.settings import LEAVES
 
 PATHS: Final = {
     "/v1/days": READING,
     "/v1/days/{proxy+}": (*READING, apigw.HttpMethod.PUT),
+    "/v1/segments": READING,
+    "/v1/operation": READING,
 }
 
 
@@ -21,18 +27,38 @@ class Console(Leaf):
 
     name = "console"
 
-    def __init__(self, scope: Construct, id_: str, *, stage: Stage, http: HttpApi) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, stage: Stage, http: HttpApi, queues: Mapping[str, sqs.IQueue]
+    ) -> None:
+        """`queues` by the name under which they are told."""
         super().__init__(scope, id_, stage=stage)
-        lake = stage.data.lake
+        data, leaves = stage.data, LEAVES.values()
+        settings = stage.settings(
+            self.name,
+            jobs=",".join(job for leaf in leaves for job in leaf.jobs),
+            keyed=",".join(job for leaf in leaves for job in sorted(leaf.keyed)),
+            trained=",".join(leaf.name for leaf in leaves if leaf.champion),
+            queues=",".join(f"{name}={queue.queue_url}" for name, queue in queues.items()),
+        )
         api = self.add(
             "api",
             memory_mb=stage.deploy.console_memory_mb,
-            environment=stage.settings(self.name).environment(),
+            environment=settings.environment(),
             timeout=Duration.seconds(29),
         )
-        for prefix in ("anomalies/days/", "anomalies/reports/"):
-            allow_objects(api.role, lake, prefix, "read")
-        allow_objects(api.role, lake, "verdicts/", "read", "write")
+        for prefix in ("anomalies/days/", "anomalies/reports/", "scored/reports/"):
+            allow_objects(api.role, data.lake, prefix, "read")
+        allow_objects(api.role, data.lake, "verdicts/", "read", "write")
+        allow_items(api.role, data.registry, "GetItem")
+        allow_items(api.role, data.runs, "Query")
+        counted = [queue.queue_arn for queue in queues.values()]
+        api.role.add_to_policy(iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=counted))
+        alarms = Stack.of(self).format_arn(
+            service="cloudwatch", resource="alarm", resource_name="*", arn_format=ArnFormat.COLON_RESOURCE_NAME
+        )
+        api.role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[alarms]))
+        arn = "arn:<AWS::Partition>:cloudwatch:<AWS::Region>:<AWS::AccountId>:alarm:*"
+        acknowledge_wildcard(api.role, f"Resource::{arn}", "DescribeAlarms lists the account's alarms or none")
         http.serve("Console", api.target, guarded=PATHS, public=["/console/{proxy+}"])
 
         self.outputs = {}

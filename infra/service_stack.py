@@ -29,7 +29,13 @@ class ServiceStack(Stack):
         clustering = Clustering(self, "Clustering", stage=stage)
         forecasting = Forecasting(self, "Forecasting", stage=stage)
         classification = Classification(self, "Classification", stage=stage)
-        console = Console(self, "Console", stage=stage, http=forecasting.http)
+        console = Console(
+            self,
+            "Console",
+            stage=stage,
+            http=forecasting.http,
+            queues=classification.queues | {"Undelivered": undelivered},
+        )
         leaves: list[Leaf] = [clustering, forecasting, classification, console]
         warehouse = Warehouse(self, "Warehouse", stage=stage)
         monitoring = Monitoring(self, "Monitoring", stage=stage, leaves=leaves)

@@ -1,4 +1,4 @@
-"""In-memory stands-in for S3 and DynamoDB; tests/local runs the same contract tests on the real adapters."""
+"""In-memory stands-in for AWS; tests/local runs the same contract tests on the real adapters of S3 and DynamoDB."""
 
 import hashlib
 import io
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase
@@ -132,6 +133,50 @@ class SentTwice(InMemoryTable):
     def put(self, item: Mapping[str, Any], *, condition: ConditionBase | None = None) -> None:
         super().put(item, condition=condition)
         super().put(item, condition=condition)
+
+
+class InMemoryQueues:
+    """Queues by address; what was received stays hidden until its receipt says otherwise."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, list[dict[str, Any]]] = {}
+        self.hidden: set[str] = set()
+        self.sent = 0
+
+    def send_message(self, *, QueueUrl: str, MessageBody: str, MessageAttributes: Any = None) -> None:
+        self.sent += 1
+        name = str(self.sent)
+        message = {"MessageId": name, "ReceiptHandle": name, "Body": MessageBody}
+        self.queues.setdefault(QueueUrl, []).append(message | {"MessageAttributes": MessageAttributes or {}})
+
+    def receive_message(self, *, QueueUrl: str, MaxNumberOfMessages: int, **_: Any) -> dict[str, Any]:
+        seen = [m for m in self.queues.get(QueueUrl, []) if m["MessageId"] not in self.hidden][:MaxNumberOfMessages]
+        self.hidden |= {message["MessageId"] for message in seen}
+        return {"Messages": seen}
+
+    def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> None:
+        self.queues[QueueUrl] = [m for m in self.queues[QueueUrl] if m["ReceiptHandle"] != ReceiptHandle]
+
+    def change_message_visibility(self, *, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> None:
+        self.hidden.discard(ReceiptHandle)
+
+    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
+        return {
+            "Attributes": {
+                name: str(len(self.queues.get(QueueUrl, [])) * (i == 0)) for i, name in enumerate(AttributeNames)
+            }
+        }
+
+
+class Alarms:
+    """CloudWatch with `ringing` in alarm."""
+
+    def __init__(self) -> None:
+        self.ringing: list[str] = []
+
+    def get_paginator(self, _: str) -> Any:
+        page = {"MetricAlarms": [{"AlarmName": name} for name in self.ringing]}
+        return SimpleNamespace(paginate=lambda **_: [page])
 
 
 def holds(condition: ConditionBase, item: Mapping[str, Any]) -> bool:

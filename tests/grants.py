@@ -84,8 +84,15 @@ MAY = {
     "ConsoleApi": {
         "read lake/anomalies/days/*",
         "read lake/anomalies/reports/*",
+        "read lake/scored/reports/*",
         "read lake/verdicts/*",
         "write lake/verdicts/*",
+        "GetItem models",
+        "Query runs",
+        "count ClassificationEventsQueue",
+        "count ClassificationEventsDeadLetters",
+        "count Undelivered",
+        "describe alarms",
     },
     "ClassificationScore": {
         "read models/classification/*",

@@ -17,7 +17,9 @@ from functions.classification.domain.metrics import average_precision, calibrati
 from functions.classification.domain.target import is_positive
 from functions.classification.settings import ClassificationSettings
 from functions.classification.store import Joined, days_until, join_outcomes, outcome_objects
+from layers.runtime.errors import NotFoundError
 from layers.runtime.observability import logger, metrics
+from layers.runtime.parsing import MALFORMED
 from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
@@ -28,7 +30,7 @@ log = logger(LEAF)
 REPORT = "scored/reports/watch.json"
 OUTCOMES_JOB, RETRAIN_JOB = "classification-outcomes", "classification-retrain"
 LEASE = timedelta(minutes=15)
-NAMED = 5
+NAMED, SHOWN_DAYS = 5, 31
 
 
 class WatchService:
@@ -75,6 +77,7 @@ class WatchService:
             "drift": {name: move.index for name, move in moves.items()},
             "chance": {name: move.chance for name, move in moves.items()},
             "unknown": {f.name: moves[f.name].unknown for f in specification.features if f.kind == "category"},
+            "segments": self._segments(champion.version),
             "realised": realised,
             "expected": None if withdrawn else expected_quality(totals[0], specification.score_reference.edges),
             "expected_withdrawn": withdrawn,
@@ -104,6 +107,28 @@ class WatchService:
                 row = self._profiles.get({"model": version, "bucket": bucket}) or {}
                 totals[-1].update({k: v for k, v in row.items() if k not in ("model", "bucket", "expires_at")})
         return totals
+
+    def _segments(self, champion: str) -> dict[str, dict[str, dict[str, int]]]:
+        """Events by day, version and segment: the two newest days are counted, those before are the last report's."""
+        today = self._clock().astimezone(UTC).date()
+        oldest, counted = str(today - timedelta(days=SHOWN_DAYS - 1)), (str(today - timedelta(days=1)), str(today))
+        try:
+            before = json.loads(self._lake.get(REPORT))["segments"]
+            days = {day: dict(of) for day, of in before.items() if oldest <= day <= counted[1]}
+        except (NotFoundError, *MALFORMED):  # the first report, or one of before
+            days = {}
+        for day in counted:
+            versions = sorted({champion, *days.get(day, {})})
+            if found := {version: counts for version in versions if (counts := self._counted(version, day))}:
+                days[day] = found
+        return days
+
+    def _counted(self, version: str, day: str) -> dict[str, int]:
+        total: Counter[str] = Counter()
+        for hour in range(24):
+            row = self._profiles.get({"model": version, "bucket": drift.bucket(f"{day}T{hour:02}", 0)}) or {}
+            total.update({k.removeprefix(drift.SEGMENT): v for k, v in row.items() if k.startswith(drift.SEGMENT)})
+        return dict(total)
 
     def _outcomes(self, version: str, specification: Specification, until: float) -> tuple[dict[str, Any], int]:
         """(realised quality per model and week, outcomes told since the last training), when outcomes changed."""

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.security import HTTPBearer
 from starlette.middleware.gzip import GZipMiddleware
 
-from functions.console.contracts import Day, DayPage, Days, FlagPage, Problem, Verdict, Word
-from functions.console.serve import RideService
+from functions.console.contracts import Day, DayPage, Days, FlagPage, Operation, Problem, Segments, Verdict, Word
+from functions.console.serve import OperationService, RideService
 from functions.console.store import LEAF
 from layers.runtime.http import PROBLEM, check, claims, guard
 
 PACKED_BYTES: Final = 2_000
-DESCRIPTION: Final = """What the leaves publish, for people: days of rides, their flags, and verdicts on these.
+DESCRIPTION: Final = """What the leaves publish: days of rides and verdicts on their flags, segments, operation.
 
 Everything takes `Authorization: Bearer <access token>` of the user pool. The gateway itself answers 401
 `{"message": "Unauthorized"}` without one, 413 above 6 MB, 429 when throttled and 503 when a call exceeds 29 s.
@@ -28,7 +28,7 @@ SAID: Final = {
 }
 
 
-def create_app(rides: RideService) -> FastAPI:
+def create_app(rides: RideService, operation: OperationService) -> FastAPI:
     """The application around its services."""
     app = FastAPI(
         title="Trefoil console",
@@ -39,13 +39,13 @@ def create_app(rides: RideService) -> FastAPI:
         openapi_url="/console/openapi.json",
         redirect_slashes=False,
     )
-    app.include_router(_v1(rides))
+    app.include_router(_v1(rides, operation))
     app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=5)
     guard(app, LEAF)
     return app
 
 
-def _v1(rides: RideService) -> APIRouter:
+def _v1(rides: RideService, operation: OperationService) -> APIRouter:
     # Coroutines that never await: a container answers one call at a time.
     token = HTTPBearer(bearerFormat="JWT", scheme_name="token", auto_error=False)
     problems: dict[int | str, dict[str, Any]] = {
@@ -86,4 +86,13 @@ def _v1(rides: RideService) -> APIRouter:
         router.put(path, tags=["rides"], summary="Confirm a flag, or call it a false alarm", responses=wrong_type)(
             judge
         )
+
+    @router.get("/segments", tags=["segments"], summary="Counts, champion, drift and quality of the classifier")
+    async def segments() -> Segments:
+        return operation.segments()
+
+    @router.get("/operation", tags=["operation"], summary="Last runs, champions, queues and alarms")
+    async def operate() -> Operation:
+        return operation.operation()
+
     return router

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from layers.storage.ledger import Run
+from layers.storage.registry import Champion
+
 FIRST, LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 TIMES: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -28,32 +31,14 @@ class Frozen(BaseModel):
 
 
 class Manifest(Frozen):
-    """`anomalies/days/dt=D/manifest.json`: the run that is the day's truth."""
+    """`anomalies/days/dt=D/manifest.json`: the run that is the day's truth, and what else it says of itself."""
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     run_id: str
-    rides: int
-    anomalies: int
+    rides: int = Field(ge=0)
+    anomalies: int = Field(ge=0)
     rejected: int
-    files: int | None = None
-    clusters: int | None = None
-    eps: float | None = None
-    min_samples: int | None = None
-    silhouette: float | None = None
-    sampled_from: str | None = None
-    model_version: str | None = None
-    published_at: str | None = None
-
-
-class Plot(Frozen):
-    """`plot.json` of a run: distance against time, both logarithmic."""
-
-    bins: int = Field(description="of a tenfold, on either axis")
-    cells: list[tuple[int, int, int, int]] = Field(
-        description="i, j, ordinary, anomalous: rides from 10^(i/bins) km and 10^(j/bins) min to where the next begins"
-    )
-    sample: list[tuple[float, float, bool]] = Field(description="km, h, anomalous: rides drawn evenly")
 
 
 class Word(Frozen):
@@ -118,10 +103,12 @@ class Days(Frozen):
     items: list[DayRow]
 
 
-class DayPage(DayRow, Manifest):
-    """Answer of `/v1/days/{dt}`."""
+class DayPage(DayRow):
+    """Answer of `/v1/days/{dt}`, with what else the manifest says."""
 
-    plot: Plot | None = Field(description="null of a run from before there was one")
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    plot: dict[str, Any] | None = Field(description="`bins, cells, sample`; null of a run from before there was one")
 
 
 class FlagPage(Frozen):
@@ -133,6 +120,47 @@ class FlagPage(Frozen):
     matched: int = Field(description="of these, those that were asked for")
     items: list[JudgedFlag]
     next_cursor: str | None
+
+
+class WatchReport(Frozen):
+    """`scored/reports/watch.json`, the hourly look of classification; of before, without some of it."""
+
+    version: str
+    events: int = Field(description="over which drift is measured")
+    drift: dict[str, float] = Field(description="stability index by feature, and of the score")
+    chance: dict[str, float] = Field(default_factory=dict, description="what chance alone reaches at this size")
+    unknown: dict[str, float] = Field(default_factory=dict, description="share in categories that training never saw")
+    segments: dict[str, dict[str, dict[str, int]]] = Field(default_factory=dict, description="day: version: segment")
+    realised: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict, description="version: week: figures")
+    expected: dict[str, Any] | None = None
+    expected_withdrawn: str | None = None
+    reason: str | None = None
+
+
+class ModelRow(Champion):
+    """The version that answers, and its figures on rows that it never saw."""
+
+    created_at: str | None
+    figures: dict[str, Any]
+
+
+class Segments(Frozen):
+    """Answer of `/v1/segments`."""
+
+    champion: ModelRow | None
+    watch: WatchReport | None = Field(description="of the last hour; null before any")
+
+
+class Operation(Frozen):
+    """Answer of `/v1/operation`: what `trefoil status` says."""
+
+    healthy: bool
+    attention: list[str]
+    runs: dict[str, Run | None] = Field(description="the last of each job")
+    models: dict[str, ModelRow | None] = Field(description="the champion of each leaf that has one")
+    queues: dict[str, int]
+    alarms: list[str]
+    yesterday: dict[str, float] = Field(description="GB-seconds of the runs that began yesterday in UTC, by job")
 
 
 class Problem(Frozen):

@@ -7,20 +7,29 @@ from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
 from functions.console.api import create_app
-from functions.console.serve import RideService
+from functions.console.serve import OperationService, RideService
 from functions.console.settings import ConsoleSettings
-from functions.console.store import LEAF, Days
+from functions.console.store import LEAF, Published
 from layers.runtime.http import PROBLEM
 from layers.runtime.observability import logger
 from layers.storage.aws import client
+from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
+from layers.storage.registry import ModelRegistry
+from layers.storage.tables import DynamoTable
 
 
 @cache
 def build_api() -> Mangum:
     """The API over S3 and DynamoDB."""
     settings = ConsoleSettings()
-    app = create_app(RideService(Days(S3Objects(settings.lake_bucket, client("s3"))), settings))
+    dynamo = client("dynamodb")
+    published = Published(S3Objects(settings.lake_bucket, client("s3")))
+    models = S3Objects(settings.models_bucket, client("s3"))
+    registry = ModelRegistry(models, DynamoTable(settings.models_table, dynamo))
+    ledger = RunLedger(DynamoTable(settings.runs_table, dynamo))
+    operation = OperationService(published, registry, ledger, client("sqs"), client("cloudwatch"), settings)
+    app = create_app(RideService(published, settings), operation)
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
 
 

@@ -4,11 +4,28 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
+from typing import Any
 
-from functions.console.contracts import TIMES, DayPage, DayRow, FlagPage, JudgedFlag, Manifest, Verdict, Word
+from functions.console.contracts import (
+    TIMES,
+    DayPage,
+    DayRow,
+    FlagPage,
+    JudgedFlag,
+    Manifest,
+    ModelRow,
+    Operation,
+    Segments,
+    Verdict,
+    Word,
+)
 from functions.console.settings import ConsoleSettings
-from functions.console.store import Days, hash_of
+from functions.console.store import Published, hash_of
 from layers.runtime.errors import InputError, LimitError, NotFoundError
+from layers.storage import health
+from layers.storage.aws import translated
+from layers.storage.ledger import RunLedger
+from layers.storage.registry import ModelRegistry
 
 SHOWN, LONGEST, FEWEST = 31, 366, 3
 AHEAD = timedelta(minutes=5)
@@ -20,44 +37,44 @@ class RideService:
     """Days of rides, their flags, and what people say of these."""
 
     def __init__(
-        self, days: Days, settings: ConsoleSettings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, published: Published, settings: ConsoleSettings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._days, self._settings, self._clock = days, settings, clock
+        self._lake, self._settings, self._clock = published, settings, clock
 
     def days(self, first: date | None, last: date | None) -> list[DayRow]:
         """Published days, oldest first: by default the 31 that end with the newest. Raises InputError, LimitError."""
         if first and last and last < first:
             raise InputError("ends before it begins", field="query.to")
-        last = last or self._days.newest()
+        last = last or self._lake.newest()
         if last is None or (first and last < first):
             return []
         first = first or max(last - (SHOWN - 1) * DAY, date(1970, 1, 1))
         if (last - first).days >= LONGEST:
             raise LimitError(f"at most {LONGEST} days are told at once", field="query.from")
-        manifests = self._days.manifests(self._usual_from(first), last)
-        verdicts = self._days.verdicts(first, last)
+        manifests = self._lake.manifests(self._usual_from(first), last)
+        verdicts = self._lake.verdicts(first, last)
         return [self._row(day, manifests, verdicts.get(day, {})) for day in manifests if day >= first]
 
     def day(self, day: date) -> DayPage:
         """Raises NotFoundError."""
-        manifests = self._days.manifests(self._usual_from(day), day)
+        manifests = self._lake.manifests(self._usual_from(day), day)
         manifest = _of(manifests, day)
-        row = self._row(day, manifests, self._days.verdicts(day, day).get(day, {}))
-        return DayPage(**manifest.model_dump() | row.model_dump(), plot=self._days.plot(day, manifest.run_id))
+        row = self._row(day, manifests, self._lake.verdicts(day, day).get(day, {}))
+        return DayPage(**manifest.model_dump() | row.model_dump() | {"plot": self._lake.plot(day, manifest.run_id)})
 
     def flags(
         self, day: date, *, reason: str = "", min_severity: float = 0.0, limit: int = 50, cursor: str = ""
     ) -> FlagPage:
         """Most severe first, those whose reason contains `reason`, in any case. Raises NotFoundError, InputError."""
-        manifest = _of(self._days.manifests(day, day), day)
-        flags = self._days.flags(day, manifest.run_id)
+        manifest = _of(self._lake.manifests(day, day), day)
+        flags = self._lake.flags(day, manifest.run_id)
         matching = [
             (-flag.severity, name, flag)
             for name, flag in flags.items()
             if reason.casefold() in flag.reason.casefold() and flag.severity >= min_severity
         ]
         rest = [one for one in matching if one[:2] > _position(cursor)] if cursor else matching
-        verdicts = self._days.verdicts(day, day).get(day, {})
+        verdicts = self._lake.verdicts(day, day).get(day, {})
         return FlagPage(
             run_id=manifest.run_id,
             anomalies=manifest.anomalies,
@@ -76,11 +93,11 @@ class RideService:
         at = (word.at or now).astimezone(UTC)
         if at > now + AHEAD:
             raise InputError("is not yet", field="body.at")
-        run_id = _of(self._days.manifests(day, day), day).run_id
-        if hash_of(ride_id) not in self._days.flags(day, run_id) and self._days.verdict(day, ride_id) is None:
+        run_id = _of(self._lake.manifests(day, day), day).run_id
+        if hash_of(ride_id) not in self._lake.flags(day, run_id) and self._lake.verdict(day, ride_id) is None:
             raise NotFoundError(f"no such ride is among the most severe flags of {day}")
         said = {"ride_id": ride_id, "run_id": run_id, "verdict": word.verdict, "note": word.note, "by": by}
-        return self._days.judge(day, Verdict(**said, at=f"{at:{TIMES}}"))
+        return self._lake.judge(day, Verdict(**said, at=f"{at:{TIMES}}"))
 
     def _usual_from(self, day: date) -> date:
         return max(day - self._settings.usual_days * DAY, date(1970, 1, 1))
@@ -116,3 +133,60 @@ def _position(cursor: str) -> tuple[float, str]:
         return -float(made[1] if made else ""), made[2] if made else ""
     except ValueError as exc:
         raise InputError("is not the `next_cursor` of a page", field="query.cursor") from exc
+
+
+class OperationService:
+    """Champions and reports, and what `trefoil status` says as far as tables, queues and alarms tell it."""
+
+    def __init__(
+        self,
+        published: Published,
+        registry: ModelRegistry,
+        ledger: RunLedger,
+        sqs: Any,
+        cloudwatch: Any,
+        settings: ConsoleSettings,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`sqs` and `cloudwatch` are clients."""
+        self._lake, self._registry, self._ledger, self._sqs = published, registry, ledger, sqs
+        self._cloudwatch, self._settings, self._clock = cloudwatch, settings, clock
+
+    def segments(self) -> Segments:
+        """Of the classifier: counts and figures, nothing of any customer."""
+        return Segments(champion=self._champion("classification"), watch=self._lake.watch())
+
+    def operation(self) -> Operation:
+        """Raises UnavailableError."""
+        settings, now = self._settings, self._clock()
+        runs = health.history(self._ledger, _named(settings.jobs))
+        models = {leaf: self._champion(leaf) for leaf in _named(settings.trained)}
+        with translated("queues and alarms"):
+            queues = dict(pair.split("=", 1) for pair in _named(settings.queues))
+            queued = {name: health.waiting(self._sqs, url) for name, url in queues.items()}
+            alarms = health.ringing(self._cloudwatch, settings.stage)
+        answers = models.get("classification") is not None
+        wrong = health.attention(runs, queued, alarms, keyed=_named(settings.keyed), answers=answers, now=now)
+        yesterday = (now - DAY).date()
+        return Operation(
+            healthy=not wrong,
+            attention=wrong,
+            runs=health.last_runs(runs),
+            models=models,
+            queues=queued,
+            alarms=alarms,
+            yesterday={
+                job: round(sum(run.gb_seconds for run in of if run.started_at.date() == yesterday), 3)
+                for job, of in runs.items()
+            },
+        )
+
+    def _champion(self, leaf: str) -> ModelRow | None:
+        if (champion := self._registry.champion(leaf)) is None:
+            return None
+        row = self._registry.row(leaf, champion.version) or {}
+        return ModelRow(**champion.model_dump(), created_at=row.get("created_at"), figures=row.get("metrics", {}))
+
+
+def _named(names: str) -> list[str]:
+    return [name for name in names.split(",") if name]

@@ -10,6 +10,10 @@ class ConsoleSettings(Settings):
     """Read from the environment of the console's function."""
 
     usual_days: int = Field(28, ge=3, description="days before a day whose middle share is its usual one, days")
+    jobs: str = Field("", description="jobs of the ledger, parted by commas (set by the stack)")
+    keyed: str = Field("", description="of these, those whose every key matters (set by the stack)")
+    trained: str = Field("", description="leaves with a champion, parted by commas (set by the stack)")
+    queues: str = Field("", description="queues that are watched: NAME=URL,.. (set by the stack)")
 
 
 CONSOLE = LeafDescription("console", ConsoleSettings, jobs={}, samples={})

@@ -1,6 +1,7 @@
 """Where the documents lie that the console reads, and the verdicts that it writes."""
 
 import hashlib
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import lru_cache
 from itertools import takewhile
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from functions.console.contracts import Flag, Manifest, Plot, Verdict
+from functions.console.contracts import Flag, Manifest, Verdict, WatchReport
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnavailableError
 from layers.runtime.observability import logger
 from layers.storage.objects import ObjectInfo, S3Objects
 
 LEAF: Final = "console"
-DAYS, VERDICTS, REPORTS = "anomalies/days/", "verdicts/", "anomalies/reports/"
+DAYS, VERDICTS, REPORTS, WATCH = "anomalies/days/", "verdicts/", "anomalies/reports/", "scored/reports/watch.json"
 DT: Final = re.compile(r"[a-z/]+/dt=([0-9]{4}-[0-9]{2}-[0-9]{2})/([^/]+)\.json")
 READERS, REMEMBERED, TRIES = 16, 20_000, 5
 FLAGS: Final = TypeAdapter(list[Flag])
@@ -31,8 +32,8 @@ def hash_of(ride_id: str) -> str:
     return hashlib.sha256(ride_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-class Days:
-    """Published days and the verdicts on their rides. An object that did not change is not read again."""
+class Published:
+    """Days, the verdicts on their rides, and reports. An object that did not change is not read again."""
 
     def __init__(self, lake: S3Objects) -> None:
         self._lake = lake
@@ -62,9 +63,12 @@ class Days:
                     found[day][name] = verdict
         return found
 
-    def plot(self, day: date, run_id: str) -> Plot | None:
-        """Of a run; those of before have none."""
-        return self._read(f"{REPORTS}dt={day}/run={run_id}/plot.json", Plot)
+    def plot(self, day: date, run_id: str) -> dict[str, Any] | None:
+        """The picture of a run, in numbers; those of before have none."""
+        try:
+            return dict(json.loads(self._lake.get(f"{REPORTS}dt={day}/run={run_id}/plot.json")))
+        except NotFoundError:
+            return None
 
     def flags(self, day: date, run_id: str) -> dict[str, Flag]:
         """The most severe rides of a run by the hash of their ids, most severe first; runs of before list none."""
@@ -80,6 +84,10 @@ class Days:
             raise CorruptError(f"{key} is no list of flags") from exc
         ordered = sorted(((-flag.severity, hash_of(flag.ride_id), flag) for flag in flags), key=lambda one: one[:2])
         return {name: flag for _, name, flag in ordered}
+
+    def watch(self) -> WatchReport | None:
+        """The last report of classification's watch."""
+        return self._read(WATCH, WatchReport)
 
     def verdict(self, day: date, ride_id: str) -> Verdict | None:
         """The word that stands on a ride."""

@@ -36,6 +36,11 @@ class Run(BaseModel):
     gb_seconds: float = 0.0
     detail: str = ""
 
+    @property
+    def short_key(self) -> str:
+        """The key; of a hash as much as tells it from others."""
+        return self.key if len(self.key) < 64 else self.key[:16]
+
 
 @dataclass(frozen=True)
 class Claim:

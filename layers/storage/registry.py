@@ -131,12 +131,16 @@ class ModelRegistry:
         row = self._table.get({"leaf": leaf, "version": CHAMPION})
         return Champion.model_validate(row | {"version": row["points_to"]}) if row else None
 
+    def row(self, leaf: str, version: str) -> Item | None:
+        """The version's row: status, figures, when it was made."""
+        return self._table.get({"leaf": leaf, "version": version})
+
     def promote(self, leaf: str, version: str, *, expected: str | None, reason: str) -> Champion:
         """Make `version` the champion if `expected` (None: nobody) still is; promoting the champion again is harmless.
 
         Raises NotFoundError for an unknown version and ConflictError when another promotion came first.
         """
-        row = self._table.get({"leaf": leaf, "version": version})
+        row = self.row(leaf, version)
         if row is None:
             raise NotFoundError(f"{leaf} has no version {version}")
         standing = self.champion(leaf)
@@ -149,7 +153,7 @@ class ModelRegistry:
         # The SDK sends a write again whose answer was lost: then the pointer names this version already.
         self._table.put(pointer, condition=condition | Attr("points_to").eq(version))
         self._table.put(row | {"status": "champion", "reason": reason})
-        if expected and (old := self._table.get({"leaf": leaf, "version": expected})):
+        if expected and (old := self.row(leaf, expected)):
             self._table.put(old | {"status": "retired"})
         return champion
 

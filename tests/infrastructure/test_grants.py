@@ -19,6 +19,8 @@ VERBS = {
     "sqs:ReceiveMessage": "receive",
     "lambda:InvokeFunction": "invoke",
     "states:StartExecution": "start",
+    "sqs:GetQueueAttributes": "count",
+    "cloudwatch:DescribeAlarms": "describe",
 }
 # What comes with one of the verbs, on the same resource, and what every function and machine has for its logs.
 COMPANIONS = re.compile(
@@ -36,6 +38,8 @@ def named(resource: Any) -> str:
     if resource == "*":
         return "*"
     text = json.dumps(resource)
+    if ":alarm:*" in text:
+        return "alarms"
     found = re.search(r'(?:FnGetAtt|GetAtt": \["|"Ref": ")([A-Za-z]+?)(Bucket|Table|Function|)[0-9A-F]{8}', text)
     assert found, text
     path = re.search(r', "(/[^"]*)"', text)
@@ -53,6 +57,8 @@ def sentences(role: str) -> set[str]:
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
             assert statement["Effect"] == "Allow"
             actions = [action for action in listed(statement["Action"]) if not COMPANIONS.match(action)]
+            if statement["Action"] == "sqs:GetQueueAttributes":  # alone it counts what waits
+                actions = ["sqs:GetQueueAttributes"]
             rows = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
             of = "".join(f"/{row}" for row in rows)
             said |= {

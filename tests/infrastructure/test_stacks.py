@@ -252,7 +252,13 @@ def test_only_the_page_is_open(service: Template) -> None:
     opened = {key for key, route in routes.items() if route["AuthorizationType"] == "NONE"}
     paths = ("/", "/static/{proxy+}", "/healthz", "/openapi.json", "/console/{proxy+}")
     assert opened == {f"{method} {path}" for method in ("GET", "HEAD") for path in paths}
-    guarded = {"/v1/{proxy+}": {"POST"}, "/v1/days": set(), "/v1/days/{proxy+}": {"PUT"}}
+    guarded = {
+        "/v1/{proxy+}": {"POST"},
+        "/v1/days": set(),
+        "/v1/days/{proxy+}": {"PUT"},
+        "/v1/segments": set(),
+        "/v1/operation": set(),
+    }
     wanted = {f"{method} {path}" for path, more in guarded.items() for method in {"GET", "HEAD"} | more}
     assert routes.keys() - opened == wanted
     service.has_resource_properties(

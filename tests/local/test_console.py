@@ -61,3 +61,17 @@ def test_without_a_token_nobody_reads_or_judges_a_day(stack: Stack, token: str) 
         assert ask(stack, called, None, body)[0] == 401
     assert ask(stack, f"/v1/days/{DAY}/flags/nobody/verdict", token, {"verdict": "confirmed"})[0] == 404
     assert stack.request("/console/openapi.json")[0] == 200
+
+
+def test_operation_and_segments_are_told_and_name_the_last_run(stack: Stack, token: str) -> None:
+    status, told = ask(stack, "/v1/operation", token)
+    assert status == 200
+    row = stack.ledger.get("clustering", str(DAY))
+    assert row is not None
+    assert told["runs"]["clustering"]["started_at"] >= f"{row.started_at:%Y-%m-%dT%H:%M:%S}"
+    assert set(told["queues"]) == {"ClassificationQueue", "ClassificationDeadLetters", "Undelivered"}
+    assert told["healthy"] == (told["attention"] == [])
+    status, told = ask(stack, "/v1/segments", token)
+    assert (status, set(told)) == (200, {"champion", "watch"})
+    for path in ("/v1/operation", "/v1/segments"):
+        assert ask(stack, path, None)[0] == 401

@@ -32,6 +32,7 @@ SIGNS: Final = 32  # the sum of squares is known to a quarter of itself, which i
 COUNTERS: Final = 220  # counters of columns in one part: an update expression of DynamoDB has at most 4 KB
 PARTS_AT_ONCE: Final = 4
 SCORE: Final = "(score)"
+SEGMENT: Final = "g_"
 MILLION: Final = 1_000_000
 
 
@@ -99,7 +100,8 @@ def counters(
     part: int,
 ) -> dict[str, int]:
     """What one batch adds to a part of its hour's profile: `n`, `u<sign>`, `f<feature>_<bin>`; in the first `s<bin>`,
-    `p<bin>`, the sum of the probabilities in millionths, and the same of the segment `target`, `t` and `tp`.
+    `p<bin>`, the sum of the probabilities in millionths, the same of the segment `target`, `t` and `tp`, and
+    `g_<segment>`.
 
     Zeros are left out.
     """
@@ -115,6 +117,9 @@ def counters(
         counts |= {f"p{b}": round(total) for b, total in enumerate(sums.tolist())}
         called = probabilities[probabilities >= specification.threshold]
         counts |= {"t": len(called), "tp": round(float(called.sum()) * MILLION)}
+        segments = np.searchsorted([one.low for one in specification.segments[1:]], probabilities, side="right")
+        rows_by = np.bincount(segments, minlength=len(specification.segments)).tolist()
+        counts |= {f"{SEGMENT}{one.name}": n for one, n in zip(specification.segments, rows_by, strict=True)}
     for i in parts(specification)[part]:
         bins = bin_counts(inputs[f"c{i}"], specification.features[i], specification.references[i].edges)
         counts |= {f"f{i}_{b}": int(rows) for b, rows in enumerate(bins)}

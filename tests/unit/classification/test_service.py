@@ -254,7 +254,11 @@ def test_many_columns_make_few_updates_a_batch_each_of_a_small_item():
         references.append(drift.reference(inputs[f"c{i}"], features[i]))
     p = np.linspace(0, 1, 300)
     known = SimpleNamespace(
-        threshold=0.5, features=features, references=references, score_reference=drift.reference(p, None)
+        threshold=0.5,
+        segments=[SimpleNamespace(name="target", low=0.0)],
+        features=features,
+        references=references,
+        score_reference=drift.reference(p, None),
     )
     number = len(drift.parts(known))
     assert sorted(i for part in drift.parts(known) for i in part) == list(range(500))

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from functions.classification.contracts import Feature, Reference
 from functions.classification.domain import drift, metrics
 from functions.classification.simulate import customers, events
+from functions.classification.watch import REPORT
 from tests.classification import NOW, Cloud, Started, records, score, tell_outcomes, watch
 
 
@@ -71,9 +72,9 @@ def test_realised_quality_is_computed_again_only_when_outcomes_change(cloud, pac
     tell_outcomes(cloud, table, start, 100)
     first = watch(cloud)["realised"]
     gets = []
-    cloud.lake.get = lambda key: gets.append(key)
+    cloud.lake.get = lambda key: gets.append(key) or b"{}"
     assert watch(cloud)["realised"] == first
-    assert gets == []
+    assert gets == [REPORT]
 
 
 def test_enough_new_outcomes_start_training(cloud):
@@ -122,7 +123,13 @@ def test_expected_quality_is_what_came_true_where_probabilities_are_right():
     p = rng.beta(0.6, 4, 40_000)
     y = rng.random(40_000) < p
     edges = tuple(np.quantile(p, np.linspace(0, 1, 11)[1:-1]).tolist())
-    known = SimpleNamespace(threshold=0.3, score_reference=SimpleNamespace(edges=edges), references=[], features=[])
+    known = SimpleNamespace(
+        threshold=0.3,
+        segments=[SimpleNamespace(name="target", low=0.0)],
+        score_reference=SimpleNamespace(edges=edges),
+        references=[],
+        features=[],
+    )
     totals: Counter[str] = Counter()
     for start in range(0, 40_000, 1_000):
         users = [f"u{i}" for i in range(start, start + 1_000)]
