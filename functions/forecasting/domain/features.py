@@ -34,7 +34,8 @@ def groups(frame: Frame, mask: Mask) -> dict[str, list[str]]:
 
     Of more columns of the file than the rows can tell apart, those that go most with the sales.
     """
-    usable = [name for name in frame.x if not is_holiday(name) and not _outcome(frame, name, mask)]
+    given = (name for name in frame.x if not is_holiday(name) and _varies(frame.x[name][mask]))
+    usable = [name for name in given if not _outcome(frame, name, mask)]
     if len(usable) > (most := max(MOST, int(mask.sum()) // DAYS_EACH)):
         usable = sorted(usable, key=lambda name: -_correlation(frame.x[name][mask], frame.y[mask]))[:most]
     often = [n for n in usable if kind_of(frame.x[n]) == "binary" and (frame.x[n] > 0)[mask].mean() > 0.1]

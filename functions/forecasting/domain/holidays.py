@@ -35,7 +35,7 @@ def mark(series: Series, country: str, rows: int = 0) -> Series:
 
     Without a country, or by months and quarters, as it is. Raises InputError for an unknown country.
     """
-    if not country or series.frequency.kind not in STEPS:
+    if not country:
         return series
     wide = series.reaching(rows)
     first, after = wide.frequency.bounds(wide.times)
@@ -44,6 +44,8 @@ def mark(series: Series, country: str, rows: int = 0) -> Series:
         after = first + 1
     begin, end = (first[[0, -1]].astype("datetime64[Y]").astype(int) + 1970).tolist()
     days = np.concatenate([_days(country, year) for year in range(begin, end + 2)])
+    if wide.frequency.kind not in STEPS:
+        return series
     if wide.frequency.kind == "W":
         days = days[days.astype(np.int64) % 7 != SUNDAY]
     count = np.searchsorted(days, after) - np.searchsorted(days, first)
@@ -52,7 +54,7 @@ def mark(series: Series, country: str, rows: int = 0) -> Series:
 
 @lru_cache(1_000)
 def _days(country: str, year: int) -> Times:
-    """The holidays of a year, sorted and each once."""
+    """The holidays of a year, sorted and each once. Raises InputError."""
     import holidays  # by whoever asks for them only
 
     code, _, part = country.partition("-")

@@ -68,6 +68,8 @@ def test_months_and_quarters_have_none(kind):
 def test_an_unknown_country_is_named_with_the_place_of_the_list(code, trefoil, tmp_path):
     with pytest.raises(InputError, match=rf"{code} is no country.*holidays\.readthedocs\.io"):
         holidays.mark(empty("D", "2024-01-01", 10), code)
+    with pytest.raises(InputError):
+        holidays.mark(empty("M", "2024-01-01", 10, anchor=1), code)
     with pytest.raises(ValidationError):
         ForecastingSettings(holidays=code)
     (tmp_path / "shop.csv").write_text("ds,y\n" + "".join(f"2024-01-{i + 1:02},5\n" for i in range(30)))
