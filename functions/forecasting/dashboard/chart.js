@@ -21,6 +21,7 @@ export class Chart {
   #series = [];
   #values = [];
   #at = null;
+  #ticks = null;
 
   /**
    * @param {HTMLElement} host
@@ -92,7 +93,7 @@ export class Chart {
         y: { range: (_, min, max) => [Math.min(0, min ?? 0), (max ?? 1) * 1.05 || 1] },
       },
       axes: [
-        { stroke: look.text, grid: { stroke: look.grid, width: 1 }, ticks: { stroke: look.grid }, size: 34, splits: (plot) => this.#ticks(plot).at.map((i) => this.#rows.numbers[i]), values: (plot) => this.#names(plot), font: look.font },
+        { stroke: look.text, grid: { stroke: look.grid, width: 1 }, ticks: { stroke: look.grid }, size: 34, splits: (plot, _, min, max) => this.#splits(plot, min, max), values: () => this.#names(), font: look.font },
         { stroke: look.text, grid: { stroke: look.grid, width: 1 }, ticks: { show: false }, size: width, values: (_, all) => all.map(amount), font: look.font },
       ],
       series: [{}, ...this.#series.map((one) => one.options)],
@@ -127,14 +128,16 @@ export class Chart {
     if (this.#plot && size.width && size.width !== this.#plot.width) this.#plot.setSize(size);
   }
 
-  #ticks(plot) {
-    const { first, frequency, clocks } = this.#rows;
-    const [from, to] = this.window;
-    return ticks(frequency, clocks, from - first, to - first, Math.max(2, plot.bbox.width / devicePixelRatio / TICK));
+  #splits(plot, min, max) {
+    const { first, frequency, clocks, numbers } = this.#rows;
+    const room = Math.max(2, plot.bbox.width / devicePixelRatio / TICK);
+    this.#ticks = ticks(frequency, clocks, Math.ceil(min) - first, Math.floor(max) - first, room);
+    return this.#ticks.at.map((i) => numbers[i]);
   }
 
-  #names(plot) {
-    const { unit, at } = this.#ticks(plot);
+  /** Names of the ticks that `#splits` has just found. */
+  #names() {
+    const { unit, at } = this.#ticks;
     return at.map((i) => tickName(this.#rows.frequency, unit, this.#rows.labels[i]));
   }
 
