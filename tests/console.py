@@ -1,8 +1,10 @@
 """The console over a lake in memory that the clustering leaf fills."""
 
+import json
 from datetime import date
 from typing import Any
 
+from functions.clustering.store import Paths
 from functions.console.api import create_app
 from functions.console.serve import OperationService, RideService
 from functions.console.settings import ConsoleSettings
@@ -14,7 +16,7 @@ from tests.fakes import Alarms, InMemoryObjects, InMemoryQueues, InMemoryTable
 from tests.forecasting import Caller
 
 
-class House:
+class Deployment:
     """A deployment in memory, as far as the console sees it."""
 
     def __init__(self, lake: InMemoryObjects | None = None, clock: Any = None, **settings: Any) -> None:
@@ -25,18 +27,33 @@ class House:
         self.queues, self.alarms = InMemoryQueues(), Alarms()
         self.settings = ConsoleSettings(**settings)
 
-    def call(self) -> Caller:
-        """Calls a new container as API Gateway does."""
+    def app(self) -> Any:
+        """The application of a new container."""
         published = Published(self.lake)  # type: ignore[arg-type]
         clients = (self.queues, self.alarms)
         operation = OperationService(published, self.registry, self.ledger, *clients, self.settings, self.clock)
         rides = RideService(published, self.settings, self.clock)
-        return Caller(create_app(rides, operation))
+        return create_app(rides, operation)
+
+    def call(self) -> Caller:
+        """Calls a new container as API Gateway does."""
+        return Caller(self.app())
 
 
 def caller(lake: InMemoryObjects) -> Caller:
     """Calls a console that knows this lake and nothing else."""
-    return House(lake).call()
+    return Deployment(lake).call()
+
+
+def published_day(day: date, ride_ids: list[str], run_id: str = "r1") -> dict[str, bytes]:
+    """Objects of a day of 1,000 rides whose flagged ones have these ids, most severe first."""
+    manifest = {"run_id": run_id, "rides": 1_000, "anomalies": len(ride_ids), "rejected": 0}
+    flags = [
+        {"ride_id": ride_id, "ride_dist": 1.0, "ride_time": 1.0, "severity": 9.0 - i, "reason": "slow"}
+        for i, ride_id in enumerate(ride_ids)
+    ]
+    reports = Paths(day, run_id).reports
+    return {Paths(day).manifest: json.dumps(manifest).encode(), f"{reports}flagged.json": json.dumps(flags).encode()}
 
 
 def flags_path(day: date = DAY) -> str:

@@ -15,9 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance, unsupported_method
 
+from functions.console.api import create_app as create_console
 from functions.forecasting.contracts import MAX_BATCH
 from functions.forecasting.domain.series import Series
 from layers.runtime.observability import logger
+from tests.clustering import DAY
+from tests.console import Deployment, published_day
+from tests.fakes import InMemoryObjects
 from tests.forecasting import CLAIMS, START, Caller, House, gateway_event, made
 
 # The gateway checks the token here, and no schema can say that a start lies before its end.
@@ -63,11 +67,20 @@ def behind_gateway(caller: Caller, claims: dict[str, Any] | None) -> Any:
     return gateway
 
 
+@pytest.fixture(scope="module")
+def console() -> Any:
+    """The console over a day with flags of any id."""
+    return Deployment(InMemoryObjects(published_day(DAY, ["a", "a/b", "../a", "=1+1 \u202e", "x" * 200]))).app()
+
+
 @pytest.mark.parametrize(("claims", "expected"), [(CLAIMS, {200, 404, 422}), (None, {403})])
-def test_what_the_document_says_holds(house: House, call: Caller, claims: Any, expected: set[int]) -> None:
-    app = house.app()
+@pytest.mark.parametrize("surface", ["forecasts", "console"])
+def test_what_the_document_says_holds(
+    house: House, console: Any, surface: str, claims: Any, expected: set[int]
+) -> None:
+    app = house.app() if surface == "forecasts" else console
     schema = schemathesis.openapi.from_dict(app.openapi())
-    gateway = behind_gateway(call, claims)
+    gateway = behind_gateway(Caller(app), claims)
     seen = set()
     for result in schema.get_all_operations():
         operation = result.ok()
@@ -93,6 +106,7 @@ class Untouchable:
 
 SEGMENTS = (
     *("v1", "V1", "%76%31", "v%31", "%2576%2531", "v1;a=b", "v1%00", " v1", "v1%20", "v1%0d%0aX-A:b", "%ef%bd%961"),
+    *("days", "2026-03-14", "flags", "verdict", "operation"),
     *("series", "forecasts", "a", "forecast", "static", "healthz", "openapi.json", "..", ".", "", "%2e%2e", "%2f"),
     *("..%2f", "%5c", "\\", "%", "%zz", "%c0%ae%c0%ae", "\u2024\u2024", "..;", "app.js"),
 )
@@ -108,12 +122,13 @@ FREE = st.lists(st.sampled_from(SEGMENTS), max_size=6).map("/".join) | st.text(m
     claims=st.sampled_from([None, {}, {"sub": ""}]),
 )
 def test_without_claims_no_spelling_and_no_method_is_a_way_in(path: str, method: str, query: str, claims: Any) -> None:
-    caller = Caller(House().app(Untouchable()))  # type: ignore[arg-type]
-    for lead in ("/", "//", "/static/../", "/%2e/"):
-        answer = caller.handler(gateway_event(lead + path, query, claims=claims, method=method), None)  # type: ignore[arg-type]
-        assert answer["statusCode"] in {200, 304, 403, 404, 405}
-        if (lead + path).strip("/").lower().startswith("v1"):
-            assert answer["statusCode"] == 403
+    console = create_console(Untouchable(), Untouchable())  # type: ignore[arg-type]
+    for app in (House().app(Untouchable()), console):  # type: ignore[arg-type]
+        for lead in ("/", "//", "/static/../", "/%2e/"):
+            answer = Caller(app).handler(gateway_event(lead + path, query, claims=claims, method=method), None)  # type: ignore[arg-type]
+            assert answer["statusCode"] in {200, 304, 403, 404, 405}
+            if (lead + path).strip("/").lower().startswith("v1"):
+                assert answer["statusCode"] == 403
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -159,6 +174,16 @@ BODIES: dict[str, str | bytes] = {
 @pytest.mark.parametrize("name", BODIES)
 def test_a_hostile_body_is_a_problem_that_names_the_field(call: Caller, name: str) -> None:
     status, headers, body = call("/v1/forecasts", body=BODIES[name])
+    assert (status, body["status"]) == (422, 422)
+    assert headers["content-type"].startswith("application/problem+json")
+    assert body["field"].startswith("body")
+    assert len(json.dumps(body)) < 1_000
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_hostile_word_is_a_problem_that_names_the_field(console: Any, name: str) -> None:
+    path = f"/v1/days/{DAY}/flags/a/verdict"
+    status, headers, body = Caller(console)(path, method="PUT", body=BODIES[name])
     assert (status, body["status"]) == (422, 422)
     assert headers["content-type"].startswith("application/problem+json")
     assert body["field"].startswith("body")

@@ -13,7 +13,7 @@ from functions.classification.watch import REPORT
 from infra.settings import LEAVES
 from layers.storage.ledger import RunLedger
 from tests.classification import NOW, Cloud, score, tell_outcomes, watch
-from tests.console import House
+from tests.console import Deployment
 
 JOBS = {
     "jobs": "clustering,forecasting,classification-train",
@@ -30,8 +30,8 @@ class Frozen:
         return self.now
 
 
-def console(cloud: Cloud) -> House:
-    house = House(cloud.lake, Frozen())
+def console(cloud: Cloud) -> Deployment:
+    house = Deployment(cloud.lake, Frozen())
     house.registry = cloud.registry
     return house
 
@@ -80,13 +80,13 @@ def test_a_report_that_cannot_be_read_is_begun_anew(cloud: Cloud, before: bytes)
 
 
 def test_before_any_model_and_any_watch_there_is_nothing_to_tell(cloud: Cloud) -> None:
-    assert House().call()("/v1/segments")[2] == {"champion": None, "watch": None}
+    assert Deployment().call()("/v1/segments")[2] == {"champion": None, "watch": None}
     cloud.lake.put(REPORT, b'{"version": "v0", "events": 5, "drift": {"age": 0.1}}')
     told = console(cloud).call()("/v1/segments")[2]["watch"]
     assert (told["version"], told["chance"], told["realised"]) == ("v0", {}, {})
 
 
-def run(house: House, job: str, outcome: str, *, ago: timedelta, key: str = "2024-06-02") -> None:
+def run(house: Deployment, job: str, outcome: str, *, ago: timedelta, key: str = "2024-06-02") -> None:
     past = RunLedger(house.ledger._table, lambda: house.clock() - ago, memory_mb=0)
     made = past.claim(job, key, fingerprint="f", lease=timedelta(minutes=30)).run
     if outcome != "running":
@@ -94,7 +94,7 @@ def run(house: House, job: str, outcome: str, *, ago: timedelta, key: str = "202
 
 
 def test_operation_is_what_the_status_command_says() -> None:
-    house = House(clock=Frozen(), **JOBS)
+    house = Deployment(clock=Frozen(), **JOBS)
     run(house, "clustering", "done", ago=timedelta(hours=20))
     run(house, "clustering", "done", ago=timedelta(days=2), key="2024-06-01")
     house.registry.publish("forecasting", "v1", {"m": b"1"}, data_hash="d", metrics={"mean_skill": 0.2})
@@ -151,7 +151,7 @@ def test_what_does_not_answer_is_a_problem_that_names_nothing_of_ours(error: Exc
         def get_queue_attributes(self, **_: Any) -> Any:
             raise error
 
-    house = House(clock=Frozen(), **JOBS)
+    house = Deployment(clock=Frozen(), **JOBS)
     house.queues = Silent()  # type: ignore[assignment]
     answered, headers, body = house.call()("/v1/operation")
     assert (answered, body["status"]) == (status, status)

@@ -15,7 +15,7 @@ from functions.clustering.store import Paths
 from functions.console.contracts import Verdict
 from functions.console.store import hash_of
 from tests.clustering import DAY, World, key
-from tests.console import caller, flags_path
+from tests.console import caller, flags_path, published_day
 from tests.fakes import InMemoryObjects
 from tests.forecasting import CLAIMS, Caller
 from tests.tables import as_parquet
@@ -46,17 +46,9 @@ def call(lake: InMemoryObjects) -> Caller:
     return caller(InMemoryObjects(lake.bodies))
 
 
-def manifest(day: date, anomalies: int, rides: int = 1_000, run_id: str = "r1") -> tuple[str, bytes]:
-    body = {"run_id": run_id, "rides": rides, "anomalies": anomalies, "rejected": 0}
+def manifest(day: date, anomalies: int, rides: int = 1_000) -> tuple[str, bytes]:
+    body = {"run_id": "r1", "rides": rides, "anomalies": anomalies, "rejected": 0}
     return Paths(day).manifest, json.dumps(body).encode()
-
-
-def listed(day: date, run_id: str, *ride_ids: str) -> tuple[str, bytes]:
-    flags = [
-        {"ride_id": ride_id, "ride_dist": 1.0, "ride_time": 1.0, "severity": 9.0 - i, "reason": "slow"}
-        for i, ride_id in enumerate(ride_ids)
-    ]
-    return Paths(day, run_id).reports + "flagged.json", json.dumps(flags).encode()
 
 
 def say(call: Caller, ride_id: str, verdict: str | None, day: date = DAY, **more: Any) -> tuple[int, Any]:
@@ -190,11 +182,10 @@ def test_a_word_is_taken_back_and_said_again(call: Caller) -> None:
 
 
 def test_a_verdict_stays_with_its_ride_when_the_run_is_replaced() -> None:
-    lake = InMemoryObjects(dict([manifest(DAY, 2), listed(DAY, "r1", "a", "b")]))
+    lake = InMemoryObjects(published_day(DAY, ["a", "b"]))
     call = caller(lake)
     assert say(call, "a", "confirmed")[1]["run_id"] == say(call, "b", "confirmed")[1]["run_id"] == "r1"
-    lake.put(*manifest(DAY, 1, run_id="r2"))
-    lake.put(*listed(DAY, "r2", "a", "c"))
+    lake.bodies |= published_day(DAY, ["a", "c"], run_id="r2")
     verdicts = {flag["ride_id"]: flag["verdict"] for flag in call(flags_path())[2]["items"]}
     assert (verdicts["a"]["verdict"], verdicts["a"]["run_id"], verdicts["c"]) == ("confirmed", "r1", None)
     assert say(call, "a", "false_alarm")[1]["run_id"] == "r2"
