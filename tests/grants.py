@@ -40,6 +40,7 @@ MAY = {
         "GetItem runs/forecasting*",
         "PutItem runs/forecasting*",
         "receive ForecastingArrivalsQueue",
+        "count ForecastingArrivalsQueue",
     },
     "ForecastingPlan": {
         "read lake/catalog.json",
@@ -102,6 +103,8 @@ MAY = {
         "UpdateItem profiles",
         "receive ClassificationEventsQueue",
         "send ClassificationEventsQueue",
+        "count ClassificationEventsQueue",
+        "count ClassificationEventsDeadLetters",
         "send ClassificationEventsDeadLetters",
     },
     "ClassificationTrain": {
@@ -115,6 +118,7 @@ MAY = {
         "GetItem runs/classification*",
         "PutItem runs/classification*",
         "send Undelivered",
+        "count Undelivered",
     },
     "ClassificationWatch": {
         "read lake/outcomes/*",
@@ -128,6 +132,7 @@ MAY = {
         "PutItem runs/classification*",
         "invoke ClassificationTrain",
         "send Undelivered",
+        "count Undelivered",
     },
     "ClusteringRun": {
         "read lake/plans/clustering/*",

@@ -91,6 +91,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         with local.running(print, packaging="image", home=home) as cloud:
             made = local_stack(cloud)
             _let_batches_be_sent(made)
+            _let_alarms_be_described(made)
             yield made
 
 
@@ -102,5 +103,15 @@ def _let_batches_be_sent(stack: Stack) -> None:
     stack.client("iam").put_role_policy(
         RoleName=roles(stack)["ClassificationScore"],
         PolicyName="batch",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [grant]}),
+    )
+
+
+def _let_alarms_be_described(stack: Stack) -> None:
+    """On AWS a list of alarms is asked of `alarm:*` of the account, which the role has; the emulator asks for all."""
+    grant = {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": "*"}
+    stack.client("iam").put_role_policy(
+        RoleName=roles(stack)["ConsoleApi"],
+        PolicyName="alarms",
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [grant]}),
     )

@@ -48,9 +48,8 @@ HERE = f"arn:aws:iam::{ACCOUNT}:root"
 
 
 def allowed(role: str, sentence: str) -> bool:
-    """Whether the table of grants has it: reading from a bucket comes with listing it, a queue with counting it."""
+    """Whether the table of grants has it: reading from a bucket comes with listing it."""
     grants = {f"list {grant.split()[1].split('/')[0]}" for grant in MAY[role] if grant.startswith("read ")} | MAY[role]
-    grants |= {f"count {grant.split()[1]}" for grant in MAY[role] if grant.startswith(("send ", "receive "))}
     return any(covers(grant, sentence) for grant in grants)
 
 

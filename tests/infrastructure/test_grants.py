@@ -25,7 +25,7 @@ VERBS = {
 # What comes with one of the verbs, on the same resource, and what every function and machine has for its logs.
 COMPANIONS = re.compile(
     r"s3:ListBucket|s3:AbortMultipartUpload|logs:|xray:|states:(?:Describe|Stop|Redrive)Execution"
-    r"|sqs:(?:GetQueueUrl|GetQueueAttributes|ChangeMessageVisibility|DeleteMessage)$"
+    r"|sqs:(?:GetQueueUrl|ChangeMessageVisibility|DeleteMessage)$"
 )
 
 
@@ -57,8 +57,6 @@ def sentences(role: str) -> set[str]:
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
             assert statement["Effect"] == "Allow"
             actions = [action for action in listed(statement["Action"]) if not COMPANIONS.match(action)]
-            if statement["Action"] == "sqs:GetQueueAttributes":  # alone it counts what waits
-                actions = ["sqs:GetQueueAttributes"]
             rows = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
             of = "".join(f"/{row}" for row in rows)
             said |= {
