@@ -7,6 +7,7 @@ their roles being asked; tests/iam/test_roles.py asks these.
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -120,3 +121,26 @@ def test_events_are_classified_watched_and_trained_on_again(stack: Stack, tally:
         "the training that the watch started",
     )
     tally.add("Flows", flow="training", trigger="watch", came_out=f"{len(done) + 1} runs done")
+
+
+def test_the_console_tells_what_came_out_and_keeps_a_verdict(stack: Stack, tally: Tally) -> None:
+    """After the flows above, whose results it reads."""
+
+    def told(path: str, query: str = "", **call: Any) -> Any:
+        answer = stack.invoke("FunctionConsoleApi", gateway_event(path, query, **call))
+        assert answer["statusCode"] == 200, answer
+        tally.add("Flows", flow=path, trigger="event with claims", came_out=f"{len(answer['body'])} bytes")
+        return json.loads(answer["body"])
+
+    day = "/v1/days/2026-01-31"
+    assert [one["rides"] for one in told("/v1/days")["items"]] == [3_000]
+    assert told(day)["plot"]["sample"]
+    (flag,) = told(f"{day}/flags", "limit=1")["items"]
+    query = f"ride_id={quote(flag['ride_id'], safe='')}"
+    for verdict in ("confirmed", "false_alarm"):
+        assert told(f"{day}/verdict", query, method="PUT", body={"verdict": verdict})["verdict"] == verdict
+    assert told("/v1/days")["items"][0]["false_alarms"] == 1
+    segments = told("/v1/segments")
+    assert sum(sum(of.values()) for day in segments["watch"]["segments"].values() for of in day.values()) == EVENTS
+    assert segments["champion"]["figures"]
+    assert told("/v1/operation")["runs"]["clustering"]["outcome"] == "done"
