@@ -164,6 +164,9 @@ class Forecast(Answer):
     level: float
     model: ModelInfo
     backtest: Backtest | None
+    holdout: list[Point] = Field(
+        [], description="what was forecast for the periods of the backtest before they were seen"
+    )
     regressors: list[RegressorInfo]
     plan: dict[str, list[float]] = Field(
         description="`open` and each regressor in each period of the horizon, as known, given or assumed",

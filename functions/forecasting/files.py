@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from functions.forecasting.contracts import FrequencyName
 from functions.forecasting.domain import fit, frame, holidays, model, related, report
-from functions.forecasting.domain.fit import Shared, longest_holdout, train
+from functions.forecasting.domain.fit import Shared, holdout_of, longest_holdout, train
 from functions.forecasting.domain.frequency import Frequency
 from functions.forecasting.domain.model import Prediction, Trained
 from functions.forecasting.domain.related import Items
@@ -131,12 +131,6 @@ def _eves(series: Sequence[Series], as_of: str | None) -> dict[FrequencyName, st
         if one.row(as_of) - one.row(last) > one.frequency.rhythm.year:
             raise InputError(f"--as-of lies more than a year after the newest observation, {last}")
     return dict.fromkeys(newest, as_of)
-
-
-def holdout_of(frequency: Frequency, horizon: int | None, backtest: int | None) -> int:
-    """Periods to hold out: those of the backtest, else as many as the horizon within the frequency's bounds."""
-    low, high = frequency.rhythm.holdout
-    return backtest if backtest is not None else min(max(horizon or frequency.rhythm.horizon, low), high)
 
 
 def frequencies(series: Sequence[Series]) -> str:

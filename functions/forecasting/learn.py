@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import ConfigDict, TypeAdapter
 
 from functions.forecasting.contracts import ModelEntry, PlanEvent, Planned, Shard, ShardResult
-from functions.forecasting.domain.fit import Outcome, Shared, share, train
+from functions.forecasting.domain.fit import Outcome, Shared, holdout_of, share, train
 from functions.forecasting.domain.holidays import mark
 from functions.forecasting.domain.model import SHARED as KINDS
 from functions.forecasting.domain.model import load_model
@@ -97,10 +98,15 @@ class TrainingService:
 
         with ThreadPoolExecutor(READERS) as pool:
             series = [one for one in pool.map(read, names) if one]
+        if not series:
+            return "no history can be read"
         settings = self._settings
         rows, known = settings.global_rows, settings.known_names
         try:
-            shared = self._learn(series, settings.holdout_days, rows=rows, known=known)
+            kind, _ = Counter(one.frequency.kind for one in series).most_common(1)[0]
+            series = [one for one in series if one.frequency.kind == kind]
+            holdout = holdout_of(series[0].frequency, backtest=settings.backtest(kind))
+            shared = self._learn(series, holdout, rows=rows, known=known)
         except Exception as exc:  # noqa: BLE001 - series are trained without it
             logger(LEAF).exception("model of all series not learned", version=version, series=len(series))
             return f"it could not be learned ({type(exc).__name__})"
@@ -154,8 +160,9 @@ class TrainingService:
             body = self._models.get(key)
         except NotFoundError:
             history = self._lake.get(history_key(series_id))
-            name, holdout, known = content_hash(history), self._settings.holdout_days, self._settings.known_names
+            name, known = content_hash(history), self._settings.known_names
             series = mark(load(history), self._settings.holidays)
+            holdout = holdout_of(series.frequency, backtest=self._settings.backtest(series.frequency.kind))
             outcome = self._fit(series, history=name, holdout=holdout, now=now(), known=known, shared=shared)
             body = outcome.trained.model_dump_json().encode()
             try:

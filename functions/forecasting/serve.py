@@ -127,8 +127,8 @@ class ForecastService:
         from functions.forecasting.domain import fit, holidays, series
 
         logger(LEAF).info("series without a model approximated", series_id=history.series_id)
-        holdout, known = self._settings.holdout_days, self._settings.known_names
-        whole = holidays.mark(series.load(history.body), self._settings.holidays)
+        known, whole = self._settings.known_names, holidays.mark(series.load(history.body), self._settings.holidays)
+        holdout = fit.holdout_of(whole.frequency, backtest=self._settings.backtest(whole.frequency.kind))
         learned = self._learned(champion) if champion else None
         shared = fit.Shared(learned, learned) if learned else None
         return fit.train(

@@ -22,7 +22,11 @@ class ForecastingSettings(Settings):
         1.0, description="how long memory is trusted before model version and history are looked up again, seconds"
     )
     memory_answers: int = Field(500, description="answers kept in a container's memory, count")
-    holdout_days: int = Field(56, description="days held out for the reported backtest, days")
+    holdout_days: int = Field(
+        56,
+        description="days held out for the reported backtest; of other frequencies, as many periods as are usually "
+        "forecast, days",
+    )
     known: str = Field("", description="regressors known beforehand beside planned ones, names parted by commas")
     holidays: str = Field(
         "",
@@ -44,6 +48,10 @@ class ForecastingSettings(Settings):
     batch_seconds: float = Field(
         18.0, description="after which no item of a batch is begun any more: the gateway ends a call at 29, seconds"
     )
+
+    def backtest(self, kind: str) -> int | None:
+        """Periods of a kind that are reported on; None for as many as are usual."""
+        return self.holdout_days if kind == "D" else None
 
     @field_validator("holidays")
     @classmethod

@@ -9,7 +9,7 @@ import numpy as np
 from functions.forecasting.contracts import Question
 from functions.forecasting.domain import frame, holidays, model, parts
 from functions.forecasting.domain.frame import Frame, kind_of
-from functions.forecasting.domain.model import Trained
+from functions.forecasting.domain.model import Prediction, Trained
 from functions.forecasting.domain.profile import nearest, profile
 from functions.forecasting.domain.series import Series, ends, load
 from layers.runtime.errors import NotFoundError
@@ -72,12 +72,16 @@ def forecast(
     scale = 1.0 if question.scale is None else question.scale
     most = float(np.abs(predicted.upper * scale).max()) or 1.0
     digits = 4 + max(0, -int(np.floor(np.log10(most))))
-    values = {"yhat": predicted.yhat, "lower": predicted.lower, "upper": predicted.upper, **predicted.quantiles}
-    columns = [np.round(v * scale, digits).tolist() for v in values.values()]
+
+    def points(predicted: Prediction) -> list[dict[str, Any]]:
+        values = {"yhat": predicted.yhat, "lower": predicted.lower, "upper": predicted.upper, **predicted.quantiles}
+        columns = [np.round(v * scale, digits).tolist() for v in values.values()]
+        labels = series.frequency.labels(predicted.times)
+        return [dict(zip(("ds", *values), point, strict=True)) for point in zip(labels, *columns, strict=True)]
+
     assumptions = model.caveats(trained, days)
     if question.scale is not None:
         assumptions.append(f"sales are those of {question.series_id} times {question.scale:g}")
-    points = zip(series.frequency.labels(predicted.times), *columns, strict=True)
     document = {
         "series_id": question.series_id,
         "frequency": series.frequency.kind,
@@ -85,6 +89,7 @@ def forecast(
         "level": question.level,
         "model": {"kind": trained.kind, "version": version, "trained_at": trained.trained_at},
         "backtest": trained.backtest.model_dump(mode="json") if trained.backtest else None,
+        "holdout": points(held) if (held := _held_out(question, series, days, trained)) else [],
         "regressors": [
             {
                 "name": name,
@@ -95,10 +100,22 @@ def forecast(
             for name, values in series.regressors.items()
         ],
         "plan": {name: values[days.start :].tolist() for name, values in {"open": days.open, **days.x}.items()},
-        "points": [dict(zip(("ds", *values), point, strict=True)) for point in points],
+        "points": points(predicted),
         "assumptions": assumptions,
     }
     return document | ({"parts": _parts(trained, days, learned)} if question.parts else {})
+
+
+def _held_out(question: Question, series: Series, days: Frame, trained: Trained) -> Prediction | None:
+    """What was forecast for the periods of the backtest, at the level that is asked for; None where it is not known."""
+    if not trained.backtest or not trained.holdout:
+        return None
+    yhat, start = np.array(trained.holdout.yhat), series.row(trained.backtest.start)
+    rows = slice(max(start, 0), start + len(yhat))
+    if len(days.times[rows]) < len(yhat):  # the history begins later than it did
+        return None
+    told = (days.times[rows], yhat, days.open[rows])
+    return model.bounded(trained.holdout.interval, *told, question.level, question.quantiles)
 
 
 def _parts(trained: Trained, days: Frame, learned: "GlobalModel | None") -> dict[str, Any]:

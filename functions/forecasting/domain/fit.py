@@ -1,6 +1,5 @@
 """Choose on folds, report on what came after them, then choose again on the newest and fit on everything."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -12,8 +11,8 @@ from functions.forecasting.contracts import Backtest
 from functions.forecasting.domain import baselines, features, frame, holidays, model, report
 from functions.forecasting.domain.additive import Additive, Design, Problem
 from functions.forecasting.domain.frame import Frame
-from functions.forecasting.domain.frequency import Times
-from functions.forecasting.domain.model import APPROXIMATION, BLEND, ECHO, GLOBAL, PROPHET, Prediction, Trained
+from functions.forecasting.domain.frequency import Frequency, Times
+from functions.forecasting.domain.model import APPROXIMATION, BLEND, ECHO, GLOBAL, PROPHET, Holdout, Prediction, Trained
 from functions.forecasting.domain.series import Floats, Series
 from layers.runtime.errors import InputError
 
@@ -101,6 +100,12 @@ def longest_holdout(series: Series) -> int:
     return max(0, (series.observed - series.frequency.rhythm.fold) // 3)
 
 
+def holdout_of(frequency: Frequency, horizon: int | None = None, backtest: int | None = None) -> int:
+    """Periods to hold out: those of the backtest, else as many as the horizon within the frequency's bounds."""
+    low, high = frequency.rhythm.holdout
+    return backtest if backtest is not None else min(max(horizon or frequency.rhythm.horizon, low), high)
+
+
 def windows(series: Series, holdout: int) -> tuple[int, int]:
     """Rows of a series that are held out, at most `holdout`, and the length of the folds before them: as long, and a
     season where there is room."""
@@ -115,12 +120,10 @@ def windows(series: Series, holdout: int) -> tuple[int, int]:
 def share(
     series: Sequence[Series], holdout: int, *, rows: int, known: Collection[str] = (), threads: int = 1
 ) -> Shared | str:
-    """The model of all series of the commonest frequency, for `holdout` periods, from at most `rows` rows; or why there
-    is none."""
+    """The model of all series, which have one kind of period, for `holdout` periods, from at most `rows` rows; or why
+    there is none."""
     from functions.forecasting.domain import global_model
 
-    kind = Counter(one.frequency.kind for one in series).most_common(1)
-    series = [one for one in series if one.frequency.kind == kind[0][0]]
     past, horizon = [], holdout
     for one in series:
         held, length = windows(one, holdout)
@@ -210,13 +213,14 @@ def _finish(
     ]
     unjudged = [] if tested else [_around_mean(series, series.observed - (len(last.y) if last else 0))]
     kind = served = best(results, judged, blind)
-    backtest = prediction = None
+    backtest = prediction = holdout = None
     if last:
         width = model.measure([*unjudged, *(errors[kind] for errors in results)], floor=floor, rhythm=rhythm)
         results.append(errors_by_kind(last, rules, fit(last.problem(design)) if design else None, judged))
         backtest = _report(last, results[-1], kind, width)
         _, yhat, opened = results[-1][kind]
         prediction = model.bounded(width, last.times, yhat, opened, level, quantiles)
+        holdout = Holdout(yhat=yhat.tolist(), interval=width)
         served = best(results, judged, blind)
         notes = [*notes, *_remarks(backtest, kind, served, f"{rhythm.word}s held out")]
     whole = frame.build(series, 1)
@@ -227,6 +231,7 @@ def _finish(
         additive=additive,
         interval=model.measure([*unjudged, *(errors[served] for errors in results)], floor=floor, rhythm=rhythm),
         backtest=backtest,
+        holdout=holdout,
         regressors=_used(served, additive, whole),
         notes=tuple(notes),
     )

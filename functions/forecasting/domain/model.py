@@ -51,6 +51,15 @@ class Interval(BaseModel):
     block: int = DAYS.rhythm.block
 
 
+class Holdout(BaseModel):
+    """What was forecast for the periods of the backtest before they were seen, and how wide its intervals were."""
+
+    model_config = ConfigDict(frozen=True)
+
+    yhat: tuple[float, ...]
+    interval: Interval
+
+
 class Trained(BaseModel):
     """The model of one series, complete: with its history it answers without Prophet or pandas."""
 
@@ -64,6 +73,7 @@ class Trained(BaseModel):
     additive: Additive | None
     interval: Interval
     backtest: Backtest | None
+    holdout: Holdout | None = None
     regressors: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

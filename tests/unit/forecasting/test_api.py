@@ -42,6 +42,19 @@ def test_a_forecast_has_every_field_of_its_contract(call):
     assert any(said.startswith("promo") for said in body["assumptions"])
 
 
+def test_what_was_forecast_of_the_days_held_out_is_what_the_report_is_about(call):
+    _, _, body = call(FORECAST, "quantiles=0.9")
+    told, held = body["backtest"], body["holdout"]
+    assert (held[0]["ds"], held[-1]["ds"]) == (told["start"], told["end"])
+    _, _, history = call("/v1/series/a/history", f"start={told['start']}")
+    pairs = [(point["y"], held["yhat"]) for point, held in zip(history["points"], held, strict=True)]
+    wape = sum(abs(y - yhat) for y, yhat in pairs) / sum(y for y, _ in pairs)
+    assert wape == pytest.approx(told["wape"], rel=1e-4)
+    inside = [one["lower"] <= y <= one["upper"] for (y, yhat), one in zip(pairs, held, strict=True) if yhat]
+    assert sum(inside) / len(inside) == pytest.approx(told["coverage"])
+    assert all(one["yhat"] <= one["p90"] <= one["upper"] for one in held)
+
+
 def test_quantiles_come_with_each_period_and_frame_its_forecast(call):
     _, _, plain = call(FORECAST, "level=0.8")
     status, _, body = call(FORECAST, "level=0.8&quantiles=0.9,0.1,0.5,0.025")
@@ -146,16 +159,16 @@ def test_head_is_answered_as_get_without_a_body(call, path):
 
 
 def test_a_long_answer_is_compressed_for_who_accepts_it_and_a_short_one_never(call):
-    def sent(query, accepted):
-        return call.handler(gateway_event(FORECAST, query, headers={"accept-encoding": accepted}), None)
+    def sent(query, accepted, path=FORECAST):
+        return call.handler(gateway_event(path, query, headers={"accept-encoding": accepted}), None)
 
     plain, packed = sent("horizon=365", "identity"), sent("horizon=365", "br, gzip")
     assert packed["headers"]["content-encoding"] == "gzip"
     assert "Accept-Encoding" in packed["headers"]["vary"]
     assert gzip.decompress(base64.b64decode(packed["body"])).decode() == plain["body"]
     assert len(packed["body"]) < len(plain["body"]) / 2
-    for query, accepted in (("horizon=365", ""), ("horizon=1", "gzip")):
-        assert "content-encoding" not in sent(query, accepted)["headers"]
+    for short in (sent("horizon=365", ""), sent("k=1", "gzip", "/v1/series/a/similar")):
+        assert "content-encoding" not in short["headers"]
 
 
 @pytest.mark.parametrize("name", ["north/apples", "/", "a/forecast", "..", "geography/type/forecast"])
