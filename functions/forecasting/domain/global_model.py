@@ -35,7 +35,7 @@ class Parameters(BaseModel):
 
     horizon: int = Field(48, ge=1, description="periods after an origin that are learned from")
     rows: int = Field(600_000, ge=1, description="most rows; beyond them, origins are drawn")
-    rounds: int = Field(1_000, ge=1, description="most trees; else one for every 500 rows, and 300 for few")
+    rounds: int = Field(600, ge=1, description="most trees; else one for every 800 rows, and 180 for few")
     seed: int = Field(0, ge=0)
     threads: int = Field(1, ge=1)
 
@@ -119,10 +119,11 @@ def fit(
         x,
         y,
         objective="regression_l1",  # the median is the same on every scale
-        rounds=min(parameters.rounds, max(300, rows // 500)),
+        rounds=min(parameters.rounds, max(180, rows // 800)),
         seed=parameters.seed,
         threads=parameters.threads,
-        learning_rate=0.03,
+        learning_rate=0.05,
+        max_bin=63,  # half the time of 255, and no less exact
         num_leaves=63,
         min_data_in_leaf=80,
         bagging_fraction=0.8,
