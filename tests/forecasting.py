@@ -11,7 +11,7 @@ import pyarrow as pa
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
-from functions.forecasting.api import PROBLEM, create_app
+from functions.forecasting.api import create_app
 from functions.forecasting.contracts import PlanEvent, Shard
 from functions.forecasting.domain.fit import train
 from functions.forecasting.domain.series import Series
@@ -20,6 +20,7 @@ from functions.forecasting.learn import TrainingService
 from functions.forecasting.serve import ForecastService
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import Answers, Catalog, Histories, Models
+from layers.runtime.http import PROBLEM
 from layers.storage.ledger import RunLedger
 from layers.storage.registry import ModelRegistry
 from tests.fakes import InMemoryObjects, InMemoryTable

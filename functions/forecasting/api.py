@@ -9,37 +9,29 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import date
-from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException as RoutingError
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from functions.forecasting import contracts
 from functions.forecasting.contracts import Question
 from functions.forecasting.serve import Answered, ForecastService
 from functions.forecasting.settings import ForecastingSettings
-from layers.runtime.errors import ForbiddenError, InputError, LimitError, TrefoilError, UnavailableError, status_of
-from layers.runtime.observability import logger
+from layers.runtime.errors import LimitError, TrefoilError
+from layers.runtime.http import PROBLEM, check, describe, guard
 
 Responses = dict[int | str, dict[str, Any]]
 
 # Lambda ends an answer at 6 MB; headers and what stands around the items come to less than the rest of it.
 ANSWER_BYTES: Final = 5_500_000
 PACKED_BYTES: Final = 2_000
-JSON: Final = re.compile(r"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
-PROBLEM: Final = "application/problem+json"
-# Where versions of Python name a status differently, ours stands.
-TITLES: Final = {413: "Content Too Large", 422: "Unprocessable Content"}
-HIDDEN: Final = {500: "an unexpected condition on our side", 503: "storage does not answer for the moment"}
+SERVICE: Final = "forecasting"
 BUILT: Final = Path(__file__).parent / "dashboard" / "built"
 DESCRIPTION: Final = """Sales forecasts for any store, with what they assume and how well they did.
 
@@ -66,8 +58,6 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    for kind in (TrefoilError, RequestValidationError, RoutingError):
-        app.exception_handler(kind)(_answer_problem)
     app.include_router(_v1(service, described=described))
     endpoint = settings.user_pool_endpoint or f"https://cognito-idp.{region}.amazonaws.com"
     config = {"user_pool_client": settings.user_pool_client, "region": region, "endpoint": endpoint}
@@ -87,7 +77,7 @@ def create_app(
 
     app.mount("/static", page)
     app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=5)
-    app.add_middleware(Doorkeeper)
+    guard(app, SERVICE)
     if not described:
         app.openapi = lambda: create_app(service, settings, described=True).openapi()  # type: ignore[method-assign]
     return app
@@ -120,86 +110,6 @@ class Page(StaticFiles):
         return response
 
 
-def claims(scope: Scope) -> dict[str, Any]:
-    """Claims of the access token that the gateway checked. Raises ForbiddenError when there are none."""
-    node: Any = scope.get("aws.event")
-    for name in ("requestContext", "authorizer", "jwt", "claims"):
-        node = node.get(name) if isinstance(node, dict) else None
-    if not isinstance(node, dict) or not node.get("sub") or node.get("token_use", "access") != "access":
-        raise ForbiddenError("an access token is required")
-    return node
-
-
-class Doorkeeper:
-    """Refuses /v1 without claims, before any routing; routes of /v1 check them again, however they were reached.
-
-    HEAD is answered as GET without its body. What fails unexpectedly behind it is logged and answered as a problem.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on, or answer 403; 500 when nobody else has an answer."""
-
-        async def send_head(message: Message) -> None:
-            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
-
-        answer = send
-        if scope.get("method") == "HEAD":
-            scope, answer = {**scope, "method": "GET"}, send_head
-        try:
-            if scope["type"] == "http" and scope["path"].lower().lstrip("/").startswith("v1"):
-                claims(scope)
-            await self._app(scope, receive, answer)
-        except Exception as exc:  # noqa: BLE001 - the last resort of this entry point
-            await respond(describe(exc))(scope, receive, answer)
-
-
-def describe(error: Exception) -> dict[str, Any]:
-    """The problem details of an error; what went wrong inside us is not told, but logged."""
-    status = status_of(error) if isinstance(error, TrefoilError) else 500
-    # What storage says of itself (the cause is of its library) names keys and tables.
-    public = status < 500 or (status == 503 and error.__cause__ is None)
-    if not public:
-        logger("forecasting").error("request failed", exc_info=error)
-    problem = _problem(status, Exception.__str__(error) if public else HIDDEN[status])
-    if isinstance(error, InputError) and error.field:
-        problem["field"] = error.field
-    if isinstance(error, UnavailableError):
-        problem["retry_after"] = error.retry_after
-    return problem
-
-
-def _problem(status: int, detail: str) -> dict[str, Any]:
-    title = TITLES.get(status, HTTPStatus(status).phrase)
-    kind = f"urn:trefoil:{title.lower().replace(' ', '-')}"
-    return {"type": kind, "title": title, "status": status, "detail": detail}
-
-
-def respond(problem: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    """The response of a problem, never cached."""
-    extra = {"Retry-After": str(problem["retry_after"])} if problem.get("retry_after") else {}
-    return Response(
-        json.dumps(problem, separators=(",", ":")),
-        status_code=problem["status"],
-        media_type=PROBLEM,
-        headers={"Cache-Control": "no-store", **extra, **(headers or {})},
-    )
-
-
-async def _answer_problem(_: Request, error: Exception) -> Response:
-    """Our errors, FastAPI's validation and the router's 404 and 405 alike."""
-    if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        return respond(_problem(422, first["msg"]) | {"field": ".".join(str(part) for part in first["loc"])})
-    if isinstance(error, RoutingError):
-        if error.status_code == 400:  # what FastAPI says of a body that is no JSON text at all
-            return respond(_problem(422, str(error.detail)) | {"field": "body"})
-        return respond(_problem(error.status_code, str(error.detail)), dict(error.headers or {}))
-    return respond(describe(error))
-
-
 def _gateway(description: str) -> dict[str, Any]:
     """An answer of API Gateway itself."""
     content = {"schema": {"type": "object", "properties": {"message": {"type": "string"}}}}
@@ -225,22 +135,10 @@ CACHED: Final = {
 }
 
 
-async def _check(request: Request) -> None:
-    """Claims, no query parameter that nobody knows, and JSON where there is a body."""
-    claims(request.scope)
-    route: APIRoute = request.scope["route"]
-    names = {parameter.alias for parameter in route.dependant.query_params}
-    for name in request.query_params:
-        if name not in names:
-            raise InputError("there is no such parameter", field=f"query.{name[:64]}")
-    if route.body_field and not JSON.fullmatch(request.headers.get("content-type", "")):
-        raise HTTPException(415, "the body must be application/json")
-
-
 def _v1(service: ForecastService, *, described: bool) -> APIRouter:
     # Coroutines that never await: a container answers one call at a time; a pool of threads would only slow its start.
     token = HTTPBearer(bearerFormat="JWT", scheme_name="token", auto_error=False)
-    router = APIRouter(prefix="/v1", dependencies=[Depends(_check), Depends(token)], responses=ERRORS)
+    router = APIRouter(prefix="/v1", dependencies=[Depends(check), Depends(token)], responses=ERRORS)
 
     def of(answer: type[BaseModel], **more: Any) -> Responses:
         return {200: {"model": answer, **more}} if described else {}
@@ -326,7 +224,7 @@ def _sent_bytes(part: bytes) -> int:
 def _part(item_id: str, result: Answered | TrefoilError) -> bytes:
     """One item of a batch's answer: the service's bytes, or the problem."""
     name, is_answer = json.dumps(item_id).encode(), isinstance(result, Answered)
-    body = result.body if isinstance(result, Answered) else json.dumps(describe(result)).encode()
+    body = result.body if isinstance(result, Answered) else json.dumps(describe(result, SERVICE)).encode()
     return b'{"id":%b,"%b":%b}' % (name, b"forecast" if is_answer else b"problem", body)
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
-from functions.forecasting.api import PROBLEM, create_app
+from functions.forecasting.api import create_app
 from functions.forecasting.contracts import PlanEvent, Planned, Shard
 from functions.forecasting.serve import ForecastService
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import Answers, Catalog, Histories, Models
+from layers.runtime.http import PROBLEM
 from layers.runtime.observability import logger, metrics
 from layers.runtime.parsing import parsed
 from layers.storage import aws
