@@ -33,6 +33,10 @@ ANSWER_BYTES: Final = 5_500_000
 PACKED_BYTES: Final = 2_000
 SERVICE: Final = "forecasting"
 BUILT: Final = Path(__file__).parent / "dashboard" / "built"
+SORT: Final = (
+    "order: by id; the greatest peak first; the least skill first; the most periods since the last observation, up to "
+    "the newest of the same frequency, first. Series of which that is unknown come last"
+)
 DESCRIPTION: Final = """Sales forecasts for any store, with what they assume and how well they did.
 
 Everything under /v1 takes `Authorization: Bearer <access token>` of the user pool. The gateway itself answers 401
@@ -146,11 +150,12 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
     @router.get("/series", responses=of(contracts.SeriesPage), tags=["catalog"], summary="List and search series")
     async def list_series(
         q: Annotated[str, Query(max_length=128, description="part of the id, in any case")] = "",
+        sort: Annotated[contracts.Sort, Query(description=SORT)] = "series_id",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: Annotated[str, Query(max_length=128, description="`next_cursor` of the page before: its last id")] = "",
     ) -> Response:
-        rows, more = service.search(q, limit, cursor)
-        shown = {"frequency", "first_ds", "last_ds", "observations", "model"}
+        rows, more = service.search(q, sort, limit, cursor)
+        shown = {"frequency", "first_ds", "last_ds", "observations", "model", "outlook"}
         dumps = ((series_id, row.model_dump(include=shown)) for series_id, row in rows)
         items = [{"series_id": series_id, **row, "frequency": row["frequency"] or "D"} for series_id, row in dumps]
         return _json({"items": items, "next_cursor": rows[-1][0] if more else None})

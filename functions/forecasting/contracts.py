@@ -72,6 +72,20 @@ class ModelSummary(Answer):
     skill: float | None = Field(None, examples=[0.21])
 
 
+class Outlook(Answer):
+    """The forecast of the usual horizon, as of the model's training, against what is usual for the series: its mean per
+    period over the last eight weeks, of months and quarters over the last year, closed ones included. 1 is as usual;
+    null where that mean is not above zero. The peak is the busiest week of days, day of hours, else period."""
+
+    total: float = Field(examples=[4211.5])
+    against_usual: float | None = Field(None, examples=[1.18])
+    peak_start: Ds | None = Field(None, description="first period of the peak")
+    peak_against_usual: float | None = Field(None, examples=[1.64])
+
+
+Sort = Literal["series_id", "-peak_against_usual", "skill", "-staleness"]
+
+
 class SeriesItem(Answer):
     """A row of the catalog."""
 
@@ -81,10 +95,11 @@ class SeriesItem(Answer):
     last_ds: Ds | None
     observations: int = Field(ge=0, examples=[780])
     model: ModelSummary | None
+    outlook: Outlook | None
 
 
 class SeriesPage(Answer):
-    """Rows in order of their id; `next_cursor` is null on the last page."""
+    """Rows in the order asked for; `next_cursor` is null on the last page."""
 
     items: list[SeriesItem]
     next_cursor: str | None
@@ -321,6 +336,7 @@ class Shard(Internal):
     data_hash: str
     number: int
     series: list[str]
+    newest: dict[str, str] = Field({}, description="time of the newest observation of each frequency")
     alone: str = Field("", description="why there is no model of all series; empty where there is one")
 
 
@@ -333,6 +349,7 @@ class ModelEntry(Internal):
     history: str
     kind: str
     skill: float | None
+    outlook: Outlook | None = None
 
 
 class ShardResult(Internal):

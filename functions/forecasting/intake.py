@@ -117,7 +117,7 @@ class IngestService:
             # Another file wrote the history, before or after this one: what lies there now decides.
             body = self._lake.get_tagged(history_key(merged.series_id))[0]
             row = row_of(domain.load(body), content_hash(body))
-        return row.model_copy(update={"model": standing.model if standing else None})
+        return row.model_copy(update={"model": standing.model, "outlook": standing.outlook} if standing else {})
 
 
 def row_of(series: Series, history: str) -> Row:

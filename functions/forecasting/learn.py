@@ -13,11 +13,13 @@ from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter
 
-from functions.forecasting.contracts import ModelEntry, PlanEvent, Planned, Shard, ShardResult
-from functions.forecasting.domain.fit import Outcome, Shared, holdout_of, share, train
+from functions.forecasting.contracts import ModelEntry, PlanEvent, Planned, Question, Shard, ShardResult
+from functions.forecasting.domain.answer import lay_out
+from functions.forecasting.domain.fit import LEVEL, Outcome, Shared, holdout_of, share, train
 from functions.forecasting.domain.holidays import mark
 from functions.forecasting.domain.model import SHARED as KINDS
-from functions.forecasting.domain.model import load_model
+from functions.forecasting.domain.model import load_model, middle
+from functions.forecasting.domain.outlook import outlook
 from functions.forecasting.domain.series import Series, load
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.store import (
@@ -31,6 +33,7 @@ from functions.forecasting.store import (
     escaped,
     history_key,
     model_key,
+    newest_of,
     parse_index,
 )
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, TrefoilError, UnavailableError, cause_of
@@ -64,7 +67,8 @@ class TrainingService:
 
     def plan(self, event: PlanEvent) -> Planned:
         """Shards of the series whose history changed since their model, or of all when forced."""
-        histories = {name: row.history for name, row in self._catalog.rows().items() if row.observations}
+        rows = self._catalog.rows()
+        histories = {name: row.history for name, row in rows.items() if row.observations}
         if not histories:
             return self._planned("empty", "")
         data_hash = hashlib.sha256(json.dumps(sorted(histories.items())).encode()).hexdigest()[:16]
@@ -82,7 +86,13 @@ class TrainingService:
         alone = self._share(version, histories)
         if alone:  # what was served by the model of all series needs another
             changed = sorted({*changed, *(name for name, entry in entries.items() if entry.kind in KINDS)})
-        about = {"run_id": run_id, "version": version, "data_hash": data_hash, "alone": alone}
+        about = {
+            "run_id": run_id,
+            "version": version,
+            "data_hash": data_hash,
+            "alone": alone,
+            "newest": newest_of(rows),
+        }
         parts = [changed[i : i + size] for i in range(0, len(changed), size)]
         shards = [Shard(**about, number=number, series=part) for number, part in enumerate(parts)]
         self._lake.put(_plan_key(run_id), SHARDS.dump_json(shards))
@@ -135,7 +145,7 @@ class TrainingService:
         failed: dict[str, str] = {}
         for series_id in shard.series:
             try:
-                entries[series_id] = self._train_one(shard.version, series_id, shared)
+                entries[series_id] = self._train_one(shard, series_id, shared)
             except UnavailableError:
                 raise
             except TrefoilError as exc:
@@ -154,12 +164,11 @@ class TrainingService:
         parts = [{name: self._models.get(f"{prefix}{name}") for name in SHARED} for prefix in prefixes]
         return Shared(*map(global_model.load, parts))
 
-    def _train_one(self, version: str, series_id: str, shared: Shared | str) -> ModelEntry:
-        key = model_key(version, series_id)
+    def _train_one(self, shard: Shard, series_id: str, shared: Shared | str) -> ModelEntry:
+        key, history = model_key(shard.version, series_id), self._lake.get(history_key(series_id))
         try:
             body = self._models.get(key)
         except NotFoundError:
-            history = self._lake.get(history_key(series_id))
             name, known = content_hash(history), self._settings.known_names
             series = mark(load(history), self._settings.holidays)
             holdout = holdout_of(series.frequency, backtest=self._settings.backtest(series.frequency.kind))
@@ -169,7 +178,9 @@ class TrainingService:
                 self._models.put(key, body, if_absent=True)
             except ConflictError:
                 body = self._models.get(key)
-        trained = load_model(body)
+        trained, learned = load_model(body), shared.served if isinstance(shared, Shared) else None
+        asked = Question(series_id, None, LEVEL, {}, as_of=shard.newest.get(trained.frequency[0]))
+        _, days = lay_out(history, asked, self._settings.holidays)
         return ModelEntry(
             key=key,
             sha256=hashlib.sha256(body).hexdigest(),
@@ -177,6 +188,7 @@ class TrainingService:
             history=trained.history,
             kind=trained.kind,
             skill=trained.backtest.skill if trained.backtest else None,
+            outlook=outlook(days, middle(trained.kind, days, trained.additive, learned)),
         )
 
     def publish(self, planned: Planned) -> dict[str, Any]:

@@ -8,15 +8,15 @@ import heapq
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from functions.forecasting.contracts import BatchItem, ModelEntry, Question
+from functions.forecasting.contracts import BatchItem, FrequencyName, ModelEntry, Question, Sort
 from functions.forecasting.settings import ForecastingSettings
-from functions.forecasting.store import LEAF, Answers, Catalog, Histories, History, Models, Row
+from functions.forecasting.store import LEAF, Answers, Catalog, Histories, History, Models, Row, newest_of
 from layers.runtime.errors import InputError, TrefoilError, UnavailableError
 from layers.runtime.observability import logger
 from layers.storage.registry import now
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from functions.forecasting.domain.model import Trained
 
 Source = Literal["memory", "table", "computed"]
+PERIODS: Final = {"H": timedelta(hours=1), "D": timedelta(days=1), "W": timedelta(weeks=1)}
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,27 @@ class ForecastService:
         self._approximations = lru_cache(50)(self._approximate)
         self._learned = lru_cache(1)(self._load_learned)
 
-    def search(self, q: str, limit: int, after: str) -> tuple[list[tuple[str, Row]], bool]:
-        """Up to `limit` series behind `after` whose id contains `q` in any case, and whether more follow.
+    def search(self, q: str, sort: Sort, limit: int, after: str) -> tuple[list[tuple[str, Row]], bool]:
+        """Up to `limit` series in the order of `sort` whose id contains `q` in any case, and whether more follow: the
+        first ones, or those behind the series `after`. Raises InputError when there is no series `after`.
 
-        Numbers within ids count as numbers: 2 comes before 10.
+        Series of equal rank, and those whose rank is unknown, which come last, are in order of their id. Numbers within
+        ids count as numbers: 2 comes before 10.
         """
-        wanted, rows, start = q.casefold(), self._catalog.rows(), _natural_key(after)
-        keys = (_natural_key(name) for name in rows if wanted in name.casefold())
-        page = heapq.nsmallest(limit + 1, (key for key in keys if key > start))
-        shown, version = [(name, rows[name]) for _, name in page[:limit]], self._models.version()
-        if version:  # the model that answers now is, after a rollback, not the one published last
-            index = self._models.index(version)
-            shown = [(name, row.with_model(index.get(name), version)) for name, row in shown]
-        return shown, len(page) > limit
+        wanted, rows, version = q.casefold(), self._catalog.rows(), self._models.version()
+        if after and after not in rows:
+            raise InputError("is not a next_cursor of this list", field="cursor")
+        # The model that answers now is, after a rollback, not the one published last.
+        index, newest = self._models.index(version) if version else {}, newest_of(rows)
+
+        def place(name: str) -> tuple[float, str, str]:
+            return _rank(sort, rows[name], index.get(name), newest), *_natural_key(name)
+
+        places = (place(name) for name in rows if wanted in name.casefold())
+        start = place(after) if after else (float("-inf"), "", "")
+        page = heapq.nsmallest(limit + 1, (one for one in places if one > start))
+        names = [name for *_, name in page[:limit]]
+        return [(name, rows[name].with_model(index.get(name), version or "")) for name in names], len(page) > limit
 
     def history(self, series_id: str, start: date | None, end: date | None) -> dict[str, Any]:
         """Observed days between `start` and `end`, both included. Raises NotFoundError, InputError."""
@@ -148,6 +157,28 @@ class ForecastService:
             except TrefoilError as exc:
                 results.append((item.id, exc))
         return results
+
+
+def _rank(sort: Sort, row: Row, entry: ModelEntry | None, newest: Mapping[str, str]) -> float:
+    """Where a series stands in the order of `sort`; infinite where that is unknown."""
+    value: float | None = 0.0
+    if sort == "skill":
+        value = entry.skill if entry else None
+    elif sort == "-peak_against_usual":
+        value = entry.outlook.peak_against_usual if entry and entry.outlook else None
+    elif sort == "-staleness":
+        kind = row.frequency or "D"
+        value = staleness(kind, row.last_ds, newest[kind]) if row.last_ds else None
+    return float("inf") if value is None else -value if sort.startswith("-") else value
+
+
+def staleness(frequency: FrequencyName, last_ds: str, newest: str) -> int:
+    """Periods from one observation to another, 0 when it is not before it."""
+    last, end = datetime.fromisoformat(last_ds), datetime.fromisoformat(newest)
+    if frequency in "MQ":
+        return max(0, (12 * (end.year - last.year) + end.month - last.month) // (1 if frequency == "M" else 3))
+    last, end = (one if one.tzinfo else one.replace(tzinfo=UTC) for one in (last, end))
+    return max(0, (end - last) // PERIODS[frequency])
 
 
 def _natural_key(series_id: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from functions.forecasting.contracts import NO_ID, FrequencyName, ModelEntry, ModelSummary, is_id
+from functions.forecasting.contracts import NO_ID, FrequencyName, ModelEntry, ModelSummary, Outlook, is_id
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
@@ -48,11 +48,21 @@ class Row(BaseModel):
     history: str
     profile: list[float]
     model: ModelSummary | None = None
+    outlook: Outlook | None = None
 
     def with_model(self, entry: ModelEntry | None, version: str) -> "Row":
         """The row of a series whose model in `version` is `entry`."""
         model = ModelSummary(kind=entry.kind, version=version, skill=entry.skill) if entry else None
-        return self.model_copy(update={"model": model})
+        return self.model_copy(update={"model": model, "outlook": entry.outlook if entry else None})
+
+
+def newest_of(rows: Mapping[str, Row]) -> dict[str, str]:
+    """Time of the newest observation of all series of each frequency, empty before the first."""
+    newest: dict[str, str] = {}
+    for row in rows.values():
+        kind = row.frequency or "D"
+        newest[kind] = max(newest.get(kind, ""), row.last_ds or "")
+    return newest
 
 
 class Part(BaseModel):
@@ -102,7 +112,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._parts: dict[str, tuple[str, Part]] = {}
         self._rows: dict[str, Row] = {}
-        self._newest: dict[FrequencyName, str] = {}
+        self._newest: dict[str, str] = {}
         self._checked = float("-inf")
 
     def rows(self) -> dict[str, Row]:
@@ -126,10 +136,7 @@ class Catalog:
         if parts != self._parts:
             rows = {name: row for _, part in parts.values() for name, row in (part.series or {}).items()}
             self._parts, self._rows = parts, dict(sorted(rows.items()))
-            self._newest = {}
-            for row in rows.values():
-                kind = row.frequency or "D"
-                self._newest[kind] = max(self._newest.get(kind, ""), row.last_ds or "")
+            self._newest = newest_of(rows)
 
     def _fetch(self, key: str) -> tuple[str, Part]:
         """Etag and content of an object, which is only read when it is not the one in memory."""

@@ -12,6 +12,7 @@ from functions.forecasting.domain.series import dump
 from functions.forecasting.domain.table import read
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.simulate import table
+from functions.forecasting.store import Catalog
 from layers.runtime.errors import CorruptError, InputError, NotFoundError, UnavailableError
 from layers.storage.registry import now
 from tests.forecasting import House, made, written
@@ -65,8 +66,9 @@ def test_after_a_rollback_the_older_version_answers_and_is_listed(house):
     )
     service = house.service()
     assert json.loads(service.forecast(ask()).body)["model"]["version"] == first
-    found, _ = service.search("", 10, "")
+    found, _ = service.search("", "series_id", 10, "")
     assert {row.model.version for _, row in found} == {first}
+    assert dict(found)["a"].outlook != Catalog(house.lake).rows()["a"].outlook  # that of the version published last
 
 
 def test_a_series_without_a_model_is_answered_at_once_and_by_its_model_after_training(house):
@@ -138,8 +140,8 @@ def test_search_pages_through_thousands_in_order():
     house.put(made(30, name="seed"))
     row = catalog.rows()["seed"]
     catalog.update([f"Shop-{i:04}" for i in range(5000)], lambda *_: row)
-    found, more = house.service().search("shop-1", 300, "")
-    rest, end = house.service().search("SHOP-1", 1000, found[-1][0])
+    found, more = house.service().search("shop-1", "series_id", 300, "")
+    rest, end = house.service().search("SHOP-1", "series_id", 1000, found[-1][0])
     assert (len(found), more, len(found) + len(rest), end) == (300, True, 1000, False)
 
 
