@@ -51,7 +51,7 @@ class Fold(NamedTuple):
     def able(self, design: Design) -> Design:
         """The design without a season of the year that what was before is too short for, unless it is the only one."""
         alone = self.frame.rhythm.cycle == 1
-        return design if alone or self.knows_year else design.model_copy(update={"yearly": False})
+        return design if not design.yearly or alone or self.knows_year else design.model_copy(update={"yearly": False})
 
     @property
     def knows_year(self) -> bool:

@@ -50,6 +50,7 @@ def draw(panels: Sequence[Panel], path: Path, *, level: float) -> None:
     import matplotlib as mpl
     from matplotlib import dates
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     shown = panels[:SHOWN]
     columns = min(len(shown), 2)
@@ -71,6 +72,7 @@ def draw(panels: Sequence[Panel], path: Path, *, level: float) -> None:
                     axis.fill_between(clock, part.lower, part.upper, label=f"{name} interval", **band)
                     heights += [part.lower, part.upper]
             axis.set_ylim(1.05 * np.nanmin(np.concatenate(heights)), 1.05 * np.nanmax(np.concatenate(heights)))
+            axis.yaxis.set_major_formatter(EngFormatter(sep=""))
             axis.set_title(f"{series.series_id}: {_in_words(trained)}", fontsize=9, loc="left")
             locator = dates.AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
             axis.xaxis.set_major_locator(locator)
