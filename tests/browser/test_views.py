@@ -5,6 +5,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
@@ -32,11 +33,56 @@ def pick(page: Page, label: str, name: str) -> None:
     suggestions(page).first.click()
 
 
-def test_without_a_store_it_offers_some(signed_in: Open, shot: Shot):
+def names(page: Page) -> list[str]:
+    return page.locator(".overview tbody th").all_text_contents()
+
+
+def test_without_a_store_it_shows_what_comes_and_sorts_pages_filters_and_opens(signed_in: Open, shot: Shot):
     page = signed_in()
     expect(page.get_by_role("heading", name="Which store?")).to_be_visible()
+    first = page.locator(".overview tbody tr").first
+    expect(first).to_contain_text(re.compile("^store-000[0-9][+−]?[0-9]+% week from .*[+−]?[0-9]+%.*42 days.*2025"))
+    page.get_by_role("heading", name="Which store?").click()
     shot(page, "start")
-    page.get_by_role("button", name="corner-00000").wait_for()
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".overview tbody tr")).to_have_count(50)
+    assert len(set(names(page))) == 50
+    page.get_by_role("button", name="Store", exact=True).click()
+    expect(first).to_contain_text("corner-00000")
+    expect(page.locator(".overview th[aria-sort]")).to_have_text("Store")
+    page.get_by_label("Store", exact=True).press_sequentially("store-000")
+    expect(first).to_contain_text("store-0001")
+    page.get_by_label("Store", exact=True).press("Escape")
+    expect(page.locator(".overview [role=status]")).to_have_text("8 stores shown")
+    page.locator(".overview").get_by_role("button", name=STORE).click()
+    opened(page, STORE)
+
+
+def test_an_overview_that_cannot_be_read_says_so_and_is_read_again(visit: Open, site: Site, shot: Shot):
+    page = visit()
+    down = {"title": "x", "status": 500, "detail": "an unexpected condition on our side"}
+    page.route(re.compile("/v1/series[?]"), lambda route: route.fulfill(status=500, json=down), times=1)
+    sign_in(page, site.username, site.password)
+    expect(page.locator("#problem")).to_contain_text("An unexpected condition on our side.")
+    shot(page, "overview-failed")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".overview tbody tr")).to_have_count(25)
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("name", "context"),
+    [
+        ("overview-dark", {"color_scheme": "dark"}),
+        ("overview-phone", {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}),
+    ],
+)
+def test_the_overview_in_the_dark_and_on_a_phone(signed_in: Open, shot: Shot, name: str, context: dict[str, Any]):
+    page = signed_in(**context)
+    expect(page.locator(".overview tbody tr")).to_have_count(25)
+    page.get_by_role("heading", name="Which store?").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= context.get("viewport", {"width": 1280})["width"]
+    shot(page, name)
 
 
 def test_a_store_is_found_by_typing_and_arrows(signed_in: Open, shot: Shot):

@@ -47,8 +47,8 @@ export class Api {
   }
 
   /** A page of the catalog. */
-  search(q, limit, signal) {
-    return this.#send(`/v1/series?${new URLSearchParams({ q, limit })}`, { signal });
+  search(q, limit, signal, { sort = "series_id", cursor = "" } = {}) {
+    return this.#send(`/v1/series?${new URLSearchParams({ q, sort, limit, cursor })}`, { signal });
   }
 
   history(id, signal) {

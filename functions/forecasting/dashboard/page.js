@@ -4,6 +4,7 @@ import { Problem } from "./api.js";
 import { Chart } from "./chart.js";
 import { byId, make, settle } from "./dom.js";
 import { future, lanes, strip } from "./plan.js";
+import { overview } from "./overview.js";
 import { numberOf } from "./periods.js";
 import { assemble, figures, near } from "./rows.js";
 import { storeSearch } from "./search.js";
@@ -28,6 +29,7 @@ export class Page {
   #like;
   #shown = null;
   #loaded = "";
+  #overview = null;
   #histories = new Map();
 
   /** @param {import("./api.js").Api} api */
@@ -39,6 +41,7 @@ export class Page {
     const find = (q, limit) => api.search(q, limit);
     this.#store = storeSearch(byId("store-search"), {
       id: "store", find, fail, choose: (item) => this.#open(item.series_id, item.frequency),
+      typed: settle((q) => this.#overview?.filter(q), 200),
     });
     this.#like = storeSearch(byId("like-search"), { id: "like", find, fail, choose: () => byId("scale").focus() });
     byId("level").append(...LEVELS.map((level) => make("option", { value: level }, percent(level))));
@@ -128,6 +131,7 @@ export class Page {
     const { series, like } = this.#view;
     byId("problem").hidden = true;
     byId("empty").hidden = true;
+    this.#overview = null;
     document.title = series || like ? `${series || `like ${like}`}: forecast` : "Trefoil: store forecasts";
     const patient = setTimeout(() => this.#busy("Still working: the service is slow to answer."), PATIENCE);
     if ((series || like) !== this.#loaded) this.#histories.clear();
@@ -169,14 +173,24 @@ export class Page {
 
   async #welcome(signal) {
     byId("view").hidden = true;
-    const page = await this.#api.search("", 6, signal);
-    const open = ({ series_id: id, frequency }) =>
-      make("button", { type: "button", onclick: () => this.#open(id, frequency) }, id);
+    const list = overview({
+      find: (q, sort, limit, cursor) => this.#api.search(q, limit, signal, { sort, cursor }),
+      open: ({ series_id: id, frequency }) => this.#open(id, frequency),
+      fail: (error, again) => {
+        if (signal.aborted) return;
+        if (!this.#overview) throw error;
+        this.#fail(error, () => { byId("problem").hidden = true; again(); });
+      },
+    });
+    this.#busy("Loading the stores");
+    const page = await list.load();
+    signal.throwIfAborted();
+    this.#overview = list;
     const none = "There is no store yet. A sales file put into the lake's sales folder shows up here within a minute.";
     byId("empty").replaceChildren(
       make("h2", {}, page.items.length ? "Which store?" : "No stores yet"),
-      make("p", {}, page.items.length ? "Type a part of its name above, or begin with one of these." : none),
-      make("div", { class: "picks" }, ...page.items.map(open)),
+      make("p", {}, page.items.length ? "Type a part of its name above, or open one of these. Usual is the mean of its last eight weeks, of months and quarters of the last year." : none),
+      ...(page.items.length ? [list.element] : []),
     );
     byId("empty").hidden = false;
   }

@@ -10,14 +10,15 @@ const LENGTH = { H: HOUR, D: DAY, W: 7 * DAY, M: 31 * DAY, Q: 92 * DAY };
 
 /**
  * What is counted in periods: `near` and `far` are how many observed ones a window begins with, `leap` is the stride of
- * the keyboard, `stretch` what has a total of its own (0 for none), `old` the age in days at which sales are worth a word.
+ * the keyboard, `stretch` what has a total of its own (0 for none), `old` the age in days at which sales are worth a word,
+ * `ahead` what is forecast unless something else is asked for.
  */
 export const RHYTHM = {
-  H: { near: 336, far: 8760, leap: 24, stretch: 24, old: 14 },
-  D: { near: 90, far: 365, leap: 7, stretch: 7, old: 14 },
-  W: { near: 78, far: 260, leap: 4, stretch: 0, old: 35 },
-  M: { near: 48, far: 120, leap: 3, stretch: 0, old: 92 },
-  Q: { near: 24, far: 80, leap: 4, stretch: 0, old: 275 },
+  H: { near: 336, far: 8760, leap: 24, stretch: 24, old: 14, ahead: 168 },
+  D: { near: 90, far: 365, leap: 7, stretch: 7, old: 14, ahead: 42 },
+  W: { near: 78, far: 260, leap: 4, stretch: 0, old: 35, ahead: 13 },
+  M: { near: 48, far: 120, leap: 3, stretch: 0, old: 92, ahead: 12 },
+  Q: { near: 24, far: 80, leap: 4, stretch: 0, old: 275, ahead: 8 },
 };
 
 /** What the clock shows at `ds`, as if it stood in universal time: ms since 1970. @param {string} ds */

@@ -8,9 +8,9 @@ const SHOWN = 12;
 /**
  * @param {HTMLElement} host where to build it
  * @param {{id: string, find: (q: string, limit: number) => Promise<any>, choose: (item: any) => void,
- *   fail: (error: Error) => void}} options
+ *   fail: (error: Error) => void, typed?: (q: string) => void}} options
  */
-export function storeSearch(host, { id, find, choose, fail }) {
+export function storeSearch(host, { id, find, choose, fail, typed = () => {} }) {
   const kept = new Map();
   let items = [];
   let active = -1;
@@ -20,7 +20,7 @@ export function storeSearch(host, { id, find, choose, fail }) {
   const input = make("input", {
     id, type: "text", role: "combobox", autocomplete: "off", autocapitalize: "none", spellcheck: "false",
     placeholder: "Type a part of its name", "aria-autocomplete": "list", "aria-expanded": "false",
-    "aria-controls": `${id}-list`, oninput: look, onkeydown: key, onclick: open,
+    "aria-controls": `${id}-list`, oninput: () => { typed(sought()); look(); }, onkeydown: key, onclick: open,
     onblur: leave,
   });
   const list = make("ul", {

@@ -50,6 +50,8 @@ const SHORT = { H: times({ ...DATE, ...HOUR }), D: shortDay };
 export const longTime = (frequency, ds) => LONG[frequency](ds);
 /** A period within a sentence: `4 Mar 2025`, `the week of 3 Mar 2025`. */
 export const namedTime = (frequency, ds) => NAMED[frequency](ds);
+/** The peak that begins with a period: 24 hours, a week of days, or the period alone. */
+export const peakName = (frequency, ds) => (frequency in SHORT ? `${frequency === "H" ? "24 hours" : "week"} from ${SHORT[frequency](ds)}` : LONG[frequency](ds));
 /** An hour or a day as an end of a stretch: `4 Mar`. */
 export const shortTime = (frequency, ds) => SHORT[frequency](ds);
 

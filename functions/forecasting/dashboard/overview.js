@@ -1,0 +1,76 @@
+/** Every store with what comes against what is usual for it; the service sorts, and hands over page by page. */
+
+import { make } from "./dom.js";
+import { RHYTHM } from "./periods.js";
+import { PERIOD, amount, count, fullDay, peakName, signedPercent } from "./words.js";
+
+const SHOWN = 25;
+const UNKNOWN = "–";
+/** Heading, the order that its button asks for (none where the service has none), that order in words, and the cell. */
+const COLUMNS = [
+  ["Store", "series_id", "ascending"],
+  ["Coming peak", "-peak_against_usual", "descending", ({ outlook, frequency }) => {
+    const share = ratio(outlook?.peak_against_usual);
+    return share && [...share, peakName(frequency, outlook.peak_start)];
+  }],
+  ["Against usual", "", "", ({ outlook }) => ratio(outlook?.against_usual)],
+  ["Next", "", "", ({ outlook, frequency }) => outlook && [amount(outlook.total), count(RHYTHM[frequency].ahead, PERIOD[frequency])]],
+  ["Better than baseline", "skill", "ascending", ({ model }) => (typeof model?.skill === "number" ? [signedPercent(model.skill)] : null)],
+  ["Last sales", "-staleness", "descending", ({ last_ds: ds }) => ds && [fullDay(ds)]],
+];
+const ratio = (value) => (typeof value === "number" ? [signedPercent(Math.round((value - 1) * 100) / 100)] : null);
+
+/**
+ * @param {{find: (q: string, sort: string, limit: number, cursor: string) => Promise<any>, open: (item: any) => void,
+ *   fail: (error: Error, again: () => void) => void}} options
+ */
+export function overview({ find, open, fail }) {
+  let [q, sort, cursor, asked] = ["", "-peak_against_usual", "", 0];
+  const body = make("tbody");
+  const more = make("button", { type: "button", onclick: () => load(cursor) }, "Show more");
+  const note = make("p", { role: "status", class: "facts" });
+  const heads = COLUMNS.map(([name, order]) => make("th", { scope: "col" }, order
+    ? make("button", { type: "button", class: "quiet", onclick: () => { sort = order; load(); } }, name)
+    : name));
+  const element = make("div", { class: "overview" },
+    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Stores and what comes" },
+      make("table", {},
+        make("thead", {}, make("tr", {}, ...heads)), body)),
+    make("div", { class: "more" }, note, more));
+
+  /** The first page, or the one behind `after`; an answer that is not the newest is dropped. */
+  async function load(after = "") {
+    const number = (asked += 1);
+    element.setAttribute("aria-busy", "true");
+    heads.forEach((head, i) => {
+      if (COLUMNS[i][1] === sort) head.setAttribute("aria-sort", COLUMNS[i][2]);
+      else head.removeAttribute("aria-sort");
+    });
+    try {
+      const page = await find(q, sort, SHOWN, after);
+      if (number !== asked) return null;
+      if (!after) body.replaceChildren();
+      body.append(...page.items.map(row));
+      cursor = page.next_cursor;
+      more.hidden = !cursor;
+      note.textContent = body.children.length ? `${count(body.children.length, "store")} shown` : `No store has “${q}” in its name.`;
+      return page;
+    } catch (error) {
+      if (number === asked) fail(error, () => load(after));
+      return null;
+    } finally {
+      if (number === asked) element.removeAttribute("aria-busy");
+    }
+  }
+
+  function row(item) {
+    const cells = COLUMNS.slice(1).map(([, , , value]) => {
+      const [text, small] = value(item) || [UNKNOWN];
+      return make("td", {}, text, small ? make("span", { class: "facts" }, ` ${small}`) : null);
+    });
+    const name = make("button", { type: "button", class: "link", onclick: () => open(item) }, item.series_id);
+    return make("tr", {}, make("th", { scope: "row" }, name), ...cells);
+  }
+
+  return { element, load, filter: (text) => { q = text; return load(); } };
+}
