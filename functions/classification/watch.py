@@ -22,7 +22,7 @@ from layers.runtime.observability import logger, metrics
 from layers.runtime.parsing import MALFORMED
 from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
-from layers.storage.registry import ModelRegistry
+from layers.storage.registry import Champion, ModelRegistry
 from layers.storage.tables import DynamoTable
 
 log = logger(LEAF)
@@ -77,7 +77,7 @@ class WatchService:
             "drift": {name: move.index for name, move in moves.items()},
             "chance": {name: move.chance for name, move in moves.items()},
             "unknown": {f.name: moves[f.name].unknown for f in specification.features if f.kind == "category"},
-            "segments": self._segments(champion.version),
+            "segments": self._segments(champion),
             "realised": realised,
             "expected": None if withdrawn else expected_quality(totals[0], specification.score_reference.edges),
             "expected_withdrawn": withdrawn,
@@ -108,7 +108,7 @@ class WatchService:
                 totals[-1].update({k: v for k, v in row.items() if k not in ("model", "bucket", "expires_at")})
         return totals
 
-    def _segments(self, champion: str) -> dict[str, dict[str, dict[str, int]]]:
+    def _segments(self, champion: Champion) -> dict[str, dict[str, dict[str, int]]]:
         """Events by day, version and segment: the two newest days are counted, those before are the last report's."""
         today = self._clock().astimezone(UTC).date()
         oldest, counted = str(today - timedelta(days=SHOWN_DAYS - 1)), (str(today - timedelta(days=1)), str(today))
@@ -118,7 +118,7 @@ class WatchService:
         except (NotFoundError, *MALFORMED):  # the first report, or one of before
             days = {}
         for day in counted:
-            versions = sorted({champion, *days.get(day, {})})
+            versions = sorted({champion.version, *filter(None, [champion.previous]), *days.get(day, {})})
             if found := {version: counts for version in versions if (counts := self._counted(version, day))}:
                 days[day] = found
         return days

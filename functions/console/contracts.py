@@ -152,7 +152,7 @@ class Segments(Frozen):
 
 
 class Operation(Frozen):
-    """Answer of `/v1/operation`: what `trefoil status` says."""
+    """Answer of `/v1/operation`: what `trefoil status` says but for models that cannot be read."""
 
     healthy: bool
     attention: list[str]

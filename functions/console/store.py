@@ -49,8 +49,9 @@ class Published:
             return {day: manifest for (day, _, _), manifest in zip(listed, read, strict=True) if manifest}
 
     def newest(self) -> date | None:
-        """The newest published day."""
-        return max((day for day, _, _ in self._listed(DAYS, date(1970, 1, 1), None)), default=None)
+        """The newest published day whose manifest can be read."""
+        listed = reversed(list(self._listed(DAYS, date(1970, 1, 1), None)))
+        return next((day for day, _, info in listed if self._manifest(info.key, info.etag)), None)
 
     def verdicts(self, first: date, last: date) -> dict[date, dict[str, Verdict]]:
         """By the hash of the ride, for each day."""
@@ -83,7 +84,10 @@ class Published:
         except ValidationError as exc:
             raise CorruptError(f"{key} is no list of flags") from exc
         ordered = sorted(((-flag.severity, hash_of(flag.ride_id), flag) for flag in flags), key=lambda one: one[:2])
-        return {name: flag for _, name, flag in ordered}
+        flags_by_name: dict[str, Flag] = {}
+        for _, name, flag in ordered:  # of an id that two files of a day have, the more severe ride
+            flags_by_name.setdefault(name, flag)
+        return flags_by_name
 
     def watch(self) -> WatchReport | None:
         """The last report of classification's watch."""

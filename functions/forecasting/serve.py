@@ -63,14 +63,17 @@ class ForecastService:
         # The model that answers now is, after a rollback, not the one published last.
         index, newest = self._models.index(version) if version else {}, newest_of(rows)
 
+        def entry_of(name: str) -> ModelEntry | None:
+            return _coming(index.get(name), newest[rows[name].frequency or "D"])
+
         def place(name: str) -> tuple[float, str, str]:
-            return _rank(sort, rows[name], index.get(name), newest), *_natural_key(name)
+            return _rank(sort, rows[name], entry_of(name), newest), *_natural_key(name)
 
         places = (place(name) for name in rows if wanted in name.casefold())
         start = place(after) if after else (float("-inf"), "", "")
         page = heapq.nsmallest(limit + 1, (one for one in places if one > start))
         names = [name for *_, name in page[:limit]]
-        return [(name, rows[name].with_model(index.get(name), version or "")) for name in names], len(page) > limit
+        return [(name, rows[name].with_model(entry_of(name), version or "")) for name in names], len(page) > limit
 
     def history(self, series_id: str, start: date | None, end: date | None) -> dict[str, Any]:
         """Observed days between `start` and `end`, both included. Raises NotFoundError, InputError."""
@@ -157,6 +160,13 @@ class ForecastService:
             except TrefoilError as exc:
                 results.append((item.id, exc))
         return results
+
+
+def _coming(entry: ModelEntry | None, newest: str) -> ModelEntry | None:
+    """The entry without an outlook whose peak is not to come any more: it was told before sales went on."""
+    if entry and entry.outlook and (entry.outlook.peak_start or newest) < newest:
+        return entry.model_copy(update={"outlook": None})
+    return entry
 
 
 def _rank(sort: Sort, row: Row, entry: ModelEntry | None, newest: Mapping[str, str]) -> float:

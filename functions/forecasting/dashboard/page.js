@@ -189,7 +189,7 @@ export class Page {
     const none = "There is no store yet. A sales file put into the lake's sales folder shows up here within a minute.";
     byId("empty").replaceChildren(
       make("h2", {}, page.items.length ? "Which store?" : "No stores yet"),
-      make("p", {}, page.items.length ? "Type a part of its name above, or open one of these. Usual is the mean of its last eight weeks, of months and quarters of the last year." : none),
+      make("p", {}, page.items.length ? "Type a part of its name above, or open one of these. Usual is a store's mean over its last eight weeks, or over the last year where it is told by months or quarters." : none),
       ...(page.items.length ? [list.element] : []),
     );
     byId("empty").hidden = false;

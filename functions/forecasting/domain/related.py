@@ -45,7 +45,10 @@ def join(parsed: Parsed, source: BinaryIO, name: str, *, reading: Reading, perio
 def _joined(sales: Series, related: Series | None, name: str) -> Series:
     if related is None:
         return sales
-    if both := sorted(sales.regressors.keys() & related.regressors.keys()):
+    both = sorted((sales.columns.keys() & related.columns.keys()) - {"y"})
+    if np.isfinite(related.y).any():
+        both = ["y", *both]
+    if both:
         raise InputError("is a column of the sales too", file=name, field=both[0])
     if related.frequency.kind != sales.frequency.kind:
         theirs, ours = (one.frequency.rhythm.word for one in (related, sales))

@@ -72,6 +72,16 @@ def test_days_of_before_stay_and_versions_that_answered_that_day_are_counted_bes
     assert watch(cloud)["segments"] == {}
 
 
+def test_events_before_a_promotion_are_counted_too(cloud: Cloud) -> None:
+    score(cloud, 0.0)
+    first = cloud.registry.champion(LEAF)
+    assert first is not None
+    same = cloud.registry.manifest(LEAF, first.version)
+    cloud.registry.publish(LEAF, "newer", same.files, data_hash="other", metrics={}, libraries={}, details=same.details)
+    cloud.registry.promote(LEAF, "newer", expected=first.version, reason="test")
+    assert set(watch(cloud)["segments"][str(NOW.date())]) == {first.version}
+
+
 @pytest.mark.parametrize("before", [b"{}", b"half", b'{"segments": [1]}', b'{"segments": {"2024-06-02": 5}}'])
 def test_a_report_that_cannot_be_read_is_begun_anew(cloud: Cloud, before: bytes) -> None:
     score(cloud, 0.0)

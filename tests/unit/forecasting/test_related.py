@@ -122,6 +122,21 @@ def test_a_related_file_that_does_not_fit_the_sales_is_refused_by_name(text, fie
     assert (caught.value.file, caught.value.field) == ("rts.csv", field)
 
 
+def test_a_related_file_says_nothing_of_the_sales_themselves():
+    parsed = read("series_id,ds,y,open\n" + "".join(f"a,{ds},{i % 7},{int(i % 7 > 0)}\n" for i, ds in enumerate(DAYS)))
+    for column in ("y", "open"):
+        text = f"series_id,ds,price,{column}\n" + "".join(f"a,{ds},3.5,1\n" for ds in DAYS)
+        with pytest.raises(InputError, match="column of the sales too") as caught:
+            join(parsed, text)
+        assert caught.value.field == column
+
+
+def test_a_part_of_an_id_that_somebody_named_may_be_a_number_with_decimals():
+    text = "store,tier,ds,y\n" + "".join(f"a,{tier},{ds},1\n" for tier in ("1.5", "2.5") for ds in DAYS)
+    parsed = read(text, reading=Reading(columns={"series_id": "store+tier"}))
+    assert [one.series_id for one in parsed.series] == ["a/1.5", "a/2.5"]
+
+
 def test_a_column_of_two_files_is_refused():
     parsed = read(target())
     join(parsed, prices())

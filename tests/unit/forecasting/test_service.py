@@ -71,6 +71,15 @@ def test_after_a_rollback_the_older_version_answers_and_is_listed(house):
     assert dict(found)["a"].outlook != Catalog(house.lake).rows()["a"].outlook  # that of the version published last
 
 
+def test_a_peak_that_sales_have_passed_is_not_listed_as_coming(house):
+    house.train()
+    listed = dict(house.service().search("", "-peak_against_usual", 10, "")[0])
+    assert listed["a"].outlook
+    house.put(made(180, name="new"), key="sales/new.csv")
+    listed = dict(house.service().search("", "-peak_against_usual", 10, "")[0])
+    assert listed["a"].outlook is None
+
+
 def test_a_series_without_a_model_is_answered_at_once_and_by_its_model_after_training(house):
     with ThreadPoolExecutor(12) as pool:
         bodies = list(pool.map(lambda _: house.service().forecast(ask()).body, range(12)))
