@@ -109,9 +109,13 @@ def _let_batches_be_sent(stack: Stack) -> None:
 
 def _let_alarms_be_described(stack: Stack) -> None:
     """On AWS a list of alarms is asked of `alarm:*` of the account, which the role has; the emulator asks for all."""
+    client, role = stack.client("iam"), roles(stack)["ConsoleApi"]
+    names = client.list_role_policies(RoleName=role)["PolicyNames"]
+    deployed = [client.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+    assert "cloudwatch:DescribeAlarms" in json.dumps(deployed)
     grant = {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": "*"}
-    stack.client("iam").put_role_policy(
-        RoleName=roles(stack)["ConsoleApi"],
+    client.put_role_policy(
+        RoleName=role,
         PolicyName="alarms",
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [grant]}),
     )
