@@ -126,7 +126,7 @@ class ForecastService:
             entry, trained = None, self._approximations(history, champion)
         learned = self._learned(champion) if champion and trained.kind in model.SHARED else None
         version = champion if champion and entry else f"spot-{history.name}"
-        document = answer.forecast(question, *days, trained, version, learned)
+        document = answer.forecast(question, *days, trained, version, learned, now=now())
         return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
     def _load_learned(self, version: str) -> "GlobalModel | None":

@@ -1,7 +1,7 @@
 """The documents that the API sends, computed from stored histories and models."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -66,8 +66,11 @@ def forecast(
     trained: Trained,
     version: str,
     learned: "GlobalModel | None" = None,
+    *,
+    now: datetime,
 ) -> dict[str, Any]:
-    """The document that the API sends, in the order of its contract; `learned` is the model of all series."""
+    """The document that the API sends, in the order of its contract; `learned` is the model of all series. A last
+    observation that is more than two seasons older than `now` is said."""
     predicted = model.forecast(trained, days, question.level, learned, question.quantiles)
     scale = 1.0 if question.scale is None else question.scale
     most = float(np.abs(predicted.upper * scale).max()) or 1.0
@@ -80,6 +83,10 @@ def forecast(
         return [dict(zip(("ds", *values), point, strict=True)) for point in zip(labels, *columns, strict=True)]
 
     assumptions = model.caveats(trained, days)
+    last, today = days.times[days.seen - 1], np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "m")
+    if series.frequency.number(today) - series.frequency.number(last) > 2 * days.rhythm.season:
+        label = series.frequency.labels(last[None])[0]
+        assumptions.append(f"y: the last observation, of {label}, is more than two seasons old")
     if question.scale is not None:
         assumptions.append(f"sales are those of {question.series_id} times {question.scale:g}")
     document = {

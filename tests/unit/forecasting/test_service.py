@@ -1,10 +1,12 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from functions.forecasting import serve
 from functions.forecasting.contracts import BatchItem, Question
 from functions.forecasting.domain.fit import train
 from functions.forecasting.domain.profile import nearest, profile
@@ -69,6 +71,14 @@ def test_after_a_rollback_the_older_version_answers_and_is_listed(house):
     found, _ = service.search("", "series_id", 10, "")
     assert {row.model.version for _, row in found} == {first}
     assert dict(found)["a"].outlook != Catalog(house.lake).rows()["a"].outlook  # that of the version published last
+
+
+@pytest.mark.parametrize(("days", "old"), [(14, False), (15, True)])
+def test_a_last_observation_older_than_two_seasons_is_said(house, monkeypatch, days, old):
+    last = datetime(2023, 5, 1, 12, tzinfo=UTC)
+    monkeypatch.setattr(serve, "now", lambda: last + timedelta(days=days))
+    assumptions = json.loads(house.service().forecast(ask()).body)["assumptions"]
+    assert ("y: the last observation, of 2023-05-01, is more than two seasons old" in assumptions) is old
 
 
 def test_a_peak_that_sales_have_passed_is_not_listed_as_coming(house):
