@@ -219,7 +219,8 @@ def test_the_table_and_the_file_hold_the_numbers_of_the_chart(signed_in: Open, s
     future = [row for row in rows if row["kind"] == "forecast"]
     token = site.stack.token(site.username, site.password)
     _, _, body = site.stack.request(f"/v1/series/{STORE}/forecast?horizon=42", token=token)
-    points = json.loads(body)["points"]
+    document = json.loads(body)
+    points = document["points"]
     assert [row["ds"] for row in future] == [point["ds"] for point in points]
     for column, name in (("forecast", "yhat"), ("lower", "lower"), ("upper", "upper")):
         assert [float(row[column]) for row in future] == [point[name] for point in points]
@@ -227,7 +228,10 @@ def test_the_table_and_the_file_hold_the_numbers_of_the_chart(signed_in: Open, s
     assert {"2025-03-05", "2025-03-06", "2025-03-07"} <= set(changed)
     history = [row for row in rows if row["kind"] == "history"]
     assert len(history) == 780 + 12  # the last twelve days were not told, and are bridged
-    assert all(bool(row["sales"]) == (i < 780) and not row["forecast"] for i, row in enumerate(history))
+    assert all(bool(row["sales"]) == (i < 780) for i, row in enumerate(history))
+    tested = {point["ds"]: point["yhat"] for point in document["holdout"]}
+    assert len(tested) == 56
+    assert {row["ds"]: float(row["forecast"]) for row in history if row["forecast"]} == tested
     assert page.locator("#table-part tbody tr").count() == 42 + 90
 
 
