@@ -97,7 +97,7 @@ def forecast(
     chosen, eves = files.choose(
         parsed, str(file), wanted=series or (), as_of=wanted_eve, backtest=backtest, known=beforehand
     )
-    chosen = files.told(chosen, eves, horizon, country=holidays, items=items)
+    chosen = files.enrich(chosen, eves, horizon, country=holidays, items=items)
     err.print(f"{file.name}: {files.frequencies(chosen)}", markup=False, soft_wrap=True)
     if holidays and {"M", "Q"} & eves.keys():
         err.print("--holidays: not used for months and quarters", markup=False)

@@ -4,14 +4,12 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.security import HTTPBearer
-from starlette.middleware.gzip import GZipMiddleware
 
 from functions.console.contracts import Day, DayPage, Days, FlagPage, Operation, Problem, Segments, Verdict, Word
 from functions.console.serve import OperationService, RideService
 from functions.console.store import LEAF
-from layers.runtime.http import PROBLEM, check, claims, guard
+from layers.runtime.http import PROBLEM, application, check, claims
 
-PACKED_BYTES: Final = 2_000
 DESCRIPTION: Final = """What the leaves publish: days of rides and verdicts on their flags, segments, operation.
 
 Everything takes `Authorization: Bearer <access token>` of the user pool. The gateway itself answers 401
@@ -30,19 +28,8 @@ SAID: Final = {
 
 def create_app(rides: RideService, operation: OperationService) -> FastAPI:
     """The application around its services."""
-    app = FastAPI(
-        title="Trefoil console",
-        version="1",
-        description=DESCRIPTION,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url="/console/openapi.json",
-        redirect_slashes=False,
-    )
-    app.include_router(_v1(rides, operation))
-    app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=5)
-    guard(app, LEAF)
-    return app
+    router = _v1(rides, operation)
+    return application("Trefoil console", DESCRIPTION, router, service=LEAF, openapi_url="/console/openapi.json")
 
 
 def _v1(rides: RideService, operation: OperationService) -> APIRouter:

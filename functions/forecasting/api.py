@@ -15,7 +15,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -24,13 +23,12 @@ from functions.forecasting.contracts import Question
 from functions.forecasting.serve import Answered, ForecastService
 from functions.forecasting.settings import ForecastingSettings
 from layers.runtime.errors import LimitError, TrefoilError
-from layers.runtime.http import PROBLEM, check, describe, guard
+from layers.runtime.http import PROBLEM, application, check, describe
 
 Responses = dict[int | str, dict[str, Any]]
 
 # Lambda ends an answer at 6 MB; headers and what stands around the items come to less than the rest of it.
 ANSWER_BYTES: Final = 5_500_000
-PACKED_BYTES: Final = 2_000
 SERVICE: Final = "forecasting"
 BUILT: Final = Path(__file__).parent / "dashboard" / "built"
 SORT: Final = (
@@ -54,15 +52,7 @@ def create_app(
 
     Schemas of answers take long to build: `described` has them, and is made when somebody reads the document.
     """
-    app = FastAPI(
-        title="Trefoil forecasts",
-        version="1",
-        description=DESCRIPTION,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    app.include_router(_v1(service, described=described))
+    app = application("Trefoil forecasts", DESCRIPTION, _v1(service, described=described), service=SERVICE)
     endpoint = settings.user_pool_endpoint or f"https://cognito-idp.{region}.amazonaws.com"
     config = {"user_pool_client": settings.user_pool_client, "region": region, "endpoint": endpoint}
     page = Page(endpoint)
@@ -80,8 +70,6 @@ def create_app(
         return {"status": "ok"}
 
     app.mount("/static", page)
-    app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=5)
-    guard(app, SERVICE)
     if not described:
         app.openapi = lambda: create_app(service, settings, described=True).openapi()  # type: ignore[method-assign]
     return app

@@ -100,7 +100,7 @@ def choose(
     return chosen, eves
 
 
-def told(
+def enrich(
     series: Sequence[Series], eves: dict[FrequencyName, str], horizon: int | None, *, country: str, items: Items
 ) -> list[Series]:
     """The series with what else is known of them to the end of the horizon: a country's public holidays, and of what

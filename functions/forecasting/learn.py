@@ -33,7 +33,6 @@ from functions.forecasting.store import (
     escaped,
     history_key,
     model_key,
-    newest_of,
     parse_index,
 )
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, TrefoilError, UnavailableError, cause_of
@@ -67,8 +66,7 @@ class TrainingService:
 
     def plan(self, event: PlanEvent) -> Planned:
         """Shards of the series whose history changed since their model, or of all when forced."""
-        rows = self._catalog.rows()
-        histories = {name: row.history for name, row in rows.items() if row.observations}
+        histories = {name: row.history for name, row in self._catalog.rows().items() if row.observations}
         if not histories:
             return self._planned("empty", "")
         data_hash = hashlib.sha256(json.dumps(sorted(histories.items())).encode()).hexdigest()[:16]
@@ -91,7 +89,7 @@ class TrainingService:
             "version": version,
             "data_hash": data_hash,
             "alone": alone,
-            "newest": newest_of(rows),
+            "newest": self._catalog.newest_times(),
         }
         parts = [changed[i : i + size] for i in range(0, len(changed), size)]
         shards = [Shard(**about, number=number, series=part) for number, part in enumerate(parts)]
@@ -115,7 +113,7 @@ class TrainingService:
         try:
             kind, _ = Counter(one.frequency.kind for one in series).most_common(1)[0]
             series = [one for one in series if one.frequency.kind == kind]
-            holdout = holdout_of(series[0].frequency, backtest=settings.backtest(kind))
+            holdout = holdout_of(series[0].frequency, days=settings.holdout_days)
             shared = self._learn(series, holdout, rows=rows, known=known)
         except Exception as exc:  # noqa: BLE001 - series are trained without it
             logger(LEAF).exception("model of all series not learned", version=version, series=len(series))
@@ -171,7 +169,7 @@ class TrainingService:
         except NotFoundError:
             name, known = content_hash(history), self._settings.known_names
             series = mark(load(history), self._settings.holidays)
-            holdout = holdout_of(series.frequency, backtest=self._settings.backtest(series.frequency.kind))
+            holdout = holdout_of(series.frequency, days=self._settings.holdout_days)
             outcome = self._fit(series, history=name, holdout=holdout, now=now(), known=known, shared=shared)
             body = outcome.trained.model_dump_json().encode()
             try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from functions.forecasting.contracts import BatchItem, FrequencyName, ModelEntry, Question, Sort
 from functions.forecasting.settings import ForecastingSettings
-from functions.forecasting.store import LEAF, Answers, Catalog, Histories, History, Models, Row, newest_of
+from functions.forecasting.store import LEAF, Answers, Catalog, Histories, History, Models, Row
 from layers.runtime.errors import InputError, TrefoilError, UnavailableError
 from layers.runtime.observability import logger
 from layers.storage.registry import now
@@ -61,7 +61,7 @@ class ForecastService:
         if after and after not in rows:
             raise InputError("is not a next_cursor of this list", field="cursor")
         # The model that answers now is, after a rollback, not the one published last.
-        index, newest = self._models.index(version) if version else {}, newest_of(rows)
+        index, newest = self._models.index(version) if version else {}, self._catalog.newest_times()
 
         def entry_of(name: str) -> ModelEntry | None:
             return _coming(index.get(name), newest[rows[name].frequency or "D"])
@@ -140,7 +140,7 @@ class ForecastService:
 
         logger(LEAF).info("series without a model approximated", series_id=history.series_id)
         known, whole = self._settings.known_names, holidays.mark(series.load(history.body), self._settings.holidays)
-        holdout = fit.holdout_of(whole.frequency, backtest=self._settings.backtest(whole.frequency.kind))
+        holdout = fit.holdout_of(whole.frequency, days=self._settings.holdout_days)
         learned = self._learned(champion) if champion else None
         shared = fit.Shared(learned, learned) if learned else None
         return fit.train(

@@ -49,10 +49,6 @@ class ForecastingSettings(Settings):
         18.0, description="after which no item of a batch is begun any more: the gateway ends a call at 29, seconds"
     )
 
-    def backtest(self, kind: str) -> int | None:
-        """Periods of a kind that are reported on; None for as many as are usual."""
-        return self.holdout_days if kind == "D" else None
-
     @field_validator("holidays")
     @classmethod
     def _has_holidays(cls, code: str) -> str:

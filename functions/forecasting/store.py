@@ -56,15 +56,6 @@ class Row(BaseModel):
         return self.model_copy(update={"model": model, "outlook": entry.outlook if entry else None})
 
 
-def newest_of(rows: Mapping[str, Row]) -> dict[str, str]:
-    """Time of the newest observation of all series of each frequency, empty before the first."""
-    newest: dict[str, str] = {}
-    for row in rows.values():
-        kind = row.frequency or "D"
-        newest[kind] = max(newest.get(kind, ""), row.last_ds or "")
-    return newest
-
-
 class Part(BaseModel):
     """One object of the catalog: rows by series id, or the keys of the shards that hold them."""
 
@@ -123,6 +114,11 @@ class Catalog:
                 self._checked = time.monotonic()
             return self._rows
 
+    def newest_times(self) -> dict[str, str]:
+        """Time of the newest observation of all series of each frequency, empty before the first."""
+        self.rows()
+        return self._newest
+
     def newest(self, series_id: str) -> str | None:
         """Time of the newest observation of all series that have the frequency of this one; None before the first."""
         row = self.rows().get(series_id)
@@ -136,7 +132,10 @@ class Catalog:
         if parts != self._parts:
             rows = {name: row for _, part in parts.values() for name, row in (part.series or {}).items()}
             self._parts, self._rows = parts, dict(sorted(rows.items()))
-            self._newest = newest_of(rows)
+            self._newest = {}
+            for row in rows.values():
+                kind = row.frequency or "D"
+                self._newest[kind] = max(self._newest.get(kind, ""), row.last_ds or "")
 
     def _fetch(self, key: str) -> tuple[str, Part]:
         """Etag and content of an object, which is only read when it is not the one in memory."""

@@ -121,8 +121,8 @@ def _held_out(question: Question, series: Series, days: Frame, trained: Trained)
     rows = slice(max(start, 0), start + len(yhat))
     if len(days.times[rows]) < len(yhat):  # the history begins later than it did
         return None
-    told = (days.times[rows], yhat, days.open[rows])
-    return model.bounded(trained.holdout.interval, *told, question.level, question.quantiles)
+    opened, times = days.open[rows], days.times[rows]
+    return model.bounded(trained.holdout.interval, times, yhat, opened, question.level, question.quantiles)
 
 
 def _parts(trained: Trained, days: Frame, learned: "GlobalModel | None") -> dict[str, Any]:

@@ -100,9 +100,13 @@ def longest_holdout(series: Series) -> int:
     return max(0, (series.observed - series.frequency.rhythm.fold) // 3)
 
 
-def holdout_of(frequency: Frequency, horizon: int | None = None, backtest: int | None = None) -> int:
-    """Periods to hold out: those of the backtest, else as many as the horizon within the frequency's bounds."""
+def holdout_of(
+    frequency: Frequency, horizon: int | None = None, backtest: int | None = None, *, days: int | None = None
+) -> int:
+    """Periods to hold out: those of the backtest, or `days` of days, else as many as the horizon within the frequency's
+    bounds."""
     low, high = frequency.rhythm.holdout
+    backtest = days if frequency.kind == "D" and backtest is None else backtest
     return backtest if backtest is not None else min(max(horizon or frequency.rhythm.horizon, low), high)
 
 

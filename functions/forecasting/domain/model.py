@@ -195,7 +195,7 @@ def bounded(
 ) -> Prediction:
     """A forecast (n,) with its interval at `level` and its `quantiles`; periods that are not open are 0 in all."""
     lower, upper = interval(model, yhat, level, widen)
-    more = {quantile_name(p): quantile(model, yhat, p, widen) for p in sorted(quantiles)}
+    more = {quantile_name(p): quantile(model, yhat, p, widen) for p in quantiles}
     lower, upper, *rest = (np.where(opened > 0, bound, 0.0) for bound in (lower, upper, *more.values()))
     return Prediction(times, yhat, lower, upper, dict(zip(more, rest, strict=True)))
 
