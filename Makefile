@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 QUICKLY := $(if $(QUICK),TREFOIL_QUICK=1)
 LOOPBACK := --allow-hosts=127.0.0.1,::1,localhost --allow-unix-socket
-PAGE := functions/forecasting/dashboard
+PAGE := functions/console/page
 BUILT := $(PAGE)/built/index.html
 
 # Seconds after which a test that hangs fails with the stack of every thread, fixtures included.
@@ -44,7 +44,7 @@ check: setup ## Format, lint, types and import contracts.
 containers: setup ## Build every image and run the same flow in containers; needs Docker.
 	$(RUN) pytest tests/containers
 
-browser: setup ## The dashboard in a real Chromium.
+browser: setup ## The page in a real Chromium.
 	$(RUN) pytest tests/browser
 
 faults: setup ## What is lost or doubled when AWS fails: errors, resets, kills, duplicates; QUICK=1 is bounded.

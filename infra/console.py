@@ -1,9 +1,10 @@
-"""The console: what the leaves publish, for people, behind the API that the forecasts have."""
+"""The console: the page, and what the leaves publish, for people, behind the API that the forecasts have."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
-from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import Annotations, ArnFormat, Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
@@ -11,9 +12,12 @@ from constructs import Construct
 
 from infra.grants import acknowledge_wildcard, allow_items, allow_objects
 from infra.http_api import READING, HttpApi
+from infra.image_function import ROOT
 from infra.leaf import Leaf, Panels, Stage
 from infra.settings import LEAVES
 
+PAGE: Final = ROOT / "functions/console/page"
+OPEN: Final = ("/", "/static/{proxy+}", "/console/{proxy+}")
 PATHS: Final = {
     "/v1/days": READING,
     "/v1/days/{proxy+}": (*READING, apigw.HttpMethod.PUT),
@@ -23,7 +27,7 @@ PATHS: Final = {
 
 
 class Console(Leaf):
-    """api, which reads what others publish and writes verdicts."""
+    """api, which has the page, reads what others publish and writes verdicts."""
 
     name = "console"
 
@@ -32,9 +36,13 @@ class Console(Leaf):
     ) -> None:
         """`queues` by the name under which they are told."""
         super().__init__(scope, id_, stage=stage)
+        if not bundled(PAGE):
+            Annotations.of(self).add_error(f"the page's bundle is missing or older than {PAGE}: run `make setup`")
         data, leaves = stage.data, LEAVES.values()
         settings = stage.settings(
             self.name,
+            user_pool_client=http.client.user_pool_client_id,
+            user_pool_endpoint=stage.deploy.user_pool_endpoint,
             jobs=",".join(job for leaf in leaves for job in leaf.jobs),
             keyed=",".join(job for leaf in leaves for job in sorted(leaf.keyed)),
             trained=",".join(leaf.name for leaf in leaves if leaf.champion),
@@ -59,9 +67,16 @@ class Console(Leaf):
         api.role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[alarms]))
         arn = "arn:<AWS::Partition>:cloudwatch:<AWS::Region>:<AWS::AccountId>:alarm:*"
         acknowledge_wildcard(api.role, f"Resource::{arn}", "DescribeAlarms lists the account's alarms or none")
-        http.serve("Console", api.target, guarded=PATHS, public=["/console/{proxy+}"])
+        http.serve("Console", api.target, guarded=PATHS, public=OPEN)
 
-        self.outputs = {}
+        self.outputs = {"UserPoolClient": http.client.user_pool_client_id}
         # The gateway's calls, latency and 5xx are those of both functions behind it, and so is the alarm on these.
         self.alarms = ()
         self.panels = Panels(freshness=[], volume=[], quality=[], latency=[], errors=[])
+
+
+def bundled(page: Path) -> bool:
+    """Whether the bundle of the page is there and as new as its sources."""
+    index = page / "built" / "index.html"
+    newest = max(file.stat().st_mtime for file in page.iterdir() if file.is_file())
+    return index.exists() and index.stat().st_mtime >= newest

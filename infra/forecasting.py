@@ -1,10 +1,6 @@
 """Forecasting: files become histories, a weekly state machine refits, an API answers."""
 
-from pathlib import Path
-from typing import Final
-
-from aws_cdk import Annotations, Duration
-from aws_cdk import aws_cognito as cognito
+from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
@@ -12,12 +8,11 @@ from constructs import Construct
 from infra.event_queue import EventQueue
 from infra.grants import allow_items, allow_objects
 from infra.http_api import HttpApi
-from infra.image_function import ROOT, ImageFunction
+from infra.image_function import ImageFunction
 from infra.leaf import BATCH_TIMEOUT, DELIVERY, FIVE_MINUTES, HOUR, Alarm, Leaf, Panels, Stage
 from infra.planned_map import PlannedMap
 
 API_TIMEOUT = Duration.seconds(29)
-PAGE: Final = ROOT / "functions/forecasting/dashboard"
 
 
 class Forecasting(Leaf):
@@ -28,24 +23,7 @@ class Forecasting(Leaf):
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_, stage=stage)
         deploy, data = stage.deploy, stage.data
-        if not bundled(PAGE):
-            Annotations.of(self).add_error(f"the page's bundle is missing or older than {PAGE}: run `make setup`")
-        client = cognito.UserPoolClient(
-            self,
-            "Dashboard",
-            user_pool=data.users,
-            auth_flows=cognito.AuthFlow(user_password=True),
-            disable_o_auth=True,
-            generate_secret=False,
-            access_token_validity=Duration.hours(1),
-            prevent_user_existence_errors=True,
-        )
-        environment = stage.settings(
-            self.name,
-            forecasts_table=data.forecasts.table_name,
-            user_pool_client=client.user_pool_client_id,
-            user_pool_endpoint=deploy.user_pool_endpoint,
-        ).environment()
+        environment = stage.settings(self.name, forecasts_table=data.forecasts.table_name).environment()
         ingest, plan, train, publish = (
             self.add(entry, memory_mb=deploy.training_memory_mb, environment=environment)
             for entry in ("ingest", "plan", "train", "publish")
@@ -85,11 +63,10 @@ class Forecasting(Leaf):
         arrivals = self._on_arrival(ingest)
         runs = PlannedMap(self, "Run", plan=plan, work=train, publish=publish)
         self.every("Weekly", deploy.forecasting_schedule, runs.machine)
-        http = self.http = HttpApi(self, "Http", stage=stage, function=api.target, client=client)
+        http = self.http = HttpApi(self, "Http", stage=stage, function=api.target)
 
         self.outputs = {
             "ApiUrl": http.url,
-            "UserPoolClient": client.user_pool_client_id,
             "ForecastingStateMachine": runs.machine.state_machine_arn,
             "ForecastingArrivals": arrivals.queue.queue_url,
         }
@@ -131,10 +108,3 @@ class Forecasting(Leaf):
             targets=[target],
         )
         return arrivals
-
-
-def bundled(page: Path) -> bool:
-    """Whether the bundle of the page is there and as new as its sources."""
-    index = page / "built" / "index.html"
-    newest = max(file.stat().st_mtime for file in page.iterdir() if file.is_file())
-    return index.exists() and index.stat().st_mtime >= newest

@@ -1,4 +1,4 @@
-"""HTTP API in front of functions: tokens of the user pool for /v1, the page and its files open."""
+"""HTTP API in front of functions: tokens of the user pool for /v1, the page open."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,6 @@ from constructs import Construct
 from infra.grants import acknowledge, resource
 from infra.leaf import Stage
 
-OPEN: Final = ("/", "/static/{proxy+}", "/healthz", "/openapi.json")
 READING: Final = (apigw.HttpMethod.GET, apigw.HttpMethod.HEAD)
 LOGGED: Final = (
     "requestId",
@@ -41,12 +40,9 @@ class HttpApi(Construct):
         *,
         stage: Stage,
         function: lambda_.IFunction,
-        client: cognito.IUserPoolClient,
     ) -> None:
         super().__init__(scope, id_)
-        self.api = apigw.HttpApi(
-            self, "Api", create_default_stage=False, description="Trefoil forecasts, dashboard and console"
-        )
+        self.api = apigw.HttpApi(self, "Api", create_default_stage=False, description="Trefoil forecasts and console")
         log_group = logs.LogGroup(
             self, "AccessLog", retention=stage.log_retention, removal_policy=RemovalPolicy.DESTROY
         )
@@ -62,9 +58,19 @@ class HttpApi(Construct):
             destination_arn=log_group.log_group_arn,
             format=json.dumps({name: f"$context.{name}" for name in LOGGED}),
         )
-        self._tokens = authorizers.HttpUserPoolAuthorizer("Tokens", stage.data.users, user_pool_clients=[client])
+        self.client = cognito.UserPoolClient(
+            self,
+            "Client",
+            user_pool=stage.data.users,
+            auth_flows=cognito.AuthFlow(user_password=True),
+            disable_o_auth=True,
+            generate_secret=False,
+            access_token_validity=Duration.hours(1),
+            prevent_user_existence_errors=True,
+        )
+        self._tokens = authorizers.HttpUserPoolAuthorizer("Tokens", stage.data.users, user_pool_clients=[self.client])
         methods = {"/v1/{proxy+}": (*READING, apigw.HttpMethod.POST)}
-        self.serve("Function", function, guarded=methods, public=OPEN)
+        self.serve("Function", function, guarded=methods, public=("/healthz", "/openapi.json"))
 
     def serve(
         self,

@@ -33,7 +33,7 @@ class Deployment:
         clients = (self.queues, self.alarms)
         operation = OperationService(published, self.registry, self.ledger, *clients, self.settings, self.clock)
         rides = RideService(published, self.settings, self.clock)
-        return create_app(rides, operation)
+        return create_app(rides, operation, self.settings, region="eu-west-1")
 
     def call(self) -> Caller:
         """Calls a new container as API Gateway does."""

@@ -154,7 +154,7 @@ class House:
 
     def app(self, service: ForecastService | None = None) -> Any:
         """The FastAPI application."""
-        return create_app(service or self.service(), ForecastingSettings(user_pool_client="client"), region="eu-west-1")
+        return create_app(service or self.service())
 
 
 class Caller:

@@ -1,12 +1,14 @@
-"""The console's HTTP API, by factory: reading, but for the verdicts."""
+"""The page and the console's HTTP API, by factory: reading, but for the verdicts."""
 
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.security import HTTPBearer
 
+from functions.console.bundle import add_page
 from functions.console.contracts import Day, DayPage, Days, FlagPage, Operation, Problem, Segments, Verdict, Word
 from functions.console.serve import OperationService, RideService
+from functions.console.settings import ConsoleSettings
 from functions.console.store import LEAF
 from layers.runtime.http import PROBLEM, application, check, claims
 
@@ -26,10 +28,14 @@ SAID: Final = {
 }
 
 
-def create_app(rides: RideService, operation: OperationService) -> FastAPI:
-    """The application around its services."""
+def create_app(
+    rides: RideService, operation: OperationService, settings: ConsoleSettings, *, region: str = "us-east-1"
+) -> FastAPI:
+    """The page, and the application around its services; `region` is where the user pool is."""
     router = _v1(rides, operation)
-    return application("Trefoil console", DESCRIPTION, router, service=LEAF, openapi_url="/console/openapi.json")
+    app = application("Trefoil console", DESCRIPTION, router, service=LEAF, openapi_url="/console/openapi.json")
+    add_page(app, settings, region)
+    return app
 
 
 def _v1(rides: RideService, operation: OperationService) -> APIRouter:

@@ -23,13 +23,14 @@ from layers.storage.tables import DynamoTable
 def build_api() -> Mangum:
     """The API over S3 and DynamoDB."""
     settings = ConsoleSettings()
-    dynamo = client("dynamodb")
-    published = Published(S3Objects(settings.lake_bucket, client("s3")))
-    models = S3Objects(settings.models_bucket, client("s3"))
+    s3, dynamo = client("s3"), client("dynamodb")
+    published = Published(S3Objects(settings.lake_bucket, s3))
+    models = S3Objects(settings.models_bucket, s3)
     registry = ModelRegistry(models, DynamoTable(settings.models_table, dynamo))
     ledger = RunLedger(DynamoTable(settings.runs_table, dynamo))
     operation = OperationService(published, registry, ledger, client("sqs"), client("cloudwatch"), settings)
-    app = create_app(RideService(published, settings), operation)
+    rides, region = RideService(published, settings), s3.meta.region_name or "us-east-1"
+    app = create_app(rides, operation, settings, region=region)
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
 
 

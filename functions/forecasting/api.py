@@ -1,27 +1,20 @@
-"""The HTTP API, by factory: routes, problems (RFC 9457) and the planners' page.
+"""The HTTP API, by factory: routes and problems (RFC 9457).
 
 Answers are bytes that the service made; FastAPI checks requests and documents both.
 """
 
-import base64
-import hashlib
 import json
-import re
 from collections.abc import Callable, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from functions.forecasting import contracts
 from functions.forecasting.contracts import Question
 from functions.forecasting.serve import Answered, ForecastService
-from functions.forecasting.settings import ForecastingSettings
 from layers.runtime.errors import LimitError, TrefoilError
 from layers.runtime.http import PROBLEM, application, check, describe
 
@@ -30,7 +23,6 @@ Responses = dict[int | str, dict[str, Any]]
 # Lambda ends an answer at 6 MB; headers and what stands around the items come to less than the rest of it.
 ANSWER_BYTES: Final = 5_500_000
 SERVICE: Final = "forecasting"
-BUILT: Final = Path(__file__).parent / "dashboard" / "built"
 SORT: Final = (
     "order: by id; the greatest peak first; the least skill first; the most periods since the last observation, up to "
     "the newest of the same frequency, first. Series of which that is unknown come last"
@@ -45,61 +37,20 @@ A batch ends in time and at 5.5 MB: an item that was not reached or has no room 
 is asked for in another call. Answers over 2 KB are compressed for who accepts gzip."""
 
 
-def create_app(
-    service: ForecastService, settings: ForecastingSettings, *, region: str = "us-east-1", described: bool = False
-) -> FastAPI:
-    """The application around `service`; `region` is where its user pool is.
+def create_app(service: ForecastService, *, described: bool = False) -> FastAPI:
+    """The application around `service`.
 
     Schemas of answers take long to build: `described` has them, and is made when somebody reads the document.
     """
     app = application("Trefoil forecasts", DESCRIPTION, _v1(service, described=described), service=SERVICE)
-    endpoint = settings.user_pool_endpoint or f"https://cognito-idp.{region}.amazonaws.com"
-    config = {"user_pool_client": settings.user_pool_client, "region": region, "endpoint": endpoint}
-    page = Page(endpoint)
-
-    @app.get("/static/config.json", include_in_schema=False)
-    async def page_config() -> dict[str, str]:
-        return config
-
-    @app.get("/", include_in_schema=False)
-    async def index(request: Request) -> Response:
-        return await page.get_response("index.html", request.scope)
 
     @app.get("/healthz", tags=["operations"], summary="Whether the function answers")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    app.mount("/static", page)
     if not described:
-        app.openapi = lambda: create_app(service, settings, described=True).openapi()  # type: ignore[method-assign]
+        app.openapi = lambda: create_app(service, described=True).openapi()  # type: ignore[method-assign]
     return app
-
-
-class Page(StaticFiles):
-    """Files of the page's bundle under a strict policy: scripts and styles from here only, and the script within the
-    index; the user pool is the one other address. A file whose name has the hash of its content is kept for a year."""
-
-    def __init__(self, user_pool_endpoint: str) -> None:
-        super().__init__(directory=BUILT, check_dir=False)
-        index = BUILT / "index.html"
-        scripts = re.findall(rb"<script>(.*?)</script>", index.read_bytes() if index.exists() else b"", re.DOTALL)
-        hashes = "".join(f" 'sha256-{base64.b64encode(hashlib.sha256(one).digest()).decode()}'" for one in scripts)
-        policy = (
-            f"default-src 'none'; script-src 'self'{hashes}; style-src 'self'; img-src 'self'; "
-            f"connect-src 'self' {user_pool_endpoint}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-        )
-        self._headers = {
-            "Content-Security-Policy": policy,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-        }
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file. Raises HTTPException 404 for anything else."""
-        response = await super().get_response(path, scope)
-        caching = "no-cache" if path == "index.html" else "public, max-age=31536000, immutable"
-        response.headers.update(self._headers | {"Cache-Control": caching})
-        return response
 
 
 def _gateway(description: str) -> dict[str, Any]:

@@ -44,8 +44,7 @@ def build_api() -> Mangum:
     answers = Answers(DynamoTable(settings.forecasts_table, dynamo), keep_seconds=settings.cache_hours * 3600)
     histories, catalog = Histories(lake, freshness=fresh), Catalog(lake, freshness=fresh)
     service = ForecastService(histories, catalog, Models(models, registry, freshness=fresh), answers, settings)
-    app = create_app(service, settings, region=s3.meta.region_name or "us-east-1")
-    return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
+    return Mangum(create_app(service), lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
 
 
 @cache

@@ -13,10 +13,6 @@ class ForecastingSettings(Settings):
     """Read from the environment of each forecasting function."""
 
     forecasts_table: str = Field("", description="table of cached forecasts")
-    user_pool_client: str = Field("", description="app client that the page signs in with")
-    user_pool_endpoint: str = Field(
-        "", description="URL of the user pool's API that the page calls; empty: the one of AWS"
-    )
     cache_hours: int = Field(24 * 7, description="how long a cached forecast is kept, hours")
     freshness_seconds: float = Field(
         1.0, description="how long memory is trusted before model version and history are looked up again, seconds"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance, unsupported_method
 
 from functions.console.api import create_app as create_console
+from functions.console.settings import ConsoleSettings
 from functions.forecasting.contracts import MAX_BATCH
 from functions.forecasting.domain.series import Series
 from layers.runtime.observability import logger
@@ -110,7 +111,6 @@ SEGMENTS = (
     *("series", "forecasts", "a", "forecast", "static", "healthz", "openapi.json", "..", ".", "", "%2e%2e", "%2f"),
     *("..%2f", "%5c", "\\", "%", "%zz", "%c0%ae%c0%ae", "\u2024\u2024", "..;", "app.js"),
 )
-OPEN = {"/", "/healthz", "/openapi.json"}
 FREE = st.lists(st.sampled_from(SEGMENTS), max_size=6).map("/".join) | st.text(max_size=12)
 
 
@@ -122,7 +122,7 @@ FREE = st.lists(st.sampled_from(SEGMENTS), max_size=6).map("/".join) | st.text(m
     claims=st.sampled_from([None, {}, {"sub": ""}]),
 )
 def test_without_claims_no_spelling_and_no_method_is_a_way_in(path: str, method: str, query: str, claims: Any) -> None:
-    console = create_console(Untouchable(), Untouchable())  # type: ignore[arg-type]
+    console = create_console(Untouchable(), Untouchable(), ConsoleSettings())  # type: ignore[arg-type]
     for app in (House().app(Untouchable()), console):  # type: ignore[arg-type]
         for lead in ("/", "//", "/static/../", "/%2e/"):
             answer = Caller(app).handler(gateway_event(lead + path, query, claims=claims, method=method), None)  # type: ignore[arg-type]

@@ -80,7 +80,7 @@ def hashes(request: pytest.FixtureRequest, tree: Path, monkeypatch: pytest.Monke
         ("functions/clustering/learn.py", {"clustering"}),
         ("functions/clustering/domain/__init__.py", {"clustering"}),
         ("functions/forecasting/handler.py", {"forecasting"}),
-        ("functions/forecasting/dashboard/new.js", {"forecasting"}),
+        ("functions/console/page/new.js", {"console"}),
         ("functions/console/api.py", {"console"}),
         ("functions/classification/settings.py", CLASSIFICATION),
         ("functions/__init__.py", set(IMAGES)),
@@ -109,12 +109,12 @@ def test_an_edit_changes_the_images_it_concerns_and_no_other(
 
 def test_the_pages_bundle_is_part_of_the_code(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path))
-    make(Stack(app, "Test"), "Api", "forecasting", "functions.forecasting.handler.api", "source")
-    make(Stack(app, "Image"), "Api", "forecasting", "functions.forecasting.handler.api")
+    make(Stack(app, "Test"), "Api", "console", "functions.console.handler.api", "source")
+    make(Stack(app, "Image"), "Api", "console", "functions.console.handler.api")
     staged = [path for path in Path(app.synth().directory).glob("asset.*") if path.is_dir()]
     assert len(staged) == 2
     for folder in staged:
-        built = folder / "functions/forecasting/dashboard/built"
+        built = folder / "functions/console/page/built"
         named = re.findall(r"/static/(\w+-\w+\.\w+)", (built / "index.html").read_text())
         files = [path.name for path in built.iterdir()]
         assert {"index.html", *named} == set(files)

@@ -16,7 +16,7 @@ from aws_cdk.aws_logs import RetentionDays
 
 from functions.clustering.contracts import LABEL_SCHEMA, DayManifest
 from functions.console.contracts import Verdict
-from infra import forecasting
+from infra import console
 from infra.app import build
 from infra.settings import DeploySettings, Retention, StageFile
 from infra.warehouse import DAY_COLUMNS, RUN_COLUMNS, VERDICT_COLUMNS
@@ -145,13 +145,13 @@ def test_the_page_signs_in_by_the_pools_own_api_and_no_other_way(service: Templa
 def test_synth_refuses_to_deploy_without_the_pages_bundle(
     state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = tmp_path / "dashboard"
-    shutil.copytree(forecasting.PAGE, page)
+    page = tmp_path / "page"
+    shutil.copytree(console.PAGE, page)
     if state == "missing":
         shutil.rmtree(page / "built")
     else:
         (page / "app.js").touch()
-    monkeypatch.setattr(forecasting, "PAGE", page)
+    monkeypatch.setattr(console, "PAGE", page)
     stack = build(DeploySettings(), StageFile("dev.toml", {})).node.find_child("trefoil-dev-service")
     assert isinstance(stack, Stack)
     AssemblyAnnotations.from_stack(stack).has_error("*", Match.string_like_regexp("run `make setup`"))

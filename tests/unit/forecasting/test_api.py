@@ -152,7 +152,7 @@ def test_a_batch_knows_no_parameter_and_no_other_type_than_json(call):
         assert call("/v1/forecasts", body=items, headers={"content-type": media})[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/series", FORECAST, "/healthz", "/openapi.json", "/", "/v1/nothing"])
+@pytest.mark.parametrize("path", ["/v1/series", FORECAST, "/healthz", "/openapi.json", "/v1/nothing"])
 def test_head_is_answered_as_get_without_a_body(call, path):
     status, headers, _ = call(path)
     again, its, body = call(path, method="HEAD")
@@ -269,13 +269,8 @@ def test_no_detour_leads_to_v1_without_claims(call, path):
 
 
 def test_what_is_open_needs_no_claims(call):
-    for path in ("/", "/healthz", "/openapi.json", "/static/config.json"):
+    for path in ("/healthz", "/openapi.json"):
         assert call(path, claims=None)[0] == 200
-    assert call("/static/config.json", claims=None)[2] == {
-        "user_pool_client": "client",
-        "region": "eu-west-1",
-        "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
-    }
 
 
 def test_an_unexpected_condition_is_not_told_outside():

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { step } from "../../../functions/forecasting/dashboard/periods.js";
-import { assemble, figures, near } from "../../../functions/forecasting/dashboard/rows.js";
-import { csv } from "../../../functions/forecasting/dashboard/table.js";
-import { stale, verdict } from "../../../functions/forecasting/dashboard/trust.js";
-import { blank, format, parse } from "../../../functions/forecasting/dashboard/view.js";
-import { reasons, why } from "../../../functions/forecasting/dashboard/why.js";
+import { step } from "../../../functions/console/page/periods.js";
+import { assemble, figures, near } from "../../../functions/console/page/rows.js";
+import { csv } from "../../../functions/console/page/table.js";
+import { stale, verdict } from "../../../functions/console/page/trust.js";
+import { blank, format, parse } from "../../../functions/console/page/view.js";
+import { reasons, why } from "../../../functions/console/page/why.js";
 
 const point = (ds, yhat) => ({ ds, yhat, lower: yhat - 1, upper: yhat + 1 });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clock, numberOf, step, ticks } from "../../../functions/forecasting/dashboard/periods.js";
-import { columnHead, longTime, modelName, namedTime, tickName } from "../../../functions/forecasting/dashboard/words.js";
+import { clock, numberOf, step, ticks } from "../../../functions/console/page/periods.js";
+import { columnHead, longTime, modelName, namedTime, tickName } from "../../../functions/console/page/words.js";
 
 /** `n` periods from `ds` on. */
 const run = (frequency, ds, n) => Array.from({ length: n }, (_, i) => step(frequency, ds, i));

@@ -5,12 +5,13 @@ import re
 
 import pytest
 
-from tests.forecasting import Caller, House, gateway_event
+from tests.console import Deployment
+from tests.forecasting import Caller, gateway_event
 
 
 @pytest.fixture(scope="module")
-def call():
-    return Caller(House().app())
+def call() -> Caller:
+    return Deployment(user_pool_client="client").call()
 
 
 def linked(index: str) -> list[str]:
@@ -60,6 +61,14 @@ def test_a_file_is_compressed_where_accepted_and_not_sent_twice(call):
     assert call("/", claims=None, headers={"if-none-match": plain["etag"]})[0] == 304
 
 
+def test_the_page_learns_without_a_token_where_its_user_pool_is(call):
+    assert call("/static/config.json", claims=None)[2] == {
+        "user_pool_client": "client",
+        "region": "eu-west-1",
+        "endpoint": "https://cognito-idp.eu-west-1.amazonaws.com",
+    }
+
+
 NAMES = (
     "../api.py",
     "..%2fapi.py",
@@ -78,7 +87,7 @@ def test_nothing_else_is_served(call, name):
     assert call(f"/static/{name}", claims=None)[0] == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/static/config.json", "/healthz", "/static/nothing.js", "/v1/series"])
+@pytest.mark.parametrize("path", ["/", "/static/config.json", "/static/nothing.js", "/v1/operation"])
 def test_head_tells_what_get_would_without_a_body(call, path):
     get, head = (call.handler(gateway_event(path, method=method), None) for method in ("GET", "HEAD"))
     assert head["statusCode"] == get["statusCode"]
