@@ -15,11 +15,13 @@ from functions.forecasting.domain import fit, frame, holidays, model, related, r
 from functions.forecasting.domain.fit import Shared, holdout_of, longest_holdout, train
 from functions.forecasting.domain.frequency import Frequency
 from functions.forecasting.domain.model import Prediction, Trained
+from functions.forecasting.domain.profile import nearest, profile
 from functions.forecasting.domain.related import Items
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.table import Parsed, Rejection
 from layers.runtime.errors import InputError
 
+NEAREST = 3
 FIGURES = ("rmspe", "wape", "bias", "coverage", "baseline_wape", "skill")
 
 
@@ -234,6 +236,7 @@ def summary(
     what a file said of the item of each series."""
     said = {kind: one if isinstance(one, str) else "learned" for kind, one in shared.items()}
     traits = {name for item in items.values() for name in item}
+    similar = _similar([one for one, _ in pairs], items)
     return {
         "as_of": max(eves.values()),
         "frequencies": dict(Counter(one.frequency.kind for one, _ in pairs)),
@@ -255,9 +258,23 @@ def summary(
                 "assumptions": [*result.assumptions],
                 "seconds": round(result.seconds, 3),
             }
-            | ({"item": items[one.series_id]} if one.series_id in items else {})
+            | ({"item": items[one.series_id], **similar[one.series_id]} if one.series_id in items else {})
             for one, result in pairs
         },
+    }
+
+
+def _similar(series: Sequence[Series], items: Items) -> dict[str, dict[str, Any]]:
+    """The series of the same frequency most like each of those with an item, by that and the shape of their demand."""
+    groups: dict[FrequencyName, dict[str, Any]] = {}
+    for one in series:
+        if items:
+            groups.setdefault(one.frequency.kind, {})[one.series_id] = np.array(profile(one))
+    return {
+        name: {"similar": nearest(own, {n: p for n, p in group.items() if n != name}, NEAREST, items[name], items)}
+        for group in groups.values()
+        for name, own in group.items()
+        if name in items
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from functions.forecasting.domain import series as domain
 from functions.forecasting.domain import table
-from functions.forecasting.domain.profile import profile
+from functions.forecasting.domain.profile import item_of, profile
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.table import Rejection
 from functions.forecasting.settings import ForecastingSettings
@@ -130,6 +130,7 @@ def row_of(series: Series, history: str) -> Row:
         observations=int((series.y == series.y).sum()),
         history=history,
         profile=profile(series),
+        item=item_of(series) or None,
     )
 
 

@@ -84,15 +84,20 @@ class ForecastService:
         return answer.history(self._histories.read(series_id).body, start, end)
 
     def similar(self, series_id: str, k: int) -> dict[str, Any]:
-        """The `k` series of the same frequency whose demand has the most similar shape. Raises NotFoundError."""
+        """The `k` series of the same frequency with the most similar shape of demand and item. Raises NotFoundError."""
         from functions.forecasting.domain import answer
 
         body = self._histories.read(series_id).body
         rows = self._catalog.rows()
         step = {name: row.frequency or "D" for name, row in rows.items()}
-        alike = (name for name in rows if name != series_id and step[name] == step.get(series_id))
         # A profile of zeros is that of a series too short to have one: near to all, like none.
-        return answer.similar(body, {name: rows[name].profile for name in alike if any(rows[name].profile)}, k)
+        alike = {
+            name: row
+            for name, row in rows.items()
+            if name != series_id and step[name] == step.get(series_id) and any(row.profile)
+        }
+        items = {name: row.item or {} for name, row in alike.items()}
+        return answer.similar(body, {name: row.profile for name, row in alike.items()}, items, k)
 
     def forecast(self, question: Question) -> Answered:
         """Answer a question; every horizon begins after the newest observation of the catalog. Raises NotFoundError,

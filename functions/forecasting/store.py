@@ -38,8 +38,8 @@ ENTRIES: Final = TypeAdapter(dict[str, ModelEntry], config=ConfigDict(defer_buil
 
 
 class Row(BaseModel):
-    """What the catalog knows of a series; dates are null while it has known future only, and the frequency in rows that
-    were written when all series were of days."""
+    """What the catalog knows of a series; dates are null while it has known future only, the frequency in rows that
+    were written when all series were of days, and the item where nothing is said of it."""
 
     frequency: FrequencyName | None = None
     first_ds: str | None = None
@@ -47,6 +47,7 @@ class Row(BaseModel):
     observations: int
     history: str
     profile: list[float]
+    item: dict[str, str] | None = None
     model: ModelSummary | None = None
     outlook: Outlook | None = None
 

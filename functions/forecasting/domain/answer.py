@@ -10,7 +10,7 @@ from functions.forecasting.contracts import Question
 from functions.forecasting.domain import frame, holidays, model, parts
 from functions.forecasting.domain.frame import Frame, kind_of
 from functions.forecasting.domain.model import Prediction, Trained
-from functions.forecasting.domain.profile import nearest, profile
+from functions.forecasting.domain.profile import Item, item_of, nearest, profile
 from functions.forecasting.domain.series import Series, ends, load
 from layers.runtime.errors import NotFoundError
 
@@ -38,11 +38,11 @@ def history(body: bytes, start: date | None, end: date | None) -> dict[str, Any]
     }
 
 
-def similar(body: bytes, profiles: Mapping[str, Sequence[float]], k: int) -> dict[str, Any]:
-    """The `k` of `profiles` nearest to a stored history's own; none for a series too short to have a profile."""
+def similar(body: bytes, profiles: Mapping[str, Sequence[float]], items: Mapping[str, Item], k: int) -> dict[str, Any]:
+    """The `k` of `profiles` nearest to a stored history's own, by its item too; `items` are those of the others."""
     series = load(body)
-    own = np.array(profile(series))
-    return {"series_id": series.series_id, "items": nearest(own, profiles, k) if own.any() else []}
+    near = nearest(np.array(profile(series)), profiles, k, item_of(series), items)
+    return {"series_id": series.series_id, "items": near}
 
 
 def lay_out(body: bytes, question: Question, country: str = "") -> tuple[Series, Frame]:

@@ -1,4 +1,4 @@
-"""Demand profiles: the shape of a series without its level, and which series share it."""
+"""What makes series alike: their demand profile, which is their shape without its level, and what their items are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -14,6 +14,10 @@ MIN_DAYS: Final = 8
 PARTS: Final = {"week shape": slice(0, 7), "year shape": slice(7, 19), "promotion response": slice(19, 20)}
 CLOSED: Final = -1.0
 SIZE: Final = 20
+# Items that have nothing in common are as far apart as shapes that differ by half the usual sales.
+APART: Final = 0.5
+
+Item = Mapping[str, str]
 
 
 def profile(series: Series) -> list[float]:
@@ -46,16 +50,45 @@ def profile(series: Series) -> list[float]:
     return shape.round(4).tolist()
 
 
-def nearest(target: Floats, others: Mapping[str, Sequence[float]], k: int) -> list[dict[str, Any]]:
-    """The `k` of `others`, profiles by id, closest to `target` (20,): distance (0 is the same shape), and the part of
-    the profile that both share most closely."""
-    if not others:
+def item_of(series: Series) -> dict[str, str]:
+    """What a series says of its item: regressors that have one value throughout, and not 0, column -> text."""
+    item = {}
+    for name, values in series.regressors.items():
+        known = values[np.isfinite(values)]
+        if len(known) > 1 and known[0] != 0 and (known == known[0]).all():
+            column, _, text = name.partition("=")
+            item[column] = text or f"{known[0]:g}"
+    return item
+
+
+def nearest(
+    target: Floats, others: Mapping[str, Sequence[float] | Floats], k: int, item: Item, items: Mapping[str, Item]
+) -> list[dict[str, Any]]:
+    """The `k` of `others`, profiles by id, most like `target` (20,) and its `item`; `items` are theirs.
+
+    Each with its distance (0 is the same shape, and the same item where there are any), and what both share most
+    closely. A target of zeros is that of a series too short to have a profile: like it is only what has something of
+    its item in common.
+    """
+    common = {name: dict(item.items() & items.get(name, {}).items()) for name in others}
+    ids = [name for name in others if target.any() or common[name]]
+    if not ids:
         return []
-    ids, off = list(others), np.array(list(others.values())) - target
-    parts = np.stack([np.sqrt(np.mean(off[:, part] ** 2, axis=1)) for part in PARTS.values()], axis=1)
+    shares = [len(common[name]) / max(len(item.keys() | items.get(name, {}).keys()), 1) for name in ids]
+    off = np.array([others[name] for name in ids]) - target
+    shapes = [np.sqrt(np.mean(off[:, part] ** 2, axis=1)) for part in PARTS.values()] if target.any() else []
+    parts = np.stack([APART * (1 - np.array(shares)) * bool(item), *shapes], axis=1)
     total = np.sqrt((parts**2).sum(axis=1))
-    closest = (parts / (np.median(parts, axis=0) + 1e-9)).argmin(axis=1)
+    relative = parts / (np.median(parts, axis=0) + 1e-9)
+    relative[[not common[name] for name in ids], 0] = np.inf
+    closest = relative.argmin(axis=1)
+    names = [(in_words(common[name]), *PARTS) for name in ids]
     return [
-        {"series_id": ids[i], "distance": round(float(total[i]), 4), "shared": list(PARTS)[closest[i]]}
+        {"series_id": ids[i], "distance": round(float(total[i]), 4), "shared": names[i][closest[i]]}
         for i in np.argsort(total, kind="stable")[:k].tolist()
     ]
+
+
+def in_words(item: Item) -> str:
+    """What is said of an item, as a text."""
+    return ", ".join(f"{name} {text}" for name, text in sorted(item.items()))

@@ -196,5 +196,6 @@ def test_the_command_reads_all_three_files(trefoil, tmp_path):
     assert (said["item"], said["regressors"]) == ({"brand": "Rainy"}, ["price"])
     assert not any(text.startswith(("price", "brand")) for text in said["assumptions"])
     assert said["left_out"] == {}
+    assert [(one["series_id"], one["shared"]) for one in said["similar"]][:1] == [("umbrella/0017", "brand Rainy")]
     assert [one["file"] for one in parquet.read_table(out / "rejected.parquet").to_pylist()] == ["items.csv"]
     assert trefoil(*files, "--out", tmp_path)[0] == 2

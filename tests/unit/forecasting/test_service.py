@@ -194,7 +194,7 @@ def test_nine_of_ten_nearest_share_the_planted_archetype():
     shared = [
         kinds[int(near["series_id"])] == kinds[int(own)]
         for own in profiles
-        for near in nearest(np.array(profiles[own]), {k: v for k, v in profiles.items() if k != own}, 5)
+        for near in nearest(np.array(profiles[own]), {k: v for k, v in profiles.items() if k != own}, 5, {}, {})
     ]
     assert np.mean(shared) >= 0.9
 
@@ -210,6 +210,19 @@ def test_a_series_of_a_few_days_resembles_none():
     house.put(made(30, name="a"), made(3, name="b"))
     assert house.service().similar("a", 5)["items"] == []
     assert house.service().similar("b", 5)["items"] == []
+
+
+def test_series_whose_items_are_alike_are_named_first_also_where_one_is_too_new_to_have_a_shape():
+    house = House()
+    shapes = {"new": (3, 1), "old": (300, 1), "same shape": (300, 1), "same item": (300, 2)}
+    for name, (days, seed) in shapes.items():
+        one = made(days, seed=seed, name=name, promo=False)
+        soap = name in ("new", "old", "same item")
+        house.put(replace(one, regressors={"kind=soap": np.full(days, float(soap)), "size": np.full(days, 2.0 + soap)}))
+    for name in ("new", "old"):
+        assert house.service().similar(name, 5)["items"][0]["shared"] == "kind soap, size 3"
+    assert [one["series_id"] for one in house.service().similar("old", 5)["items"]] == ["same item", "same shape"]
+    assert {one["series_id"] for one in house.service().similar("new", 2)["items"]} == {"old", "same item"}
 
 
 def test_the_smallest_sales_are_not_rounded_away():
