@@ -66,7 +66,7 @@ def day(volume: Day) -> dict[str, float]:
     labelling += millions(state_transitions=8 + 4 * parts, S3_writes=6 + 3 * parts)
     training = weekly * SERIES * gb_second + millions(S3_writes=2 * weekly, S3_reads=2 * weekly)
     answers = volume.calls * CALL * gb_second + invoked(volume.calls)
-    answers += millions(HTTP_API_calls=volume.calls, DynamoDB_reads=2 * volume.calls, S3_reads=volume.calls)
+    answers += millions(HTTP_API_calls=volume.calls, DynamoDB_reads=3 * volume.calls, S3_reads=volume.calls)
     scored = batches * SCORING + volume.messages / 1_000 * THOUSAND_MESSAGES + CLASSIFIER / 7
     scoring = scored * gb_second + invoked(batches + 24)
     scoring += millions(

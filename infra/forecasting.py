@@ -58,7 +58,7 @@ class Forecasting(Leaf):
         for function in (ingest, plan, publish):
             allow_items(function.role, data.runs, "GetItem", "PutItem", leaf=self.name)
         allow_items(api.role, data.registry, "GetItem", leaf=self.name)
-        allow_items(api.role, data.forecasts, "GetItem", "PutItem")
+        allow_items(api.role, data.forecasts, "GetItem", "PutItem", "Query")
 
         arrivals = self._on_arrival(ingest)
         runs = PlannedMap(self, "Run", plan=plan, work=train, publish=publish)

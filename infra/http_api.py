@@ -69,7 +69,7 @@ class HttpApi(Construct):
             prevent_user_existence_errors=True,
         )
         self._tokens = authorizers.HttpUserPoolAuthorizer("Tokens", stage.data.users, user_pool_clients=[self.client])
-        methods = {"/v1/{proxy+}": (*READING, apigw.HttpMethod.POST)}
+        methods = {"/v1/{proxy+}": (*READING, apigw.HttpMethod.POST, apigw.HttpMethod.PUT)}
         self.serve("Function", function, guarded=methods, public=("/healthz", "/openapi.json"))
 
     def serve(

@@ -19,7 +19,7 @@ from functions.forecasting.intake import Ingested, IngestService
 from functions.forecasting.learn import TrainingService
 from functions.forecasting.serve import ForecastService
 from functions.forecasting.settings import ForecastingSettings
-from functions.forecasting.store import Answers, Catalog, Histories, Models
+from functions.forecasting.store import Answers, Catalog, Histories, Models, Overrides
 from layers.runtime.http import PROBLEM
 from layers.storage.ledger import RunLedger
 from layers.storage.registry import ModelRegistry
@@ -149,6 +149,7 @@ class House:
             Catalog(self.lake, freshness=freshness),
             Models(self.models, self.registry, freshness=freshness),
             Answers(self.answers, keep_seconds=3600),
+            Overrides(self.answers, freshness=freshness),
             ForecastingSettings(holdout_days=28, **settings),
         )
 

@@ -81,6 +81,7 @@ MAY = {
         "GetItem models/forecasting*",
         "GetItem forecasts",
         "PutItem forecasts",
+        "Query forecasts",
     },
     "ConsoleApi": {
         "read lake/anomalies/days/*",

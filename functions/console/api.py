@@ -6,11 +6,12 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.security import HTTPBearer
 
 from functions.console.bundle import add_page
-from functions.console.contracts import Day, DayPage, Days, FlagPage, Operation, Problem, Segments, Verdict, Word
+from functions.console.contracts import DayPage, Days, FlagPage, Operation, Problem, Segments, Verdict, Word
 from functions.console.serve import OperationService, RideService
 from functions.console.settings import ConsoleSettings
 from functions.console.store import LEAF
-from layers.runtime.http import PROBLEM, application, check, claims
+from layers.runtime.http import PROBLEM, application, check, username
+from layers.runtime.parsing import Day
 
 DESCRIPTION: Final = """What the leaves publish: days of rides and verdicts on their flags, segments, operation.
 
@@ -68,8 +69,7 @@ def _v1(rides: RideService, operation: OperationService) -> APIRouter:
         return rides.flags(dt, reason=reason, min_severity=min_severity, limit=limit, cursor=cursor)
 
     async def judge(request: Request, dt: Day, ride_id: str, word: Word) -> Verdict:
-        said_by = claims(request.scope)
-        return rides.judge(dt, ride_id, word, str(said_by.get("username") or said_by["sub"]))
+        return rides.judge(dt, ride_id, word, username(request.scope))
 
     # The id in the path, and the twin with the id in the query, where any id can stand.
     wrong_type: dict[int | str, dict[str, Any]] = {

@@ -1,27 +1,13 @@
 """What the console reads of what others publish, and what goes in and out of its API."""
 
-import re
-from datetime import UTC, date, datetime
-from typing import Annotated, Any, Final, Literal
+from datetime import date
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
+from layers.runtime.parsing import Said
 from layers.storage.ledger import Run
 from layers.storage.registry import Champion
-
-FIRST, LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
-TIMES: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
-
-
-def _day(value: Any) -> Any:
-    """Pydantic alone would take a number of seconds for a date."""
-    if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-        raise PydanticCustomError("day", "a day is written YYYY-MM-DD")
-    return value
-
-
-Day = Annotated[date, BeforeValidator(_day), Field(ge=date(1970, 1, 1))]
 
 
 class Frozen(BaseModel):
@@ -48,7 +34,7 @@ class Word(Frozen):
 
     verdict: Literal["confirmed", "false_alarm"] | None = Field(description="null takes an earlier word back")
     note: str = Field("", max_length=1000)
-    at: Annotated[AwareDatetime, Field(ge=FIRST, le=LAST)] | None = Field(
+    at: Said | None = Field(
         None, description="when it was said: the newest word holds, however late or often it arrives; by default now"
     )
 

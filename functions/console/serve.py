@@ -7,7 +7,6 @@ from statistics import median
 from typing import Any
 
 from functions.console.contracts import (
-    TIMES,
     DayPage,
     DayRow,
     FlagPage,
@@ -22,13 +21,13 @@ from functions.console.contracts import (
 from functions.console.settings import ConsoleSettings
 from functions.console.store import Published, hash_of
 from layers.runtime.errors import InputError, LimitError, NotFoundError
+from layers.runtime.parsing import said_at
 from layers.storage import health
 from layers.storage.aws import translated
 from layers.storage.ledger import RunLedger
 from layers.storage.registry import ModelRegistry
 
 SHOWN, LONGEST, FEWEST = 31, 366, 3
-AHEAD = timedelta(minutes=5)
 DAY = timedelta(days=1)
 CURSOR = re.compile(r"([0-9.e+]{1,32})_([0-9a-f]{32})")
 
@@ -89,15 +88,12 @@ class RideService:
 
         Raises NotFoundError for a ride that is neither listed nor judged already, InputError for the future.
         """
-        now = self._clock()
-        at = (word.at or now).astimezone(UTC)
-        if at > now + AHEAD:
-            raise InputError("is not yet", field="body.at")
+        at = said_at(word.at, self._clock())
         run_id = _of(self._lake.manifests(day, day), day).run_id
         if hash_of(ride_id) not in self._lake.flags(day, run_id) and self._lake.verdict(day, ride_id) is None:
             raise NotFoundError(f"no such ride is among the most severe flags of {day}")
         said = {"ride_id": ride_id, "run_id": run_id, "verdict": word.verdict, "note": word.note, "by": by}
-        return self._lake.judge(day, Verdict(**said, at=f"{at:{TIMES}}"))
+        return self._lake.judge(day, Verdict(**said, at=at))
 
     def _usual_from(self, day: date) -> date:
         return max(day - self._settings.usual_days * DAY, date(1970, 1, 1))

@@ -16,7 +16,7 @@ from functions.forecasting import contracts
 from functions.forecasting.contracts import Question
 from functions.forecasting.serve import Answered, ForecastService
 from layers.runtime.errors import LimitError, TrefoilError
-from layers.runtime.http import PROBLEM, application, check, describe
+from layers.runtime.http import PROBLEM, application, check, describe, username
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -72,6 +72,7 @@ ERRORS: Final[Responses] = {
     429: _gateway("Too Many Requests"),
     503: _error("Worth another try after `retry_after` seconds."),
 }
+WRONG_TYPE: Final[Responses] = {415: _error("A body is sent as application/json.")}
 CACHED: Final = {
     "ETag": {"schema": {"type": "string"}, "description": "send it back in If-None-Match"},
     "X-Cache": {"schema": {"type": "string", "enum": ["memory", "table", "computed"]}, "description": "origin"},
@@ -132,11 +133,11 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
         # The id in the path, and the twin with the id in the query, where any id can stand.
         for path in (f"/series/{{series_id:path}}/{endpoint.__name__}", f"/{endpoint.__name__}"):
             router.get(path, responses=responses, tags=["series"], summary=summary)(endpoint)
+    _add_overrides(router, service, of(contracts.OverrideList))
 
     @router.post(
         "/forecasts",
-        responses=of(contracts.BatchAnswer)
-        | {413: _gateway("Request Entity Too Large"), 415: _error("A body is sent as application/json.")},
+        responses=of(contracts.BatchAnswer) | {413: _gateway("Request Entity Too Large")} | WRONG_TYPE,
         tags=["forecasts"],
         summary="Many forecasts, with plans for the future and for stores not yet known",
     )
@@ -144,6 +145,19 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
         return Response(_packed(service.batch(request.items)), media_type="application/json")
 
     return router
+
+
+def _add_overrides(router: APIRouter, service: ForecastService, responses: Responses) -> None:
+    async def overrides(series_id: contracts.SeriesId) -> Response:
+        return _json(service.list_overrides(series_id))
+
+    async def override(request: Request, series_id: contracts.SeriesId, word: contracts.OverrideRequest) -> Response:
+        return _json(service.override(series_id, word, username(request.scope)))
+
+    said, say = "What people made of a forecast, and what that was worth", "Set or scale periods, or take that back"
+    for path in ("/series/{series_id:path}/overrides", "/overrides"):
+        router.get(path, responses=responses, tags=["series"], summary=said)(overrides)
+        router.put(path, responses=responses | WRONG_TYPE, tags=["series"], summary=say)(override)
 
 
 def _packed(results: Sequence[tuple[str, Answered | TrefoilError]]) -> bytes:

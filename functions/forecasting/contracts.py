@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
 
 from layers.runtime.errors import InputError
+from layers.runtime.parsing import Day, Said
 
 ID: Final = r"[^\x00-\x1f\x7f]{1,128}"
 NO_ID: Final = "must be 1 to 128 characters, none a control character"
@@ -152,7 +153,8 @@ class RegressorInfo(Answer):
 
 
 class Point(Answer):
-    """A period of the horizon, in the unit of the history; with p10 and others where quantiles are asked for."""
+    """A period of the horizon, in the unit of the history; with p10 and others where quantiles are asked for, and with
+    `planned` where an override stands: what a person made of `yhat`."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float]
@@ -168,6 +170,78 @@ class Parts(Answer):
 
     scale: Literal["log", "linear"]
     values: dict[str, list[float | None]] = Field(examples=[{"level": [4.6], "season of the week": [-0.1]}])
+
+
+class OverrideRequest(BaseModel):
+    """What a person says of periods of a forecast: their sales (`value`), or how many times what the model says
+    (`factor`); null takes back what stands there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: Ds
+    end: Ds
+    value: Value | None = None
+    factor: Annotated[FiniteFloat, Field(ge=0, le=1000)] | None = None
+    reason: str = Field("", max_length=200, examples=["street fair"])
+    expires: Day | None = Field(None, description="last day, in UTC, on which it moves the forecast")
+    at: Said | None = Field(None, description="when it was said, by default now: of each period the newest word holds")
+
+    def check(self, today: date) -> None:
+        """Raises InputError that names the field."""
+        moves = self.value is not None or self.factor is not None
+        for wrong, field, why in (
+            (not self.model_fields_set & {"value", "factor"}, "value", "is given, or factor, or null to take back"),
+            (self.value is not None and self.factor is not None, "factor", "does not go with value"),
+            (moves and not self.reason.strip(), "reason", "is missing"),
+            (moves and self.expires is None, "expires", "is missing"),
+            (moves and self.expires is not None and self.expires < today, "expires", "is past"),
+        ):
+            if wrong:
+                raise InputError(why, field=f"body.{field}")
+
+
+class OverrideInfo(Answer):
+    """An override, from its first period to its last; those that a newer one took are no longer its own."""
+
+    start: Ds
+    end: Ds
+    value: float | None = None
+    factor: float | None = None
+    reason: str
+    by: str = Field(description="name of the user")
+    at: str = Field(description="when it was said: UTC, six digits of fraction")
+    expires: str | None = None
+
+
+class ValueAdded(Answer):
+    """Sums over observed periods on whose days the override stood, to six digits: they add up exactly."""
+
+    periods: int
+    error_without: float = Field(description="absolute errors of the forecast when the override was made")
+    error_with: float = Field(description="absolute errors of the override")
+    value_added: float = Field(description="error_without - error_with")
+
+
+class ReasonAdded(ValueAdded):
+    """Of all overrides of a person for one reason."""
+
+    by: str
+    reason: str
+
+
+class OverrideItem(OverrideInfo):
+    """An override and what it was worth; null before one of its periods is observed."""
+
+    value_added: ValueAdded | None
+
+
+class OverrideList(Answer):
+    """Overrides of a series, the newest first, without those taken back or replaced before they came to anything."""
+
+    series_id: SeriesId
+    items: list[OverrideItem]
+    by_reason: list[ReasonAdded]
+    total: ValueAdded | None
 
 
 class Forecast(Answer):
@@ -189,6 +263,7 @@ class Forecast(Answer):
     )
     points: list[Point]
     parts: Parts | None = Field(None, description="only when asked for")
+    overrides: list[OverrideInfo] = Field([], description="those that moved a period; only where there are some")
     assumptions: list[str] = Field(examples=[["promo: unknown from 2015-08-01, taken as 0"]])
 
 
@@ -304,6 +379,44 @@ class Internal(BaseModel):
     """Base of what the leaf sends to itself; built when first used."""
 
     model_config = ConfigDict(defer_build=True)
+
+
+class Override(Internal):
+    """A person's word on the periods of `yhat`, in order: what the model said of each when the word was given.
+
+    With neither `value` nor `factor` it takes back what was said before; deleting would let an older word that comes
+    late rise again."""
+
+    value: float | None = None
+    factor: float | None = None
+    reason: str
+    by: str
+    at: str
+    expires: str | None = None
+    yhat: dict[str, float]
+
+    @property
+    def moves(self) -> bool:
+        """Whether it says anything of its periods."""
+        return self.value is not None or self.factor is not None
+
+    def planned(self, yhat: float) -> float:
+        """What it makes of a forecast."""
+        return self.value if self.value is not None else float(f"{(self.factor or 0.0) * yhat:.9g}")
+
+    def info(self) -> dict[str, Any]:
+        """As `OverrideInfo`."""
+        periods = list(self.yhat)
+        return {"start": periods[0], "end": periods[-1], **self.model_dump(exclude={"yhat"}, exclude_none=True)}
+
+
+class SeriesOverrides(Internal):
+    """All words on a series; each period belongs to one. `outlook` is of the planned forecast, from what `basis`
+    names."""
+
+    items: list[Override] = []
+    outlook: Outlook | None = None
+    basis: str = ""
 
 
 class PlanEvent(Internal):

@@ -16,7 +16,7 @@ from functions.forecasting.api import create_app
 from functions.forecasting.contracts import PlanEvent, Planned, Shard
 from functions.forecasting.serve import ForecastService
 from functions.forecasting.settings import ForecastingSettings
-from functions.forecasting.store import Answers, Catalog, Histories, Models
+from functions.forecasting.store import Answers, Catalog, Histories, Models, Overrides
 from layers.runtime.http import PROBLEM
 from layers.runtime.observability import logger, metrics
 from layers.runtime.parsing import parsed
@@ -41,9 +41,10 @@ def build_api() -> Mangum:
     s3, dynamo, fresh = aws.client("s3"), aws.client("dynamodb"), settings.freshness_seconds
     lake, models = S3Objects(settings.lake_bucket, s3), S3Objects(settings.models_bucket, s3)
     registry = ModelRegistry(models, DynamoTable(settings.models_table, dynamo))
-    answers = Answers(DynamoTable(settings.forecasts_table, dynamo), keep_seconds=settings.cache_hours * 3600)
+    table = DynamoTable(settings.forecasts_table, dynamo)
+    answers, spoken = Answers(table, keep_seconds=settings.cache_hours * 3600), Overrides(table, freshness=fresh)
     histories, catalog = Histories(lake, freshness=fresh), Catalog(lake, freshness=fresh)
-    service = ForecastService(histories, catalog, Models(models, registry, freshness=fresh), answers, settings)
+    service = ForecastService(histories, catalog, Models(models, registry, freshness=fresh), answers, spoken, settings)
     return Mangum(create_app(service), lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
 
 

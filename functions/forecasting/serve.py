@@ -14,11 +14,23 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from functions.forecasting.contracts import BatchItem, FrequencyName, ModelEntry, Question, Sort
+from functions.forecasting.contracts import (
+    BatchItem,
+    FrequencyName,
+    ModelEntry,
+    Outlook,
+    Override,
+    OverrideRequest,
+    Question,
+    SeriesOverrides,
+    Sort,
+)
+from functions.forecasting.domain import overrides
 from functions.forecasting.settings import ForecastingSettings
-from functions.forecasting.store import LEAF, Answers, Catalog, Histories, History, Models, Row
+from functions.forecasting.store import LEAF, Answers, Catalog, Histories, History, Models, Overrides, Row
 from layers.runtime.errors import InputError, TrefoilError, UnavailableError
 from layers.runtime.observability import logger
+from layers.runtime.parsing import said_at
 from layers.storage.registry import now
 
 if TYPE_CHECKING:
@@ -26,6 +38,9 @@ if TYPE_CHECKING:
     from functions.forecasting.domain.model import Trained
 
 Source = Literal["memory", "table", "computed"]
+LEVEL: Final = 0.95
+FARTHEST: Final = 365  # periods ahead
+OUTLOOK_SECONDS: Final = 2.0  # that a listing spends on planned outlooks which a new model or an expiry has outdated
 PERIODS: Final = {"H": timedelta(hours=1), "D": timedelta(days=1), "W": timedelta(weeks=1)}
 
 
@@ -42,10 +57,16 @@ class ForecastService:
     """Use cases of the API."""
 
     def __init__(
-        self, histories: Histories, catalog: Catalog, models: Models, answers: Answers, settings: ForecastingSettings
+        self,
+        histories: Histories,
+        catalog: Catalog,
+        models: Models,
+        answers: Answers,
+        words: Overrides,
+        settings: ForecastingSettings,
     ) -> None:
         self._histories, self._catalog, self._models, self._answers = histories, catalog, models, answers
-        self._settings = settings
+        self._overrides, self._settings = words, settings
         self._memory: dict[tuple[str, str], Answered] = {}  # the answer used last stands last
         self._approximations = lru_cache(50)(self._approximate)
         self._learned = lru_cache(1)(self._load_learned)
@@ -62,9 +83,10 @@ class ForecastService:
             raise InputError("is not a next_cursor of this list", field="cursor")
         # The model that answers now is, after a rollback, not the one published last.
         index, newest = self._models.index(version) if version else {}, self._catalog.newest_times()
+        planned = self._planned_outlooks(index)
 
         def entry_of(name: str) -> ModelEntry | None:
-            return _coming(index.get(name), newest[rows[name].frequency or "D"])
+            return _coming(index.get(name), planned.get(name), newest[rows[name].frequency or "D"])
 
         def place(name: str) -> tuple[float, str, str]:
             return _rank(sort, rows[name], entry_of(name), newest), *_natural_key(name)
@@ -100,8 +122,86 @@ class ForecastService:
         return answer.similar(body, {name: row.profile for name, row in alike.items()}, items, k)
 
     def forecast(self, question: Question) -> Answered:
-        """Answer a question; every horizon begins after the newest observation of the catalog. Raises NotFoundError,
-        InputError."""
+        """Answer a question; every horizon begins after the newest observation of the catalog. Overrides of a series
+        move its own forecast, and not that of a store like it. Raises NotFoundError, InputError."""
+        answered, today = self._modelled(question), str(now().date())
+        words = overrides.moving(self._overrides.read(question.series_id).items, today)
+        if question.scale is not None or not words:
+            return answered
+        body = _dumped(overrides.apply(json.loads(answered.body), words))
+        return Answered(body, _etag(body), answered.source)
+
+    def override(self, series_id: str, request: OverrideRequest, by: str) -> dict[str, Any]:
+        """Keep a person's word on coming periods, and list those of the series. Periods already
+        observed are passed over. Raises NotFoundError, InputError, UnavailableError."""
+        from functions.forecasting.domain import answer
+
+        moment = now()
+        request.check(moment.date())
+        question = Question(series_id, None, LEVEL, {}, as_of=self._catalog.newest(series_id))
+        body = self._histories.read(series_id).body
+        first, last = answer.places(body, question, request.start, request.end)
+        for wrong, field, why in (
+            (last < first, "end", "lies before start"),
+            (last < 0, "end", "lies before the forecast: it is observed"),
+            (last >= FARTHEST, "end", f"lies more than {FARTHEST} periods ahead"),
+        ):
+            if wrong:
+                raise InputError(why, field=f"body.{field}")
+        points = json.loads(self._modelled(replace(question, horizon=last + 1)).body)["points"][max(first, 0) :]
+        word = Override(
+            **request.model_dump(include={"value", "factor", "reason"}),
+            by=by,
+            at=said_at(request.at, moment),
+            expires=request.expires and str(request.expires),
+            yhat={point["ds"]: point["yhat"] for point in points},
+        )
+        self._overrides.change(
+            series_id, lambda words: words.model_copy(update={"items": overrides.merge(words.items, word)})
+        )
+        version = self._models.version()
+        if version and (entry := self._models.index(version).get(series_id)):
+            words = self._overrides.read(series_id)
+            self._planned_outlook(series_id, words, entry, time.monotonic() + OUTLOOK_SECONDS)
+        return self.list_overrides(series_id)
+
+    def list_overrides(self, series_id: str) -> dict[str, Any]:
+        """Overrides of a series with the value they added, as far as their periods are observed. Raises
+        NotFoundError."""
+        from functions.forecasting.domain import answer
+
+        points = answer.history(self._histories.read(series_id).body, None, None)["points"]
+        words = self._overrides.read(series_id).items
+        return {"series_id": series_id, **overrides.account(words, {point["ds"]: point["y"] for point in points})}
+
+    def _planned_outlooks(self, index: Mapping[str, ModelEntry]) -> dict[str, Outlook | None]:
+        """Outlooks of series that have a model and that somebody spoke of."""
+        end, spoken = time.monotonic() + OUTLOOK_SECONDS, self._overrides.all()
+        return {
+            name: self._planned_outlook(name, words, index[name], end)
+            for name, words in spoken.items()
+            if name in index
+        }
+
+    def _planned_outlook(self, name: str, words: SeriesOverrides, entry: ModelEntry, end: float) -> Outlook | None:
+        """Outlook of the forecast as words move it today, None where none does; it is kept with them. One that a new
+        model, an expiry or another word has outdated is computed again until `end`, and then shown as it is."""
+        from functions.forecasting.domain import answer
+
+        standing = overrides.moving(words.items, str(now().date()))
+        basis = _etag("#".join([entry.sha256, *(one.at + one.by + str(len(one.yhat)) for one in standing)]).encode())
+        if not standing or words.basis == basis or time.monotonic() > end:
+            return words.outlook if standing else None
+        question = Question(name, None, LEVEL, {}, as_of=self._catalog.newest(name))
+        planned = overrides.apply(json.loads(self._modelled(question).body), standing)
+        history = self._histories.read(name).body
+        outlook = answer.planned_outlook(history, question, self._settings.holidays, overrides.planned_line(planned))
+        told = {"outlook": outlook, "basis": basis}
+        self._overrides.change(name, lambda newest: newest.model_copy(update=told))
+        return outlook
+
+    def _modelled(self, question: Question) -> Answered:
+        """What the model says."""
         history = self._histories.read(question.series_id)
         newest = self._catalog.newest(question.series_id)
         question = replace(question, as_of=newest or None)
@@ -116,7 +216,7 @@ class ForecastService:
             if body is None:
                 body, source = self._compute(question, history, entry, champion), "computed"
                 self._answers.put(*key, body)
-            answered = Answered(body, hashlib.sha256(body).hexdigest()[:32], source)
+            answered = Answered(body, _etag(body), source)
         self._memory[key] = replace(answered, source="memory")
         if len(self._memory) > self._settings.memory_answers:
             del self._memory[next(iter(self._memory))]
@@ -132,7 +232,7 @@ class ForecastService:
         learned = self._learned(champion) if champion and trained.kind in model.SHARED else None
         version = champion if champion and entry else f"spot-{history.name}"
         document = answer.forecast(question, *days, trained, version, learned, now=now())
-        return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+        return _dumped(document)
 
     def _load_learned(self, version: str) -> "GlobalModel | None":
         from functions.forecasting.domain import global_model
@@ -167,11 +267,22 @@ class ForecastService:
         return results
 
 
-def _coming(entry: ModelEntry | None, newest: str) -> ModelEntry | None:
-    """The entry without an outlook whose peak is not to come any more: it was told before sales went on."""
-    if entry and entry.outlook and (entry.outlook.peak_start or newest) < newest:
-        return entry.model_copy(update={"outlook": None})
-    return entry
+def _dumped(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _etag(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+def _coming(entry: ModelEntry | None, planned: Outlook | None, newest: str) -> ModelEntry | None:
+    """The entry with the outlook that people planned, if any; without one whose peak is not to come any more: it was
+    told before sales went on."""
+    if entry is None:
+        return None
+    outlook = planned or entry.outlook
+    past = outlook and (outlook.peak_start or newest) < newest
+    return entry.model_copy(update={"outlook": None if past else outlook})
 
 
 def _rank(sort: Sort, row: Row, entry: ModelEntry | None, newest: Mapping[str, str]) -> float:

@@ -1,4 +1,4 @@
-"""Keys, documents and adapters of the forecasting leaf: catalog, histories, trained models, cached answers.
+"""Keys, documents and adapters of the forecasting leaf: catalog, histories, models, cached answers, overrides.
 
 The catalog is one object, or shards of it once it is large, each changed by conditional write.
 """
@@ -15,9 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from boto3.dynamodb.conditions import Attr, Key
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from functions.forecasting.contracts import NO_ID, FrequencyName, ModelEntry, ModelSummary, Outlook, is_id
+from functions.forecasting.contracts import (
+    NO_ID,
+    FrequencyName,
+    ModelEntry,
+    ModelSummary,
+    Outlook,
+    SeriesOverrides,
+    is_id,
+)
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, UnavailableError
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
@@ -33,6 +42,9 @@ LARGE: Final = 250  # rows, about 75 KB
 SHARDS: Final = 16
 PATIENCE: Final = 240.0  # seconds that a writer contends with others, a quarter of what its function may take
 LONGEST_WAIT: Final = 4.0
+TRIES: Final = 5
+# The part of the Forecasts table that holds overrides: no series has an id with a line break.
+OVERRIDES: Final = "\noverrides"
 
 ENTRIES: Final = TypeAdapter(dict[str, ModelEntry], config=ConfigDict(defer_build=True))
 
@@ -310,3 +322,47 @@ class Answers:
         """Store a body, replacing an older one."""
         expires = int(time.time()) + self._keep
         self._table.put({"series_id": series_id, "item": item, "body": zlib.compress(body), "expires_at": expires})
+
+
+class Overrides:
+    """What people said of each series, for good; looked up again after `freshness` seconds."""
+
+    def __init__(self, table: DynamoTable, *, freshness: float, size: int = 500) -> None:
+        self._table, self._freshness = table, freshness
+        self._recent = lru_cache(size)(lambda series_id, _: self._row(series_id)[0])
+
+    def read(self, series_id: str) -> SeriesOverrides:
+        """Those of a series. Raises CorruptError."""
+        return self._recent(series_id, _moment(self._freshness))
+
+    def all(self) -> dict[str, SeriesOverrides]:
+        """Those of every series that somebody spoke of."""
+        return {row["item"]: _overrides(row) for row in self._table.query(Key("series_id").eq(OVERRIDES))}
+
+    def change(self, series_id: str, change: Callable[[SeriesOverrides], SeriesOverrides]) -> None:
+        """Put what `change` makes of what stands. Raises UnavailableError when others change it all the time."""
+        for _ in range(TRIES):
+            standing, tag = self._row(series_id)
+            changed = change(standing)
+            if changed == standing:
+                return
+            body = changed.model_dump_json(exclude_none=True).encode()
+            row = {"series_id": OVERRIDES, "item": series_id, "body": zlib.compress(body), "tag": content_hash(body)}
+            try:
+                self._table.put(row, condition=Attr("tag").eq(tag) if tag else Attr("tag").not_exists())
+            except ConflictError:
+                continue
+            self._recent.cache_clear()
+            return
+        raise UnavailableError("others change the overrides of this series at this moment")
+
+    def _row(self, series_id: str) -> tuple[SeriesOverrides, str]:
+        row = self._table.get({"series_id": OVERRIDES, "item": series_id})
+        return (_overrides(row), row["tag"]) if row else (SeriesOverrides(), "")
+
+
+def _overrides(row: Mapping[str, Any]) -> SeriesOverrides:
+    try:
+        return SeriesOverrides.model_validate_json(zlib.decompress(row["body"]))
+    except (ValueError, zlib.error) as exc:
+        raise CorruptError("not the overrides of a series") from exc

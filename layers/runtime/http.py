@@ -33,6 +33,12 @@ def claims(scope: Scope) -> dict[str, Any]:
     return node
 
 
+def username(scope: Scope) -> str:
+    """Name of the user whose token it is. Raises ForbiddenError when there is none."""
+    stated = claims(scope)
+    return str(stated.get("username") or stated["sub"])
+
+
 async def check(request: Request) -> None:
     """Dependency of routes of /v1: claims, no query parameter that nobody knows, and JSON where there is a body."""
     claims(request.scope)

@@ -1,9 +1,12 @@
 """What a person, a schedule or another service sends, as one of our models; what stored documents fail with."""
 
+import re
 import zlib
-from typing import Any, Final, TypeVar
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from layers.runtime.errors import InputError
 
@@ -13,7 +16,29 @@ MALFORMED: Final = (
     zlib.error,
 )
 
+AHEAD: Final = timedelta(minutes=5)
+
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _day(value: Any) -> Any:
+    """Pydantic alone would take a number of seconds for a date."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise PydanticCustomError("day", "a day is written YYYY-MM-DD")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day), Field(ge=date(1970, 1, 1))]
+# When a person said something; the newest word holds, however late or often it arrives.
+Said = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 2, tzinfo=UTC), le=datetime(9999, 12, 30, tzinfo=UTC))]
+
+
+def said_at(at: datetime | None, now: datetime) -> str:
+    """When a word counts as said: in UTC with six digits, by default now. Raises InputError for the future."""
+    moment = (at or now).astimezone(UTC)
+    if moment > now + AHEAD:
+        raise InputError("is not yet", field="body.at")
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def parsed(model: type[Model], event: Any) -> Model:

@@ -107,7 +107,7 @@ class Untouchable:
 
 SEGMENTS = (
     *("v1", "V1", "%76%31", "v%31", "%2576%2531", "v1;a=b", "v1%00", " v1", "v1%20", "v1%0d%0aX-A:b", "%ef%bd%961"),
-    *("days", "2026-03-14", "flags", "verdict", "operation"),
+    *("overrides", "days", "2026-03-14", "flags", "verdict", "operation"),
     *("series", "forecasts", "a", "forecast", "static", "healthz", "openapi.json", "..", ".", "", "%2e%2e", "%2f"),
     *("..%2f", "%5c", "\\", "%", "%zz", "%c0%ae%c0%ae", "\u2024\u2024", "..;", "app.js"),
 )
@@ -181,13 +181,13 @@ def test_a_hostile_body_is_a_problem_that_names_the_field(call: Caller, name: st
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_hostile_word_is_a_problem_that_names_the_field(console: Any, name: str) -> None:
-    path = f"/v1/days/{DAY}/flags/a/verdict"
-    status, headers, body = Caller(console)(path, method="PUT", body=BODIES[name])
-    assert (status, body["status"]) == (422, 422)
-    assert headers["content-type"].startswith("application/problem+json")
-    assert body["field"].startswith("body")
-    assert len(json.dumps(body)) < 1_000
+def test_a_hostile_word_is_a_problem_that_names_the_field(call: Caller, console: Any, name: str) -> None:
+    for say, path in ((Caller(console), f"/v1/days/{DAY}/flags/a/verdict"), (call, "/v1/series/a/overrides")):
+        status, headers, body = say(path, method="PUT", body=BODIES[name])
+        assert (status, body["status"]) == (422, 422)
+        assert headers["content-type"].startswith("application/problem+json")
+        assert body["field"].startswith("body")
+        assert len(json.dumps(body)) < 1_000
 
 
 def test_of_a_key_that_comes_twice_the_last_counts(call: Caller) -> None:
@@ -214,7 +214,7 @@ IDS = (
         "a?b#c",
     ),
 )
-ROUTES = ("history", "forecast", "similar")
+ROUTES = ("history", "forecast", "similar", "overrides")
 
 
 @pytest.mark.parametrize("series_id", IDS)

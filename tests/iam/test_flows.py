@@ -5,7 +5,7 @@ their roles being asked; tests/iam/test_roles.py asks these.
 """
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -74,12 +74,24 @@ def test_a_file_becomes_forecasts(stack: Stack, tally: Tally) -> None:
     tally.add("Flows", flow="weekly training", trigger="state machine", came_out=f"{trained['trained']} models")
 
     asked = {"items": [{"id": "what-if", "series_id": series[0], "horizon": 7}]}
+    newest = Catalog(stack.lake).newest(series[0])
+    assert newest
+    tomorrow = str(date.fromisoformat(newest) + timedelta(days=1))
+    word = {
+        "start": tomorrow,
+        "end": tomorrow,
+        "factor": 2,
+        "reason": "fair",
+        "expires": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
     for event in (
         gateway_event("/v1/series"),
         gateway_event(f"/v1/series/{series[0]}/history"),
         gateway_event(f"/v1/series/{series[0]}/forecast", "horizon=42"),
         gateway_event(f"/v1/series/{series[0]}/similar", "k=1"),
         gateway_event("/v1/forecasts", body=asked),
+        gateway_event(f"/v1/series/{series[0]}/overrides", body=word, method="PUT"),
+        gateway_event("/v1/series", "sort=-peak_against_usual"),
     ):
         answer = stack.invoke("FunctionForecastingApi", event)
         assert answer["statusCode"] == 200, answer

@@ -253,7 +253,7 @@ def test_only_the_page_is_open(service: Template) -> None:
     paths = ("/", "/static/{proxy+}", "/healthz", "/openapi.json", "/console/{proxy+}")
     assert opened == {f"{method} {path}" for method in ("GET", "HEAD") for path in paths}
     guarded = {
-        "/v1/{proxy+}": {"POST"},
+        "/v1/{proxy+}": {"POST", "PUT"},
         "/v1/days": set(),
         "/v1/days/{proxy+}": {"PUT"},
         "/v1/segments": set(),

@@ -6,6 +6,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from cli.stack import Stack
+from functions.forecasting.store import Overrides
 from tests.documents import section
 from tests.drivers import until
 from tests.tables import as_parquet
@@ -70,6 +72,48 @@ def test_the_guides_client_gets_a_forecast(stack: Stack, token: str, monkeypatch
     assert all(point.lower <= point.yhat <= point.upper for point in points)
     with pytest.raises(ValueError, match="nobody"):
         guide["Client"](stack.outputs["ApiUrl"], token).forecast("nobody")
+
+
+def test_a_planner_moves_a_forecast_and_reads_what_that_was_worth(stack: Stack, token: str) -> None:
+    def ask(path: str, body: Any = None) -> Any:
+        status, _, answer = stack.request(path, token=token, body=body, method="PUT" if body else None)
+        assert status == 200, answer
+        return json.loads(answer)
+
+    def planned() -> dict[str, float]:
+        points = ask("/v1/series/gate/forecast?horizon=7")["points"]
+        return {one["ds"]: one["planned"] for one in points if "planned" in one}
+
+    arrive(stack, "sales/gate-2.parquet", 101)
+    own = {one["ds"]: one["yhat"] for one in until_answered(stack, token, "2026-04-12")["points"]}
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    word = {"start": "2026-04-12", "end": "2026-04-14", "value": 101, "reason": "street fair", "expires": today}
+    (said,) = ask("/v1/series/gate/overrides", word)["items"]
+    assert stack.cloud
+    assert (said["by"], said["value_added"]) == (stack.cloud.username, None)
+    assert planned() == {f"2026-04-{day}": 101 for day in (12, 13, 14)}
+    assert (
+        ask("/v1/overrides?series_id=gate", word | {"start": "2026-04-14", "value": None})["items"][0]["end"]
+        == "2026-04-13"
+    )
+    assert stack.request("/v1/series/gate/overrides", body=word, method="PUT")[0] == 401
+
+    arrive(stack, "sales/gate-3.parquet", 103)
+    until_answered(stack, token, "2026-04-14")
+    told = ask("/v1/series/gate/overrides")
+    y = {point["ds"]: point["y"] for point in ask("/v1/series/gate/history?start=2026-04-12")["points"]}
+    worth = sum(abs(y[ds] - own[ds]) - abs(y[ds] - 101) for ds in ("2026-04-12", "2026-04-13"))
+    assert told["total"]["periods"] == 2
+    assert told["total"]["value_added"] == pytest.approx(worth, abs=1e-5)
+
+    ask("/v1/series/gate/overrides", word | {"start": "2026-04-14"})
+    assert list(planned()) == ["2026-04-14"]
+    lapsed = {"expires": "2026-01-01"}  # as if its last day had passed
+    Overrides(stack.table("Forecasts"), freshness=0).change(
+        "gate",
+        lambda words: words.model_copy(update={"items": [one.model_copy(update=lapsed) for one in words.items]}),
+    )
+    until(lambda: not planned(), "the expiry", 10)
 
 
 def claimed(token: str) -> dict[str, Any]:

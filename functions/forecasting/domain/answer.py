@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from functions.forecasting.contracts import Question
-from functions.forecasting.domain import frame, holidays, model, parts
+from functions.forecasting.contracts import Outlook, Question
+from functions.forecasting.domain import frame, holidays, model, outlook, parts
 from functions.forecasting.domain.frame import Frame, kind_of
 from functions.forecasting.domain.model import Prediction, Trained
 from functions.forecasting.domain.profile import Item, item_of, nearest, profile
 from functions.forecasting.domain.series import Series, ends, load
-from layers.runtime.errors import NotFoundError
+from layers.runtime.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
     from functions.forecasting.domain.global_model import GlobalModel
@@ -51,12 +51,37 @@ def lay_out(body: bytes, question: Question, country: str = "") -> tuple[Series,
     Raises NotFoundError before the first observation, InputError for a wrong plan.
     """
     series = load(body)
-    if not series.observed:
-        raise NotFoundError(f"series {series.series_id} has no observation yet")
-    start = max(series.observed, series.row(question.as_of) + 1) if question.as_of else series.observed
+    start = _start(series, question)
     horizon = question.horizon or series.frequency.rhythm.horizon
     series = holidays.mark(series, country, start + horizon)
     return series, frame.build(series, horizon, question.future, start=start)
+
+
+def planned_outlook(body: bytes, question: Question, country: str, line: Sequence[float]) -> Outlook:
+    """What is planned for the periods of an answer against what is usual. Raises as `lay_out`."""
+    return outlook.outlook(lay_out(body, question, country)[1], np.array(line))
+
+
+def places(body: bytes, question: Question, start: str, end: str) -> tuple[int, int]:
+    """Places of two times of a stored history in the horizon of a question, from 0.
+
+    Raises NotFoundError before the first observation, InputError for what is no time.
+    """
+    series = load(body)
+    first, rows = _start(series, question), []
+    for field, label in (("start", start), ("end", end)):
+        try:
+            rows.append(series.row(label) - first)
+        except ValueError as exc:
+            raise InputError("is no time", field=f"body.{field}") from exc
+    return rows[0], rows[1]
+
+
+def _start(series: Series, question: Question) -> int:
+    """Row of the first period of a question's horizon."""
+    if not series.observed:
+        raise NotFoundError(f"series {series.series_id} has no observation yet")
+    return max(series.observed, series.row(question.as_of) + 1) if question.as_of else series.observed
 
 
 def forecast(

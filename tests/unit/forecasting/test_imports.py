@@ -49,11 +49,11 @@ from functions.forecasting.api import create_app
 from functions.forecasting.contracts import Question
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.serve import ForecastService
-from functions.forecasting.store import Answers, Catalog, Histories, Models
+from functions.forecasting.store import Answers, Catalog, Histories, Models, Overrides
 lake, models, answers, registry = pickle.load(open({str(stored)!r}, "rb"))
 service = ForecastService(
     Histories(lake, freshness=0), Catalog(lake), Models(models, registry, freshness=0),
-    Answers(answers, keep_seconds=60), ForecastingSettings(),
+    Answers(answers, keep_seconds=60), Overrides(answers, freshness=0), ForecastingSettings(),
 )
 """
     assert loaded(answer + CACHED) == ""
