@@ -78,5 +78,27 @@ def test_configuration_and_answers_that_are_refused_are_asked_for_again(visit: O
     complete(page)
 
 
+def test_a_page_that_was_opened_during_a_deployment_is_loaded_once_more_by_itself(visit: Open, site: Site):
+    page = visit()
+    old = page.evaluate("() => fetch('/').then((answer) => answer.text())")
+    gone = re.sub(r"/static/app-[A-Z0-9]{8}", "/static/app-REPLACED", old)
+    assert gone != old
+    page.route(site.url, lambda route: route.fulfill(body=gone, content_type="text/html"), times=1)
+    page.goto(site.url + "#series=store-0001")
+    sign_in(page, site.username, site.password)
+    expect(page.get_by_role("heading", name="store-0001")).to_be_visible()
+
+
+def test_a_page_whose_files_stay_away_is_loaded_no_second_time(visit: Open, site: Site):
+    page = visit()
+    opened: list[str] = []
+    page.on("request", lambda request: opened.append(request.url) if request.is_navigation_request() else None)
+    page.route(re.compile("/static/app-"), lambda route: route.fulfill(status=404))
+    page.goto(site.url + "?lang=en")
+    expect(page.get_by_text("The page is starting.")).to_be_visible()
+    page.wait_for_timeout(2_000)
+    assert len(opened) == 2
+
+
 def no_room(route: Route) -> None:
     route.fulfill(status=500, json={"message": "Internal Server Error"})

@@ -44,7 +44,7 @@ def test_signing_out_forgets_the_view_and_the_refresh_token(signed_in: Open, sit
     page = signed_in(STORE)
     expect(page.get_by_role("heading", name="store-0001")).to_be_visible()
     with page.expect_request(lambda request: "RevokeToken" in request.headers.get("x-amz-target", "")):
-        page.get_by_role("button", name="Sign out").click()
+        choose(page, "Sign out")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert page.url == site.url
 
@@ -88,7 +88,7 @@ def test_an_authenticator_app_is_added_and_its_code_asked_for(visit: Open, site:
     site.add_planner("careful", "Lasting-And-Long-3!")
     page = visit()
     sign_in(page, "careful", "Lasting-And-Long-3!")
-    page.get_by_role("button", name="Authenticator app").click()
+    choose(page, "Authenticator app")
     secret = page.locator("#authenticator-secret code")
     expect(secret).to_be_visible()
     key = (secret.text_content() or "").replace(" ", "")
@@ -102,7 +102,7 @@ def test_an_authenticator_app_is_added_and_its_code_asked_for(visit: Open, site:
     page.get_by_role("button", name="Add it").click()
     expect(page.get_by_text("Done: from now on, signing in asks for a code of the app.")).to_be_visible()
     page.get_by_role("button", name="Close").click()
-    page.get_by_role("button", name="Sign out").click()
+    choose(page, "Sign out")
     sign_in(page, "careful", "Lasting-And-Long-3!")
     expect(page.get_by_role("heading", name="Enter the code")).to_be_visible()
     expect(page.get_by_label("Code", exact=True)).to_be_focused()
@@ -125,6 +125,12 @@ def test_who_must_have_an_authenticator_app_adds_it_at_the_first_sign_in(visit: 
     page.get_by_label("Code", exact=True).fill(code_of(key))
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Which store?")).to_be_visible()
+
+
+def choose(page: Page, name: str) -> None:
+    """Of the menu that bears the user's name."""
+    page.locator("#user").click()
+    page.get_by_role("button", name=name).click()
 
 
 def ask_for_an_app(route: Route) -> None:

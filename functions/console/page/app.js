@@ -3,10 +3,12 @@
 import { Api, configuration } from "./api.js";
 import { Session } from "./auth.js";
 import { byId } from "./dom.js";
-import { Page } from "./page.js";
+import { translate } from "./language.js";
+import { Shell } from "./shell.js";
 import { askToSignIn, offerAuthenticator } from "./signin.js";
 
 async function start() {
+  translate();
   const config = await configuration();
   byId("starting").hidden = true;
   const expired = "Your session has ended. Sign in again to go on; nothing you entered is lost.";
@@ -16,22 +18,24 @@ async function start() {
   byId("sign-out").onclick = async () => {
     byId("main").hidden = true;
     await session.signOut();
-    location.replace(location.pathname);
+    location.replace(location.pathname + location.search);
   };
-  byId("authenticator-add").onclick = () => offerAuthenticator(session, byId("user").textContent);
+  byId("authenticator-add").onclick = () => {
+    byId("account").hidePopover();
+    offerAuthenticator(session, byId("user").textContent);
+  };
   byId("main").hidden = false;
-  new Page(new Api(session)).start();
+  new Shell(new Api(session)).show();
 }
 
 async function signIn(session, why) {
   byId("user").textContent = await askToSignIn(session, why);
-  byId("who").hidden = false;
+  byId("user").hidden = false;
 }
 
 start().catch((error) => {
   byId("starting").hidden = true;
   byId("main").hidden = false;
-  byId("controls").hidden = true;
   byId("problem").hidden = false;
   byId("problem").textContent = "The page could not start. Check the connection and load it again.";
   throw error;

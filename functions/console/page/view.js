@@ -1,4 +1,4 @@
-/** What is shown, and the same as the part of the URL behind `#`. */
+/** What the room of forecasts shows, and the same as the part of the URL behind `#`. */
 
 import { clock, step } from "./periods.js";
 
@@ -22,9 +22,8 @@ export const blank = () => ({
   series: "", like: "", scale: 1, horizon: null, level: 0.95, changes: {}, similar: [], table: false, from: null, to: null,
 });
 
-/** @param {string} hash @returns {View} what cannot be read keeps its default */
-export function parse(hash) {
-  const query = new URLSearchParams(hash.replace(/^#/, ""));
+/** @param {URLSearchParams} query @returns {View} what cannot be read keeps its default */
+export function parse(query) {
   const view = blank();
   view.series = query.get("series") ?? "";
   view.like = view.series ? "" : query.get("like") ?? "";
@@ -63,7 +62,7 @@ export function format(view) {
     query.set("from", view.from);
     query.set("to", view.to);
   }
-  return `#${query}`;
+  return query;
 }
 
 function range(from, to) {

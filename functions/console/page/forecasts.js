@@ -1,4 +1,4 @@
-/** The page behind the sign-in: one view at a time, loaded in the order in which people look at it. */
+/** The room of forecasts: one view at a time, loaded in the order in which people look at it. */
 
 import { Problem } from "./api.js";
 import { Chart } from "./chart.js";
@@ -10,6 +10,7 @@ import { assemble, figures, near } from "./rows.js";
 import { storeSearch } from "./search.js";
 import { similarStores } from "./similar.js";
 import { download, table } from "./table.js";
+import { busy, calm, fail, readable } from "./states.js";
 import { stale, trust, verdict } from "./trust.js";
 import { LEVELS, blank, format, parse } from "./view.js";
 import {
@@ -17,12 +18,19 @@ import {
 } from "./words.js";
 import { explained, why } from "./why.js";
 
-const PATIENCE = 600;
+let room = null;
 
-export class Page {
+/** A room of the shell; `root` has its markup already. */
+export function show(root, api, place) {
+  const first = !room;
+  room ??= new Forecasts(api);
+  return room.take(place, first);
+}
+
+class Forecasts {
   #api;
+  #place;
   #view = blank();
-  #stop = new AbortController();
   #stopPlan = new AbortController();
   #chart;
   #store;
@@ -37,7 +45,6 @@ export class Page {
     this.#api = api;
     const moved = settle((...window) => this.#moved(...window), 150);
     this.#chart = new Chart(byId("plot"), byId("readout"), moved, (number) => this.#why(number));
-    const fail = (error) => this.#fail(error);
     const find = (q, limit) => api.search(q, limit);
     this.#store = storeSearch(byId("store-search"), {
       id: "store", find, fail, choose: (item) => this.#open(item.series_id, item.frequency),
@@ -48,14 +55,7 @@ export class Page {
     this.#listen();
   }
 
-  /** Show what the URL asks for. */
-  start() {
-    this.#take(parse(location.hash));
-    if (!this.#view.series && !this.#view.like) this.#store.focus();
-  }
-
   #listen() {
-    addEventListener("popstate", () => this.#take(parse(location.hash)));
     byId("controls").onsubmit = (event) => event.preventDefault();
     byId("horizon").onchange = () => this.#set("horizon", byId("horizon").valueAsNumber || null);
     byId("level").onchange = () => this.#set("level", Number(byId("level").value));
@@ -69,9 +69,10 @@ export class Page {
     }
   }
 
-  /** Take a view over and load it. */
-  #take(view) {
-    this.#view = view;
+  /** Take over the view of a place and load it. */
+  take(place, first) {
+    this.#place = place;
+    const view = this.#view = parse(place.query);
     byId("horizon").value = view.horizon ?? "";
     byId("level").value = view.level;
     this.#store.set(view.series);
@@ -80,14 +81,13 @@ export class Page {
       byId("scale").value = Math.round(view.scale * 1e6) / 1e4;
     }
     if (view.like) byId("unlisted").open = true;
-    this.#load();
+    if (first && !view.series && !view.like) this.#store.focus();
+    return this.#load();
   }
 
   /** A new view of which the reader can go back. */
   #go(changes) {
-    this.#view = { ...this.#view, ...changes };
-    history.pushState(null, "", format(this.#view));
-    this.#take(this.#view);
+    this.#place.go(format({ ...this.#view, ...changes }));
   }
 
   /** A horizon that was asked for stays where it means the same. */
@@ -120,20 +120,15 @@ export class Page {
 
   /** Note the view in the URL without a step back. */
   #note() {
-    history.replaceState(null, "", format(this.#view));
+    this.#place.note(format(this.#view));
   }
 
   async #load() {
-    this.#stop.abort();
     this.#stopPlan.abort();
-    this.#stop = new AbortController();
-    const { signal } = this.#stop;
+    const { signal } = this.#place;
     const { series, like } = this.#view;
-    byId("problem").hidden = true;
     byId("empty").hidden = true;
     this.#overview = null;
-    document.title = series || like ? `${series || `like ${like}`}: forecast` : "Trefoil: store forecasts";
-    const patient = setTimeout(() => this.#busy("Still working: the service is slow to answer."), PATIENCE);
     if ((series || like) !== this.#loaded) this.#histories.clear();
     this.#loaded = series || like;
     byId("view").inert = true;
@@ -142,7 +137,8 @@ export class Page {
         await this.#welcome(signal);
         return;
       }
-      this.#busy(`Loading ${series || like}`);
+      document.title = `${series || `like ${like}`}: forecast`;
+      busy(`Loading ${series || like}`);
       const [points, forecast] = await Promise.all([this.#history(series || like, signal), this.#forecast(signal)]);
       signal.throwIfAborted();
       this.#shown = { history: points, forecast, whatIf: null, overlays: [], missing: [], items: null, rows: null, signal };
@@ -154,13 +150,9 @@ export class Page {
       this.#trust();
       await Promise.all([this.#compare(), this.#ask()]);
     } catch (error) {
-      if (signal.aborted) return;
-      byId("view").hidden = true;
-      if (error.status === 404) this.#unknown(series || like);
-      else this.#fail(error, () => this.#load());
-    } finally {
-      clearTimeout(patient);
-      if (!signal.aborted) this.#busy("");
+      if (!signal.aborted) byId("view").hidden = true;
+      const unknown = `There is no store ${series || like}. Look for another above, or say that yours is not listed.`;
+      throw error.status === 404 ? new Problem(unknown, 404) : error;
     }
   }
 
@@ -179,10 +171,10 @@ export class Page {
       fail: (error, again) => {
         if (signal.aborted) return;
         if (!this.#overview) throw error;
-        this.#fail(error, () => { byId("problem").hidden = true; again(); });
+        fail(error, () => { calm(); again(); });
       },
     });
-    this.#busy("Loading the stores");
+    busy("Loading the stores");
     const page = await list.load();
     signal.throwIfAborted();
     this.#overview = list;
@@ -386,26 +378,4 @@ export class Page {
   #trust() {
     byId("trust").replaceChildren(trust(this.#shown.forecast, this.#view.like));
   }
-
-  #busy(text) {
-    byId("status").replaceChildren(...(text ? [make("progress", { "aria-label": "Loading" }), make("span", {}, text)] : []));
-  }
-
-  #unknown(id) {
-    this.#fail(new Problem(`There is no store ${id}. Look for another above, or say that yours is not listed.`, 404));
-  }
-
-  /** Say what went wrong; `again` is offered as a button. */
-  #fail(error, again) {
-    const retry = again && make("button", { type: "button", onclick: again }, "Try again");
-    byId("problem").replaceChildren(make("span", {}, readable(error)), ...(retry ? [retry] : []));
-    byId("problem").hidden = false;
-  }
-}
-
-/** The sentence of an error that has one; anything else is a fault of this page, which the console is told. */
-function readable(error) {
-  if (error instanceof Problem || error.kind === "offline") return error.message;
-  reportError(error);
-  return "Something went wrong in this page. Load it again.";
 }
