@@ -35,6 +35,9 @@ def anomalies(
     files: Annotated[list[Path], typer.Argument(help="CSV or Parquet: ride_id, ride_dist (km), ride_time (h)")],
     out: Annotated[Path, typer.Option(help="directory to make, or of an earlier result to replace")],
     history: Annotated[list[Path] | None, typer.Option(help="earlier rides to learn from, one file or several")] = None,
+    verdicts: Annotated[
+        Path | None, typer.Option(help="what analysts said: ride_id, verdict (confirmed or false_alarm), at")
+    ] = None,
     preset: Annotated[Literal["tlc"] | None, typer.Option(help="public file format: tlc, NYC trip records")] = None,
     column: Columns = None,
     timezone: Annotated[str, typer.Option(help="IANA zone of times without one; else TREFOIL_TIMEZONE")] = "",
@@ -47,25 +50,31 @@ def anomalies(
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Flag abnormal rides: writes anomalies.parquet, rejected.parquet, summary.json and plot.png."""
+    from functions.clustering.contracts import VerdictReport
     from functions.clustering.domain.table import Format
+    from functions.clustering.domain.verdicts import in_words as in_sentence
     from functions.clustering.files import FileJob
     from layers.tables import Reading, in_words, named_columns
 
     started = time.perf_counter()
     history = history or []
-    for path in (*files, *history):
+    given = [*files, *history, *([verdicts] if verdicts else [])]
+    for path in given:
         readable(path)
     if params == "book" and history:
         raise InputError("the book's method takes no history", field="--history")
     form = Format(preset, _zone(timezone), Reading(dates, decimal, named_columns(column or ())))
-    with replaced_directory(out, inputs=[*files, *history]) as fresh:
+    with replaced_directory(out, inputs=given) as fresh:
         with progress() as bar:
             task = bar.add_task("labelling", total=0)
-            summary = FileJob(files, history, form, params).run(
+            summary = FileJob(files, history, form, params, verdicts).run(
                 fresh, engine, lambda **shown: bar.update(task, **shown)
             )
         for name, understood in summary["understood"].items():
             err.print(f"{name}: {in_words(understood)}; {understood['columns']}", markup=False, soft_wrap=True)
+        if verdicts:
+            said = in_sentence(VerdictReport.model_validate(summary["verdicts"]))
+            err.print(f"{verdicts}: {said}", markup=False, soft_wrap=True)
         for warning in summary["warnings"]:
             err.print(f"warning: {warning}", markup=False, soft_wrap=True)
         summary["seconds"] = round(time.perf_counter() - started, 2)

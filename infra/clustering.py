@@ -24,6 +24,7 @@ class Clustering(Leaf):
         )
 
         allow_objects(fit.role, lake, "rides/", "read")
+        allow_objects(fit.role, lake, "verdicts/", "read")
         allow_objects(fit.role, lake, "plans/clustering/", "write")
         allow_objects(fit.role, models, "clustering/", "read", "write")
         allow_items(fit.role, stage.data.registry, "PutItem", leaf=self.name)

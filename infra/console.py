@@ -56,7 +56,8 @@ class Console(Leaf):
         )
         for prefix in ("anomalies/days/", "anomalies/reports/", "scored/reports/"):
             allow_objects(api.role, data.lake, prefix, "read")
-        allow_objects(api.role, data.lake, "verdicts/", "read", "write")
+        for prefix in ("verdicts/", "console/verdicts/"):
+            allow_objects(api.role, data.lake, prefix, "read", "write")
         allow_items(api.role, data.registry, "GetItem")
         allow_items(api.role, data.runs, "Query")
         counted = [queue.queue_arn for queue in queues.values()]

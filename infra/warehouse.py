@@ -17,7 +17,9 @@ DAY_COLUMNS: Final = (
     "run_id string, rides bigint, anomalies bigint, rejected bigint, files int, clusters int, eps double, "
     "min_samples int, silhouette double, sampled_from string, model_version string, published_at string"
 )
-VERDICT_COLUMNS: Final = "ride_id string, run_id string, verdict string, note string, by string, at string"
+VERDICT_COLUMNS: Final = (
+    "ride_id string, run_id string, verdict string, note string, by string, at string, severity double, kind string"
+)
 # Input format, output format and reader of rows, as Hive calls them.
 HIVE: Final = "org.apache.hadoop.hive.ql.io."
 PARQUET: Final = (

@@ -4,6 +4,7 @@
 MAY = {
     "ClusteringFit": {
         "read lake/rides/*",
+        "read lake/verdicts/*",
         "write lake/plans/clustering/*",
         "read models/clustering/*",
         "write models/clustering/*",
@@ -89,6 +90,8 @@ MAY = {
         "read lake/scored/reports/*",
         "read lake/verdicts/*",
         "write lake/verdicts/*",
+        "read lake/console/verdicts/*",
+        "write lake/console/verdicts/*",
         "GetItem models",
         "Query runs",
         "count ClassificationEventsQueue",

@@ -92,6 +92,35 @@ class PlanItem(Frozen):
     sources: list[Source]
 
 
+class Verdict(Frozen):
+    """What the leaf reads of `verdicts/dt=D/*.json`: an analyst's word on a flag, and the flag's severity then."""
+
+    verdict: Literal["confirmed", "false_alarm"] | None = Field(description="null: taken back")
+    severity: float | None = None
+
+
+class Precision(Frozen):
+    """Of the flags of `severity` or more: how many were judged, how many of these confirmed, and that share."""
+
+    severity: float
+    judged: int
+    confirmed: int
+    precision: float
+    low: float = Field(description="with `high`, Wilson's 95 % interval of the share")
+    high: float
+
+
+class VerdictReport(Frozen):
+    """What analysts' verdicts say of the flags. They change none."""
+
+    judged: int = Field(description="flags with a verdict")
+    not_flagged: int = Field(description="judged rides that are no flags")
+    unknown: int = Field(description="verdicts on rides whose severity is not known")
+    precision: list[Precision] = Field(description="by severity, of those at which something was judged")
+    severity: float | None = Field(description="the lowest from which on the flags would have served, if one would")
+    share: float | None = Field(None, description="of rides that are of this severity or more")
+
+
 class FitReport(Frozen):
     """What `fit` found, kept beside the plan for `publish`."""
 
@@ -104,6 +133,7 @@ class FitReport(Frozen):
     sampled_from: Literal["window", "day"]
     files: int
     parts: int
+    verdicts: VerdictReport | None = None
 
 
 class Flag(Frozen):
@@ -114,6 +144,7 @@ class Flag(Frozen):
     ride_time: float = Field(description="h")
     severity: float
     reason: str
+    kind: str = Field("", description="of reason: impossible, fast, slow, far, near, long or brief")
 
 
 class PartReport(BaseModel):
@@ -133,6 +164,7 @@ class PartReport(BaseModel):
     points: list[tuple[float, float, bool]] = Field(default_factory=list, description="km, h, anomalous: for the plot")
     cells: list[tuple[int, int, int, int]] = Field(default_factory=list, description="as in `Plot`")
     flagged: list[Flag] = Field(default_factory=list, description="the most severe")
+    severe: list[int] = Field(default_factory=list, description="anomalous rides of each of `SEVERITIES` or more")
 
 
 class Plot(Frozen):
@@ -148,7 +180,8 @@ class Plot(Frozen):
 class DayManifest(Frozen):
     """One row of `anomaly_days`: which run is the day's truth. One line of JSON, written last.
 
-    Hive types, in this order: string, bigint, bigint, bigint, int, int, double, int, double, string, string, string.
+    Hive types, in this order: string, bigint, bigint, bigint, int, int, double, int, double, string, string, string;
+    `verdicts` is no column.
     """
 
     run_id: str
@@ -163,3 +196,4 @@ class DayManifest(Frozen):
     sampled_from: str = Field(description="`window` before the day, or `day` when the window holds too few rides")
     model_version: str
     published_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    verdicts: VerdictReport | None = Field(None, description="on flags of the window; none before the first verdict")

@@ -18,6 +18,7 @@ from functions.clustering.domain.model import NAMED, Model
 from functions.clustering.domain.plan import plan
 from functions.clustering.domain.report import draw, figures
 from functions.clustering.domain.table import REASONS, Format, RideFile, hashes, repeated_ids
+from functions.clustering.domain.verdicts import judged, read_words, with_share
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
 from layers.storage.manifest import content_version
@@ -54,13 +55,14 @@ class Part:
 class FileJob:
     """Rides in `files`, learned from `history` or, for want of rides there, from themselves.
 
-    `understood`: how each file was read.
+    `verdicts`: a file of what analysts said of them. `understood`: how each file was read.
     """
 
     files: Sequence[Path]
     history: Sequence[Path]
     form: Format
     params: str
+    verdicts: Path | None = None
     understood: dict[str, dict[str, Any]] = field(default_factory=dict)
     _decided: dict[str, Styles] = field(default_factory=dict)
     _repeated: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class FileJob:
 
         `show(total=...)` is called with the number of parts, then `show(advance=1)` for each that is done.
         """
+        words = self._words()
         model, sampled_from = self._learn()
         version, scratch = content_version(model.dump()), out / ".parts"
         scratch.mkdir()
@@ -87,7 +90,16 @@ class FileJob:
         title = self.files[0].name if len(self.files) == 1 else f"{len(self.files)} files"
         (out / "plot.png").write_bytes(draw(ordered, title))
         how = {"sampled_from": sampled_from, "params": self.params, "model_version": version}
-        return figures(ordered) | model.facts() | how | {"understood": self.understood}
+        summary = figures(ordered) | model.facts() | how | {"understood": self.understood}
+        if words is not None:
+            summary["verdicts"] = with_share(judged(out / "anomalies.parquet", words), summary).model_dump()
+        return summary
+
+    def _words(self) -> dict[str, bool] | None:
+        if self.verdicts is None:
+            return None
+        with open(self.verdicts, "rb") as stream:
+            return read_words(stream, str(self.verdicts), self.form.reading)
 
     def _learn(self) -> tuple[Model, str]:
         """The model, and whether `history` or `input` was sampled."""

@@ -10,12 +10,13 @@ from typing import Literal
 
 import numpy as np
 
-from functions.clustering.contracts import DayRequest, FitAnswer, FitReport, PlanItem, Source
+from functions.clustering.contracts import DayRequest, FitAnswer, FitReport, PlanItem, Source, VerdictReport
 from functions.clustering.domain.fit import Reservoir, fit
 from functions.clustering.domain.model import Parameters
 from functions.clustering.domain.plan import plan
+from functions.clustering.domain.verdicts import report
 from functions.clustering.settings import ClusteringSettings
-from functions.clustering.store import LEAF, Paths, opened, ride_objects
+from functions.clustering.store import LEAF, Paths, opened, ride_objects, verdicts
 from layers.runtime.errors import InputError
 from layers.runtime.observability import logger, metrics
 from layers.storage.ledger import Run, RunLedger
@@ -101,8 +102,14 @@ class FitService:
             for i, sources in enumerate(self._items(objects))
         ]
         paths, counts = Paths(day, run.run_id), {"files": len(objects), "parts": len(items)}
-        report = FitReport(**model.facts(), model_version=name, sampled_from=sampled_from, **counts)
-        self.lake.put(paths.fit, report.model_dump_json().encode())
+        learned = FitReport(
+            **model.facts(),
+            model_version=name,
+            sampled_from=sampled_from,
+            verdicts=self._verdicts(day),
+            **counts,
+        )
+        self.lake.put(paths.fit, learned.model_dump_json().encode())
         self.lake.put(paths.plan, json.dumps(items).encode())
         return "planned"
 
@@ -112,6 +119,14 @@ class FitService:
         window = [info for earlier in days for info in ride_objects(self.lake, earlier)]
         sample = self._drawn(window, day)
         return (sample, "window") if sample.seen >= WINDOW_ENOUGH else (self._drawn(objects, day), "day")
+
+    def _verdicts(self, day: date) -> VerdictReport | None:
+        """On flags of the window and the day, if there is one; they change nothing of the model."""
+        words = [word for word in verdicts(self.lake, day - self.settings.window_days * DAY, day) if word.verdict]
+        known = [word for word in words if word.severity is not None]
+        severity = np.array([word.severity for word in known], float)
+        confirmed = np.array([word.verdict == "confirmed" for word in known], bool)
+        return report(severity, confirmed, len(words) - len(known)) if words else None
 
     def _drawn(self, objects: list[ObjectInfo], day: date) -> Reservoir:
         """A sample of objects in random order as far as the budget goes: every object is as likely to be read."""

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from functions.clustering.contracts import REJECTED_SCHEMA, DayManifest, FitAnswer, FitReport, PartReport
 from functions.clustering.domain.report import draw, figures, most_severe, plot
+from functions.clustering.domain.verdicts import with_share
 from functions.clustering.store import LEAF, Paths
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnreconciledError, cause_of
 from layers.runtime.observability import logger, metrics
@@ -46,6 +47,8 @@ class PublishService:
             return self._failed(answer, run)
         fit, parts = self._reports(paths)
         summary = fit.model_dump(exclude={"parts"}) | figures(parts)
+        if fit.verdicts:
+            summary["verdicts"] = with_share(fit.verdicts, summary).model_dump()
         spent = answer.gb_seconds + sum(part.gb_seconds for part in parts)
         if not summary["rides"]:
             return self._empty(run, paths, parts, {name: summary[name] for name in ("rejected", "files")}, spent)

@@ -2,10 +2,15 @@
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
+from itertools import takewhile
+from typing import Final
 
-from functions.clustering.contracts import Source
+from pydantic import ValidationError
+
+from functions.clustering.contracts import Source, Verdict
 from functions.clustering.domain.table import Format, RideFile
 from functions.clustering.settings import ClusteringSettings
 from layers.runtime.files import Limits
@@ -13,6 +18,8 @@ from layers.storage.objects import ObjectInfo, S3Objects
 
 LEAF = "clustering"
 WHOLE_BYTES = 16 << 20
+READERS, WORDS_READ = 16, 5_000
+VERDICTS: Final = "verdicts/"
 
 
 class Paths:
@@ -46,6 +53,23 @@ def ride_objects(lake: S3Objects, day: date) -> list[ObjectInfo]:
     """The day's objects; markers, folders and hidden files are none."""
     names = ((info, info.key.rsplit("/", 1)[-1]) for info in lake.list(Paths(day).input))
     return [info for info, name in names if name and not name.startswith(("_", "."))]
+
+
+def verdicts(lake: S3Objects, first: date, last: date) -> list[Verdict]:
+    """What stands on rides of the days from `first` to `last`; of very many, those of the newest days."""
+    listed = takewhile(
+        lambda info: info.key < f"{VERDICTS}dt={last}/~", lake.list(VERDICTS, after=f"{VERDICTS}dt={first}")
+    )
+    with ThreadPoolExecutor(READERS) as pool:
+        bodies = pool.map(lambda info: lake.get(info.key), [*listed][-WORDS_READ:])
+        return [word for body in bodies if (word := _verdict(body))]
+
+
+def _verdict(body: bytes) -> Verdict | None:
+    try:
+        return Verdict.model_validate_json(body)
+    except ValidationError:  # the console logs it
+        return None
 
 
 @contextmanager

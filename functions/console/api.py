@@ -62,11 +62,12 @@ def _v1(rides: RideService, operation: OperationService) -> APIRouter:
     async def flags(
         dt: Day,
         reason: Annotated[str, Query(max_length=200, description="part of the reason, in any case")] = "",
+        kind: Annotated[str, Query(max_length=20, description="of reason, as flags have it")] = "",
         min_severity: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: Annotated[str, Query(max_length=80, description="`next_cursor` of the page before")] = "",
     ) -> FlagPage:
-        return rides.flags(dt, reason=reason, min_severity=min_severity, limit=limit, cursor=cursor)
+        return rides.flags(dt, reason=reason, kind=kind, min_severity=min_severity, limit=limit, cursor=cursor)
 
     async def judge(request: Request, dt: Day, ride_id: str, word: Word) -> Verdict:
         return rides.judge(dt, ride_id, word, username(request.scope))

@@ -42,7 +42,7 @@ class Word(Frozen):
 class Verdict(Frozen):
     """A row of `anomaly_verdicts`, `verdicts/dt=D/<hash>.json`: the newest word on a ride.
 
-    Hive types: string, string, string, string, string, string.
+    Hive types: string, but of `severity` double.
     """
 
     ride_id: str
@@ -51,6 +51,17 @@ class Verdict(Frozen):
     note: str
     by: str = Field(description="name of the user")
     at: str = Field(description="UTC, six digits of fraction")
+    severity: float | None = Field(None, description="of the flag, when the word was said")
+    kind: str = Field("", description="of its reason")
+
+
+class Heard(Frozen):
+    """`console/verdicts/dt=D/heard.json`: the words of a day in one object, each with the etag of its own.
+
+    It spares reading what did not change since; without it nothing is lost. None is a document of somebody else.
+    """
+
+    words: dict[str, tuple[str, Verdict | None]] = Field(description="by the hash of the ride")
 
 
 class Flag(Frozen):
@@ -61,6 +72,7 @@ class Flag(Frozen):
     ride_time: float = Field(description="h")
     severity: float = Field(description="above 1; distance from what is ordinary")
     reason: str
+    kind: str = Field("", description="of reason: impossible, fast, slow, far, near, long or brief; empty of before")
 
 
 class JudgedFlag(Flag):
@@ -81,6 +93,7 @@ class DayRow(Frozen):
     usual_share: float | None = Field(description="middle share of the days before; null when fewer than three are")
     confirmed: int
     false_alarms: int
+    kinds: dict[str, tuple[int, int]] = Field(description="confirmed and false alarms by kind of reason")
 
 
 class Days(Frozen):

@@ -1,6 +1,7 @@
 """What the console answers, from what the leaves publish."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
@@ -62,15 +63,25 @@ class RideService:
         return DayPage(**manifest.model_dump() | row.model_dump() | {"plot": self._lake.plot(day, manifest.run_id)})
 
     def flags(
-        self, day: date, *, reason: str = "", min_severity: float = 0.0, limit: int = 50, cursor: str = ""
+        self,
+        day: date,
+        *,
+        reason: str = "",
+        kind: str = "",
+        min_severity: float = 0.0,
+        limit: int = 50,
+        cursor: str = "",
     ) -> FlagPage:
-        """Most severe first, those whose reason contains `reason`, in any case. Raises NotFoundError, InputError."""
+        """Most severe first, those of a `kind` whose reason contains `reason`, in any case.
+
+        Raises NotFoundError, InputError.
+        """
         manifest = _of(self._lake.manifests(day, day), day)
         flags = self._lake.flags(day, manifest.run_id)
         matching = [
             (-flag.severity, name, flag)
             for name, flag in flags.items()
-            if reason.casefold() in flag.reason.casefold() and flag.severity >= min_severity
+            if reason.casefold() in flag.reason.casefold() and kind in ("", flag.kind) and flag.severity >= min_severity
         ]
         rest = [one for one in matching if one[:2] > _position(cursor)] if cursor else matching
         verdicts = self._lake.verdicts(day, day).get(day, {})
@@ -90,10 +101,12 @@ class RideService:
         """
         at = said_at(word.at, self._clock())
         run_id = _of(self._lake.manifests(day, day), day).run_id
-        if hash_of(ride_id) not in self._lake.flags(day, run_id) and self._lake.verdict(day, ride_id) is None:
+        flag = self._lake.flags(day, run_id).get(hash_of(ride_id)) or self._lake.verdict(day, ride_id)
+        if flag is None:
             raise NotFoundError(f"no such ride is among the most severe flags of {day}")
         said = {"ride_id": ride_id, "run_id": run_id, "verdict": word.verdict, "note": word.note, "by": by}
-        return self._lake.judge(day, Verdict(**said, at=at))
+        of_flag = {"severity": flag.severity, "kind": flag.kind}
+        return self._lake.judge(day, Verdict(**said, **of_flag, at=at))
 
     def _usual_from(self, day: date) -> date:
         return max(day - self._settings.usual_days * DAY, date(1970, 1, 1))
@@ -101,14 +114,16 @@ class RideService:
     def _row(self, day: date, manifests: Mapping[date, Manifest], verdicts: Mapping[str, Verdict]) -> DayRow:
         manifest = manifests[day]
         before = [_share(one) for other, one in manifests.items() if self._usual_from(day) <= other < day]
-        words = [verdict.verdict for verdict in verdicts.values()]
+        counts = Counter((verdict.kind, verdict.verdict) for verdict in verdicts.values() if verdict.verdict)
+        kinds = {kind: (counts[kind, "confirmed"], counts[kind, "false_alarm"]) for kind, _ in sorted(counts)}
         return DayRow(
             dt=day,
             **manifest.model_dump(include={"run_id", "rides", "anomalies", "rejected"}),
             share=_share(manifest),
             usual_share=median(before) if len(before) >= FEWEST else None,
-            confirmed=words.count("confirmed"),
-            false_alarms=words.count("false_alarm"),
+            confirmed=sum(confirmed for confirmed, _ in kinds.values()),
+            false_alarms=sum(false_alarms for _, false_alarms in kinds.values()),
+            kinds=kinds,
         )
 
 

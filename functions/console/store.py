@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 from functools import lru_cache
 from itertools import takewhile
@@ -13,15 +14,16 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from functions.console.contracts import Flag, Manifest, Verdict, WatchReport
+from functions.console.contracts import Flag, Heard, Manifest, Verdict, WatchReport
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnavailableError
 from layers.runtime.observability import logger
 from layers.storage.objects import ObjectInfo, S3Objects
 
 LEAF: Final = "console"
 DAYS, VERDICTS, REPORTS, WATCH = "anomalies/days/", "verdicts/", "anomalies/reports/", "scored/reports/watch.json"
+HEARD = "console/verdicts/"
 DT: Final = re.compile(r"[a-z/]+/dt=([0-9]{4}-[0-9]{2}-[0-9]{2})/([^/]+)\.json")
-READERS, REMEMBERED, TRIES = 16, 20_000, 5
+READERS, REMEMBERED, HEARD_DAYS, TRIES = 16, 20_000, 400, 5
 FLAGS: Final = TypeAdapter(list[Flag])
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -38,7 +40,7 @@ class Published:
     def __init__(self, lake: S3Objects) -> None:
         self._lake = lake
         self._manifest = lru_cache(REMEMBERED)(lambda key, _etag: self._read(key, Manifest))
-        self._verdict = lru_cache(REMEMBERED)(lambda key, _etag: self._read(key, Verdict))
+        self._heard = lru_cache(HEARD_DAYS)(lambda key, _etag: self._read(key, Heard))
         self._flags = lru_cache(8)(self._read_flags)
 
     def manifests(self, first: date, last: date | None) -> dict[date, Manifest]:
@@ -54,15 +56,28 @@ class Published:
         return next((day for day, _, info in listed if self._manifest(info.key, info.etag)), None)
 
     def verdicts(self, first: date, last: date) -> dict[date, dict[str, Verdict]]:
-        """By the hash of the ride, for each day."""
-        listed = list(self._listed(VERDICTS, first, last))
-        found: dict[date, dict[str, Verdict]] = defaultdict(dict)
-        with ThreadPoolExecutor(READERS) as pool:
-            read = pool.map(lambda one: self._verdict(one[2].key, one[2].etag), listed)
-            for (day, name, _), verdict in zip(listed, read, strict=True):
-                if verdict:
-                    found[day][name] = verdict
-        return found
+        """By the hash of the ride, for each day: one object a day, and those that changed since it was written."""
+        listed: dict[date, dict[str, ObjectInfo]] = defaultdict(dict)
+        for day, name, info in self._listed(VERDICTS, first, last):
+            listed[day][name] = info
+        heard = {day: info for day, _, info in self._listed(HEARD, first, last)}
+        with ThreadPoolExecutor(READERS) as days, ThreadPoolExecutor(READERS) as pool:
+            read = days.map(lambda day: self._words(day, listed[day], heard.get(day), pool), listed)
+            return dict(zip(listed, read, strict=True))
+
+    def _words(
+        self, day: date, listed: dict[str, ObjectInfo], heard: ObjectInfo | None, pool: ThreadPoolExecutor
+    ) -> dict[str, Verdict]:
+        known = self._heard(heard.key, heard.etag) if heard else None
+        words = known.words if known else {}
+        new = [name for name, info in listed.items() if name not in words or words[name][0] != info.etag]
+        if new:
+            verdicts = pool.map(lambda name: self._read(listed[name].key, Verdict), new)
+            fresh = {name: (listed[name].etag, verdict) for name, verdict in zip(new, verdicts, strict=True)}
+            words = {name: word for name, word in words.items() if name in listed} | fresh
+            with suppress(UnavailableError):  # who looks next reads them again
+                self._lake.put(f"{HEARD}dt={day}/heard.json", Heard(words=words).model_dump_json().encode())
+        return {name: verdict for name in listed if (verdict := words[name][1])}
 
     def plot(self, day: date, run_id: str) -> dict[str, Any] | None:
         """The picture of a run, in numbers; those of before have none."""

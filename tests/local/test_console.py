@@ -1,13 +1,18 @@
 """A night's flags as an analyst sees them: over HTTP with a token, judged, and counted in SQL."""
 
+import csv
 import json
+import sys
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from cli import console
 from cli.backfill import run_day
+from cli.main import app
 from cli.stack import Stack
 from tests.drivers import Warehouse, put_rides
 
@@ -53,6 +58,38 @@ def test_a_flag_is_read_judged_taken_back_and_counted_in_sql(stack: Stack, token
         f"WHERE dt = '{DAY}' AND verdict IS NOT NULL ORDER BY verdict"
     )
     assert rows == [[third, "confirmed", ""], [first, "false_alarm", "a ferry"]]
+
+
+def test_an_export_of_the_table_is_what_the_command_reads(
+    stack: Stack, token: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ask(stack, f"/v1/days/{DAY}/flags?limit=25", token)[1]["items"]
+    for flag in flags:
+        query = f"/v1/days/{DAY}/verdict?ride_id={quote(flag['ride_id'], safe='')}"
+        assert ask(stack, query, token, {"verdict": "confirmed"})[0] == 200
+    # The emulator takes the text `at` for a time, of which it cannot tell the zone.
+    rows = Warehouse(stack)(
+        f"SELECT ride_id, verdict, CAST(\"at\" AS varchar), severity FROM anomaly_verdicts WHERE dt = '{DAY}'"
+    )
+    assert {row[0]: float(row[3]) for row in rows} == {flag["ride_id"]: flag["severity"] for flag in flags}
+    with open(tmp_path / "verdicts.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["ride_id", "verdict", "at"], *(row[:3] for row in rows)])
+    for info in stack.lake.list(f"rides/dt={DAY}/"):
+        (tmp_path / info.key.rsplit("/", 1)[-1]).write_bytes(stack.lake.get(info.key))
+    named = ["--verdicts", str(tmp_path / "verdicts.csv"), "--out", str(tmp_path / "out"), "--json"]
+    files = sorted(map(str, tmp_path.glob("*.parquet")))
+    monkeypatch.setattr(sys, "argv", ["trefoil", "anomalies", *files, *named])
+    assert console.run(app) == 0
+    told = json.loads(capsys.readouterr().out)["verdicts"]
+    assert told["judged"] + told["not_flagged"] == len(flags)
+    assert told["unknown"] == 0
+
+    put_rides(stack, DAY + timedelta(days=1), "next", 1_500, 4)
+    assert run_day(stack, DAY + timedelta(days=1))["status"] == "published"
+    nightly = ask(stack, f"/v1/days/{DAY + timedelta(days=1)}", token)[1]["verdicts"]
+    assert (nightly["judged"], nightly["severity"] is not None) == (len(flags), True)
+    counted = Warehouse(stack)(f"SELECT rides FROM anomaly_days WHERE dt = '{DAY + timedelta(days=1)}'")
+    assert counted == [["1500"]]
 
 
 def test_without_a_token_nobody_reads_or_judges_a_day(stack: Stack, token: str) -> None:

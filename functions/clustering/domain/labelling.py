@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA, Flag, PartReport
 from functions.clustering.domain.fit import Reservoir
 from functions.clustering.domain.model import Model, label
-from functions.clustering.domain.report import GRID, LISTED, cells, histogram, most_severe, reasons
+from functions.clustering.domain.report import GRID, LISTED, cells, histogram, kind, most_severe, reasons
 from functions.clustering.domain.table import REASONS, REPEATED, RideFile, Rides, hashes, repeated_ids
+from functions.clustering.domain.verdicts import SEVERITIES, severe
 
 ORDINARY_PLOTTED, ANOMALOUS_PLOTTED = 1_500, 500
 # In memory what is the same in every row is there once; in the file these and what has few values have a dictionary.
@@ -33,7 +34,7 @@ class Labeller:
     def __init__(self, model: Model, version: str, run_id: str, part: int = 0) -> None:
         self._model, self._names, self.report = model, (version, run_id), PartReport(part=part)
         self._ordinary, self._anomalous = Reservoir(ORDINARY_PLOTTED, seed=0), Reservoir(ANOMALOUS_PLOTTED, seed=1)
-        self._histogram = np.zeros(GRID, np.int64)
+        self._histogram, self._severe = np.zeros(GRID, np.int64), np.zeros(len(SEVERITIES), np.int64)
 
     def label(
         self, file: RideFile, repeated: frozenset[str] | None = None
@@ -67,7 +68,7 @@ class Labeller:
             for anomalous, sample in ((False, self._ordinary), (True, self._anomalous))
             for km, hours in zip(*sample.rides(), strict=True)
         ]
-        self.report.cells = cells(self._histogram)
+        self.report.cells, self.report.severe = cells(self._histogram), self._severe.tolist()
 
     def _labelled(self, rides: Rides, accepted: NDArray[np.bool_]) -> pa.RecordBatch:
         dist, time, ids = rides.dist, rides.time, rides.ids
@@ -82,6 +83,7 @@ class Labeller:
         self._ordinary.add(dist[~anomalous], time[~anomalous])
         self._anomalous.add(dist[anomalous], time[anomalous])
         self._histogram += histogram(dist, time, anomalous)
+        self._severe += severe(labels.severity[anomalous])
         words = reasons(self._model, dist[anomalous], time[anomalous])
         self._list(ids, dist, time, labels.severity, np.flatnonzero(anomalous), words)
         why = pc.replace_with_mask(pa.nulls(len(dist), pa.string()), anomalous, words)
@@ -95,7 +97,7 @@ class Labeller:
         rows = flagged[worst]
         columns = (ids.take(pa.array(rows)), dist[rows], time[rows], severity[rows], words.take(pa.array(worst)))
         new = [
-            Flag(ride_id=ride_id, ride_dist=km, ride_time=hours, severity=value, reason=why)
+            Flag(ride_id=ride_id, ride_dist=km, ride_time=hours, severity=value, reason=why, kind=kind(why))
             for ride_id, km, hours, value, why in zip(*(column.tolist() for column in columns), strict=True)
         ]
         self.report.flagged = most_severe([*self.report.flagged, *new])

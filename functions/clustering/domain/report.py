@@ -14,10 +14,21 @@ from scipy.special import ndtr
 
 from functions.clustering.contracts import Flag, PartReport, Plot
 from functions.clustering.domain.model import Floats, Model, UsualSpeed
+from functions.clustering.domain.verdicts import SEVERITIES
 
 USUAL_KMH = (3.0, 120.0)
 PLOTTED, SAMPLED, LISTED = 20_000, 2_000, 1_000
 SPEEDS = (1, 10, 100)  # km/h, drawn as lines
+# Kinds of reason, and the words in the sentence that tell them apart, in this order.
+KINDS = {
+    "impossible": "over the possible",
+    "fast": "times the usual speed",
+    "slow": "times slower than usual",
+    "long": "took longer",
+    "brief": "took shorter",
+    "far": "longer than",
+    "near": "shorter than",
+}
 # The histogram: bins of a tenfold, its first cell (1 m, 0.6 s), and its size: as far as a ride can go, and both flags.
 BINS, FIRST_CELL, GRID = 8, (-24, -16), (65, 64, 2)
 
@@ -40,6 +51,11 @@ def reasons(model: Model, dist: Floats, time: Floats) -> pa.Array:
         words = pc.if_else(by_time, _ranked(time, model.time, "took longer", "took shorter", "time"), distance)
     over = pc.if_else(speed > limit, f", over the possible {number(limit)} km/h", "")
     return _joined(_numbers(dist), " km in ", _durations(time), ": ", words, over)
+
+
+def kind(reason: str) -> str:
+    """Which of `KINDS` a sentence of `reasons` is of."""
+    return next(name for name, words in KINDS.items() if words in reason)
 
 
 def _speed_is_rarer(model: Model, dist: Floats, unusual: Floats) -> NDArray[np.bool_]:
@@ -99,8 +115,9 @@ def _joined(*parts: Any) -> pa.Array:
 
 
 def figures(parts: Sequence[PartReport]) -> dict[str, Any]:
-    """Counts of a whole run, rides per cluster, and a warning when the median speed is none of a vehicle."""
+    """Counts of a whole run, by cluster and severity, and a warning when the median speed is none of a vehicle."""
     labels = sum((Counter(part.labels) for part in parts), Counter[int]())
+    severe = np.sum([part.severe or [0] * len(SEVERITIES) for part in parts], axis=0).tolist()
     speeds = [km / hours for part in parts for km, hours, _ in part.points]
     median = float(np.median(speeds)) if speeds else USUAL_KMH[0]
     warning = (
@@ -110,6 +127,7 @@ def figures(parts: Sequence[PartReport]) -> dict[str, Any]:
     return {
         **{name: sum(getattr(part, name) for part in parts) for name in ("rides", "anomalies", "rejected")},
         "rides_per_label": {str(label): labels[label] for label in sorted(labels)},
+        "rides_of_severity": dict(zip(map("{:g}".format, SEVERITIES), severe, strict=True)),
         "warnings": [] if USUAL_KMH[0] <= median <= USUAL_KMH[1] else [warning],
     }
 

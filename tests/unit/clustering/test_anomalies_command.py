@@ -18,46 +18,9 @@ from cli import console
 from cli.main import app
 from functions.clustering import files, simulate
 from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA
+from tests.unit.clustering.conftest import Command, write
 
 TRIP_NAMES, STAMP = ("lpep_pickup_datetime", "lpep_dropoff_datetime", "trip_distance"), pa.timestamp("us")
-
-
-class Command:
-    """Runs `trefoil anomalies` in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, out: Path) -> None:
-        self._capsys, self._monkeypatch, self.out = capsys, monkeypatch, out
-
-    def __call__(self, *arguments: Any) -> tuple[int, str]:
-        words = ["trefoil", "anomalies", *map(str, arguments), "--out", str(self.out)]
-        self._monkeypatch.setattr(sys, "argv", words)
-        status = console.run(app)
-        printed = self._capsys.readouterr()
-        return status, printed.out + printed.err
-
-    def table(self, name: str = "anomalies") -> pa.Table:
-        return pq.read_table(self.out / f"{name}.parquet")
-
-    def summary(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.out / "summary.json").read_text())
-        return found
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
-    return Command(capsys, monkeypatch, tmp_path / "out")
-
-
-@pytest.fixture
-def rides(tmp_path: Path) -> Path:
-    path = tmp_path / "rides.parquet"
-    pq.write_table(simulate.rides(3_000, 1), path)
-    return path
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
 
 
 def test_it_writes_one_row_per_ride_in_order_and_three_reports(command: Command, rides: Path) -> None:
