@@ -6,6 +6,7 @@ from aws_cdk import App, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from infra.data_stack import DataStack
+from infra.leaf import Leaf
 from infra.service_stack import ServiceStack
 from infra.settings import DeploySettings, StageFile, deployment
 from layers.runtime.errors import InputError
@@ -14,8 +15,9 @@ from layers.runtime.errors import InputError
 CONTEXT = {"@aws-cdk/core:defaultCrossStackReferences": "strong"}
 
 
-def build(deploy: DeploySettings, file: StageFile) -> App:
-    """An app with the two stacks of the stage. Raises InputError for run-time settings that are wrong."""
+def build(deploy: DeploySettings, file: StageFile, *more: type[Leaf]) -> App:
+    """An app with the two stacks of the stage, and `more` leaves in the second. Raises InputError for run-time settings
+    that are wrong."""
     app = App(context=CONTEXT)
     data = DataStack(
         app,
@@ -30,6 +32,7 @@ def build(deploy: DeploySettings, file: StageFile) -> App:
         data=data,
         deploy=deploy,
         file=file,
+        more=more,
         description="Trefoil: everything that runs",
     )
     Tags.of(app).add("project", "trefoil")

@@ -6,6 +6,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from functions.classification.settings import CLASSIFICATION
 from infra.event_queue import EventQueue
 from infra.grants import allow_items, allow_objects
 from infra.leaf import FIVE_MINUTES, HOUR, Alarm, Leaf, Panels, Stage
@@ -23,7 +24,7 @@ class Classification(Leaf):
         deploy, data = stage.deploy, stage.data
         events = EventQueue(self, "Events", timeout=SCORE_TIMEOUT, window=Duration.seconds(deploy.score_window_s))
         settings = stage.settings(
-            self.name,
+            CLASSIFICATION,
             classifications_table=data.classifications.table_name,
             profiles_table=data.profiles.table_name,
             dead_letter_queue_url=events.dead_letters.queue_url,

@@ -2,6 +2,7 @@
 
 from constructs import Construct
 
+from functions.clustering.settings import CLUSTERING
 from infra.grants import allow_items, allow_objects
 from infra.leaf import Alarm, Leaf, Panels, Stage
 from infra.planned_map import PlannedMap
@@ -16,7 +17,7 @@ class Clustering(Leaf):
         super().__init__(scope, id_, stage=stage)
         deploy, lake, models = stage.deploy, stage.data.lake, stage.data.models
         environment = stage.settings(
-            self.name, timezone=deploy.timezone, model_days=deploy.superseded_days
+            CLUSTERING, timezone=deploy.timezone, model_days=deploy.superseded_days
         ).environment()
         fit, label, publish = (
             self.add(entry, memory_mb=deploy.clustering_memory_mb, environment=environment)

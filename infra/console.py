@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from functions.console.settings import CONSOLE
 from infra.grants import acknowledge_wildcard, allow_items, allow_objects
 from infra.http_api import READING, HttpApi
 from infra.image_function import ROOT
@@ -40,7 +41,7 @@ class Console(Leaf):
             Annotations.of(self).add_error(f"the page's bundle is missing or older than {PAGE}: run `make setup`")
         data, leaves = stage.data, LEAVES.values()
         settings = stage.settings(
-            self.name,
+            CONSOLE,
             user_pool_client=http.client.user_pool_client_id,
             user_pool_endpoint=stage.deploy.user_pool_endpoint,
             jobs=",".join(job for leaf in leaves for job in leaf.jobs),

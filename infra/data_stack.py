@@ -49,6 +49,8 @@ class DataStack(Stack):
             "UserPool": self.users.user_pool_id,
         }.items():
             CfnOutput(self, f"{name}Out", key=name, value=value)
+        # Read by other applications: a leaf that is added later finds the export there, and this stack as it was.
+        self.export_value(self.classifications.table_stream_arn)
 
     def _bucket(self, name: str, *, versioned: bool = False) -> s3.Bucket:
         bucket = s3.Bucket(

@@ -5,6 +5,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
+from functions.forecasting.settings import FORECASTING
 from infra.event_queue import EventQueue
 from infra.grants import allow_items, allow_objects
 from infra.http_api import HttpApi
@@ -23,7 +24,7 @@ class Forecasting(Leaf):
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_, stage=stage)
         deploy, data = stage.deploy, stage.data
-        environment = stage.settings(self.name, forecasts_table=data.forecasts.table_name).environment()
+        environment = stage.settings(FORECASTING, forecasts_table=data.forecasts.table_name).environment()
         ingest, plan, train, publish = (
             self.add(entry, memory_mb=deploy.training_memory_mb, environment=environment)
             for entry in ("ingest", "plan", "train", "publish")

@@ -33,7 +33,6 @@ class ImageFunction(Construct):
         construct_id: str,
         *,
         deploy: DeploySettings,
-        leaf: str,
         handler: str,
         group: str,
         memory_mb: int,
@@ -41,7 +40,7 @@ class ImageFunction(Construct):
         environment: dict[str, str],
         snap_start: bool = False,
     ) -> None:
-        """`leaf` is a folder of `functions`, `handler` an import path, `group` the dependency group of the image."""
+        """`handler` is an import path within the leaf's package, `group` the dependency group of the image."""
         super().__init__(scope, construct_id)
         self.memory_mb = memory_mb
         retention = logs.RetentionDays[deploy.log_retention]
@@ -52,7 +51,7 @@ class ImageFunction(Construct):
         self.function = lambda_.Function(
             self,
             "Function",
-            **_code(leaf, handler, group, platform if deploy.packaging == "image" else None),
+            **_code(handler, group, platform if deploy.packaging == "image" else None),
             architecture=architecture,
             memory_size=memory_mb,
             timeout=timeout,
@@ -73,13 +72,14 @@ class ImageFunction(Construct):
             acknowledge(self.function, L1="the local cloud runs source in its own interpreter")
 
 
-def _code(leaf: str, handler: str, group: str, platform: ecr_assets.Platform | None) -> dict[str, Any]:
+def _code(handler: str, group: str, platform: ecr_assets.Platform | None) -> dict[str, Any]:
     """Arguments of a function: an image for the platform, or source, which the local cloud runs with all it has.
 
-    What goes in is an allow-list, exactly what `leaf` runs on: a file outside it changes no asset hash, so editing one
-    leaf rebuilds and redeploys that leaf alone. The same leaf and group make one image for many handlers.
+    What goes in is an allow-list, exactly what the handler's leaf runs on: a file outside it changes no asset hash, so
+    editing one leaf rebuilds and redeploys that leaf alone. The same leaf and group make one image for many handlers.
     """
-    allowed = ["functions/__init__.py", f"functions/{leaf}", "layers", "pyproject.toml", "uv.lock"]
+    root, leaf, *_ = handler.split(".")
+    allowed = [f"{root}/__init__.py", f"{root}/{leaf}", "layers", "pyproject.toml", "uv.lock"]
     files: dict[str, Any] = {
         "exclude": ["*", *(f"!{path}" for path in allowed), "**/__pycache__", "**/*.md"],
         "ignore_mode": IgnoreMode.DOCKER,
@@ -91,7 +91,7 @@ def _code(leaf: str, handler: str, group: str, platform: ecr_assets.Platform | N
         str(ROOT),
         **files,
         file="layers/Dockerfile",
-        build_args={"GROUP": group, "PRUNE": PRUNED.get(group, ""), "MODULE": handler.rpartition(".")[0]},
+        build_args={"GROUP": group, "PRUNE": PRUNED.get(group, ""), "ROOT": root, "MODULE": handler.rpartition(".")[0]},
         platform=platform,
         cmd=[handler],
     )

@@ -19,7 +19,8 @@ from constructs import Construct
 from infra.data_stack import DataStack
 from infra.grants import acknowledge_versions
 from infra.image_function import ImageFunction
-from infra.settings import PARTS, DeploySettings, StageFile
+from infra.settings import DeploySettings, StageFile
+from layers.runtime.leaf import LeafDescription
 from layers.runtime.settings import Settings
 
 BATCH_TIMEOUT = Duration.minutes(15)
@@ -42,11 +43,11 @@ class Stage:
         """How long every log group keeps its events."""
         return logs.RetentionDays[self.deploy.log_retention]
 
-    def settings(self, leaf: str, **given: Any) -> Settings:
+    def settings(self, leaf: LeafDescription, **given: Any) -> Settings:
         """Run-time settings of a leaf: its section of the stage's file, what every leaf has, and what is `given`."""
         return self.file.settings(
-            PARTS[leaf].settings,
-            leaf,
+            leaf.settings,
+            leaf.name,
             stage=self.deploy.stage,
             lake_bucket=self.data.lake.bucket_name,
             models_bucket=self.data.models.bucket_name,
@@ -78,9 +79,13 @@ class Panels:
 
 
 class Leaf(Construct):
-    """Base of the four: one image, several functions of it; what the stack tells of it, and how it is watched."""
+    """Base of each: one image, several functions of it; what the stack tells of it, and how it is watched.
+
+    Its code is the package `name` within the package `root`.
+    """
 
     name: str
+    root: str = "functions"
     outputs: dict[str, str]
     alarms: Sequence[Alarm]
     panels: Panels
@@ -91,13 +96,12 @@ class Leaf(Construct):
         self.functions: dict[str, ImageFunction] = {}
 
     def add(self, entry: str, *, module: str = "handler", group: str = "", **function: Any) -> ImageFunction:
-        """Make the function of `functions.<leaf>.<module>.<entry>`; `function` as `ImageFunction` takes it."""
+        """Make the function of `<root>.<leaf>.<module>.<entry>`; `function` as `ImageFunction` takes it."""
         self.functions[entry] = ImageFunction(
             self,
             entry.title(),
             deploy=self.stage.deploy,
-            leaf=self.name,
-            handler=f"functions.{self.name}.{module}.{entry}",
+            handler=f"{self.root}.{self.name}.{module}.{entry}",
             group=group or self.name,
             **{"timeout": BATCH_TIMEOUT} | function,
         )

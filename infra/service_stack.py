@@ -1,5 +1,6 @@
 """The three leaves, the console, and what watches over them; what is worth keeping lies in the data stack."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import CfnOutput, Stack
@@ -21,8 +22,17 @@ class ServiceStack(Stack):
     """Everything that runs."""
 
     def __init__(
-        self, scope: Construct, id_: str, *, data: DataStack, deploy: DeploySettings, file: StageFile, **stack: Any
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        data: DataStack,
+        deploy: DeploySettings,
+        file: StageFile,
+        more: Sequence[type[Leaf]] = (),
+        **stack: Any,
     ) -> None:
+        """`more` are leaves beside the three."""
         super().__init__(scope, id_, **stack)
         undelivered = dead_letter_queue(self, "Undelivered")
         stage = Stage(data, deploy, file, undelivered)
@@ -36,7 +46,8 @@ class ServiceStack(Stack):
             http=forecasting.http,
             queues=classification.queues | {"Undelivered": undelivered},
         )
-        leaves: list[Leaf] = [clustering, forecasting, classification, console]
+        others = [kind(self, kind.name.title(), stage=stage) for kind in more]
+        leaves: list[Leaf] = [clustering, forecasting, classification, console, *others]
         warehouse = Warehouse(self, "Warehouse", stage=stage)
         monitoring = Monitoring(self, "Monitoring", stage=stage, leaves=leaves)
         outputs = {

@@ -1,6 +1,7 @@
 """The stacks, deployed to the local cloud by `cdk deploy`."""
 
 import json
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +15,10 @@ from layers.runtime.errors import TrefoilError
 PATIENCE: Final = 900  # s; a command of CDK takes 10 on two idle cores
 
 
-def deploy_stacks(endpoint: str, packaging: Packaging, home: Path) -> None:
-    """Build the images, if there are any, then bootstrap and deploy."""
+def deploy_stacks(endpoint: str, packaging: Packaging, home: Path, *, app: str = "infra.app") -> None:
+    """Build the images, if there are any, then bootstrap and deploy the CDK app in the module `app`."""
     assembly, env = home / "cdk.out", environment(endpoint, packaging)
-    _cdk(["synth", "--quiet", "--output", str(assembly)], env, home)
+    _cdk(["synth", "--app", f"{sys.executable} -m {app}", "--quiet", "--output", str(assembly)], env, home)
     if packaging == "image":
         from infra.local.images import build_images  # needs Docker's library
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -61,10 +62,11 @@ def client() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stacks, synthesised with image packaging, and all of their images built."""
+    """The stacks and the example's leaf, synthesised with image packaging, and all of their images built."""
     folder = tmp_path_factory.mktemp("assembly")
     environment = cloud.environment("http://127.0.0.1:9", "image")
     command = [ROOT / "node_modules/.bin/cdk", "synth", "--quiet", "--output", folder]
+    command += ["--app", f"{sys.executable} -m examples.reminders.app"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=300)
     images.build_images(folder)
     return folder

@@ -17,6 +17,7 @@ HANDLERS = [
     "functions.console.handler.api",
     *(f"functions.classification.handler.{entry}" for entry in ("score", "watch")),
     "functions.classification.handler.train",
+    "examples.reminders.handler.remind",
 ]
 GROUPS = {
     "clustering": "functions.clustering.handler.fit",

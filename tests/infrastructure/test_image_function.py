@@ -19,11 +19,11 @@ from layers.storage import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = {
-    "clustering": ("clustering", "functions.clustering.handler.fit"),
-    "forecasting": ("forecasting", "functions.forecasting.handler.api"),
-    "console": ("console", "functions.console.handler.api"),
-    "classification": ("classification", "functions.classification.handler.score"),
-    "classification-training": ("classification", "functions.classification.handler.train"),
+    "clustering": "functions.clustering.handler.fit",
+    "forecasting": "functions.forecasting.handler.api",
+    "console": "functions.console.handler.api",
+    "classification": "functions.classification.handler.score",
+    "classification-training": "functions.classification.handler.train",
 }
 CLASSIFICATION = {"classification", "classification-training"}
 
@@ -32,7 +32,6 @@ def make(stack: Stack, name: str, group: str, handler: str, packaging: str = "im
     return ImageFunction(
         stack,
         name,
-        leaf=IMAGES[group][0],
         handler=handler,
         group=group,
         memory_mb=512,
@@ -69,7 +68,7 @@ def hashes(request: pytest.FixtureRequest, tree: Path, monkeypatch: pytest.Monke
 
     def synthesise() -> dict[str, str]:
         stack = Stack(App(), "Test")
-        return {g: asset_hash(make(stack, g.title(), g, handler, request.param)) for g, (_, handler) in IMAGES.items()}
+        return {g: asset_hash(make(stack, g.title(), g, handler, request.param)) for g, handler in IMAGES.items()}
 
     return synthesise
 
@@ -135,7 +134,7 @@ def test_functions_of_a_leaf_share_one_image() -> None:
 
 def test_serving_and_training_are_two_images_of_one_leaf() -> None:
     stack = Stack(App(), "Test")
-    made = [make(stack, g.title(), g, IMAGES[g][1]) for g in sorted(CLASSIFICATION)]
+    made = [make(stack, g.title(), g, IMAGES[g]) for g in sorted(CLASSIFICATION)]
     assert len({asset_hash(function) for function in made}) == 2
 
 

@@ -19,7 +19,7 @@ image_function.ROOT = Path(sys.argv[1])
 app = App()
 stack = Stack(app, "snapped")
 image_function.ImageFunction(
-    stack, "Api", leaf="tiny", handler="functions.tiny.answer", group="tiny", memory_mb=128,
+    stack, "Api", handler="functions.tiny.answer", group="tiny", memory_mb=128,
     timeout=Duration.seconds(10), environment={}, deploy=DeploySettings(packaging="source"), snap_start=True,
 )
 app.synth()
