@@ -47,7 +47,7 @@ def ingest(
             before = stack.ledger.get(INGEST, key)
             stack.lake.upload(file, key)
             if what is What.SALES:
-                done.append(_ingested(stack, key, before))
+                done.append(ingested(stack, key, before))
     if what is What.CUSTOMERS:
         say("\n".join(f"{key}: learned from at the next training" for key in keys))
         return {"files": keys}, DONE
@@ -63,9 +63,7 @@ def _check_target(stack: Stack, files: list[Path]) -> None:
     from functions.classification.settings import ClassificationSettings
     from layers.tables import Preset, Reading, named_columns, open_table
 
-    name = stack.outputs["FunctionClassificationTrain"]
-    deployed = stack.client("lambda").get_function_configuration(FunctionName=name)
-    variables = deployed.get("Environment", {}).get("Variables", {})
+    variables = stack.variables("FunctionClassificationTrain")
     target = variables.get("TREFOIL_TARGET") or ClassificationSettings.model_fields["target"].default
     reading = Reading(columns=named_columns(filter(None, variables.get("TREFOIL_COLUMNS", "").split(","))))
     for file in files:
@@ -74,7 +72,7 @@ def _check_target(stack: Stack, files: list[Path]) -> None:
         require([*names], [target], str(file))
 
 
-def _ingested(stack: Stack, key: str, before: Run | None) -> Run:
+def ingested(stack: Stack, key: str, before: Run | None, patience: float = PATIENCE) -> Run:
     """The run that the arrival of the object started, after the one `before` it, once it has ended."""
     etag = next(info.etag for info in stack.lake.list(key) if info.key == key)
 
@@ -83,7 +81,7 @@ def _ingested(stack: Stack, key: str, before: Run | None) -> Run:
         ours = run is not None and run.fingerprint.startswith(etag) and (not before or run.run_id != before.run_id)
         return run if run and ours and run.outcome != "running" else None
 
-    return wait(ended, f"{key} to be ingested", PATIENCE)
+    return wait(ended, f"{key} to be ingested", patience)
 
 
 def _sent(stack: Stack, file: Path) -> int:

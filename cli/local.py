@@ -1,6 +1,5 @@
 """`trefoil up|down|demo`: the local cloud, and the main job on it, end to end, through every trigger."""
 
-import io
 import json
 import sys
 import time
@@ -8,18 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from cli.console import Json, err, say
+from cli.queue import send
 from cli.stack import Stack, finished, local_stack, start, wait
 from infra.local import cloud as local
 from layers.runtime.errors import UnavailableError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Images = Annotated[bool, typer.Option("--images", help="Run container images as AWS does; needs Docker.")]
 
@@ -115,7 +112,7 @@ def clustering(stack: Stack, tell: Say) -> Line:
 
     for back in range(HISTORY_DAYS, -1, -1):
         day = DAY - timedelta(days=back)
-        _put_parquet(stack, f"rides/dt={day}/rides.parquet", rides(RIDES, back))
+        stack.put_table(f"rides/dt={day}/rides.parquet", rides(RIDES, back))
     tell(f"clustering: {HISTORY_DAYS + 1} days of {RIDES:,} rides lie in the lake; starting the daily run")
     began = time.monotonic()
     scheduled = datetime(DAY.year, DAY.month, DAY.day, 3, tzinfo=UTC) + timedelta(days=1)
@@ -138,7 +135,7 @@ def forecasting(stack: Stack, tell: Say) -> Line:
     """A sales file arrives, the weekly state machine trains, and an authenticated call gets a forecast."""
     from functions.forecasting.simulate import sales
 
-    _put_parquet(stack, "sales/demo.parquet", sales(SALES, 0))
+    stack.put_table("sales/demo.parquet", sales(SALES, 0))
     series = wait(lambda: _catalog(stack), "the sales file to be ingested", PATIENCE)
     tell(f"forecasting: {len(series)} stores ingested; training")
     finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": datetime.now(UTC).isoformat()}), PATIENCE)
@@ -170,15 +167,13 @@ def classification(stack: Stack, tell: Say) -> Line:
     """A model is trained on labelled customers, then a thousand messages are sent to the queue."""
     from functions.classification.simulate import customers, events
 
-    _put_parquet(stack, "customers/demo.parquet", customers(CUSTOMERS, 0))
+    stack.put_table("customers/demo.parquet", customers(CUSTOMERS, 0))
     tell(f"classification: {CUSTOMERS:,} labelled customers lie in the lake; training")
     trained = stack.invoke("FunctionClassificationTrain", {"reason": "demo"})
     tell(f"classification: model {trained.get('version', trained)}; sending {EVENTS:,} messages")
     bodies = events(customers(EVENTS, 1))
     began = time.monotonic()
-    for first in range(0, EVENTS, 10):
-        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
-        stack.client("sqs").send_message_batch(QueueUrl=stack.outputs["ClassificationQueue"], Entries=entries)
+    send(stack, bodies)
     segments = wait(lambda: _segments(stack, EVENTS), "all messages to be classified", PATIENCE)
     tell(f"classification: {EVENTS:,} messages classified")
     return Line(
@@ -190,14 +185,6 @@ def classification(stack: Stack, tell: Say) -> Line:
         results=f"table {stack.outputs['ClassificationsTable']}",
         look="trefoil logs classification-score",
     )
-
-
-def _put_parquet(stack: Stack, key: str, table: "pa.Table") -> None:
-    import pyarrow.parquet
-
-    sink = io.BytesIO()
-    pyarrow.parquet.write_table(table, sink)
-    stack.lake.put(key, sink.getvalue())
 
 
 def _catalog(stack: Stack) -> list[str]:

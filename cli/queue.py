@@ -1,5 +1,6 @@
 """`trefoil redrive`, and how much waits in a queue."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -23,7 +24,7 @@ def classification(
     sent = repeated = 0
     try:
         # What was seen comes again after five minutes; once all of it has, there is nothing new.
-        while sum(counts.values()) < limit and repeated <= len(kept) and (batch := _receive(stack, letters)):
+        while sum(counts.values()) < limit and repeated <= len(kept) and (batch := receive(stack, letters)):
             again = kept.keys() & {message["MessageId"] for message in batch}
             kept |= {m["MessageId"]: m["ReceiptHandle"] for m in batch if m["MessageId"] in again}
             repeated += len(again)
@@ -47,8 +48,15 @@ def classification(
     return {"reasons": counts, "sent": sent}
 
 
-def _receive(stack: Stack, queue: str) -> list[dict[str, Any]]:
-    """Some messages, hidden for five minutes so that one pass sees each once."""
+def send(stack: Stack, bodies: Sequence[str]) -> None:
+    """Send events to be classified, ten at a time."""
+    for first in range(0, len(bodies), 10):
+        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
+        stack.client("sqs").send_message_batch(QueueUrl=stack.outputs["ClassificationQueue"], Entries=entries)
+
+
+def receive(stack: Stack, queue: str) -> list[dict[str, Any]]:
+    """Some messages of a queue, hidden for five minutes so that one pass sees each once."""
     answer = stack.client("sqs").receive_message(
         QueueUrl=queue,
         MaxNumberOfMessages=10,

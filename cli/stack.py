@@ -1,5 +1,6 @@
 """A deployed stack as commands see it: the local cloud when it runs, or AWS by profile and stage."""
 
+import io
 import json
 import sys
 import time
@@ -11,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import signature
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import boto3
 import typer
@@ -26,6 +27,9 @@ from layers.storage.ledger import RunLedger
 from layers.storage.objects import S3Objects
 from layers.storage.registry import ModelRegistry
 from layers.storage.tables import DynamoTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1}, tcp_keepalive=True)
 
@@ -66,6 +70,14 @@ class Stack:
     def models(self) -> S3Objects:
         return S3Objects(self.outputs["ModelsBucket"], self.client("s3"))
 
+    def put_table(self, key: str, table: "pa.Table") -> None:
+        """Write Arrow rows into the lake as Parquet."""
+        import pyarrow.parquet
+
+        sink = io.BytesIO()
+        pyarrow.parquet.write_table(table, sink)
+        self.lake.put(key, sink.getvalue())
+
     def table(self, name: str) -> DynamoTable:
         """`Models`, `Runs`, `Forecasts`, `Classifications` or `Profiles`."""
         return DynamoTable(self.outputs[f"{name}Table"], self.client("dynamodb"))
@@ -92,6 +104,11 @@ class Stack:
         if "FunctionError" in answer:
             raise UnavailableError(f"{function} failed: {body.get('errorMessage', body)}")
         return body
+
+    def variables(self, function: str) -> dict[str, str]:
+        """Environment of a function, named by its output."""
+        answer = self.client("lambda").get_function_configuration(FunctionName=self.outputs[function])
+        return dict(answer.get("Environment", {}).get("Variables", {}))
 
     def token(self, username: str, password: str) -> str:
         """Access token of a user of the pool."""
@@ -207,6 +224,24 @@ def finished(stack: Stack, execution: str, patience: float = 3600.0) -> dict[str
         return dict(json.loads(answer["output"])) if answer["status"] == "SUCCEEDED" else None
 
     return wait(output, f"{execution} to end", patience)
+
+
+def query(stack: Stack, sql: str) -> list[list[str]]:
+    """Rows that the stack's workgroup answers, as texts. Raises UnavailableError when it fails or takes a minute."""
+    athena, database = stack.client("athena"), {"Database": stack.outputs["Database"]}
+    group = stack.outputs["Workgroup"]
+    started = athena.start_query_execution(QueryString=sql, WorkGroup=group, QueryExecutionContext=database)
+    execution = {"QueryExecutionId": started["QueryExecutionId"]}
+
+    def ended() -> dict[str, Any] | None:
+        status = athena.get_query_execution(**execution)["QueryExecution"]["Status"]
+        return dict(status) if status["State"] in ("SUCCEEDED", "FAILED", "CANCELLED") else None
+
+    status = wait(ended, "Athena", 60)
+    if status["State"] != "SUCCEEDED":
+        raise UnavailableError(f"Athena {status['State']}: {status.get('StateChangeReason')}")
+    _, *rows = athena.get_query_results(**execution)["ResultSet"]["Rows"]
+    return [[cell.get("VarCharValue", "") for cell in row["Data"]] for row in rows]
 
 
 def wait(answer: Callable[[], T | None], what: str, patience: float) -> T:

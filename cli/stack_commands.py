@@ -9,6 +9,7 @@ from cli import backfill, local, models, queue, runs
 from cli.destroy import destroy
 from cli.doctor import doctor
 from cli.ingest import ingest
+from cli.smoke.command import smoke
 from cli.stack import on_stack
 from cli.status import status
 
@@ -16,7 +17,7 @@ app = typer.Typer()
 command: Callable[..., Any]
 for command in (local.demo, local.up, local.down):
     app.command()(command)
-for command in (status, runs.logs, doctor, destroy, ingest, runs.train, runs.runs):
+for command in (status, runs.logs, doctor, smoke, destroy, ingest, runs.train, runs.runs):
     app.command()(on_stack(command))
 for name, meaning, commands in (
     ("backfill", "Make results again from the inputs.", (backfill.anomalies, backfill.histories)),

@@ -43,13 +43,6 @@ def train(stack: Stack) -> Any:
     return stored_model(stack.registry, champion.version)
 
 
-def send(stack: Stack, bodies: list[str]) -> None:
-    """Send the bodies to the queue of events."""
-    for first in range(0, len(bodies), 10):
-        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
-        stack.client("sqs").send_message_batch(QueueUrl=stack.outputs["ClassificationQueue"], Entries=entries)
-
-
 def stored(stack: Stack, prefix: str) -> dict[str, dict[str, Any]]:
     """Results by user, of users whose id begins so."""
     pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.outputs["ClassificationsTable"])
@@ -72,26 +65,3 @@ def letters(stack: Stack) -> list[tuple[str, str]]:
 def until(value: Callable[[], Any], what: str, patience: float = 300.0) -> Any:
     """The first value that is true. Raises UnavailableError after `patience` seconds."""
     return wait(value, what, patience)
-
-
-class Warehouse:
-    """Runs SQL in the stack's workgroup."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._athena, self._outputs = stack.client("athena"), stack.outputs
-
-    def __call__(self, sql: str) -> list[list[str]]:
-        started = self._athena.start_query_execution(
-            QueryString=sql,
-            WorkGroup=self._outputs["Workgroup"],
-            QueryExecutionContext={"Database": self._outputs["Database"]},
-        )["QueryExecutionId"]
-
-        def ended() -> dict[str, Any] | None:
-            status = self._athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]
-            return dict(status) if status["State"] in ("SUCCEEDED", "FAILED") else None
-
-        status = until(ended, sql, 60)
-        assert status["State"] == "SUCCEEDED", status
-        answer = self._athena.get_query_results(QueryExecutionId=started)["ResultSet"]["Rows"]
-        return [[cell.get("VarCharValue", "") for cell in row["Data"]] for row in answer[1:]]

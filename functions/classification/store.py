@@ -81,14 +81,16 @@ class ChampionCache:
     def current(self) -> Model | None:
         """The champion; when it cannot be read, the one before it, if there was one in this container.
 
-        None before the first promotion. Raises NotFoundError or CorruptError when the stored model is not what it
-        should be.
+        None before the first promotion, and when the champion is taken away. Raises NotFoundError or CorruptError when
+        the stored model is not what it should be.
         """
         if self._model is not None and self._clock() - self._asked < self._refresh:
             return self._model
         try:
             champion = self._registry.champion(LEAF)
-            if champion is not None and (self._model is None or self._model.version != champion.version):
+            if champion is None:
+                self._model = None
+            elif self._model is None or self._model.version != champion.version:
                 self._model = stored_model(self._registry, champion.version, explained=self._explained)
                 if self._explained and not self._model.explains_fast:
                     logger(LEAF).warning("champion is a forest or has no explanation", version=champion.version)

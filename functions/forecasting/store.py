@@ -84,6 +84,7 @@ class Part(BaseModel):
 
 
 Change = Callable[[str, Row | None], Row | None]
+Rewrite = Callable[[Collection[str], dict[str, Row]], dict[str, Row]]
 
 
 def content_hash(body: bytes) -> str:
@@ -159,28 +160,39 @@ class Catalog:
             return "", _absent(key, exc)
         return (etag, part) if changed is None else (changed[1], _parse(changed[0]))
 
-    def update(self, names: Collection[str], change: Change, *, key: str = CATALOG) -> None:
+    def update(self, names: Collection[str], change: Change) -> None:
         """Give each series the row that `change` makes of its id and standing row; None leaves it as it is.
 
         Tried again on newer rows when somebody else came first. Raises CorruptError, UnavailableError.
         """
+
+        def changed(part: Collection[str], rows: dict[str, Row]) -> dict[str, Row]:
+            return rows | {name: row for name in part if (row := change(name, rows.get(name)))}
+
+        self._rewrite(names, changed)
+
+    def remove(self, names: Collection[str]) -> None:
+        """Forget these series; one that is unknown is no error. Raises as `update`."""
+        self._rewrite(names, lambda part, rows: {name: row for name, row in rows.items() if name not in part})
+
+    def _rewrite(self, names: Collection[str], changed: Rewrite, key: str = CATALOG) -> None:
+        """Replace an object's rows, or those of the shards that hold `names`, by what `changed` makes of them."""
         end, wait = time.monotonic() + PATIENCE, 0.05
         while time.monotonic() < end:
             part, condition = self._standing(key)
             if part.shards:
-                return self._update_shards(part.group(names), change)
+                return self._rewrite_shards(part.group(names), changed)
             rows = part.series or {}
-            changed = {name: row for name in names if (row := change(name, rows.get(name)))}
             try:
-                return self._put(key, rows | changed, condition) if changed else None
+                return self._put(key, new, condition) if (new := changed(names, rows)) != rows else None
             except ConflictError:
                 time.sleep(random.uniform(0, wait))  # noqa: S311 - spreads writers, no secret
                 wait = min(2 * wait, LONGEST_WAIT)
         raise UnavailableError(f"{key} is being changed by too many at once", retry_after=5)
 
-    def _update_shards(self, groups: Mapping[str, list[str]], change: Change) -> None:
+    def _rewrite_shards(self, groups: Mapping[str, list[str]], changed: Rewrite) -> None:
         with ThreadPoolExecutor(SHARDS) as pool:
-            list(pool.map(lambda shard: self.update(groups[shard], change, key=shard), groups))
+            list(pool.map(lambda shard: self._rewrite(groups[shard], changed, shard), groups))
 
     def _standing(self, key: str) -> tuple[Part, dict[str, Any]]:
         """Content of an object, and the condition of a write that replaces exactly that."""

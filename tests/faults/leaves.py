@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from boto3.dynamodb.conditions import Attr
 
+from cli.queue import send
 from cli.stack import Stack, finished, start
 from functions.classification.simulate import customers, events
 from functions.classification.store import stored_model
@@ -22,7 +23,7 @@ from functions.forecasting.domain.model import load_model
 from functions.forecasting.domain.series import load
 from functions.forecasting.store import history_key, parse_index
 from layers.runtime.errors import ConflictError
-from tests.drivers import letters, send, until
+from tests.drivers import letters, until
 from tests.forecasting import made, written
 from tests.tables import as_parquet
 from tests.tally import Tally

@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 import pytest
 
+from cli.queue import send
 from cli.stack import Stack, finished, start
 from functions.classification.simulate import customers, events
 from functions.clustering.simulate import rides
 from functions.forecasting.simulate import sales
 from functions.forecasting.store import Catalog
-from tests.drivers import POISON, letters, send, stored, until
+from tests.drivers import POISON, letters, stored, until
 from tests.forecasting import gateway_event
 from tests.tables import as_parquet
 from tests.tally import Tally

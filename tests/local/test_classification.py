@@ -6,10 +6,11 @@ import random
 from datetime import timedelta
 from typing import Any
 
+from cli.queue import send
 from cli.stack import Stack
 from functions.classification.domain.schema import encode
 from functions.classification.simulate import customers, events
-from tests.drivers import POISON, letters, send, stored, train, until
+from tests.drivers import POISON, letters, stored, train, until
 
 # The full run of ten thousand takes minutes through the emulator's batches of ten: TREFOIL_TEST_MESSAGES=10000.
 MESSAGES = int(os.environ.get("TREFOIL_TEST_MESSAGES", "600"))

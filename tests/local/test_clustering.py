@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from cli.backfill import run_day
-from cli.stack import Stack
+from cli.stack import Stack, query
 from functions.clustering.store import Paths
 from infra.warehouse import PARQUET
-from tests.drivers import Warehouse, put_rides
+from tests.drivers import put_rides
 
 # The emulator takes minutes to hold ten thousand objects: TREFOIL_TEST_OBJECTS=10000 does it all.
 OBJECTS = int(os.environ.get("TREFOIL_TEST_OBJECTS", "700"))
@@ -48,14 +48,14 @@ def rides_table(stack: Stack) -> None:
 
 
 def test_sql_sees_one_whole_run_before_during_and_after_a_rerun(stack: Stack, rides_table: None) -> None:
-    day, query = date(2026, 3, 14), Warehouse(stack)
+    day = date(2026, 3, 14)
     counts = (
         "SELECT count(*), sum(CASE WHEN r.is_anomaly THEN 1 ELSE 0 END), max(d.rides), max(d.anomalies), max(d.run_id)"
         f" {TRUTH} WHERE r.dt = '{day}'"
     )
 
     def holds(run_id: str, rides: int) -> None:
-        found = query(counts)[0]
+        found = query(stack, counts)[0]
         published = manifest(stack, day)
         assert published["run_id"] == run_id
         assert found == [str(rides), str(published["anomalies"]), str(rides), str(published["anomalies"]), run_id]
@@ -78,8 +78,9 @@ def test_sql_sees_one_whole_run_before_during_and_after_a_rerun(stack: Stack, ri
     holds(answer["run_id"], 2_500)
 
     joined = query(
+        stack,
         f"SELECT count(*), sum(CASE WHEN q.ride_dist > 0 THEN 1 ELSE 0 END) {TRUTH} "
-        f"JOIN rides q ON q.dt = r.dt AND q.ride_id = r.ride_id WHERE r.dt = '{day}' AND r.is_anomaly"
+        f"JOIN rides q ON q.dt = r.dt AND q.ride_id = r.ride_id WHERE r.dt = '{day}' AND r.is_anomaly",
     )[0]
     assert joined == [str(manifest(stack, day)["anomalies"])] * 2
 

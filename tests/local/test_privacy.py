@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 
 from cli.backfill import run_day
+from cli.queue import send
 from cli.stack import Stack
 from functions.classification.simulate import customers, events
 from layers.runtime.errors import UnavailableError
-from tests.drivers import letters, put_rides, send, stored, until
+from tests.drivers import letters, put_rides, stored, until
 from tests.tables import as_csv, as_parquet
 
 WORD, NUMBER = "planted-7731", 77_319_931.25

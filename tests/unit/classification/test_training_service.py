@@ -117,6 +117,15 @@ def test_a_new_champion_or_a_rollback_reaches_a_warm_container(lake_cloud, packa
     assert cache.current().version == first
 
 
+def test_a_champion_that_is_taken_away_answers_no_more_in_a_warm_container(cloud, package):
+    clock = [100.0]
+    cache = ChampionCache(cloud.registry, 30, lambda: clock[0])
+    assert cache.current().version == package.version
+    del cloud.registry_table.items[LEAF, "#champion"]
+    clock[0] += 31
+    assert cache.current() is None
+
+
 def test_a_champion_that_cannot_be_read_leaves_the_one_before_answering(cloud, package):
     clock = [100.0]
     cache = ChampionCache(cloud.registry, 30, lambda: clock[0])

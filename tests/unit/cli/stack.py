@@ -17,11 +17,6 @@ class Functions:
     def __init__(self) -> None:
         self.environment: dict[str, str] = {}
 
-    def get_function_configuration(self, *, FunctionName: str) -> dict[str, Any]:
-        return {"FunctionName": FunctionName} | (
-            {"Environment": {"Variables": self.environment}} if self.environment else {}
-        )
-
 
 def fake_stack() -> Any:
     objects, models = InMemoryObjects(), InMemoryTable("leaf", "version")
@@ -34,6 +29,7 @@ def fake_stack() -> Any:
         lake=InMemoryObjects(),
         models=objects,
         table=lambda _: models,
+        variables=lambda _: clients["lambda"].environment,
         registry=ModelRegistry(objects, models),
         ledger=RunLedger(InMemoryTable("job", "key")),
     )

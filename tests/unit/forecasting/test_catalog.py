@@ -52,6 +52,15 @@ def test_a_growing_catalog_is_split_once_and_keeps_every_row():
     assert len(Catalog(lake).rows()) == LARGE + 35
 
 
+@pytest.mark.parametrize("count", [3, LARGE + 1])
+def test_a_removed_series_is_forgotten_and_the_others_stay(count):
+    lake = filled(count)
+    Catalog(lake).remove(["s0001", "unknown"])
+    assert list(Catalog(lake).rows()) == [name for name in names(count) if name != "s0001"]
+    Catalog(lake).remove(names(count))
+    assert Catalog(lake).rows() == {}
+
+
 def test_only_what_changed_is_read_again_and_nothing_is_listed():
     lake = Counted(filled(LARGE + 1).bodies)
     catalog = Catalog(lake)

@@ -1,0 +1,64 @@
+"""`trefoil smoke`: after a deployment, every trigger for real, with a small input that is removed again."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.console import DONE, OUR_FAILURE, err, say, table
+from cli.smoke import traces
+from cli.smoke.leaves import LEAVES
+from cli.smoke.operation import OPERATION
+from cli.smoke.trial import Check, NotHereError, NotRunError, Result, Trial, require
+from cli.stack import change
+from layers.runtime.errors import TrefoilError
+
+KINDS: Final[dict[type[Exception], Result]] = {NotHereError: "not here", NotRunError: "not run"}
+WRONG: Final = ("short", "not run")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    check: str
+    result: Result
+    figure: str
+    look: str
+
+
+def smoke() -> tuple[dict[str, Any], int]:
+    """Prove a deployed stack through its own triggers, in minutes and for cents; exit 1 and say where it fell short."""
+    stack = change("smoke test")
+    traces.remove(stack)  # of a test that died
+    trial = Trial(stack)
+    try:
+        rows = [_row(trial, check) for check in (*LEAVES, *OPERATION)]
+    finally:
+        err.print("[dim]removing what the test made ...[/]")
+        traces.remove(stack)
+    rows.append(_row(trial, Check("cleaned up", _clean, f"names that begin with {traces.NAME}; run it again")))
+    shown = table("check", "result", "figure")
+    for row in rows:
+        shown.add_row(row.check, row.result, row.figure)
+    say(shown)
+    wrong = [row for row in rows if row.result in WRONG]
+    for row in wrong:
+        say(f"{row.check} ({row.result}): {row.look}")
+    say(", ".join(f"{number} {result}" for result, number in Counter(row.result for row in rows).items()))
+    return {"proven": not wrong, "checks": [asdict(row) for row in rows]}, OUR_FAILURE if wrong else DONE
+
+
+def _row(trial: Trial, check: Check) -> Row:
+    err.print(f"[dim]{check.name} ...[/]")
+    try:
+        return Row(check.name, "ok", check.prove(trial), check.look)
+    except (TrefoilError, BotoCoreError, ClientError, OSError) as exc:
+        return Row(check.name, KINDS.get(type(exc), "short"), " ".join(str(exc).split()), check.look)
+
+
+def _clean(trial: Trial) -> str:
+    left = traces.left(trial.stack)
+    require(not left, f"{len(left)} objects are left, the first {left[:1]}")
+    return "nothing is left"

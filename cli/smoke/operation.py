@@ -1,0 +1,141 @@
+"""What watches over the leaves: alarms, schedules, logs, and how long functions take to start."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from cli.smoke.trial import Check, NotHereError, Trial, require
+from cli.stack import Stack, wait
+
+INIT_LIMIT_MS: Final = 10_000  # Lambda stops an initialisation that takes longer, and begins again
+STARTED: Final = re.compile(r"(?:Init|Restore) Duration: ([\d.]+) ms")
+MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+
+
+def alarm(trial: Trial) -> str:
+    """An alarm is set off by hand and seen; AWS also says whether its topic took the notice."""
+    cloudwatch = trial.stack.client("cloudwatch")
+    name = next(name for name in _resources(trial.stack, "AWS::CloudWatch::Alarm") if "throttles" in name)
+
+    def rings() -> bool:
+        return bool(cloudwatch.describe_alarms(AlarmNames=[name], StateValue="ALARM")["MetricAlarms"])
+
+    def noticed() -> str:
+        history = cloudwatch.describe_alarm_history(AlarmName=name, HistoryItemType="Action", StartDate=trial.since)
+        return " ".join(item["HistorySummary"] for item in history["AlarmHistoryItems"])
+
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="trefoil smoke")
+    try:
+        wait(rings, f"{name} to ring", 60)
+        if trial.stack.cloud:
+            return "rang, set by hand; no metric rings on the local cloud, and no notice is told"
+        summary = wait(noticed, f"the notice of {name}", 60)
+    finally:
+        cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="trefoil smoke has ended")
+    require("Successfully" in summary, summary)
+    return "rang, set by hand where a metric does it, and its topic took the notice"
+
+
+def schedules(trial: Trial) -> str:
+    """Each schedule is on; when it comes next."""
+    coming = []
+    for name in _resources(trial.stack, "AWS::Scheduler::Schedule"):
+        one = trial.stack.client("scheduler").get_schedule(Name=name)
+        short = name.removeprefix(f"trefoil-{trial.stack.stage}-service-")
+        require(one["State"] == "ENABLED", f"{short} is {one['State'].lower()}")
+        zone = ZoneInfo(one.get("ScheduleExpressionTimezone", "UTC"))
+        coming.append(
+            f"{re.split('[0-9A-F]{8}', short)[0]} {next_start(one['ScheduleExpression'], zone, datetime.now(UTC))}"
+        )
+    require(bool(coming), "there is none")
+    return ", ".join(coming)
+
+
+def logs(trial: Trial) -> str:
+    """No log shows a planted value, the password or the token; that something was logged is looked at too."""
+    texts = {
+        group: _events(trial.stack, group, trial.since) for group in _resources(trial.stack, "AWS::Logs::LogGroup")
+    }
+    lines = sum(map(len, texts.values()))
+    shown = [group for group, said in texts.items() if any(word in line for line in said for word in trial.secrets)]
+    require(lines > 0, "nothing was logged")
+    require(not shown, f"a planted value stands in {', '.join(shown)}")
+    return f"{lines:,} lines of {len(texts)} groups, none with a planted value"
+
+
+def starts(trial: Trial) -> str:
+    """The slowest start of each function in the last day."""
+    if trial.stack.cloud:
+        raise NotHereError("the local cloud does not say how long a function takes to start")
+    since, slowest = datetime.now(UTC) - timedelta(days=1), dict[str, float]()
+    for group in _resources(trial.stack, "AWS::Logs::LogGroup"):
+        lines = _events(trial.stack, group, since, "?INIT_REPORT ?REPORT")
+        if times := [float(found[1]) for line in lines if (found := STARTED.search(line))]:
+            slowest[group] = max(times)
+    require(bool(slowest), "no function has started in the last day")
+    figure = ", ".join(f"{group.rpartition('-')[2]} {ms / 1000:.1f} s" for group, ms in sorted(slowest.items()))
+    require(max(slowest.values()) < INIT_LIMIT_MS, f"{figure}: Lambda stops an initialisation after 10 s")
+    return figure
+
+
+OPERATION: Final = (
+    Check("an alarm", alarm, "CloudWatch's alarms; docs/operate.md"),
+    Check("schedules", schedules, "EventBridge Scheduler"),
+    Check("logs", logs, "trefoil logs FUNCTION"),
+    Check("starts", starts, "REPORT lines of trefoil logs FUNCTION; layers/README.md; snap_start"),
+)
+
+
+def next_start(expression: str, zone: ZoneInfo, now: datetime) -> str:
+    """When a schedule comes after `now`, in its zone; of a rate within which time. An `L`, `W` or `#` is not read."""
+    if not (cron := re.fullmatch(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)", expression)):
+        return expression.replace("rate(", "within ").rstrip(")")
+    try:
+        minutes, hours, days = (
+            _values(cron[i], first, last) for i, first, last in ((1, 0, 59), (2, 0, 23), (3, 1, 31))
+        )
+        months, weekdays = _values(cron[4], 1, 12, MONTHS), _values(cron[5], 1, 7, WEEKDAYS)
+    except ValueError:
+        return expression
+    for day in (now.astimezone(zone).date() + timedelta(days=i) for i in range(366 * 4)):
+        if day.month in months and day.day in days and day.isoweekday() % 7 + 1 in weekdays:
+            for hour, minute in ((hour, minute) for hour in hours for minute in minutes):
+                start = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
+                if start > now:
+                    return f"{start:%a %Y-%m-%d %H:%M %Z}"
+    return "never"
+
+
+def _values(field: str, first: int, last: int, names: tuple[str, ...] = ()) -> list[int]:
+    """Numbers that a field of a cron expression names, in order. Raises ValueError."""
+    for number, name in enumerate(names, 1):
+        field = field.replace(name, str(number))
+    values: set[int] = set()
+    for part in field.split(","):
+        span, _, step = part.partition("/")
+        low, _, high = span.partition("-")
+        every = low in "*?"
+        begin = first if every else int(low)
+        end = last if every or (step and not high) else int(high or low)
+        values |= set(range(begin, end + 1, int(step or 1)))
+    return sorted(values)
+
+
+def _resources(stack: Stack, kind: str) -> list[str]:
+    """Physical names of the service stack's resources of a kind."""
+    pages = stack.client("cloudformation").get_paginator("list_stack_resources")
+    found = pages.paginate(StackName=f"trefoil-{stack.stage}-service").search("StackResourceSummaries[]")
+    return sorted(one["PhysicalResourceId"] for one in found if one["ResourceType"] == kind)
+
+
+def _events(stack: Stack, group: str, since: datetime, pattern: str = "") -> list[str]:
+    chosen: dict[str, Any] = {"filterPattern": pattern} if pattern else {}
+    pages: Iterator[Any] = (
+        stack.client("logs")
+        .get_paginator("filter_log_events")
+        .paginate(logGroupName=group, startTime=int(since.timestamp() * 1000), **chosen)
+    )
+    return [event["message"] for page in pages for event in page["events"]]
