@@ -29,6 +29,10 @@ Wait = Literal["commit", "load"]
 PATIENCE = 20_000.0
 MEASURED: list[str] = []
 
+Words = tuple[str, str, str]
+EN: Words = ("Username", "Password", "Sign in")
+DE: Words = ("Benutzername", "Kennwort", "Anmelden")
+
 Open = Callable[..., Page]
 Shot = Callable[[Page, str], None]
 
@@ -99,9 +103,9 @@ def visit(browser: Browser, site: Site) -> Iterator[Open]:
 def signed_in(visit: Open, site: Site) -> Open:
     """Open the page at a fragment as a planner."""
 
-    def enter(fragment: str = "", **context: Any) -> Page:
+    def enter(fragment: str = "", words: Words = EN, **context: Any) -> Page:
         page = visit(fragment, **context)
-        sign_in(page, site.username, site.password)
+        sign_in(page, site.username, site.password, words)
         page.locator("#main").wait_for()
         return page
 
@@ -125,8 +129,9 @@ def shot() -> Shot:
     return take
 
 
-def sign_in(page: Page, username: str, password: str) -> None:
+def sign_in(page: Page, username: str, password: str, words: Words = EN) -> None:
     """Fill the sign-in form and send it."""
-    page.get_by_label("Username").fill(username)
-    page.get_by_label("Password", exact=True).fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    user, secret, go = words
+    page.get_by_label(user).fill(username)
+    page.get_by_label(secret, exact=True).fill(password)
+    page.get_by_role("button", name=go).click()

@@ -493,13 +493,6 @@ def until_focused(page: Page, selector: str) -> None:
     raise AssertionError(f"Tab does not reach {selector}")
 
 
-# Other stores' sales are newer, so that every forecast of this site begins on 4 March.
-def test_numbers_and_days_are_written_as_the_reader_does(signed_in: Open):
-    page = opened(signed_in(f"#series={STORE}", locale="de-DE"), STORE)
-    expect(page.locator("#figures b").first).to_have_text(re.compile(r"^\d{1,3}\.\d{3}$"))
-    expect(page.locator("#readout .at")).to_have_text(re.compile("Di., 4. März 2025"))
-
-
 def test_only_this_host_and_the_user_pool_are_called(visit: Open, site: Site):
     page = visit(f"#series={STORE}")
     called: set[str] = set()

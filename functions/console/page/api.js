@@ -1,5 +1,6 @@
 /** The forecasting API: JSON in and out, errors as sentences, asking again where the service had no room. */
 
+import { say } from "./language.js";
 import { sentence, title } from "./words.js";
 
 /** Each call is an execution of a function, of which an account may have as few as ten. */
@@ -19,7 +20,7 @@ export class Problem extends Error {
   static from(document, status, retryAfter = 0) {
     const refused = !document.detail && status in GATEWAY && status !== 401 && status !== 413;
     const field = document.field ? title(document.field.split(".").pop()) : "";
-    const detail = document.detail ?? GATEWAY[status] ?? document.message ?? `the service answered ${status}`;
+    const detail = document.detail ?? (GATEWAY[status] ? say(GATEWAY[status]) : document.message) ?? say("service.answered", { status: String(status) });
     const subject = field ? `${field}: ` : "";
     const wait = Math.min(document.retry_after ?? retryAfter, 10) * 1000;
     return new Problem(sentence(subject + detail), status, wait || (refused ? SOON : 0));
@@ -27,15 +28,15 @@ export class Problem extends Error {
 }
 
 const SOON = 250;
-/** What the gateway says without words of ours. Where a function has no room for a call, it is one of the 5xx or 429. */
+/** What the gateway says without words of ours, as keys of such. Where a function has no room for a call, it is one of the 5xx or 429. */
 const GATEWAY = {
-  401: "you are not signed in",
-  413: "the request is too large",
-  429: "too many requests at once; wait a moment and try again",
-  500: "the service failed; try again in a moment",
-  502: "the service failed; try again in a moment",
-  503: "the service took too long; try again in a moment",
-  504: "the service took too long; try again in a moment",
+  401: "service.401",
+  413: "service.413",
+  429: "service.429",
+  500: "service.failed",
+  502: "service.failed",
+  503: "service.slow",
+  504: "service.slow",
 };
 
 export class Api {
@@ -107,7 +108,7 @@ async function reach(path, options) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     const wait = navigator.onLine ? SOON : 0;
-    throw new Problem("The service cannot be reached. Check the connection and try again.", 0, wait);
+    throw new Problem(say("service.away"), 0, wait);
   } finally {
     if (queue.length) queue.shift()();
     else free += 1;

@@ -3,7 +3,7 @@
 import { Api, configuration } from "./api.js";
 import { Session } from "./auth.js";
 import { byId } from "./dom.js";
-import { translate } from "./language.js";
+import { say, translate } from "./language.js";
 import { Shell } from "./shell.js";
 import { askToSignIn, offerAuthenticator } from "./signin.js";
 
@@ -11,9 +11,8 @@ async function start() {
   translate();
   const config = await configuration();
   byId("starting").hidden = true;
-  const expired = "Your session has ended. Sign in again to go on; nothing you entered is lost.";
-  const session = new Session(config, () => signIn(session, expired));
-  await signIn(session, "With the account that your administrator gave you.");
+  const session = new Session(config, () => signIn(session, say("sign.expired")));
+  await signIn(session, say("sign.account"));
   document.body.classList.add("in");
   byId("sign-out").onclick = async () => {
     byId("main").hidden = true;
@@ -37,6 +36,6 @@ start().catch((error) => {
   byId("starting").hidden = true;
   byId("main").hidden = false;
   byId("problem").hidden = false;
-  byId("problem").textContent = "The page could not start. Check the connection and load it again.";
+  byId("problem").textContent = say("start.failed");
   throw error;
 });

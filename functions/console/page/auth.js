@@ -1,5 +1,7 @@
 /** The user pool's own API, called from the page. Tokens live in this object and nowhere else. */
 
+import { say } from "./language.js";
+
 /** What the user pool said; `kind` is its name for the error, `offline` when it could not be reached. */
 export class SignInError extends Error {
   constructor(kind, message) {
@@ -8,17 +10,17 @@ export class SignInError extends Error {
   }
 }
 
-const WRONG_CODE = "That is not the code of this moment. Enter the one that the app shows now.";
+/** The key of what is said of an error. */
 const SAID = {
-  NotAuthorizedException: "The username or the password is wrong.",
-  UserNotFoundException: "The username or the password is wrong.",
-  UserNotConfirmedException: "This account has not been confirmed yet.",
-  PasswordResetRequiredException: "The password of this account must be reset; ask your administrator.",
-  CodeMismatchException: WRONG_CODE,
-  EnableSoftwareTokenMFAException: WRONG_CODE,
-  ExpiredCodeException: WRONG_CODE,
-  TooManyRequestsException: "Too many attempts. Wait a minute and try again.",
-  LimitExceededException: "Too many attempts. Wait a minute and try again.",
+  NotAuthorizedException: "sign.wrong",
+  UserNotFoundException: "sign.wrong",
+  UserNotConfirmedException: "sign.unconfirmed",
+  PasswordResetRequiredException: "sign.reset",
+  CodeMismatchException: "sign.code.wrong",
+  EnableSoftwareTokenMFAException: "sign.code.wrong",
+  ExpiredCodeException: "sign.code.wrong",
+  TooManyRequestsException: "sign.many",
+  LimitExceededException: "sign.many",
 };
 const EARLY = 60_000;
 /** Challenges that the page can answer, and what the answer is called. */
@@ -135,7 +137,7 @@ export class Session {
       return null;
     }
     const name = answer.ChallengeName;
-    if (!(name in ANSWERS)) throw new SignInError(name, `This account asks for ${name}, which this page cannot do.`);
+    if (!(name in ANSWERS)) throw new SignInError(name, say("sign.challenge", { name }));
     if (name !== "MFA_SETUP") return { name, session: answer.Session, username, secret: "" };
     const { Session: session, SecretCode: secret } = await this.#call("AssociateSoftwareToken", { Session: answer.Session });
     return { name, session, username, secret };
@@ -153,12 +155,12 @@ export class Session {
         body: JSON.stringify(body),
       });
     } catch {
-      throw new SignInError("offline", "The sign-in service cannot be reached. Check the connection and try again.");
+      throw new SignInError("offline", say("sign.offline"));
     }
     const text = await response.text();
     const document = text ? JSON.parse(text) : {};
     if (response.ok) return document;
     const kind = String(document.__type ?? "").split("#").pop();
-    throw new SignInError(kind, SAID[kind] ?? document.message ?? "The sign-in service refused.");
+    throw new SignInError(kind, SAID[kind] ? say(SAID[kind]) : document.message ?? say("sign.refused"));
   }
 }

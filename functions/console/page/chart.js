@@ -2,9 +2,10 @@
 
 import uPlot from "uplot";
 import { make } from "./dom.js";
+import { say } from "./language.js";
 import { RHYTHM, ticks, weekdayOf } from "./periods.js";
 import { near } from "./rows.js";
-import { HELD, PERIOD, amount, factor, longTime, tickName } from "./words.js";
+import { amount, factor, longTime, tickName } from "./words.js";
 
 const NARROW = 560;
 const LEAST = 3;
@@ -47,9 +48,8 @@ export class Chart {
    * @param {[number, number]} window first and last period shown
    */
   draw(rows, window) {
-    const period = PERIOD[rows.frequency];
     this.#rows = rows;
-    this.#host.setAttribute("aria-label", `Chart, ${period} by ${period}`);
+    this.#host.setAttribute("aria-label", say("chart.label", { period: say(`period.${rows.frequency}`) }));
     this.#host.setAttribute("aria-valuemin", rows.first);
     this.#host.setAttribute("aria-valuemax", rows.end);
     this.#make(window);
@@ -171,8 +171,9 @@ export class Chart {
     ctx.font = look.canvasFont;
     ctx.fillStyle = look.text;
     ctx.textAlign = "left";
-    const wide = ctx.measureText(HELD).width < right - left - 12;
-    if (wide) ctx.fillText(HELD, left + 6, bbox.top + 14 * devicePixelRatio);
+    const words = say("chart.held");
+    const wide = ctx.measureText(words).width < right - left - 12;
+    if (wide) ctx.fillText(words, left + 6, bbox.top + 14 * devicePixelRatio);
     ctx.restore();
   }
 
@@ -248,18 +249,18 @@ function described(rows, look) {
   const at = rows.start - rows.first;
   const ahead = ({ values, ...one }) => ({ ...one, values, drawn: bridged(rows, values.map((v, i) => (i < at ? null : v))) });
   const held = ({ values, ...one }) => ({ ...one, label: "", values, drawn: bridged(rows, values.map((v, i) => (i < at ? v : null))) });
-  const high = line("High", rows.upper, look.band, "band", edge);
-  const low = line("Low", rows.lower, look.band, "band", edge);
-  const forecast = (more) => line("Forecast", rows.yhat, look.forecast, "forecast", more);
+  const high = line(say("line.high"), rows.upper, look.band, "band", edge);
+  const low = line(say("line.low"), rows.lower, look.band, "band", edge);
+  const forecast = (more) => line(say("line.forecast"), rows.yhat, look.forecast, "forecast", more);
   const all = [
-    line(rows.estimated ? "Estimated sales" : "Sales", rows.sales, look.sales, "sales", rows.estimated ? { dash: [2, 3] } : {}),
+    line(say(rows.estimated ? "line.estimated" : "line.sales"), rows.sales, look.sales, "sales", rows.estimated ? { dash: [2, 3] } : {}),
     ahead(high), ahead(low), held(high), held(low),
     ...rows.overlays.map(({ id, factor: ratio, values }, i) =>
       line(`${id} × ${factor(ratio)}`, values, look.overlays[i], `overlay-${i}`, { width: 1, dash: [8, 3] })),
     held(forecast({ dash: [3, 3] })), ahead(forecast({ width: 2 })),
   ];
   if (rows.whatIf) {
-    const whatIf = line("What if", rows.whatIf, look.whatIf, "what-if", { width: 2, dash: [6, 4] });
+    const whatIf = line(say("line.what-if"), rows.whatIf, look.whatIf, "what-if", { width: 2, dash: [6, 4] });
     all.push({ ...whatIf, drawn: differing(rows) });
   }
   return all;

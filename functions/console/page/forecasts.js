@@ -3,6 +3,7 @@
 import { Problem } from "./api.js";
 import { Chart } from "./chart.js";
 import { byId, make, settle } from "./dom.js";
+import { say, translate } from "./language.js";
 import { future, lanes, strip } from "./plan.js";
 import { overview } from "./overview.js";
 import { numberOf } from "./periods.js";
@@ -13,9 +14,7 @@ import { download, table } from "./table.js";
 import { busy, calm, fail, readable } from "./states.js";
 import { stale, trust, verdict } from "./trust.js";
 import { LEVELS, blank, format, parse } from "./view.js";
-import {
-  FAR, PERIOD, STRETCH, amount, capital, change, count, longTime, percent, shortTime, signedPercent, today, weekdayName,
-} from "./words.js";
+import { amount, change, count, longTime, percent, shortTime, signedPercent, today, weekdayName } from "./words.js";
 import { explained, why } from "./why.js";
 
 let room = null;
@@ -51,8 +50,8 @@ class Forecasts {
       typed: settle((q) => this.#overview?.filter(q), 200),
     });
     this.#like = storeSearch(byId("like-search"), { id: "like", find, fail, choose: () => byId("scale").focus() });
-    byId("level").append(...LEVELS.map((level) => make("option", { value: level }, percent(level))));
     this.#listen();
+    translate();
   }
 
   #listen() {
@@ -73,6 +72,7 @@ class Forecasts {
   take(place, first) {
     this.#place = place;
     const view = this.#view = parse(place.query);
+    byId("level").replaceChildren(...LEVELS.map((level) => make("option", { value: level }, percent(level))));
     byId("horizon").value = view.horizon ?? "";
     byId("level").value = view.level;
     this.#store.set(view.series);
@@ -101,7 +101,7 @@ class Forecasts {
   #unlisted() {
     const like = this.#like.value();
     const share = byId("scale").valueAsNumber;
-    const wrong = !like ? "Choose the store that yours is like." : !(share > 0) ? "Give its sales as a number above 0." : "";
+    const wrong = !like ? say("unlisted.choose") : !(share > 0) ? say("unlisted.number") : "";
     byId("unlisted-wrong").textContent = wrong;
     if (wrong) return;
     const { horizon, level } = this.#view;
@@ -137,8 +137,8 @@ class Forecasts {
         await this.#welcome(signal);
         return;
       }
-      document.title = `${series || `like ${like}`}: forecast`;
-      busy(`Loading ${series || like}`);
+      document.title = say("title.store", { store: series || say("store.like", { like }) });
+      busy(say("loading.store", { store: series || like }));
       const [points, forecast] = await Promise.all([this.#history(series || like, signal), this.#forecast(signal)]);
       signal.throwIfAborted();
       this.#shown = { history: points, forecast, whatIf: null, overlays: [], missing: [], items: null, rows: null, signal };
@@ -151,16 +151,15 @@ class Forecasts {
       await Promise.all([this.#compare(), this.#ask()]);
     } catch (error) {
       if (!signal.aborted) byId("view").hidden = true;
-      const unknown = `There is no store ${series || like}. Look for another above, or say that yours is not listed.`;
-      throw error.status === 404 ? new Problem(unknown, 404) : error;
+      throw error.status === 404 ? new Problem(say("store.unknown", { store: series || like }), 404) : error;
     }
   }
 
   /** Words for the frequency that is shown. */
   #name({ frequency, horizon }) {
-    byId("ahead").textContent = `${capital(PERIOD[frequency])}s ahead`;
+    byId("ahead").textContent = say(`ahead.${frequency}`);
     byId("horizon").value = horizon;
-    byId("far").textContent = FAR[frequency];
+    byId("far").textContent = say(`far.${frequency}`);
   }
 
   async #welcome(signal) {
@@ -174,14 +173,13 @@ class Forecasts {
         fail(error, () => { calm(); again(); });
       },
     });
-    busy("Loading the stores");
+    busy(say("loading.stores"));
     const page = await list.load();
     signal.throwIfAborted();
     this.#overview = list;
-    const none = "There is no store yet. A sales file put into the lake's sales folder shows up here within a minute.";
     byId("empty").replaceChildren(
-      make("h2", {}, page.items.length ? "Which store?" : "No stores yet"),
-      make("p", {}, page.items.length ? "Type a part of its name above, or open one of these. Usual is a store's mean over its last eight weeks, or over the last year where it is told by months or quarters." : none),
+      make("h2", {}, say(page.items.length ? "welcome" : "welcome.none")),
+      make("p", {}, say(page.items.length ? "welcome.how" : "welcome.none.how")),
       ...(page.items.length ? [list.element] : []),
     );
     byId("empty").hidden = false;
@@ -206,7 +204,7 @@ class Forecasts {
       shown.items = (await this.#api.similar(series || like, shown.signal)).items;
     } catch (error) {
       if (shown.signal.aborted) return;
-      const again = make("button", { type: "button", class: "quiet", onclick: () => this.#compare() }, "Try again");
+      const again = make("button", { type: "button", class: "quiet", onclick: () => this.#compare() }, say("again"));
       byId("similar").replaceChildren(make("p", { class: "wrong", role: "alert" }, readable(error)), again);
       return;
     }
@@ -243,15 +241,15 @@ class Forecasts {
   #draw(keep = false) {
     const { series, like, scale } = this.#view;
     const shown = this.#shown;
-    const name = series || `like ${like} at ${percent(scale)}`;
+    const name = series || say("store.like.at", { like, share: percent(scale) });
     shown.rows = assemble({ name, scale: series ? null : scale, ...shown });
     const window = keep ? this.#chart.window : this.#window();
-    byId("title").textContent = series || `New store like ${like}, at ${percent(scale)} of its sales`;
+    byId("title").textContent = series || say("store.new", { like, share: percent(scale) });
     const { good, text } = verdict(shown.forecast);
     byId("badge").textContent = like ? `${like}: ${text.charAt(0).toLowerCase()}${text.slice(1)}` : text;
     byId("badge").className = `badge ${good === null ? "" : good ? "good" : "fair"}`;
     const { shut } = shown.rows;
-    byId("shut").textContent = shut.length ? `Closed as a rule and left out of the lines: ${shut.map(weekdayName).join(", ")}.` : "";
+    byId("shut").textContent = shut.length ? say("chart.shut", { days: shut.map(weekdayName).join(", ") }) : "";
     byId("age").textContent = stale(shown.history, shown.forecast, today());
     this.#figures();
     this.#show();
@@ -267,12 +265,11 @@ class Forecasts {
 
   #figures() {
     const { frequency } = this.#shown.forecast;
-    const period = PERIOD[frequency];
     const { total, length, before, stretch, peak } = figures(this.#shown.rows);
     const rows = [
-      [`Next ${count(length, period)}`, amount(total), before ? `${signedPercent(total / before - 1)} on the ${count(length, period)} before` : ""],
-      ...(stretch ? [[STRETCH[frequency], amount(stretch.total), [stretch.from, stretch.to].map((ds) => shortTime(frequency, ds)).join(" – ")]] : []),
-      [`Busiest ${period}`, amount(peak.value), `${longTime(frequency, peak.ds)}; up to ${amount(peak.upper)}`],
+      [say("figures.next", { periods: count(length, frequency) }), amount(total), before ? say("figures.before", { change: signedPercent(total / before - 1), periods: count(length, frequency) }) : ""],
+      ...(stretch ? [[say(`figures.stretch.${frequency}`), amount(stretch.total), [stretch.from, stretch.to].map((ds) => shortTime(frequency, ds)).join(" – ")]] : []),
+      [say(`figures.peak.${frequency}`), amount(peak.value), say("figures.up-to", { when: longTime(frequency, peak.ds), amount: amount(peak.upper) })],
     ];
     byId("figures").replaceChildren(...rows.map(([name, value, note]) => make(
       "div", {}, make("dt", {}, name), make("dd", {}, make("b", {}, value), make("span", {}, note)),
@@ -347,11 +344,11 @@ class Forecasts {
     const asked = future(shown.forecast, changes);
     byId("plan-reset").hidden = !asked;
     if (!asked) {
-      this.#result(`Press ${PERIOD[frequency]}s below to change the plan, and see what comes of it. Drag, or hold Shift with the arrows, for several.`);
+      this.#result(say("plan.how", { periods: say(`periods.${frequency}`) }));
       if (shown.whatIf) this.#answered(shown, null);
       return;
     }
-    this.#result("Calculating");
+    this.#result(say("plan.busy"));
     try {
       const store = series ? { series_id: series } : { like, scale };
       const answer = await this.#api.ask({ ...store, horizon, level, future: asked }, signal);
@@ -367,7 +364,9 @@ class Forecasts {
     if (!answer) return;
     const { total, whatIf, length } = figures(shown.rows);
     const share = total > 0 ? ` (${signedPercent(whatIf / total - 1)})` : "";
-    this.#result(`With your changes: ${change(whatIf - total)}${share} over ${count(length, PERIOD[shown.forecast.frequency])}, ${amount(whatIf)} instead of ${amount(total)}.`);
+    this.#result(say("plan.result", {
+      change: change(whatIf - total) + share, periods: count(length, shown.forecast.frequency), then: amount(whatIf), now: amount(total),
+    }));
   }
 
   #result(text, wrong = false) {

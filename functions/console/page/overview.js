@@ -1,22 +1,23 @@
 /** Every store with what comes against what is usual for it; the service sorts, and hands over page by page. */
 
 import { make } from "./dom.js";
+import { say } from "./language.js";
 import { RHYTHM } from "./periods.js";
-import { PERIOD, amount, count, fullDay, peakName, signedPercent } from "./words.js";
+import { amount, count, fullDay, peakName, signedPercent } from "./words.js";
 
 const SHOWN = 25;
 const UNKNOWN = "–";
-/** Heading, the order that its button asks for (none where the service has none), that order in words, and the cell. */
+/** Key of the heading, the order that its button asks for (none where the service has none), that order in words, and the cell. */
 const COLUMNS = [
-  ["Store", "series_id", "ascending"],
-  ["Coming peak", "-peak_against_usual", "descending", ({ outlook, frequency }) => {
+  ["overview.store", "series_id", "ascending"],
+  ["overview.peak", "-peak_against_usual", "descending", ({ outlook, frequency }) => {
     const share = ratio(outlook?.peak_against_usual);
     return share && [...share, peakName(frequency, outlook.peak_start)];
   }],
-  ["Against usual", "", "", ({ outlook }) => ratio(outlook?.against_usual)],
-  ["Next", "", "", ({ outlook, frequency }) => outlook && [amount(outlook.total), count(RHYTHM[frequency].ahead, PERIOD[frequency])]],
-  ["Better than baseline", "skill", "ascending", ({ model }) => (typeof model?.skill === "number" ? [signedPercent(model.skill)] : null)],
-  ["Last sales", "-staleness", "descending", ({ last_ds: ds }) => ds && [fullDay(ds)]],
+  ["overview.usual", "", "", ({ outlook }) => ratio(outlook?.against_usual)],
+  ["overview.next", "", "", ({ outlook, frequency }) => outlook && [amount(outlook.total), count(RHYTHM[frequency].ahead, frequency)]],
+  ["overview.skill", "skill", "ascending", ({ model }) => (typeof model?.skill === "number" ? [signedPercent(model.skill)] : null)],
+  ["overview.last", "-staleness", "descending", ({ last_ds: ds }) => ds && [fullDay(ds)]],
 ];
 const ratio = (value) => (typeof value === "number" ? [signedPercent(Math.round((value - 1) * 100) / 100)] : null);
 
@@ -27,13 +28,13 @@ const ratio = (value) => (typeof value === "number" ? [signedPercent(Math.round(
 export function overview({ find, open, fail }) {
   let [q, sort, cursor, asked] = ["", "-peak_against_usual", "", 0];
   const body = make("tbody");
-  const more = make("button", { type: "button", onclick: () => load(cursor) }, "Show more");
+  const more = make("button", { type: "button", onclick: () => load(cursor) }, say("more"));
   const note = make("p", { role: "status", class: "facts" });
   const heads = COLUMNS.map(([name, order]) => make("th", { scope: "col" }, order
-    ? make("button", { type: "button", class: "quiet", onclick: () => { sort = order; load(); } }, name)
-    : name));
+    ? make("button", { type: "button", class: "quiet", onclick: () => { sort = order; load(); } }, say(name))
+    : say(name)));
   const element = make("div", { class: "overview" },
-    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Stores and what comes" },
+    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("overview.label") },
       make("table", {},
         make("thead", {}, make("tr", {}, ...heads)), body)),
     make("div", { class: "more" }, note, more));
@@ -53,7 +54,7 @@ export function overview({ find, open, fail }) {
       body.append(...page.items.map(row));
       cursor = page.next_cursor;
       more.hidden = !cursor;
-      note.textContent = body.children.length ? `${count(body.children.length, "store")} shown` : `No store has “${q}” in its name.`;
+      note.textContent = body.children.length ? say("overview.shown", { n: body.children.length }) : say("search.none", { q });
       return page;
     } catch (error) {
       if (number === asked) fail(error, () => load(after));

@@ -1,8 +1,9 @@
 /** The calendar strip: future periods as columns, what may be planned as rows, a button for each. */
 
 import { make } from "./dom.js";
+import { say } from "./language.js";
 import { RHYTHM, weekdayOf } from "./periods.js";
-import { PERIOD, capital, columnHead, longTime, title } from "./words.js";
+import { capital, columnHead, longTime, title } from "./words.js";
 
 /**
  * @typedef {{name: string, label: string, on: number, off: number, base: number[]}} Lane `on` is the value of a
@@ -16,9 +17,9 @@ export function lanes(forecast) {
   switches.sort((a, b) => (order(a) < order(b) ? -1 : 1));
   return [
     ...switches.map(({ name, used }) => ({
-      name, label: used ? title(name) : `${title(name)} (no effect)`, on: 1, off: 0, base: forecast.plan[name],
+      name, label: used ? title(name) : say("plan.idle", { name: title(name) }), on: 1, off: 0, base: forecast.plan[name],
     })),
-    { name: "open", label: "Closed", on: 0, off: 1, base: forecast.plan.open },
+    { name: "open", label: say("plan.closed"), on: 0, off: 1, base: forecast.plan.open },
   ];
 }
 
@@ -127,7 +128,7 @@ export function strip(host, { frequency, times, lanes: rows, changes, changed })
 
   const grid = make(
     "div", {
-      class: "strip", role: "grid", "aria-label": `Plan, ${PERIOD[frequency]} by ${PERIOD[frequency]}`, onmousedown: down, onmouseover: over,
+      class: "strip", role: "grid", "aria-label": say("plan.grid", { period: say(`period.${frequency}`) }), onmousedown: down, onmouseover: over,
       onclick: click, onkeydown: key,
     },
     heads(frequency, times),
@@ -154,6 +155,6 @@ function heads(frequency, times) {
       make("span", { class: "over" }, begins(i) && roomy ? over : ""), make("span", {}, letter), make("b", {}, number),
     );
   });
-  const period = capital(PERIOD[frequency]);
+  const period = capital(say(`period.${frequency}`));
   return make("div", { role: "row", class: "heads" }, make("div", { role: "columnheader", class: "lane-name" }, period), ...cells);
 }

@@ -1,7 +1,8 @@
 /** A store's id by typing: the combobox pattern with a list, fed by the catalog. */
 
 import { make } from "./dom.js";
-import { PERIOD, count, fullDay, modelName } from "./words.js";
+import { say } from "./language.js";
+import { count, fullDay, modelName } from "./words.js";
 
 const SHOWN = 12;
 
@@ -19,12 +20,12 @@ export function storeSearch(host, { id, find, choose, fail, typed = () => {} }) 
 
   const input = make("input", {
     id, type: "text", role: "combobox", autocomplete: "off", autocapitalize: "none", spellcheck: "false",
-    placeholder: "Type a part of its name", "aria-autocomplete": "list", "aria-expanded": "false",
+    "data-say-placeholder": "search.type", "aria-autocomplete": "list", "aria-expanded": "false",
     "aria-controls": `${id}-list`, oninput: () => { typed(sought()); look(); }, onkeydown: key, onclick: open,
     onblur: leave,
   });
   const list = make("ul", {
-    id: `${id}-list`, role: "listbox", class: "options", "aria-label": "Stores", hidden: true,
+    id: `${id}-list`, role: "listbox", class: "options", "data-say-aria-label": "search.stores", hidden: true,
     onmousedown: (event) => event.preventDefault(), onclick: click,
   });
   const said = make("p", { class: "unseen", role: "status" });
@@ -78,8 +79,8 @@ export function storeSearch(host, { id, find, choose, fail, typed = () => {} }) 
     list.hidden = !items.length;
     list.removeAttribute("aria-busy");
     note.hidden = items.length > 0 && !page.next_cursor;
-    note.textContent = items.length ? "There are more: type on." : `No store has “${q}” in its name.`;
-    said.textContent = items.length ? `${count(items.length, "store")}${page.next_cursor ? " and more" : ""}` : note.textContent;
+    note.textContent = items.length ? say("search.more") : say("search.none", { q });
+    said.textContent = items.length ? say(page.next_cursor ? "search.many" : "search.all", { n: items.length }) : note.textContent;
     input.setAttribute("aria-expanded", String(items.length > 0));
     activate(items.length && q ? 0 : -1);
   }
@@ -92,8 +93,8 @@ export function storeSearch(host, { id, find, choose, fail, typed = () => {} }) 
       item.series_id.slice(from + q.length),
     ];
     const until = item.last_ds && fullDay(item.last_ds);
-    const facts = until ? `${count(item.observations, PERIOD[item.frequency])} to ${until}` : "no sales yet";
-    const model = item.model ? modelName(item.model.kind, item.frequency) : "no model yet";
+    const facts = until ? say("search.until", { periods: count(item.observations, item.frequency), day: until }) : say("search.no-sales");
+    const model = item.model ? modelName(item.model.kind, item.frequency) : say("search.no-model");
     return make(
       "li", { id: `${id}-${i}`, role: "option", "aria-selected": "false", "data-index": i },
       make("span", { class: "name" }, ...name), make("span", { class: "facts" }, `${facts}, ${model}`),

@@ -2,17 +2,18 @@
 
 import { SignInError } from "./auth.js";
 import { byId, make } from "./dom.js";
+import { say } from "./language.js";
 
-/** What the dialog shows at each step: the part of the form, its required fields, its words. */
-const FIRST = { part: "credentials", fields: ["username", "password"], title: "Sign in", go: "Sign in" };
-const CODE = { part: "code-part", fields: ["code"], go: "Sign in" };
+/** What the dialog shows at each step: the part of the form, its required fields, the keys of its words. */
+const FIRST = { part: "credentials", fields: ["username", "password"], title: "sign.in", go: "sign.in" };
+const CODE = { part: "code-part", fields: ["code"], go: "sign.in" };
 const STEPS = {
   NEW_PASSWORD_REQUIRED: {
-    part: "renewal", fields: ["new-password", "repeated"], title: "Choose a new password", go: "Save and sign in",
-    why: "This is your first time here. The password you were given works only once.",
+    part: "renewal", fields: ["new-password", "repeated"], title: "sign.new", go: "sign.new.go",
+    why: "sign.new.why",
   },
-  SOFTWARE_TOKEN_MFA: { ...CODE, title: "Enter the code", why: "Your authenticator app shows it: six digits, new every half minute." },
-  MFA_SETUP: { ...CODE, title: "Add an authenticator app", why: "Your administrator asks for one: signing in will then need its code." },
+  SOFTWARE_TOKEN_MFA: { ...CODE, title: "sign.code", why: "sign.code.why" },
+  MFA_SETUP: { ...CODE, title: "app.add", why: "app.duty" },
 };
 
 /**
@@ -25,7 +26,7 @@ export function askToSignIn(session, why) {
   const dialog = byId("sign-in");
   let challenge = null;
   byId("sign-in-wrong").textContent = "";
-  show({ ...FIRST, why });
+  show(FIRST, why);
   let done = false;
   dialog.onclose = () => { if (!done) dialog.showModal(); };
   if (!dialog.open) dialog.showModal();
@@ -37,8 +38,8 @@ export function askToSignIn(session, why) {
       await attempt(byId("sign-in-go"), byId("sign-in-wrong"), next, (error) => {
         if (challenge && error.kind === "NotAuthorizedException") {
           challenge = null;
-          show({ ...FIRST, why });
-          return "That took too long. Sign in once more.";
+          show(FIRST, why);
+          return say("sign.late");
         }
         return error.message;
       });
@@ -69,13 +70,13 @@ export async function offerAuthenticator(session, username) {
   byId("authenticator-secret").replaceChildren();
   byId("authenticator-close").onclick = () => dialog.close();
   byId("authenticator-form").hidden = false;
-  byId("authenticator-why").textContent = "Signing in will then ask for its code. It takes the place of one that you added before.";
+  byId("authenticator-why").textContent = say("app.why");
   byId("authenticator-form").onsubmit = async (event) => {
     event.preventDefault();
     await attempt(go, wrong, async () => {
       await session.enrol(digits("authenticator-code"));
       byId("authenticator-form").hidden = true;
-      byId("authenticator-why").textContent = "Done: from now on, signing in asks for a code of the app.";
+      byId("authenticator-why").textContent = say("app.done");
       byId("authenticator-close").focus();
     });
   };
@@ -100,14 +101,14 @@ async function attempt(go, wrong, action, words = (error) => error.message) {
   }
 }
 
-function show({ part, fields, title, go, why }) {
+function show({ part, fields, title, go, why }, reason = say(why)) {
   for (const one of [FIRST, ...Object.values(STEPS)]) {
     byId(one.part).hidden = one.part !== part;
     for (const id of one.fields) byId(id).required = fields.includes(id);
   }
-  byId("sign-in-title").textContent = title;
-  byId("sign-in-go").textContent = go;
-  byId("sign-in-why").textContent = why;
+  byId("sign-in-title").textContent = say(title);
+  byId("sign-in-go").textContent = say(go);
+  byId("sign-in-why").textContent = reason;
 }
 
 /** The secret as a link for an app on this device, and as text to type into another. */
@@ -115,7 +116,7 @@ function secret(code, username) {
   const query = new URLSearchParams({ secret: code, issuer: "Trefoil" });
   const address = `otpauth://totp/${encodeURIComponent(`Trefoil:${username}`)}?${query}`;
   return [
-    make("p", {}, "In the app, add an account by typing this key, or ", make("a", { href: address }, "open it in an app on this device"), ":"),
+    make("p", {}, say("app.key"), " ", make("a", { href: address }, say("app.open"))),
     make("p", {}, make("code", {}, code.replaceAll(/(.{4})(?=.)/g, "$1 "))),
   ];
 }
@@ -124,6 +125,6 @@ const digits = (id) => byId(id).value.replaceAll(/\D/g, "");
 
 function newPassword() {
   const [first, second] = [byId("new-password").value, byId("repeated").value];
-  if (first !== second) throw new SignInError("mismatch", "The two new passwords differ.");
+  if (first !== second) throw new SignInError("mismatch", say("sign.differ"));
   return first;
 }

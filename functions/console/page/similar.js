@@ -1,6 +1,7 @@
 /** Stores with demand of the same shape, to lay over the chart or to look at. */
 
 import { make } from "./dom.js";
+import { say } from "./language.js";
 
 /**
  * @param {HTMLElement} host
@@ -10,7 +11,7 @@ import { make } from "./dom.js";
  */
 export function similarStores(host, { items, chosen, missing, lay, open }) {
   if (!items.length) {
-    host.replaceChildren(make("p", {}, "There is no other store to compare with yet."));
+    host.replaceChildren(make("p", {}, say("similar.none")));
     return;
   }
   const laid = chosen.filter((id) => !missing.includes(id));
@@ -23,18 +24,18 @@ export function similarStores(host, { items, chosen, missing, lay, open }) {
     return make(
       "li", {},
       make("label", {}, box, id, place < 0 ? null : make("i", { class: `swatch overlay-${place}` })),
-      make("span", { class: "facts" }, `${closeness(distance, furthest)}; most alike in ${shared}`),
-      make("button", { type: "button", class: "quiet", "aria-label": `Open ${id}`, onclick: () => open(id) }, "Open"),
+      make("span", { class: "facts" }, say("similar.shared", { closeness: closeness(distance, furthest), shared })),
+      make("button", { type: "button", class: "quiet", "aria-label": say("similar.open.one", { store: id }), onclick: () => open(id) }, say("similar.open")),
     );
   };
   host.replaceChildren(
-    make("p", {}, "Tick a store to lay it over the chart, brought to this store's level."),
+    make("p", {}, say("similar.tick")),
     make("ul", { class: "stores" }, ...items.map(row)),
-    missing.length ? make("p", { class: "wrong", role: "alert" }, `Not laid over: the sales of ${missing.join(", ")} did not come.`) : "",
+    missing.length ? make("p", { class: "wrong", role: "alert" }, say("similar.missing", { stores: missing.join(", ") })) : "",
   );
 }
 
 function closeness(distance, furthest) {
-  if (distance < 0.1) return "nearly the same shape";
-  return distance < furthest * 0.75 ? "closer than the others" : "similar shape";
+  if (distance < 0.1) return say("similar.nearly");
+  return say(distance < furthest * 0.75 ? "similar.closer" : "similar.shape");
 }

@@ -1,7 +1,8 @@
 /** The rows as a table and as a CSV file. */
 
 import { make } from "./dom.js";
-import { PERIOD, amount, capital, change, count, longTime } from "./words.js";
+import { say } from "./language.js";
+import { amount, capital, change, count, longTime } from "./words.js";
 
 /** More rows than this are for the file. */
 const MOST = 2000;
@@ -9,16 +10,16 @@ const MOST = 2000;
 /** The columns that these rows have: heading for people, name in the file, value of row i. */
 function columns(rows) {
   const columns = [
-    { heading: rows.estimated ? "Estimated sales" : "Sales", name: "sales", value: (i) => rows.sales[i] },
-    { heading: "Forecast", name: "forecast", value: (i) => rows.yhat[i] },
-    { heading: "Low", name: "lower", value: (i) => rows.lower[i] },
-    { heading: "High", name: "upper", value: (i) => rows.upper[i] },
+    { heading: say(rows.estimated ? "line.estimated" : "line.sales"), name: "sales", value: (i) => rows.sales[i] },
+    { heading: say("line.forecast"), name: "forecast", value: (i) => rows.yhat[i] },
+    { heading: say("line.low"), name: "lower", value: (i) => rows.lower[i] },
+    { heading: say("line.high"), name: "upper", value: (i) => rows.upper[i] },
   ];
   if (rows.whatIf) {
     const difference = (i) => (rows.whatIf[i] === null ? null : round(rows.whatIf[i] - rows.yhat[i]));
     columns.push(
-      { heading: "What if", name: "what_if", value: (i) => rows.whatIf[i] },
-      { heading: "Difference", name: "difference", value: difference, shown: change },
+      { heading: say("line.what-if"), name: "what_if", value: (i) => rows.whatIf[i] },
+      { heading: say("line.difference"), name: "difference", value: difference, shown: change },
     );
   }
   for (const { id, factor, values } of rows.overlays) {
@@ -45,10 +46,10 @@ export function table(rows, from, to) {
     const kind = rows.numbers[i] < rows.start ? "past" : "future";
     body.append(make("tr", { class: kind }, make("th", { scope: "row" }, longTime(rows.frequency, rows.labels[i])), ...cells));
   }
-  const period = PERIOD[rows.frequency];
-  const heads = [capital(period), ...shown.map((one) => one.heading)].map((text) => make("th", { scope: "col" }, text));
-  const which = begin > from - rows.first ? `the last ${count(MOST, period)}` : `the ${period}s`;
-  const caption = make("caption", {}, `${rows.name}: ${which} of the chart's window`);
+  const heads = [capital(say(`period.${rows.frequency}`)), ...shown.map((one) => one.heading)].map((text) => make("th", { scope: "col" }, text));
+  const cut = begin > from - rows.first;
+  const words = say(cut ? "table.last" : "table.all", { name: rows.name, periods: cut ? count(MOST, rows.frequency) : say(`periods.${rows.frequency}`) });
+  const caption = make("caption", {}, words);
   return make("table", {}, caption, make("thead", {}, make("tr", {}, ...heads)), body);
 }
 

@@ -1,7 +1,8 @@
 /** Why a period is high or low: what each part of its forecast adds, against that part's mean over the horizon. */
 
 import { make } from "./dom.js";
-import { PERIOD, change, count, signedPercent, title } from "./words.js";
+import { say } from "./language.js";
+import { change, count, signedPercent, title } from "./words.js";
 
 /** Parts that move a forecast by less than this share are left out; and all beyond the first few. */
 const LEAST = 0.005;
@@ -40,11 +41,11 @@ export function why(forecast, i) {
   const { parts, points, frequency } = forecast;
   if (!points[i] || !explained(forecast)) return [];
   const found = reasons(parts, i);
-  if (!found) return ["Closed, so there is nothing to explain."];
+  if (!found) return [say("why.closed")];
   const words = parts.scale === "log" ? signedPercent : change;
   const least = parts.scale === "log" ? LEAST : LEAST * Math.abs(points[i].yhat);
   const large = found.parts.filter(({ effect }) => Math.abs(effect) >= least).slice(0, MOST);
-  const whole = `${words(found.all)} against the mean of these ${count(points.length, PERIOD[frequency])}${large.length ? ":" : "."}`;
+  const whole = say("why.mean", { change: words(found.all), periods: count(points.length, frequency) }) + (large.length ? ":" : ".");
   return [
     make("span", {}, whole),
     ...large.map(({ name, effect }) => make("span", { class: "item" }, `${title(name)} `, make("b", {}, words(effect)))),

@@ -1,19 +1,11 @@
 /** Times, numbers and names as the reader writes them. */
 
+import { localised, say } from "./language.js";
 import { DAY, clock, weekdayOf } from "./periods.js";
 
-/** What a period of each frequency is called. */
-export const PERIOD = { H: "hour", D: "day", W: "week", M: "month", Q: "quarter" };
-/** What the total of a stretch of hours or days is called. */
-export const STRETCH = { H: "Busiest 24 hours", D: "Busiest week" };
-/** What the field behind the held-out periods is. */
-export const HELD = "held out for the test";
-/** What the wide zoom shows. */
-export const FAR = { H: "A year", D: "A year", W: "5 years", M: "10 years", Q: "20 years" };
-
 const times = (options) => {
-  const format = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", ...options });
-  return (/** @type {string} */ ds) => format.format(clock(ds));
+  const format = localised((locale) => new Intl.DateTimeFormat(locale, { timeZone: "UTC", ...options }));
+  return (/** @type {string} */ ds) => format().format(clock(ds));
 };
 const DATE = { day: "numeric", month: "short" };
 const FULL = { ...DATE, year: "numeric" };
@@ -25,12 +17,12 @@ const shortMonth = times({ month: "short" });
 const year = times({ year: "numeric" });
 const hour = times(HOUR);
 const weekdayLetter = times({ weekday: "narrow" });
-const weekdayLong = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", weekday: "long" });
+const weekdayLong = localised((locale) => new Intl.DateTimeFormat(locale, { timeZone: "UTC", weekday: "long" }));
 /** @param {number} weekday 0 for Monday */
-export const weekdayName = (weekday) => weekdayLong.format((weekday + 4) * DAY);
+export const weekdayName = (weekday) => weekdayLong().format((weekday + 4) * DAY);
 
 /** Weeks named by Friday to Sunday end there, others begin. */
-const week = (ds) => `week ${weekdayOf(ds) < 4 ? "of" : "to"} ${fullDay(ds)}`;
+const week = (ds, by = "week") => say(`${by}.${weekdayOf(ds) < 4 ? "of" : "to"}`, { day: fullDay(ds) });
 
 /** `Q1` of calendar quarters, which are named by their first or last days; empty of others. */
 function quarter(ds) {
@@ -44,14 +36,14 @@ const LONG = {
   H: times({ weekday: "short", ...FULL, ...HOUR }), D: times({ weekday: "short", ...FULL }),
   W: (ds) => capital(week(ds)), M: monthName, Q: quarterName,
 };
-const NAMED = { H: times({ ...FULL, ...HOUR }), D: fullDay, W: (ds) => `the ${week(ds)}`, M: monthName, Q: quarterName };
+const NAMED = { H: times({ ...FULL, ...HOUR }), D: fullDay, W: (ds) => week(ds, "week.the"), M: monthName, Q: quarterName };
 const SHORT = { H: times({ ...DATE, ...HOUR }), D: shortDay };
 /** A period by itself: `Tue, 4 Mar 2025`, `Week of 3 Mar 2025`, `March 2025`. */
 export const longTime = (frequency, ds) => LONG[frequency](ds);
 /** A period within a sentence: `4 Mar 2025`, `the week of 3 Mar 2025`. */
 export const namedTime = (frequency, ds) => NAMED[frequency](ds);
 /** The peak that begins with a period: 24 hours, a week of days, or the period alone. */
-export const peakName = (frequency, ds) => (frequency in SHORT ? `${frequency === "H" ? "24 hours" : "week"} from ${SHORT[frequency](ds)}` : LONG[frequency](ds));
+export const peakName = (frequency, ds) => (frequency in SHORT ? say(`peak.${frequency}`, { day: SHORT[frequency](ds) }) : LONG[frequency](ds));
 /** An hour or a day as an end of a stretch: `4 Mar`. */
 export const shortTime = (frequency, ds) => SHORT[frequency](ds);
 
@@ -74,58 +66,52 @@ export function columnHead(frequency, ds) {
   };
 }
 
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const moment = localised((locale) => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }));
 /** @param {string} instant RFC 3339 */
-export const time = (instant) => moment.format(new Date(instant));
+export const time = (instant) => moment().format(new Date(instant));
 
-const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
-const fine = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
+const numbers = (options) => {
+  const format = localised((locale) => new Intl.NumberFormat(locale, options));
+  return (/** @type {number} */ value) => format().format(value);
+};
+const whole = numbers({ maximumFractionDigits: 0 });
+/** Three digits. */
+export const factor = numbers({ maximumSignificantDigits: 3 });
 /** Sales: whole numbers, and three digits where they are small. */
 export function amount(value) {
   if (value === null || value === undefined) return "–";
-  return Math.abs(value) >= 100 || Number.isInteger(value) ? whole.format(value) : fine.format(value);
+  return Math.abs(value) >= 100 || Number.isInteger(value) ? whole(value) : factor(value);
 }
 /** With its sign. */
 export const change = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + amount(Math.abs(value));
 
-const percentage = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
 /** A share as a percentage. */
-export const percent = (share) => percentage.format(share);
+export const percent = numbers({ style: "percent", maximumFractionDigits: 1 });
 export const signedPercent = (share) => (share > 0 ? "+" : share < 0 ? "−" : "") + percent(Math.abs(share));
-export const factor = (value) => new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 }).format(value);
 
-/** `1 day`, `42 days`. */
-export const count = (n, noun) => `${whole.format(n)} ${noun}${n === 1 ? "" : "s"}`;
+/** Periods of a frequency: `1 day`, `42 days`. */
+export const count = (n, frequency) => say(`count.${frequency}`, { n });
 
 /** How long ago a day is: days, and months from two on. */
-export const age = (days) => (days < 61 ? count(days, "day") : count(Math.round(days / 30.44), "month"));
+export const age = (days) => (days < 61 ? count(days, "D") : count(Math.round(days / 30.44), "M"));
 export const today = () => Math.floor(Date.now() / DAY);
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** A regressor's name for people: `school_holiday` becomes `School holiday`. */
 export function title(name) {
-  if (/^promo(tion)?s?$/i.test(name)) return "Promotion";
+  if (/^promo(tion)?s?$/i.test(name)) return say("promotion");
   return capital(name.replaceAll(/[_-]+/g, " ").replaceAll(/([a-z])([A-Z])/g, "$1 $2").trim().toLowerCase());
 }
 
-const MODELS = {
-  prophet: "Prophet",
-  global: "Trees over all stores",
-  blend: "Prophet with trees over all stores",
-  echo: "Prophet with the year before",
-  additive: "An approximation of Prophet",
-};
-const SEASON = { H: "the same hour a week ago", D: "the same weekday a week ago" };
-const PLACE = { H: "hour of the week and ", D: "weekday and " };
-const RULES = {
-  seasonal_naive: (frequency) => SEASON[frequency] ?? `the same ${PERIOD[frequency]} a year ago`,
-  weekday_promotion_mean: (frequency) => `the mean by ${PLACE[frequency] ?? ""}promotion`,
-  year_ago: (frequency) => `the same ${frequency === "D" ? "weekday" : PERIOD[frequency]} a year ago, at the level of lately`,
-};
-/** What a model or baseline is called. */
-export const modelName = (kind, frequency) => MODELS[kind] ?? RULES[kind]?.(frequency) ?? kind.replaceAll("_", " ");
-export const isBaseline = (kind) => kind in RULES;
+const MODELS = ["prophet", "global", "blend", "echo", "additive"];
+const RULES = ["seasonal_naive", "weekday_promotion_mean", "year_ago"];
+/** What a model or baseline is called; a rule in the periods of its frequency. */
+export function modelName(kind, frequency) {
+  if (MODELS.includes(kind)) return say(`model.${kind}`);
+  return isBaseline(kind) ? say(`rule.${kind}.${frequency}`) : kind.replaceAll("_", " ");
+}
+export const isBaseline = (kind) => RULES.includes(kind);
 
 /** A fragment as a sentence. */
 export function sentence(text) {

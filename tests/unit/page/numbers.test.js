@@ -83,7 +83,7 @@ test("sales that are old are told, in the words of their frequency, and fresh on
   assert.equal(stale(old.history, old.forecast, today), words);
   const weeks = made("W", "2025-04-07", 4, 1);
   assert.equal(stale(weeks.history, weeks.forecast, today), "");
-  assert.match(stale(weeks.history, weeks.forecast, today + 14), /41 days old: .* the week of 28 Apr 2025, .* the week after\.$/);
+  assert.match(stale(weeks.history, weeks.forecast, today + 14), /41 days old: .* the week of 28 Apr 2025, .* right after\.$/);
   assert.equal(stale([], old.forecast, today), "");
 });
 
