@@ -44,7 +44,8 @@ class World:
         self.lake = InMemoryObjects() if lake is None else lake
         self.clock = Clock()
         self.models, self.runs = InMemoryObjects(), InMemoryTable("job", "key")
-        self.registry = ModelRegistry(self.models, InMemoryTable("leaf", "version"), self.clock)
+        self.versions = InMemoryTable("leaf", "version")
+        self.registry = ModelRegistry(self.models, self.versions, self.clock)
         self.ledger = RunLedger(self.runs, self.clock)
         self.settings = ClusteringSettings(memory_mb=1024, **settings)
         self.fitting = FitService(self.lake, self.registry, self.ledger, self.settings)

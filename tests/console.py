@@ -23,7 +23,8 @@ class Deployment:
         self.lake = InMemoryObjects() if lake is None else lake
         self.clock = clock or Clock()
         self.registry = ModelRegistry(InMemoryObjects(), InMemoryTable("leaf", "version"), self.clock)  # type: ignore[arg-type]
-        self.ledger = RunLedger(InMemoryTable("job", "key"), self.clock)  # type: ignore[arg-type]
+        self.runs = InMemoryTable("job", "key")
+        self.ledger = RunLedger(self.runs, self.clock)  # type: ignore[arg-type]
         self.queues, self.alarms = InMemoryQueues(), Alarms()
         self.settings = ConsoleSettings(**settings)
 

@@ -103,7 +103,8 @@ class House:
         self.lake, self.models = InMemoryObjects(), InMemoryObjects()
         self.answers = InMemoryTable("series_id", "item")
         self.registry = ModelRegistry(self.models, InMemoryTable("leaf", "version"))
-        self.ledger = RunLedger(InMemoryTable("job", "key"))
+        self.runs = InMemoryTable("job", "key")
+        self.ledger = RunLedger(self.runs)
         self.ingestion = self.intake()
         self.fits: list[str] = []
 

@@ -168,7 +168,7 @@ class Events:
     """Messages of twelve users, each with several events, two of all poison; a training and a watch beside them."""
 
     def __init__(self, stack: Stack, name: str, seed: int, users: int = 12) -> None:
-        self.stack, self.name, self._seed = stack, name, seed
+        self.stack, self.name, self.seed = stack, name, seed
         bodies = events(customers(3 * users, seed), seed=seed, users=users)
         self.good = [body.replace('"user-', f'"{name}-') for body in bodies]
         self.poison = [f"{text} {name}" for text in POISON]
@@ -186,7 +186,7 @@ class Events:
 
     def train(self) -> None:
         key = "customers/faults.parquet"
-        self.stack.lake.put(key, as_parquet(customers(4_000, self._seed)))
+        self.stack.lake.put(key, as_parquet(customers(4_000, self.seed)))
         self.stack.invoke("FunctionClassificationTrain", {"reason": "test"})
 
     def drained(self) -> None:

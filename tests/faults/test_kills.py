@@ -164,7 +164,7 @@ def train_classifier(killer: Killer, _: Rides, __: Sales, events: Events) -> Cas
     """Lambda repeats the call with the same request id."""
     from functions.classification.simulate import customers
 
-    killer.stack.lake.put("customers/faults.parquet", as_parquet(customers(4_000, events._seed)))
+    killer.stack.lake.put("customers/faults.parquet", as_parquet(customers(4_000, events.seed)))
     runs = len(list(killer.stack.ledger.history("classification-train")))
     call = (f"{CLASSIFICATION}.handler.train", {"reason": "test"})
 
@@ -181,7 +181,7 @@ def watch(killer: Killer, _: Rides, __: Sales, events: Events) -> Case:
     """There is drift, so that training is started: once, however often the watch dies."""
     from functions.classification import simulate
 
-    moved = simulate.events(simulate.customers(600, events._seed, 1.0), seed=events._seed)
+    moved = simulate.events(simulate.customers(600, events.seed, 1.0), seed=events.seed)
     records = [{"messageId": f"{events.name}-{i}", "body": body} for i, body in enumerate(moved)]
     killer.stack.invoke("FunctionClassificationScore", {"Records": records})
     for job, key in (("classification-retrain", None), ("classification-outcomes", "latest")):

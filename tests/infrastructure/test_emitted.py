@@ -21,6 +21,7 @@ from layers.runtime.observability import NAMESPACE, metrics
 from layers.storage.ledger import RunLedger
 from tests.classification import Cloud, Started, score, tell_outcomes
 from tests.clustering import DAY, World, key, rides
+from tests.fakes import InMemoryTable
 from tests.forecasting import House, made, written
 from tests.tables import as_csv
 from tests.templates import resources, templates
@@ -50,7 +51,7 @@ def shown() -> set[tuple[str, str]]:
     return found
 
 
-def cluster(patch: pytest.MonkeyPatch) -> RunLedger:
+def cluster(patch: pytest.MonkeyPatch) -> InMemoryTable:
     world = World()
     world.ledger = world.fitting.ledger = world.publishing.ledger = RunLedger(world.runs, world.clock)
     for name, service in (("fit", world.fitting), ("label", world.labelling), ("publish", world.publishing)):
@@ -61,10 +62,10 @@ def cluster(patch: pytest.MonkeyPatch) -> RunLedger:
     for item in json.loads(world.lake.get(answer["plan_key"])):
         clustering.label(item, CONTEXT)
     clustering.publish(answer, CONTEXT)
-    return world.ledger
+    return world.runs
 
 
-def forecast(patch: pytest.MonkeyPatch) -> RunLedger:
+def forecast(patch: pytest.MonkeyPatch) -> InMemoryTable:
     house = House()
     service = house.training()
     patch.setattr(forecasting, "build_training", lambda: service)
@@ -75,10 +76,10 @@ def forecast(patch: pytest.MonkeyPatch) -> RunLedger:
     for shard in json.loads(house.lake.get(planned["plan_key"])):
         forecasting.train(shard, CONTEXT)
     forecasting.publish(planned, CONTEXT)
-    return house.ledger
+    return house.runs
 
 
-def classify(patch: pytest.MonkeyPatch) -> RunLedger:
+def classify(patch: pytest.MonkeyPatch) -> InMemoryTable:
     cloud = Cloud()
     ledger = RunLedger(cloud.runs, lambda: cloud.now)
     cloud.lake.put("customers/a.csv", as_csv(customers(1_500, seed=1)))
@@ -101,19 +102,19 @@ def classify(patch: pytest.MonkeyPatch) -> RunLedger:
     watching = WatchService(cloud.registry, cloud.profiles, cloud.lake, ledger, Started(), settings, lambda: cloud.now)
     patch.setattr(classification, "build_watch", lambda: watching)
     classification.watch({}, CONTEXT)
-    return ledger
+    return cloud.runs
 
 
 @pytest.fixture(scope="module")
 def ran() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The lines in embedded metric format, and the rows of the ledgers."""
+    """The lines in embedded metric format, and the rows of the tables."""
     said = io.StringIO()
     metrics("classification").clear_metrics()  # collectors share a memory, and earlier tests may have left some in it
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
         patch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", str(1024 * 1024))  # so that no run is too short to cost
-        ledgers = [run(patch) for run in (cluster, forecast, classify)]
+        tables = [run(patch) for run in (cluster, forecast, classify)]
     lines = [json.loads(line) for line in said.getvalue().splitlines() if line.startswith("{")]
-    rows = [row for ledger in ledgers for row in ledger._table.items.values()]
+    rows = [row for runs in tables for row in runs.items.values()]
     return [line for line in lines if "_aws" in line], rows
 
 

@@ -19,7 +19,7 @@ class Functions:
 
 
 def fake_stack() -> Any:
-    objects, models = InMemoryObjects(), InMemoryTable("leaf", "version")
+    objects, models, runs = InMemoryObjects(), InMemoryTable("leaf", "version"), InMemoryTable("job", "key")
     clients = {"sqs": InMemoryQueues(), "cloudwatch": Alarms(), "lambda": Functions()}
     names = ("ClassificationQueue", "ClassificationDeadLetters", "Undelivered", "FunctionClassificationTrain")
     return SimpleNamespace(
@@ -31,5 +31,6 @@ def fake_stack() -> Any:
         table=lambda _: models,
         variables=lambda _: clients["lambda"].environment,
         registry=ModelRegistry(objects, models),
-        ledger=RunLedger(InMemoryTable("job", "key")),
+        runs=runs,
+        ledger=RunLedger(runs),
     )

@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 def run(
     stack: Any, job: str, outcome: str, *, ago: timedelta = HOUR, key: str = "2026-01-31", detail: str = ""
 ) -> None:
-    past = RunLedger(stack.ledger._table, lambda: NOW - ago)
+    past = RunLedger(stack.runs, lambda: NOW - ago)
     made = past.claim(job, key, fingerprint=key, lease=timedelta(minutes=30)).run
     if outcome != "running":
         past.finish(made, outcome, counts={"rides": 4_000, "rejected": 2}, gb_seconds=1.5, detail=detail)  # type: ignore[arg-type]

@@ -47,7 +47,7 @@ def world_with_a_truth() -> World:
 
 
 def crash_during_the_second_run(world: World, crash: Crash) -> None:
-    stores = (world.lake, world.models, world.runs, world.registry._table)
+    stores = (world.lake, world.models, world.runs, world.versions)
     saved = [dict(vars(store)) for store in stores]
     for store in stores:
         crash.wrap(store)

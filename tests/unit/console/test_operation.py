@@ -97,7 +97,7 @@ def test_before_any_model_and_any_watch_there_is_nothing_to_tell(cloud: Cloud) -
 
 
 def run(house: Deployment, job: str, outcome: str, *, ago: timedelta, key: str = "2024-06-02") -> None:
-    past = RunLedger(house.ledger._table, lambda: house.clock() - ago, memory_mb=0)
+    past = RunLedger(house.runs, lambda: house.clock() - ago, memory_mb=0)
     made = past.claim(job, key, fingerprint="f", lease=timedelta(minutes=30)).run
     if outcome != "running":
         past.finish(made, outcome, counts={"rides": 4}, gb_seconds=1.5, detail="why")  # type: ignore[arg-type]

@@ -155,7 +155,7 @@ def test_a_batch_answers_in_order_and_a_wrong_item_spoils_no_other(house):
 
 def test_search_pages_through_thousands_in_order():
     house = House()
-    catalog = house.service()._catalog
+    catalog = Catalog(house.lake)
     house.put(made(30, name="seed"))
     row = catalog.rows()["seed"]
     catalog.update([f"Shop-{i:04}" for i in range(5000)], lambda *_: row)
