@@ -23,6 +23,9 @@ CLOCK: Final = (
 DAYS: Final = (
     r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
     r"(?P<year>\d{4})[-/](?P<month>\d\d)",
+    r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>\d)",
+    r"(?P<year>\d{4})-?[Ww](?P<week>\d\d)(?:-?(?P<weekday>\d))?",
+    r"(?P<name>[A-Za-z]{3,9})\.?[ -](?P<year>\d{4})",
     r"(?P<first>\d{1,2})[-/.](?P<other>\d{1,2})[-/.](?P<year>\d{4})",
     r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
     r"(?P<name>[A-Za-z]{3,9})\.?\s(?P<day>\d{1,2}),?\s(?P<year>\d{4})",
@@ -55,8 +58,9 @@ def is_time(kind: pa.DataType) -> bool:
 def to_times(column: Any, style: TimeStyle, zone: str | None = "UTC") -> tuple[Times, NDArray[np.bool_]]:
     """Times (n,) as datetime64[us], NaT where blank or unreadable, and where a text is no time in this style, (n,).
 
-    A time with an offset or a zone is told in the wall clock of `zone`, or as it is written if that is None; any other
-    stays as it is. Whole numbers are read like texts (20240131); of other types all are NaT.
+    A month, a quarter or a week of ISO 8601 (2024-01, 2024Q1, 2024-W01) is its first day. A time with an offset or a
+    zone is told in the wall clock of `zone`, or as it is written if that is None; any other stays as it is. Whole
+    numbers are read like texts (20240131); of other types all are NaT.
     """
     column = plain_array(column)
     if pa.types.is_integer(column.type):
@@ -133,11 +137,8 @@ def _parsed(column: Any, style: TimeStyle, zone: str | None) -> tuple[Times, NDA
 
 def _built(texts: Alike, style: TimeStyle, zone: str | None) -> Times:
     """The times that these texts say, NaT where there is no such day or hour; what is finer than 1 us is cut."""
-    month, day = _month_and_day(texts, style)
-    start = ((texts.number("year") - 1970) * 12 + month - 1).astype("datetime64[M]")
-    date = start.astype("datetime64[D]") + (day - 1)
+    date, valid = _date(texts, style)
     hour, minute, second = (texts.number(part) for part in ("hour", "minute", "second"))
-    valid = (month >= 1) & (month <= 12) & (date.astype("datetime64[M]") == start)
     valid &= (hour < 24) & (minute < 60) & (second < 60)
     hours, minutes = texts.number("hours"), texts.number("minutes")
     valid &= (hours < 24) & (minutes < 60)
@@ -151,6 +152,22 @@ def _built(texts: Alike, style: TimeStyle, zone: str | None) -> Times:
     return np.where(valid, times, NONE)
 
 
+def _date(texts: Alike, style: TimeStyle) -> tuple[Times, NDArray[np.bool_]]:
+    """The days (n,) that these texts say, and whether there is such a day."""
+    if "week" in texts.numbers:
+        year = (texts.number("year") - 1970).astype("datetime64[Y]")
+        fourth = year.astype("datetime64[D]") + 3  # the fourth of January lies in the first week of ISO 8601
+        weekday = texts.numbers.get("weekday", np.ones_like(texts.where))
+        monday = np.asarray(fourth - (fourth.astype(np.int64) + 3) % 7, "datetime64[D]")
+        date = np.asarray(monday + 7 * (texts.number("week") - 1) + (weekday - 1), "datetime64[D]")
+        thursday = date - (weekday - 4)
+        return date, (thursday.astype("datetime64[Y]") == year) & (weekday >= 1) & (weekday <= 7)
+    month, day = _month_and_day(texts, style)
+    start = ((texts.number("year") - 1970) * 12 + month - 1).astype("datetime64[M]")
+    date = np.asarray(start.astype("datetime64[D]") + (day - 1), "datetime64[D]")
+    return date, (month >= 1) & (month <= 12) & (date.astype("datetime64[M]") == start)
+
+
 def _month_and_day(texts: Alike, style: TimeStyle) -> tuple[Ints, Ints]:
     if "first" in texts.numbers:
         first, other = texts.number("first"), texts.number("other")
@@ -158,8 +175,8 @@ def _month_and_day(texts: Alike, style: TimeStyle) -> tuple[Ints, Ints]:
     if name := texts.words.get("name"):
         known = name[:3].lower()
         month = np.full(len(texts.where), MONTHS.index(known) + 1 if known in MONTHS else 0)
-        return month, texts.number("day")
-    month = texts.number("month")
+        return month, texts.numbers.get("day", np.ones_like(month))
+    month = texts.numbers.get("month", 3 * texts.number("quarter") - 2)
     return month, texts.numbers.get("day", np.ones_like(month))
 
 

@@ -189,6 +189,12 @@ def test_dates_that_are_the_same_either_way_are_no_question() -> None:
         ("2024-01", "2024-01-01T00:00:00"),
         ("Jan 31 2024", "2024-01-31T00:00:00"),
         ("31 Jan 2024", "2024-01-31T00:00:00"),
+        ("Jan 2024", "2024-01-01T00:00:00"),
+        ("2024Q3", "2024-07-01T00:00:00"),
+        ("2024-Q4", "2024-10-01T00:00:00"),
+        ("2024-W01", "2024-01-01T00:00:00"),
+        ("2020-W53", "2020-12-28T00:00:00"),
+        ("2021W017", "2021-01-10T00:00:00"),
     ],
 )
 def test_times_are_read_in_any_usual_form(text: str, right: str) -> None:
@@ -206,13 +212,16 @@ def test_layouts_may_be_mixed_and_what_no_clock_or_calendar_shows_is_no_time() -
         "5 MARCH 2024 12:30 am",
         "2024-03-05 10:00+25:00",
         "2024-03-05 10:61",
+        "2024Q5",
+        "2024-W53",
+        "2024-W00",
         "x",
         "",
     ]
     times, unreadable = to_times(pa.array(cells), TimeStyle())
     day = "2024-03-05T"
-    assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 4]
-    assert unreadable.tolist() == [False] * 3 + [True] * 3 + [False]
+    assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 7]
+    assert unreadable.tolist() == [False] * 3 + [True] * 6 + [False]
 
 
 def test_a_files_styles_are_decided_without_reading_it_again_where_its_batches_are_at_hand() -> None:
