@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from boto3.dynamodb.conditions import Attr, Key
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -72,6 +72,9 @@ class Row(BaseModel):
 class Part(BaseModel):
     """One object of the catalog: rows by series id, or the keys of the shards that hold them."""
 
+    format: Literal[1] = Field(
+        1, description="of this object; one of another is refused, not rewritten without what is new"
+    )
     series: dict[str, Row] | None = None
     shards: tuple[str, ...] | None = Field(None, min_length=1)
 

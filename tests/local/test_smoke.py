@@ -1,5 +1,6 @@
 """`trefoil smoke` on a local cloud of its own: it proves the stack, says where it falls short, and leaves nothing."""
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -66,9 +67,8 @@ def test_a_fresh_stack_is_proven_and_left_as_it_was_also_after_a_test_that_died(
     body, status = command.smoke()
     assert status == 0, body
     assert {name for name, result in results(body).items() if result != "ok"} == {"starts"}
-    catalog = b'{"series":{}}'
     objects_after, *rest = kept(stack)
-    assert objects_after.pop("lake/catalog.json") == catalog
+    assert json.loads(objects_after.pop("lake/catalog.json"))["series"] == {}
     assert (objects_after, *rest) == before
 
 

@@ -78,7 +78,7 @@ def test_a_corrupt_catalog_is_an_error_each_time_and_never_empty(count):
     lake = filled(count)
     warm, key = Catalog(lake), sorted(lake.bodies)[-1]
     warm.rows()
-    for body in (b"{", b"{}", b'{"shards": []}', b'{"shards": [1]}', None):
+    for body in (b"{", b"{}", b'{"shards": []}', b'{"shards": [1]}', b'{"format": 2, "series": {}}', None):
         if body is None and key == CATALOG:
             continue
         before = lake.bodies.pop(key)
