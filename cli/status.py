@@ -1,14 +1,15 @@
 """`trefoil status`: on one screen, whether the last runs are good, which models answer, and what waits."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cli.console import OUR_FAILURE, figures, numbers, say, table
 from cli.leaves import JOBS, TRAINED
 from cli.queue import queue_depth
 from cli.stack import Stack, connect
-from infra.settings import LEAVES
+from infra.prices import GB_SECOND
+from infra.settings import LEAVES, deployment
 from layers.runtime.errors import CorruptError, NotFoundError
 from layers.storage import health
 from layers.storage.ledger import Run
@@ -37,7 +38,10 @@ def status() -> tuple[dict[str, Any], int]:
         now=now,
         models=[f"{model['leaf']}: {model['problem']}" for model in models if model["problem"]],
     )
+    yesterday = health.gb_seconds(runs, (now - timedelta(days=1)).date())
+    price = GB_SECOND[deployment(stack.stage)[0].architecture]
     _show_runs(last, now)
+    say(f"yesterday's runs: {sum(yesterday.values()):.3g} GB-s, ${sum(yesterday.values()) * price:.4f}")
     _show_models(models, now)
     for model in models:
         if "expected" in model:
@@ -52,6 +56,8 @@ def status() -> tuple[dict[str, Any], int]:
         "models": models,
         "queues": queues,
         "alarms": alarms,
+        "yesterday": yesterday,
+        "dollars": {job: spent * price for job, spent in yesterday.items()},
     }, OUR_FAILURE if wrong else 0
 
 

@@ -15,6 +15,7 @@ from infra.grants import acknowledge_wildcard, allow_items, allow_objects
 from infra.http_api import READING, HttpApi
 from infra.image_function import ROOT
 from infra.leaf import Leaf, Panels, Stage
+from infra.prices import GB_SECOND
 from infra.settings import LEAVES
 
 PAGE: Final = ROOT / "functions/console/page"
@@ -47,6 +48,7 @@ class Console(Leaf):
             jobs=",".join(job for leaf in leaves for job in leaf.jobs),
             keyed=",".join(job for leaf in leaves for job in sorted(leaf.keyed)),
             trained=",".join(leaf.name for leaf in leaves if leaf.champion),
+            gb_second=GB_SECOND[stage.deploy.architecture],
             queues=",".join(f"{name}={queue.queue_url}" for name, queue in queues.items()),
         )
         api = self.add(

@@ -160,6 +160,7 @@ class Operation(Frozen):
     queues: dict[str, int]
     alarms: list[str]
     yesterday: dict[str, float] = Field(description="GB-seconds of the runs that began yesterday in UTC, by job")
+    dollars: dict[str, float] = Field(description="what these cost, by job")
 
 
 class Problem(Frozen):

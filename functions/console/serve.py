@@ -178,7 +178,7 @@ class OperationService:
             alarms = health.ringing(self._cloudwatch, settings.stage)
         answers = models.get("classification") is not None
         wrong = health.attention(runs, queued, alarms, keyed=_named(settings.keyed), answers=answers, now=now)
-        yesterday = (now - DAY).date()
+        yesterday = health.gb_seconds(runs, (now - DAY).date())
         return Operation(
             healthy=not wrong,
             attention=wrong,
@@ -186,10 +186,8 @@ class OperationService:
             models=models,
             queues=queued,
             alarms=alarms,
-            yesterday={
-                job: round(sum(run.gb_seconds for run in of if run.started_at.date() == yesterday), 3)
-                for job, of in runs.items()
-            },
+            yesterday=yesterday,
+            dollars={job: spent * settings.gb_second for job, spent in yesterday.items()},
         )
 
     def _champion(self, leaf: str) -> ModelRow | None:

@@ -17,6 +17,7 @@ class ConsoleSettings(Settings):
     jobs: str = Field("", description="jobs of the ledger, parted by commas (set by the stack)")
     keyed: str = Field("", description="of these, those whose every key matters (set by the stack)")
     trained: str = Field("", description="leaves with a champion, parted by commas (set by the stack)")
+    gb_second: float = Field(0.0, ge=0, description="what a GB-second costs, dollars (set by the stack)")
     queues: str = Field("", description="queues that are watched: NAME=URL,.. (set by the stack)")
 
 

@@ -1,7 +1,7 @@
 """What of the runs, queues and alarms of a stack needs attention, for `trefoil status` and the console."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from layers.storage.ledger import Run, RunLedger
@@ -22,6 +22,13 @@ def history(ledger: RunLedger, jobs: Iterable[str]) -> dict[str, list[Run]]:
 def last_runs(runs: History) -> dict[str, Run | None]:
     """The last run of each job."""
     return {job: of[-1] if of else None for job, of in runs.items()}
+
+
+def gb_seconds(runs: History, day: date) -> dict[str, float]:
+    """What the runs that began on a day in UTC took, by job."""
+    return {
+        job: round(sum(run.gb_seconds for run in of if run.started_at.date() == day), 3) for job, of in runs.items()
+    }
 
 
 def attention(

@@ -76,6 +76,10 @@ export class Api {
     });
   }
 
+  operation(signal) {
+    return this.#send("/v1/operation", { signal });
+  }
+
   #send(path, options, take = (answer) => answer) {
     return persist(options.signal, async () => {
       const token = await this.#session.token();

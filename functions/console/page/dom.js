@@ -20,6 +20,24 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** A section of a room: its title, with what stands beside it, and what it holds; null is left out. */
+export function card(title, ...children) {
+  const [words, ...beside] = [title].flat();
+  const id = `card-${(cards += 1)}`;
+  return make("section", { class: "card", "aria-labelledby": id }, make("div", { class: "heading" }, make("h2", { id }, words), ...beside), ...children);
+}
+let cards = 0;
+
+/** A table whose first column names the row. @param {(Node|string)[][]} rows */
+export function listing(label, heads, rows) {
+  const cells = ([name, ...values]) => [make("th", { scope: "row" }, name), ...values.map((value) => make("td", {}, value))];
+  return make(
+    "div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
+    make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
+      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...cells(row))))),
+  );
+}
+
 /** Calls `action` once, `wait` ms after the last of a burst of calls. */
 export function settle(action, wait) {
   let timer = 0;

@@ -11,14 +11,16 @@
  * @property {AbortSignal} signal ends when something else is to be shown: hand it to each call of the API
  * @property {(query: any) => void} go show another part of this room, from which the reader can go back
  * @property {(query: any) => void} note write what is shown into the URL, without a step back
+ * @property {() => void} again show the same once more, as it is now
  */
 
 import { byId, make } from "./dom.js";
 import * as forecasts from "./forecasts.js";
 import { current, languages, say, speak, translate } from "./language.js";
+import * as operation from "./operation.js";
 import { busy, calm, fail } from "./states.js";
 
-const ROOMS = { forecasts };
+const ROOMS = { forecasts, operation };
 const FIRST = "forecasts";
 const PATIENCE = 600;
 
@@ -60,7 +62,7 @@ export class Shell {
     busy(say("loading"));
     const patient = setTimeout(() => busy(say("loading.long")), PATIENCE);
     try {
-      await ROOMS[name].show(root, this.#api, { query, signal, go, note });
+      await ROOMS[name].show(root, this.#api, { query, signal, go, note, again: () => this.show() });
     } catch (error) {
       if (!signal.aborted) fail(error, () => this.show());
     } finally {

@@ -67,6 +67,13 @@ export function columnHead(frequency, ds) {
 }
 
 const moment = localised((locale) => new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }));
+const relative = localised((locale) => new Intl.RelativeTimeFormat(locale, { numeric: "auto" }));
+/** How long ago: minutes, hours up to two days, days. @param {string} instant RFC 3339 */
+export function ago(instant, now = Date.now()) {
+  const minutes = Math.round((now - Date.parse(instant)) / 60_000);
+  if (minutes < 120) return relative().format(-minutes, "minute");
+  return minutes < 2880 ? relative().format(-Math.round(minutes / 60), "hour") : relative().format(-Math.round(minutes / 1440), "day");
+}
 /** @param {string} instant RFC 3339 */
 export const time = (instant) => moment().format(new Date(instant));
 
@@ -84,6 +91,18 @@ export function amount(value) {
 }
 /** With its sign. */
 export const change = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + amount(Math.abs(value));
+
+/** A figure of a model or a run, whose size nobody knows beforehand. */
+export const figure = (value) => (Number.isInteger(value) ? whole(value) : factor(value));
+const money = { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol" };
+const coins = numbers({ ...money, maximumFractionDigits: 2 });
+const splinters = numbers({ ...money, maximumSignificantDigits: 2 });
+/** Dollars; of less than a cent two digits. */
+export const dollars = (value) => (value && value < 0.01 ? splinters(value) : coins(value));
+const seconds = numbers({ style: "unit", unit: "second", unitDisplay: "narrow", maximumFractionDigits: 1 });
+const minutes = numbers({ style: "unit", unit: "minute", unitDisplay: "narrow", maximumFractionDigits: 1 });
+/** How long something took. @param {number} n seconds */
+export const long = (n) => (n < 120 ? seconds(n) : minutes(n / 60));
 
 /** A share as a percentage. */
 export const percent = numbers({ style: "percent", maximumFractionDigits: 1 });

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.classification.contracts import LEAF
 from functions.classification.watch import REPORT
+from infra.prices import GB_SECOND
 from infra.settings import LEAVES
 from layers.storage.ledger import RunLedger
 from tests.classification import NOW, Cloud, score, tell_outcomes, watch
@@ -19,6 +20,7 @@ JOBS = {
     "jobs": "clustering,forecasting,classification-train",
     "keyed": "clustering",
     "trained": "forecasting,classification",
+    "gb_second": "0.00002",
     "queues": "ClassificationQueue=q,ClassificationDeadLetters=d,Undelivered=u",
 }
 
@@ -116,6 +118,7 @@ def test_operation_is_what_the_status_command_says() -> None:
     assert good["runs"]["forecasting"] is None
     assert (good["models"]["forecasting"]["figures"], good["models"]["classification"]) == ({"mean_skill": 0.2}, None)
     assert good["yesterday"] == {"clustering": 1.5, "forecasting": 0, "classification-train": 0}
+    assert good["dollars"] == {"clustering": pytest.approx(3e-5), "forecasting": 0, "classification-train": 0}
 
     run(house, "forecasting", "failed", ago=timedelta(hours=1))
     run(house, "clustering", "running", ago=timedelta(hours=3), key="2024-05-01")
@@ -145,6 +148,7 @@ def test_the_stack_names_every_job_queue_and_leaf_for_the_console() -> None:
     assert variables["TREFOIL_JOBS"].split(",") == [job for leaf in LEAVES.values() for job in leaf.jobs]
     assert set(variables["TREFOIL_KEYED"].split(",")) == {job for leaf in LEAVES.values() for job in leaf.keyed}
     assert variables["TREFOIL_TRAINED"] == "forecasting,classification"
+    assert float(variables["TREFOIL_GB_SECOND"]) == GB_SECOND["x86_64"]
     assert all(name in json.dumps(variables["TREFOIL_QUEUES"]) for name in ("Queue=", "DeadLetters=", "Undelivered="))
 
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import { test } from "node:test";
 import { languages, say, speak } from "../../../functions/console/page/language.js";
-import { count, longTime, percent } from "../../../functions/console/page/words.js";
+import { ago, count, dollars, long, longTime, percent } from "../../../functions/console/page/words.js";
 import de from "../../../functions/console/page/words.de.js";
 import en from "../../../functions/console/page/words.en.js";
 
@@ -40,4 +40,12 @@ test("counts, dates and shares are written as the language does", () => {
   assert.equal(say("plan.grid", { period: "Tag" }), "Plan, Tag für Tag");
   speak("en");
   assert.match(percent(0.123), /^12\.3%$/);
+});
+
+test("times ago, durations and small sums are written as people read them", () => {
+  const now = Date.parse("2026-11-27T12:00:00Z");
+  const before = (minutes) => ago(new Date(now - minutes * 60_000).toISOString(), now);
+  assert.deepEqual([0, 90, 600, 3000].map(before), ["this minute", "90 minutes ago", "10 hours ago", "2 days ago"]);
+  assert.deepEqual([0, 5.4e-4, 1.234].map(dollars), ["$0.00", "$0.00054", "$1.23"]);
+  assert.deepEqual([42.25, 600].map(long), ["42.3s", "10m"]);
 });
