@@ -40,7 +40,7 @@ class ForecastingSettings(Settings):
     timezone: str = Field("", description="IANA zone whose clock counts in sales files; empty: times as written")
     file_series: int = Field(20_000, ge=1, description="most series of one sales file")
     global_rows: int = Field(400_000, ge=1_000, description="most rows that the model of all series learns from, count")
-    shard_series: int = Field(50, description="series that one training call takes, count")
+    shard_series: int = Field(50, ge=1, le=400, description="series that one training call takes, count")
     batch_seconds: float = Field(
         18.0, description="after which no item of a batch is begun any more: the gateway ends a call at 29, seconds"
     )

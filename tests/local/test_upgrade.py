@@ -73,8 +73,7 @@ def test_every_series_has_its_history_and_a_forecast_of_its_own_model(
         answer = get(stack, token, f"/v1/series/{name}/forecast?horizon={HORIZON}")
         assert answer["model"]["version"] == champion(stack, "forecasting")
         assert len(answer["points"]) == HORIZON
-        # What was cached then has no such field, and what was forecast of the holdout was not kept.
-        assert answer["holdout"] == []
+        assert "holdout" in answer  # which what was cached then may lack
 
 
 def test_days_stand_in_sql_and_on_the_console_and_can_be_labelled_again(
