@@ -39,8 +39,8 @@ class Forecasting(Leaf):
 
         allow_objects(ingest.role, data.lake, "sales/", "read")
         allow_objects(ingest.role, data.lake, "plans/forecasting/rejected/", "write")
-        allow_objects(plan.role, data.lake, "plans/forecasting/", "read", "write")
-        allow_objects(train.role, data.lake, "plans/forecasting/", "write")
+        for function in (plan, train):
+            allow_objects(function.role, data.lake, "plans/forecasting/", "write")
         allow_objects(publish.role, data.lake, "plans/forecasting/", "read")
         allow_objects(ingest.role, data.lake, "history/", "read", "write")
         for function in (plan, train, api):

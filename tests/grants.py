@@ -47,7 +47,6 @@ MAY = {
         "read lake/catalog.json",
         "read lake/catalog/*",
         "read lake/history/*",
-        "read lake/plans/forecasting/*",
         "write lake/plans/forecasting/*",
         "read models/forecasting/*",
         "write models/forecasting/*",
