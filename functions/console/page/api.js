@@ -66,6 +66,17 @@ export class Api {
     return this.#send(`/v1/series/${encodeURIComponent(id)}/forecast?${query}`, { signal });
   }
 
+  /** What people made of the forecast. */
+  overrides(id, signal) {
+    return this.#send(`/v1/series/${encodeURIComponent(id)}/overrides`, { signal });
+  }
+
+  /** `{start, end, value | factor, reason, expires}`; null takes back. */
+  override(id, word, signal) {
+    const headers = { "Content-Type": "application/json" };
+    return this.#send(`/v1/series/${encodeURIComponent(id)}/overrides`, { method: "PUT", headers, body: JSON.stringify(word), signal });
+  }
+
   /** One question of a batch: `{series_id | like + scale, horizon, level, future}`. */
   ask(question, signal) {
     const body = JSON.stringify({ items: [{ id: "page", ...question }] });

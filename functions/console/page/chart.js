@@ -259,9 +259,13 @@ function described(rows, look) {
       line(`${id} × ${factor(ratio)}`, values, look.overlays[i], `overlay-${i}`, { width: 1, dash: [8, 3] })),
     held(forecast({ dash: [3, 3] })), ahead(forecast({ width: 2 })),
   ];
+  if (rows.planned) {
+    const planned = line(say("overrides.line"), rows.planned, look.planned, "planned", { width: 2.5 });
+    all.push({ ...planned, drawn: differing(rows, rows.planned, rows.yhat) });
+  }
   if (rows.whatIf) {
     const whatIf = line(say("line.what-if"), rows.whatIf, look.whatIf, "what-if", { width: 2, dash: [6, 4] });
-    all.push({ ...whatIf, drawn: differing(rows) });
+    all.push({ ...whatIf, drawn: differing(rows, rows.whatIf, rows.planned ?? rows.yhat) });
   }
   return all;
 }
@@ -279,13 +283,13 @@ function bridged({ labels, shut }, values) {
   return values.map((value, i) => (!value && i >= first && i <= last && shut.includes(weekdayOf(labels[i])) ? undefined : value));
 }
 
-/** The what-if line where it leaves the forecast, with the open day before and after; else it would hide the forecast. */
-function differing({ whatIf, yhat, labels, shut }) {
-  const differs = (i) => (whatIf[i] ?? null) !== null && whatIf[i] !== yhat[i];
-  const drawn = whatIf.map((value, i) => (value === 0 && !differs(i) && shut.includes(weekdayOf(labels[i])) ? undefined : null));
+/** A line where it leaves the one it is of, with the open day before and after; else it would hide that. */
+function differing({ labels, shut }, line, base) {
+  const differs = (i) => (line[i] ?? null) !== null && line[i] !== base[i];
+  const drawn = line.map((value, i) => (value === 0 && !differs(i) && shut.includes(weekdayOf(labels[i])) ? undefined : null));
   const open = labels.map((_, i) => i).filter((i) => drawn[i] === null);
   open.forEach((i, n) => {
-    if (differs(open[n - 1]) || differs(i) || differs(open[n + 1])) drawn[i] = whatIf[i];
+    if (differs(open[n - 1]) || differs(i) || differs(open[n + 1])) drawn[i] = line[i];
   });
   return drawn;
 }
@@ -302,7 +306,7 @@ function colours(element) {
   const family = style.fontFamily;
   return {
     text: value("faint"), grid: value("line"), held: value("held"), band: value("band"), sales: value("sales"),
-    forecast: value("forecast"), whatIf: value("what-if"),
+    forecast: value("forecast"), whatIf: value("what-if"), planned: value("planned"),
     overlays: [0, 1, 2, 3, 4].map((i) => value(`overlay-${i}`)),
     font: `12px ${family}`, canvasFont: `${11 * devicePixelRatio}px ${family}`,
   };

@@ -4,6 +4,7 @@ import { Problem } from "./api.js";
 import { Chart } from "./chart.js";
 import { byId, make, settle } from "./dom.js";
 import { say, translate } from "./language.js";
+import { overrides } from "./overrides.js";
 import { future, lanes, strip } from "./plan.js";
 import { overview } from "./overview.js";
 import { numberOf } from "./periods.js";
@@ -149,6 +150,7 @@ class Forecasts {
       this.#strip();
       this.#trust();
       await Promise.all([this.#compare(), this.#ask()]);
+      await this.#overrides();
     } catch (error) {
       if (!signal.aborted) byId("view").hidden = true;
       throw error.status === 404 ? new Problem(say("store.unknown", { store: series || like }), 404) : error;
@@ -211,6 +213,29 @@ class Forecasts {
     await this.#overlay();
   }
 
+  /** What people made of the forecast; without their list the forecast stands. */
+  async #overrides() {
+    const { series } = this.#view;
+    const shown = this.#shown;
+    byId("overrides-part").hidden = !series;
+    if (!series) return;
+    const put = async (word) => {
+      const list = await this.#api.override(series, word, shown.signal);
+      shown.forecast = await this.#forecast(shown.signal);
+      await this.#ask();
+      this.#draw(true);
+      return list;
+    };
+    try {
+      const list = await this.#api.overrides(series, shown.signal);
+      shown.overrides = overrides(byId("overrides"), { forecast: shown.forecast, list, put });
+    } catch (error) {
+      if (shown.signal.aborted) return;
+      const again = make("button", { type: "button", class: "quiet", onclick: () => this.#overrides() }, say("again"));
+      byId("overrides").replaceChildren(make("p", { class: "wrong", role: "alert" }, readable(error)), again);
+    }
+  }
+
   async #overlay() {
     const shown = this.#shown;
     const chosen = this.#view.similar;
@@ -265,7 +290,9 @@ class Forecasts {
 
   #figures() {
     const { frequency } = this.#shown.forecast;
-    const { total, length, before, stretch, peak } = figures(this.#shown.rows);
+    const { total, model, length, before, stretch, peak } = figures(this.#shown.rows);
+    const both = { total: amount(total), model: amount(model), change: change(total - model), periods: count(length, frequency) };
+    byId("overrides-total").textContent = this.#shown.rows.planned ? say("overrides.total", both) : "";
     const rows = [
       [say("figures.next", { periods: count(length, frequency) }), amount(total), before ? say("figures.before", { change: signedPercent(total / before - 1), periods: count(length, frequency) }) : ""],
       ...(stretch ? [[say(`figures.stretch.${frequency}`), amount(stretch.total), [stretch.from, stretch.to].map((ds) => shortTime(frequency, ds)).join(" – ")]] : []),
@@ -309,6 +336,7 @@ class Forecasts {
     [this.#view.from, this.#view.to] = apart ? [from, to].map((number) => rows.labels[number - rows.first]) : [null, null];
     this.#note();
     this.#show();
+    if (apart && from >= rows.start) this.#shown.overrides?.choose(from - rows.start, to - rows.start);
   }
 
   #strip() {

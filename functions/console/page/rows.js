@@ -6,10 +6,11 @@ import { RHYTHM, clock, numberOf, step, weekdayOf } from "./periods.js";
  * @typedef {{
  *   name: string, frequency: string, first: number, numbers: number[], labels: string[], clocks: number[],
  *   sales: (number|null)[], estimated: boolean, yhat: (number|null)[], lower: (number|null)[], upper: (number|null)[],
- *   whatIf: (number|null)[]|null, overlays: {id: string, factor: number, values: (number|null)[]}[],
+ *   planned: (number|null)[]|null, whatIf: (number|null)[]|null, overlays: {id: string, factor: number, values: (number|null)[]}[],
  *   start: number, end: number, holdout: {start: number, end: number}|null, shut: number[],
  * }} Rows numbers are those of periods, `labels` their names; `start` is the first forecast one, `end` the last. `yhat`
- *   and its bounds also have what was forecast of the periods held out. `shut` are weekdays that sell nothing as a rule
+ *   and its bounds also have what was forecast of the periods held out. `shut` are weekdays that sell nothing as a rule,
+ *   `planned` is the forecast as people made it, null where nobody did
  */
 
 /**
@@ -44,7 +45,8 @@ export function assemble({ name, history, scale, forecast, whatIf, overlays }) {
     yhat: spread(foreseen, (p) => p.yhat),
     lower: spread(foreseen, (p) => p.lower),
     upper: spread(foreseen, (p) => p.upper),
-    whatIf: whatIf && spread(whatIf.points, (p) => p.yhat),
+    planned: points.some((p) => p.planned !== undefined) ? spread(foreseen, made) : null,
+    whatIf: whatIf && spread(whatIf.points, made),
     overlays: overlays.map(({ id, points: other }) => {
       const values = spread(other, (p) => p.y);
       const ratio = common(sales, values);
@@ -52,6 +54,9 @@ export function assemble({ name, history, scale, forecast, whatIf, overlays }) {
     }),
   };
 }
+
+/** What is planned for a period: the model's word where nobody has one. */
+const made = ({ planned, yhat }) => planned ?? yhat;
 
 /** First and last period of the window named `how`: the forecast with some history, with much of it, or all. */
 export function near({ frequency, first, start, end }, how) {
@@ -85,14 +90,14 @@ function shut(labels, sales) {
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
 
 /**
- * Totals of the horizon, the stretch (a week, of hours a day) with the largest forecast, the largest period, and as many
+ * Totals of the planned horizon, and as the model has it, the stretch (a week, of hours a day) with the largest forecast, the largest period, and as many
  * periods before for comparison.
  * @param {Rows} rows
  */
 export function figures(rows) {
   const at = rows.start - rows.first;
   const length = rows.end - rows.start + 1;
-  const yhat = rows.yhat.slice(at);
+  const yhat = (rows.planned ?? rows.yhat).slice(at);
   const total = sum(yhat);
   const before = at >= length ? rows.sales.slice(at - length, at) : [];
   const closed = (i) => rows.shut.includes(weekdayOf(rows.labels[at - length + i]));
@@ -108,6 +113,7 @@ export function figures(rows) {
       ? { from: rows.labels[at + best], to: rows.labels[at + best + span - 1], total: totals[best] }
       : null,
     peak: { ds: rows.labels[at + peak], value: yhat[peak], upper: rows.upper[at + peak] },
+    model: sum(rows.yhat.slice(at)),
     whatIf: rows.whatIf ? sum(rows.whatIf.slice(at)) : null,
   };
 }

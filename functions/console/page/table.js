@@ -11,12 +11,13 @@ const MOST = 2000;
 function columns(rows) {
   const columns = [
     { heading: say(rows.estimated ? "line.estimated" : "line.sales"), name: "sales", value: (i) => rows.sales[i] },
-    { heading: say("line.forecast"), name: "forecast", value: (i) => rows.yhat[i] },
+    ...(rows.planned ? [{ heading: say("overrides.line"), name: "forecast", value: (i) => rows.planned[i] }] : []),
+    { heading: say("line.forecast"), name: rows.planned ? "model" : "forecast", value: (i) => rows.yhat[i] },
     { heading: say("line.low"), name: "lower", value: (i) => rows.lower[i] },
     { heading: say("line.high"), name: "upper", value: (i) => rows.upper[i] },
   ];
   if (rows.whatIf) {
-    const difference = (i) => (rows.whatIf[i] === null ? null : round(rows.whatIf[i] - rows.yhat[i]));
+    const difference = (i) => (rows.whatIf[i] === null ? null : round(rows.whatIf[i] - (rows.planned ?? rows.yhat)[i]));
     columns.push(
       { heading: say("line.what-if"), name: "what_if", value: (i) => rows.whatIf[i] },
       { heading: say("line.difference"), name: "difference", value: difference, shown: change },

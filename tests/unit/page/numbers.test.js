@@ -34,6 +34,18 @@ test("what was forecast of held-out periods stands on them", () => {
   assert.equal(figures(rows).total, 10);
 });
 
+test("what people planned is the forecast of the file and of the totals, and the model's own stands beside it", () => {
+  const parts = made("D", "2025-03-03", 2, 3);
+  parts.forecast.points[1].planned = 25;
+  const rows = assemble(parts);
+  assert.deepEqual(rows.planned, [null, null, 10, 25, 30]);
+  assert.deepEqual([figures(rows).total, figures(rows).model], [65, 60]);
+  const [head, ...lines] = csv(rows).trim().split("\r\n");
+  assert.equal(head, "series_id,ds,kind,sales,forecast,model,lower,upper");
+  assert.match(lines[3], /^a,2025-03-06,forecast,,25,20,/);
+  assert.equal(assemble(made("D", "2025-03-03", 2, 3)).planned, null);
+});
+
 test("series are laid over each other period by period, however they name theirs", () => {
   const overlays = [{ id: "b", points: [{ ds: "2025-01-05", y: 4 }, { ds: "2025-01-12", y: 8 }] }];
   const rows = assemble({ ...made("W", "2024-12-30", 2, 1), overlays });
