@@ -8,13 +8,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import DONE, OUR_FAILURE, err, say, table
 from cli.smoke import traces
-from cli.smoke.leaves import LEAVES
+from cli.smoke.batches import RIDES_AND_SALES
 from cli.smoke.operation import OPERATION
-from cli.smoke.trial import Check, NotHereError, NotRunError, Result, Trial, require
+from cli.smoke.stream import MESSAGES
+from cli.smoke.trial import Check, NotProvenError, Result, Trial, require
 from cli.stack import change
 from layers.runtime.errors import TrefoilError
 
-KINDS: Final[dict[type[Exception], Result]] = {NotHereError: "not here", NotRunError: "not run"}
+CHECKS: Final = (*RIDES_AND_SALES, *MESSAGES, *OPERATION)
 WRONG: Final = ("short", "not run")
 
 
@@ -34,7 +35,7 @@ def smoke() -> tuple[dict[str, Any], int]:
     traces.remove(stack)  # of a test that died
     trial = Trial(stack)
     try:
-        rows = [_row(trial, check) for check in (*LEAVES, *OPERATION)]
+        rows = [_row(trial, check) for check in CHECKS]
     finally:
         err.print("[dim]removing what the test made ...[/]")
         traces.remove(stack)
@@ -55,7 +56,8 @@ def _row(trial: Trial, check: Check) -> Row:
     try:
         return Row(check.name, "ok", check.prove(trial), check.look)
     except (TrefoilError, BotoCoreError, ClientError, OSError) as exc:
-        return Row(check.name, KINDS.get(type(exc), "short"), " ".join(str(exc).split()), check.look)
+        result = exc.result if isinstance(exc, NotProvenError) else "short"
+        return Row(check.name, result, " ".join(str(exc).split()), check.look)
 
 
 def _clean(trial: Trial) -> str:

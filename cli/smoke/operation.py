@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from cli.smoke.trial import Check, NotHereError, Trial, require
+from cli.smoke.trial import Check, NotProvenError, Trial, require
 from cli.stack import Stack, wait
 
 INIT_LIMIT_MS: Final = 10_000  # Lambda stops an initialisation that takes longer, and begins again
@@ -69,7 +69,7 @@ def logs(trial: Trial) -> str:
 def starts(trial: Trial) -> str:
     """The slowest start of each function in the last day."""
     if trial.stack.cloud:
-        raise NotHereError("the local cloud does not say how long a function takes to start")
+        raise NotProvenError("the local cloud does not say how long a function takes to start", "not here")
     since, slowest = datetime.now(UTC) - timedelta(days=1), dict[str, float]()
     for group in _resources(trial.stack, "AWS::Logs::LogGroup"):
         lines = _events(trial.stack, group, since, "?INIT_REPORT ?REPORT")

@@ -9,7 +9,7 @@ import pytest
 
 from cli.backfill import run_day
 from cli.queue import queue_depth
-from cli.smoke import command, leaves
+from cli.smoke import command
 from cli.smoke.trial import Check
 from cli.stack import Stack
 from functions.classification.simulate import customers
@@ -55,10 +55,8 @@ def test_a_fresh_stack_is_proven_and_left_as_it_was_also_after_a_test_that_died(
         raise Dead
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            command, "LEAVES", (*(c for c in leaves.LEAVES if c.name == "a sales file"), *leaves.LEAVES[-3:-2])
-        )
-        patch.setattr(command, "OPERATION", (Check("the end", die, ""),))
+        some = [check for check in command.CHECKS if check.name in ("a sales file", "a classifier")]
+        patch.setattr(command, "CHECKS", [*some, Check("the end", die, "")])
         with pytest.raises(Dead):
             command.smoke()
     monkeypatch.undo()

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
 
 from cli.smoke import command
 from cli.smoke.operation import alarm, logs, next_start, schedules, starts
-from cli.smoke.trial import Check, NotHereError, NotRunError, ShortError, Trial
+from cli.smoke.trial import Check, NotProvenError, Trial
 
 NOW = datetime(2026, 3, 27, 12, 30, tzinfo=UTC)  # a Friday
 
@@ -75,14 +76,14 @@ def trial(**given: Any) -> Trial:
 def test_an_alarm_whose_topic_took_no_notice_falls_short_and_is_quiet_again() -> None:
     assert "took the notice" in alarm(trial())
     refused = trial(notice="Failed to execute action arn:sns")
-    with pytest.raises(ShortError, match="Failed"):
+    with pytest.raises(NotProvenError, match="Failed"):
         alarm(refused)
     assert not refused.stack.client("cloudwatch").describe_alarms()["MetricAlarms"]
 
 
 def test_a_schedule_that_is_off_falls_short() -> None:
     assert schedules(trial()) == "throttles within 1 hour"
-    with pytest.raises(ShortError, match="throttles is disabled"):
+    with pytest.raises(NotProvenError, match="throttles is disabled"):
         schedules(trial(state="DISABLED"))
 
 
@@ -92,31 +93,31 @@ def test_a_planted_value_in_a_log_falls_short_and_so_does_a_log_of_nothing() -> 
     assert "none with a planted value" in logs(clean)
     told = trial(said=("batch scored", "what planted this"))
     told.secrets.append("planted")
-    with pytest.raises(ShortError, match="a planted value stands in trefoil-dev-service-throttles"):
+    with pytest.raises(NotProvenError, match="a planted value stands in trefoil-dev-service-throttles"):
         logs(told)
-    with pytest.raises(ShortError, match="nothing was logged"):
+    with pytest.raises(NotProvenError, match="nothing was logged"):
         logs(trial())
 
 
 def test_a_start_that_takes_ten_seconds_falls_short() -> None:
     report = "REPORT RequestId: a\tDuration: 5.1 ms\tMemory Size: 3008 MB\tInit Duration: {} ms"
     assert "3.4 s" in starts(trial(said=(report.format("1200.5"), report.format("3400.1"), "other")))
-    with pytest.raises(ShortError, match="Lambda stops an initialisation"):
+    with pytest.raises(NotProvenError, match="Lambda stops an initialisation"):
         starts(trial(said=("INIT_REPORT Init Duration: 10008.32 ms\tPhase: init\tStatus: timeout",)))
-    with pytest.raises(ShortError, match="no function has started"):
+    with pytest.raises(NotProvenError, match="no function has started"):
         starts(trial())
     local = trial()
     local.stack.cloud = "here"  # type: ignore[misc, assignment]
-    with pytest.raises(NotHereError):
+    with pytest.raises(NotProvenError, match="does not say"):
         starts(local)
 
 
 @pytest.mark.parametrize(
     ("raised", "result", "status"),
     [
-        (ShortError("w"), "short", 1),
-        (NotRunError("w"), "not run", 1),
-        (NotHereError("w"), "not here", 0),
+        (NotProvenError("w"), "short", 1),
+        (NotProvenError("w", "not run"), "not run", 1),
+        (NotProvenError("w", "not here"), "not here", 0),
         (None, "ok", 0),
     ],
 )
@@ -133,11 +134,20 @@ def test_what_falls_short_or_was_not_run_is_named_with_where_to_look(
         return "w"
 
     monkeypatch.setattr(command, "change", lambda _: Account())
-    monkeypatch.setattr(command, "LEAVES", (Check("first", prove, "look there"),))
-    monkeypatch.setattr(command, "OPERATION", ())
+    monkeypatch.setattr(command, "CHECKS", (Check("first", prove, "look there"),))
     monkeypatch.setattr(command.traces, "remove", lambda _: None)
     monkeypatch.setattr(command.traces, "left", lambda _: [])
     body, code = command.smoke()
     assert (body["proven"], code) == (status == 0, status)
     assert body["checks"][0] == {"check": "first", "result": result, "figure": "w", "look": "look there"}
     assert bool(re.search(r"first \((short|not run)\): look there", capsys.readouterr().out)) == (status == 1)
+
+
+def test_rows_have_the_names_of_the_stages_files_and_a_planted_value() -> None:
+    one = trial()
+    one.stack.variables = lambda _: {"TREFOIL_COLUMNS": "series_id=Store+Dept,y=Sales,open=Open"}  # type: ignore[method-assign]
+    rows = one.table("Function", pa.table({"series_id": ["a"], "ds": ["2026-01-01"], "y": [1.0]}))
+    assert rows.to_pylist() == [
+        {"Store": "a", "ds": "2026-01-01", "Sales": 1.0, "trefoil-smoke-note": one.planted, "Dept": "1"}
+    ]
+    assert one.secrets == [one.planted]
