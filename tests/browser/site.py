@@ -1,12 +1,13 @@
 """A deployed stack on the local cloud with stores in it, for a browser to look at."""
 
+import json
 import threading
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,14 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from cli.stack import Stack, finished, local_stack, start
+from functions.clustering.contracts import DayManifest
+from functions.clustering.store import Paths
 from functions.forecasting.contracts import HORIZONS, FrequencyName
 from functions.forecasting.simulate import DAYS, FUTURE, SPANS, sales
 from functions.forecasting.store import Catalog, Row
 from infra.local.cloud import Cloud
+from tests.clustering import World, key, rides
 from tests.tables import as_parquet
 
 STORES = 8
 CROWD = 5_000
+NIGHT = date(2026, 7, 14)  # the newest day of rides
+GAP = (30, 31)  # days before it that are not published
 YOUNG = "kiosk-young"
 SIX_DAYS = "kiosk-six-days"
 UNFITTED = "store-unfitted"
@@ -147,7 +153,33 @@ def filled(cloud: Cloud) -> Site:
     wait_for(stack, STORES + 2 + 3 + 2 * len(RHYTHMS))
     crowd = {f"corner-{i:05}": CORNER for i in range(CROWD)}
     Catalog(stack.lake).update(crowd, lambda name, _: crowd[name])
+    put_days(stack, stack.token(cloud.username, cloud.password))
     return Site(stack, stack.outputs["ApiUrl"].rstrip("/") + "/", cloud.username, cloud.password)
+
+
+def put_days(stack: Stack, token: str) -> None:
+    """Seven weeks of published days, the last three of them labelled; of a night before the last, flags are judged."""
+    for back in range(3, 50):
+        day, flagged = NIGHT - timedelta(days=back), 95 + 13 * back % 31
+        if back in GAP:
+            continue
+        facts = {"files": 1, "clusters": 1, "eps": 0.3, "min_samples": 10, "silhouette": None, "sampled_from": "window"}
+        counts = {"run_id": "r0", "rides": 1_500, "anomalies": flagged * (3 if back == 20 else 1), "rejected": 2}
+        manifest = DayManifest.model_validate(facts | counts | {"model_version": "m0"})
+        stack.lake.put(Paths(day).manifest, manifest.model_dump_json().encode())
+    world = World(stack.lake, window_days=1)
+    for back, seed in ((3, 10), (2, 11), (1, 12), (0, 13)):
+        day = NIGHT - timedelta(days=back)
+        stack.lake.put(key(day), rides(seed=seed))
+        if back < 3:
+            world.run(day)
+        if back == 1:
+            path = f"/v1/days/{day}"
+            flags = json.loads(stack.request(f"{path}/flags?limit=40", token=token)[2])["items"]
+            for i, flag in enumerate(flags):
+                word = {"verdict": "false_alarm" if i % 4 == 3 else "confirmed"}
+                query = urllib.parse.urlencode({"ride_id": flag["ride_id"]})
+                assert stack.request(f"{path}/verdict?{query}", token=token, body=word, method="PUT")[0] == 200
 
 
 def some_days(names: list[str], days: int) -> pa.Table:

@@ -12,7 +12,9 @@ STORE = "#series=store-0003"
 
 def test_the_page_speaks_the_readers_language_and_another_one_by_choice(signed_in: Open, shot: Shot):
     page = signed_in(STORE + "&set.promo=2025-03-05..2025-03-07:1", locale="de-AT", words=DE)
-    expect(page.get_by_role("navigation", name="Bereiche").get_by_role("link")).to_have_text(["Prognosen", "Betrieb"])
+    expect(page.get_by_role("navigation", name="Bereiche").get_by_role("link")).to_have_text(
+        ["Prognosen", "Fahrten", "Betrieb"]
+    )
     expect(page.locator("#plan-result")).to_contain_text("Mit Ihren Änderungen")
     expect(page.locator("#figures b").first).to_have_text(re.compile(r"^\d{1,3}[. \u00a0]\d{3}$"))
     expect(page.locator("#readout .at")).to_have_text(re.compile("Di., 4. März 2025"))  # others' sales are newer
@@ -24,7 +26,9 @@ def test_the_page_speaks_the_readers_language_and_another_one_by_choice(signed_i
     page.get_by_role("button", name="planner").click()
     shot(page, "account")
     page.get_by_label("Sprache").select_option("English")
-    expect(page.get_by_role("navigation", name="Rooms").get_by_role("link")).to_have_text(["Forecasts", "Operation"])
+    expect(page.get_by_role("navigation", name="Rooms").get_by_role("link")).to_have_text(
+        ["Forecasts", "Rides", "Operation"]
+    )
     assert page.url.split("/")[-1].startswith("?lang=en" + STORE)
     expect(page.locator("html")).to_have_attribute("lang", "en")
     expect(page.locator("#plan-result")).to_contain_text("With your changes")

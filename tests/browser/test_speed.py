@@ -2,10 +2,14 @@
 
 import gzip
 from collections.abc import Callable
+from datetime import timedelta
+
+from playwright.sync_api import expect
 
 from functions.console.bundle import BUILT
 from tests.browser.conftest import Open, sign_in
-from tests.browser.site import THREE_YEARS, Site
+from tests.browser.site import NIGHT, THREE_YEARS, Site
+from tests.clustering import World, key, rides
 
 Measured = Callable[[str], None]
 
@@ -14,6 +18,16 @@ CLOCK = """() => document.querySelector('#sign-in-go').addEventListener('click',
 })"""
 DRAWN = """() => new Promise((done) => {
   const look = () => document.querySelector('#plot canvas') ? done(performance.now()) : requestAnimationFrame(look);
+  look();
+})"""
+OPENED = """(hash) => new Promise((done) => {
+  const before = performance.now();
+  const old = document.querySelector('.flags tbody tr');
+  location.hash = hash;
+  const look = () => {
+    const now = document.querySelector('.flags tbody tr');
+    return now && now !== old ? done(performance.now() - before) : requestAnimationFrame(look);
+  };
   look();
 })"""
 TYPE = """async (letters) => {
@@ -64,6 +78,20 @@ def test_the_first_forecast_is_drawn_soon_after_signing_in(visit: Open, site: Si
         times.append(page.evaluate(DRAWN) - page.evaluate("() => window.began"))
     measured(f"signing in to first forecast drawn: {min(times):.0f} to {max(times):.0f} ms (aim 1,500)")
     assert min(times) < 10_000
+
+
+def test_a_day_of_a_million_rides_opens_as_soon_as_any_other(signed_in: Open, site: Site, measured: Measured):
+    day = NIGHT - timedelta(days=100)
+    world = World(site.stack.lake, window_days=1)
+    world.lake.put(key(day), rides(1_000_000))
+    assert world.run(day)["rides"] == 1_000_000
+    page = signed_in("#room=rides")
+    page.locator(".flags tbody tr").first.wait_for()
+    times = [page.evaluate(OPENED, f"#room=rides&day={one}") for one in (day, NIGHT, day, NIGHT, day)]
+    measured(f"a day of 1,000,000 rides drawn after {min(times[::2]):.0f} to {max(times[::2]):.0f} ms (aim 1,000)")
+    measured(f"a day of 1,500 rides drawn after {min(times[1::2]):.0f} to {max(times[1::2]):.0f} ms")
+    expect(page.get_by_role("img", name="Distance against time of 1,000,000 rides")).to_be_visible()
+    assert min(times[::2]) < 10_000
 
 
 def test_suggestions_keep_up_with_typing(signed_in: Open, measured: Measured):

@@ -14,7 +14,8 @@ from cli import console
 from cli.backfill import run_day
 from cli.main import app
 from cli.stack import Stack
-from tests.drivers import Warehouse, put_rides
+from cli.stack import query as sql
+from tests.drivers import put_rides
 
 DAY = date(2026, 7, 14)
 
@@ -53,9 +54,10 @@ def test_a_flag_is_read_judged_taken_back_and_counted_in_sql(stack: Stack, token
     assert run_day(stack, DAY)["status"] == "published"
     (day,) = ask(stack, f"/v1/days?from={DAY}&to={DAY}", token)[1]["items"]
     assert (day["rides"], day["confirmed"], day["false_alarms"]) == (2_000, 1, 1)
-    rows = Warehouse(stack)(
+    rows = sql(
+        stack,
         "SELECT ride_id, verdict, note FROM anomaly_verdicts "
-        f"WHERE dt = '{DAY}' AND verdict IS NOT NULL ORDER BY verdict"
+        f"WHERE dt = '{DAY}' AND verdict IS NOT NULL ORDER BY verdict",
     )
     assert rows == [[third, "confirmed", ""], [first, "false_alarm", "a ferry"]]
 
@@ -68,8 +70,8 @@ def test_an_export_of_the_table_is_what_the_command_reads(
         query = f"/v1/days/{DAY}/verdict?ride_id={quote(flag['ride_id'], safe='')}"
         assert ask(stack, query, token, {"verdict": "confirmed"})[0] == 200
     # The emulator takes the text `at` for a time, of which it cannot tell the zone.
-    rows = Warehouse(stack)(
-        f"SELECT ride_id, verdict, CAST(\"at\" AS varchar), severity FROM anomaly_verdicts WHERE dt = '{DAY}'"
+    rows = sql(
+        stack, f"SELECT ride_id, verdict, CAST(\"at\" AS varchar), severity FROM anomaly_verdicts WHERE dt = '{DAY}'"
     )
     assert {row[0]: float(row[3]) for row in rows} == {flag["ride_id"]: flag["severity"] for flag in flags}
     with open(tmp_path / "verdicts.csv", "w", newline="") as file:
@@ -88,7 +90,7 @@ def test_an_export_of_the_table_is_what_the_command_reads(
     assert run_day(stack, DAY + timedelta(days=1))["status"] == "published"
     nightly = ask(stack, f"/v1/days/{DAY + timedelta(days=1)}", token)[1]["verdicts"]
     assert (nightly["judged"], nightly["severity"] is not None) == (len(flags), True)
-    counted = Warehouse(stack)(f"SELECT rides FROM anomaly_days WHERE dt = '{DAY + timedelta(days=1)}'")
+    counted = sql(stack, f"SELECT rides FROM anomaly_days WHERE dt = '{DAY + timedelta(days=1)}'")
     assert counted == [["1500"]]
 
 

@@ -87,6 +87,27 @@ export class Api {
     });
   }
 
+  /** Published days of rides from `from` to `to`; by default those that end with the newest. */
+  days(range, signal) {
+    return this.#send(`/v1/days?${new URLSearchParams(range)}`, { signal });
+  }
+
+  day(dt, signal) {
+    return this.#send(`/v1/days/${dt}`, { signal });
+  }
+
+  /** Flags of a day, of a kind and from a severity on where these are given. */
+  flags(dt, { kind, min, limit, cursor = "" }, signal) {
+    const query = new URLSearchParams({ limit, ...(kind && { kind }), ...(min && { min_severity: min }), ...(cursor && { cursor }) });
+    return this.#send(`/v1/days/${dt}/flags?${query}`, { signal });
+  }
+
+  /** Answers the word that stands on the ride. @param {{verdict: string|null, note: string}} word */
+  judge(dt, rideId, word) {
+    const headers = { "Content-Type": "application/json" };
+    return this.#send(`/v1/days/${dt}/verdict?${new URLSearchParams({ ride_id: rideId })}`, { method: "PUT", headers, body: JSON.stringify(word) });
+  }
+
   operation(signal) {
     return this.#send("/v1/operation", { signal });
   }

@@ -18,9 +18,10 @@ import { byId, make } from "./dom.js";
 import * as forecasts from "./forecasts.js";
 import { current, languages, say, speak, translate } from "./language.js";
 import * as operation from "./operation.js";
+import * as rides from "./rides.js";
 import { busy, calm, fail } from "./states.js";
 
-const ROOMS = { forecasts, operation };
+const ROOMS = { forecasts, rides, operation };
 const FIRST = "forecasts";
 const PATIENCE = 600;
 

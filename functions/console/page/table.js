@@ -65,16 +65,19 @@ export function csv(rows) {
   return `${lines.map((line) => line.join(",")).join("\r\n")}\r\n`;
 }
 
-function field(text) {
+export function field(text) {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /** @param {import("./rows.js").Rows} rows */
 export function download(rows) {
-  const url = URL.createObjectURL(new Blob([csv(rows)], { type: "text/csv;charset=utf-8" }));
-  const start = rows.labels[rows.start - rows.first];
-  const name = `${`${rows.name}-${start}`.replaceAll(/[^\p{L}\p{N}._-]+/gu, "_")}.csv`;
-  make("a", { href: url, download: name }).click();
+  save(`${rows.name}-${rows.labels[rows.start - rows.first]}`, csv(rows));
+}
+
+/** Hand the reader a CSV file. */
+export function save(name, text) {
+  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+  make("a", { href: url, download: `${name.replaceAll(/[^\p{L}\p{N}._-]+/gu, "_")}.csv` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
