@@ -38,9 +38,9 @@ def counted(stack: Stack) -> dict[str, dict[tuple[Any, ...], dict[str, Any]]]:
     keys = {"Models": ("leaf", "version"), "Runs": ("job", "key"), "Forecasts": ("series_id", "item")}
     keys |= {"Classifications": ("user_id",), "Profiles": ("model", "bucket")}
     tables: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
-    for table, found in items(stack).items():
+    for table, typed in items(stack).items():
         tables[table] = {}
-        for item in map(load, found):
+        for item in map(load, typed):
             key = tuple(item.pop(name) for name in keys[table])
             if rest := {name: value for name, value in item.items() if value != 0 and name != "expires_at"}:
                 tables[table][key] = rest

@@ -1,6 +1,7 @@
 """What watches over the leaves: alarms, schedules, logs, and how long functions take to start."""
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 from cli.smoke.trial import Check, NotProvenError, Trial, require
 from cli.stack import Stack, wait
 
+LATE: Final = 15  # s in which CloudWatch has what a function logged
 INIT_LIMIT_MS: Final = 10_000  # Lambda stops an initialisation that takes longer, and begins again
 STARTED: Final = re.compile(r"(?:Init|Restore) Duration: ([\d.]+) ms")
 MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -31,7 +33,7 @@ def alarm(trial: Trial) -> str:
     try:
         wait(rings, f"{name} to ring", 60)
         if trial.stack.cloud:
-            return "rang, set by hand; no metric rings on the local cloud, and no notice is told"
+            return "rang, set by hand; no metric rings on the local cloud, and its topic tells nobody"
         summary = wait(noticed, f"the notice of {name}", 60)
     finally:
         cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="trefoil smoke has ended")
@@ -56,14 +58,16 @@ def schedules(trial: Trial) -> str:
 
 def logs(trial: Trial) -> str:
     """No log shows a planted value, the password or the token; that something was logged is looked at too."""
-    texts = {
+    if not trial.stack.cloud:
+        time.sleep(LATE)
+    lines = {
         group: _events(trial.stack, group, trial.since) for group in _resources(trial.stack, "AWS::Logs::LogGroup")
     }
-    lines = sum(map(len, texts.values()))
-    shown = [group for group, said in texts.items() if any(word in line for line in said for word in trial.secrets)]
-    require(lines > 0, "nothing was logged")
-    require(not shown, f"a planted value stands in {', '.join(shown)}")
-    return f"{lines:,} lines of {len(texts)} groups, none with a planted value"
+    leaks = [group for group, of in lines.items() if any(word in line for line in of for word in trial.secrets)]
+    number = sum(map(len, lines.values()))
+    require(number > 0, "nothing was logged")
+    require(not leaks, f"a planted value stands in {', '.join(leaks)}")
+    return f"{number:,} lines of {len(lines)} groups, none with a planted value"
 
 
 def starts(trial: Trial) -> str:
@@ -73,7 +77,7 @@ def starts(trial: Trial) -> str:
     since, slowest = datetime.now(UTC) - timedelta(days=1), dict[str, float]()
     for group in _resources(trial.stack, "AWS::Logs::LogGroup"):
         lines = _events(trial.stack, group, since, "?INIT_REPORT ?REPORT")
-        if times := [float(found[1]) for line in lines if (found := STARTED.search(line))]:
+        if times := [float(match[1]) for line in lines if (match := STARTED.search(line))]:
             slowest[group] = max(times)
     require(bool(slowest), "no function has started in the last day")
     figure = ", ".join(f"{group.rpartition('-')[2]} {ms / 1000:.1f} s" for group, ms in sorted(slowest.items()))
@@ -127,8 +131,8 @@ def _values(field: str, first: int, last: int, names: tuple[str, ...] = ()) -> l
 def _resources(stack: Stack, kind: str) -> list[str]:
     """Physical names of the service stack's resources of a kind."""
     pages = stack.client("cloudformation").get_paginator("list_stack_resources")
-    found = pages.paginate(StackName=f"trefoil-{stack.stage}-service").search("StackResourceSummaries[]")
-    return sorted(one["PhysicalResourceId"] for one in found if one["ResourceType"] == kind)
+    summaries = pages.paginate(StackName=f"trefoil-{stack.stage}-service").search("StackResourceSummaries[]")
+    return sorted(one["PhysicalResourceId"] for one in summaries if one["ResourceType"] == kind)
 
 
 def _events(stack: Stack, group: str, since: datetime, pattern: str = "") -> list[str]:

@@ -1,6 +1,6 @@
 """What a smoke test leaves in a stack: names that nobody else has, and how all of it is taken away again.
 
-It is found by its names alone, so a later run also removes what one that died left behind.
+Names alone tell what it is, so a later run also removes what one that died left behind.
 """
 
 import gzip

@@ -22,8 +22,8 @@ HORIZON = 42
 
 @pytest.fixture(scope="module", params=recordings(), ids=lambda recorded: recorded.file.stem)
 def recorded(request: pytest.FixtureRequest) -> Recorded:
-    found: Recorded = request.param
-    return found
+    one: Recorded = request.param
+    return one
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,9 @@ def get(stack: Stack, token: str, path: str) -> dict[str, Any]:
 
 
 def champion(stack: Stack, leaf: str) -> str:
-    found = stack.registry.champion(leaf)
-    assert found is not None
-    return found.version
+    standing = stack.registry.champion(leaf)
+    assert standing is not None
+    return standing.version
 
 
 def test_champions_answer_with_the_models_they_had(stack: Stack, recorded: Recorded) -> None:
@@ -82,8 +82,8 @@ def test_days_stand_in_sql_and_on_the_console_and_can_be_labelled_again(
     for day in (DAY - timedelta(days=1), DAY):
         manifest = json.loads(recorded.objects[f"lake/anomalies/days/dt={day}/manifest.json"])
         assert in_sql(stack, day) == [[manifest["run_id"], str(manifest["rides"]), str(manifest["anomalies"])]]
-        (told,) = get(stack, token, f"/v1/days?from={day}&to={day}")["items"]
-        assert {name: told[name] for name in ("run_id", "rides", "anomalies")} == {
+        (row,) = get(stack, token, f"/v1/days?from={day}&to={day}")["items"]
+        assert {name: row[name] for name in ("run_id", "rides", "anomalies")} == {
             name: manifest[name] for name in ("run_id", "rides", "anomalies")
         }
         # What a run hangs on may have changed since: it is made again, from the same rides, or passed over.
@@ -129,8 +129,8 @@ def test_commands_read_what_earlier_code_recorded(
 ) -> None:
     for module in (models, runs, status):
         monkeypatch.setattr(module, "connect", lambda *_, **__: stack)
-    told, _ = status.status()
-    assert told["champions"]["classification"]["version"] == champion(stack, "classification")
+    screen, _ = status.status()
+    assert screen["champions"]["classification"]["version"] == champion(stack, "classification")
     ran = {(item["job"]["S"], item["key"]["S"]) for item in recorded.items["Runs"] if item["job"]["S"] in JOBS}
     assert ran
     assert ran <= {(run["job"], run["key"]) for run in runs.runs(last=100)["runs"]}

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from cli.smoke import command
+from cli.smoke import command, operation
 from cli.smoke.operation import alarm, logs, next_start, schedules, starts
 from cli.smoke.trial import Check, NotProvenError, Trial
 
@@ -36,25 +36,27 @@ def test_a_schedules_next_start_is_told_in_its_zone(expression: str, zone: str, 
 
 
 class Account:
-    """AWS as far as these checks ask it; `said` are the lines of every log group."""
+    """AWS as far as these checks ask it; `lines` are those of every log group."""
 
     stage, cloud = "dev", None
 
     def __init__(
-        self, *said: str, notice: str = "Successfully executed action arn:sns", state: str = "ENABLED"
+        self, *lines: str, notice: str = "Successfully executed action arn:sns", state: str = "ENABLED"
     ) -> None:
-        self.said, self.notice, self.state = said, notice, state
+        self.lines, self.notice, self.state = lines, notice, state
         self.rings = False
 
     def client(self, _: str) -> "Account":
         return self
 
-    def get_paginator(self, name: str) -> Any:
+    def get_paginator(self, operation: str) -> Any:
         kinds = ("CloudWatch::Alarm", "Scheduler::Schedule", "Logs::LogGroup")
-        found = [{"PhysicalResourceId": "trefoil-dev-service-throttles", "ResourceType": f"AWS::{k}"} for k in kinds]
-        pages = [{"events": [{"message": line} for line in self.said]}]
-        listed = SimpleNamespace(search=lambda _: found)
-        return SimpleNamespace(paginate=lambda **_: listed if name == "list_stack_resources" else pages)
+        resources = [
+            {"PhysicalResourceId": "trefoil-dev-service-throttles", "ResourceType": f"AWS::{k}"} for k in kinds
+        ]
+        pages = [{"events": [{"message": line} for line in self.lines]}]
+        listed = SimpleNamespace(search=lambda _: resources)
+        return SimpleNamespace(paginate=lambda **_: listed if operation == "list_stack_resources" else pages)
 
     def set_alarm_state(self, *, StateValue: str, **_: str) -> None:
         self.rings = StateValue == "ALARM"
@@ -70,7 +72,7 @@ class Account:
 
 
 def trial(**given: Any) -> Trial:
-    return Trial(Account(*given.pop("said", ()), **given))  # type: ignore[arg-type]
+    return Trial(Account(*given.pop("lines", ()), **given))  # type: ignore[arg-type]
 
 
 def test_an_alarm_whose_topic_took_no_notice_falls_short_and_is_quiet_again() -> None:
@@ -87,23 +89,24 @@ def test_a_schedule_that_is_off_falls_short() -> None:
         schedules(trial(state="DISABLED"))
 
 
-def test_a_planted_value_in_a_log_falls_short_and_so_does_a_log_of_nothing() -> None:
-    clean = trial(said=("batch scored",))
+def test_a_planted_value_in_a_log_falls_short_and_so_does_a_log_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operation, "LATE", 0)
+    clean = trial(lines=("batch scored",))
     clean.secrets.append("planted")
     assert "none with a planted value" in logs(clean)
-    told = trial(said=("batch scored", "what planted this"))
-    told.secrets.append("planted")
+    leaky = trial(lines=("batch scored", "what planted this"))
+    leaky.secrets.append("planted")
     with pytest.raises(NotProvenError, match="a planted value stands in trefoil-dev-service-throttles"):
-        logs(told)
+        logs(leaky)
     with pytest.raises(NotProvenError, match="nothing was logged"):
         logs(trial())
 
 
 def test_a_start_that_takes_ten_seconds_falls_short() -> None:
     report = "REPORT RequestId: a\tDuration: 5.1 ms\tMemory Size: 3008 MB\tInit Duration: {} ms"
-    assert "3.4 s" in starts(trial(said=(report.format("1200.5"), report.format("3400.1"), "other")))
+    assert "3.4 s" in starts(trial(lines=(report.format("1200.5"), report.format("3400.1"), "other")))
     with pytest.raises(NotProvenError, match="Lambda stops an initialisation"):
-        starts(trial(said=("INIT_REPORT Init Duration: 10008.32 ms\tPhase: init\tStatus: timeout",)))
+        starts(trial(lines=("INIT_REPORT Init Duration: 10008.32 ms\tPhase: init\tStatus: timeout",)))
     with pytest.raises(NotProvenError, match="no function has started"):
         starts(trial())
     local = trial()
