@@ -201,12 +201,16 @@ def test_a_christmas_seen_once_is_forecast_the_year_after():
 
 
 def test_months_that_grow_are_forecast_closer_than_by_the_year_before_and_intervals_hold_them():
-    month, rng = np.arange(132), np.random.default_rng(1)
-    y = np.exp(4 + 0.008 * month + 0.2 * np.sin(month * np.pi / 6) + rng.normal(0, 0.03, 132))
-    (series,) = read(lines(np.arange("2010-01", "2021-01", dtype="datetime64[M]").astype("datetime64[D]"), y)).series
-    backtest = train(series, history="", holdout=12, now=datetime(2026, 1, 1, tzinfo=UTC)).trained.backtest
-    assert backtest.wape < 0.6 * backtest.baseline_wape
-    assert backtest.coverage >= 0.9
+    month, months = np.arange(132), np.arange("2010-01", "2021-01", dtype="datetime64[M]").astype("datetime64[D]")
+    backtests = []
+    for seed in range(6):
+        noise = np.random.default_rng(seed).normal(0, 0.03, 132)
+        y = np.exp(4 + 0.008 * month + 0.2 * np.sin(month * np.pi / 6) + noise)
+        (series,) = read(lines(months, y)).series
+        outcome = train(series, history="", holdout=12, now=datetime(2026, 1, 1, tzinfo=UTC), exact=False)
+        backtests.append(outcome.trained.backtest)
+    assert all(one.wape < 0.6 * one.baseline_wape for one in backtests)
+    assert 0.9 <= np.mean([one.coverage for one in backtests]) <= 0.98
 
 
 def test_hours_have_the_shape_of_the_day_and_of_the_week():
