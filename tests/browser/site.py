@@ -147,7 +147,7 @@ def filled(cloud: Cloud) -> Site:
     late = sales(2 * (DAYS + FUTURE), 8)
     names = np.array([UNFITTED, "store-unfitted-too"])[np.repeat([0, 1], DAYS + FUTURE)]
     put(stack, "late", late.set_column(0, "series_id", pa.array(names)))
-    put(stack, "long", some_days([THREE_YEARS], 3 * 365))
+    put(stack, "long", priced(some_days([THREE_YEARS], 3 * 365)))
     for name, frequency in RHYTHMS.items():
         put_stores(stack, name, frequency)
     wait_for(stack, STORES + 2 + 3 + 2 * len(RHYTHMS))
@@ -189,6 +189,16 @@ def some_days(names: list[str], days: int) -> pa.Table:
     weekday = (ds.astype(np.int64) + 3) % 7
     y = 80 + 12 * np.tile(weekday, len(names)) + rng.integers(0, 30, days * len(names))
     return pa.table({"series_id": np.repeat(names, days), "ds": np.tile(ds, len(names)), "y": y.astype(float)})
+
+
+def priced(days: pa.Table) -> pa.Table:
+    """The days with a price, known six weeks ahead, that sales fall with."""
+    ds = np.r_[days["ds"], days["ds"].to_numpy()[-1] + np.arange(1, 43)]
+    price = 2 + np.arange(len(ds)) // 10 % 3 * 0.75
+    y = np.full(len(ds), np.nan)
+    y[: len(days)] = days["y"].to_numpy() * 2 / price[: len(days)]
+    columns = {"series_id": [THREE_YEARS] * len(ds), "ds": ds, "y": pa.array(y, from_pandas=True), "price": price}
+    return pa.table(columns)
 
 
 def put_stores(stack: Stack, prefix: str, frequency: FrequencyName) -> None:

@@ -79,12 +79,23 @@ export class Api {
 
   /** One question of a batch: `{series_id | like + scale, horizon, level, future}`. */
   ask(question, signal) {
-    const body = JSON.stringify({ items: [{ id: "page", ...question }] });
-    const headers = { "Content-Type": "application/json" };
-    return this.#send("/v1/forecasts", { method: "POST", headers, body, signal }, ({ items: [{ forecast, problem }] }) => {
-      if (problem) throw Problem.from(problem, problem.status);
+    return this.#batch([question], signal, ([{ forecast, problem }]) => {
+      if (problem) throw problem;
       return forecast;
     });
+  }
+
+  /** Several such questions: `{forecast}` or `{problem}` of each, in order. */
+  askAll(questions, signal) {
+    return this.#batch(questions, signal);
+  }
+
+  #batch(questions, signal, take = (items) => items) {
+    const body = JSON.stringify({ items: questions.map((question, i) => ({ id: String(i), ...question })) });
+    const headers = { "Content-Type": "application/json" };
+    return this.#send("/v1/forecasts", { method: "POST", headers, body, signal }, ({ items }) => take(items.map(
+      ({ forecast, problem }) => ({ forecast, problem: problem && Problem.from(problem, problem.status) }),
+    )));
   }
 
   /** Published days of rides from `from` to `to`; by default those that end with the newest. */

@@ -9,12 +9,13 @@ import { future, lanes, strip } from "./plan.js";
 import { overview } from "./overview.js";
 import { numberOf } from "./periods.js";
 import { assemble, figures, near } from "./rows.js";
+import { compare } from "./scenarios.js";
 import { storeSearch } from "./search.js";
 import { similarStores } from "./similar.js";
 import { download, table } from "./table.js";
 import { busy, calm, fail, readable } from "./states.js";
 import { stale, trust, verdict } from "./trust.js";
-import { LEVELS, blank, format, parse } from "./view.js";
+import { LEVELS, MOST, blank, format, parse } from "./view.js";
 import { amount, change, count, longTime, percent, shortTime, signedPercent, today, weekdayName } from "./words.js";
 import { explained, why } from "./why.js";
 
@@ -61,6 +62,7 @@ class Forecasts {
     byId("level").onchange = () => this.#set("level", Number(byId("level").value));
     byId("unlisted-go").onclick = () => this.#unlisted();
     byId("plan-reset").onclick = () => this.#replan({});
+    byId("keep").onsubmit = (event) => { event.preventDefault(); this.#keep(byId("keep-name").value); };
     byId("as-chart").onclick = () => this.#as(false);
     byId("as-table").onclick = () => this.#as(true);
     byId("download").onclick = () => download(this.#shown.rows);
@@ -150,7 +152,7 @@ class Forecasts {
       this.#strip();
       this.#trust();
       await Promise.all([this.#compare(), this.#ask()]);
-      await this.#overrides();
+      await Promise.all([this.#overrides(), this.#scenarios()]);
     } catch (error) {
       if (!signal.aborted) byId("view").hidden = true;
       throw error.status === 404 ? new Problem(say("store.unknown", { store: series || like }), 404) : error;
@@ -222,7 +224,7 @@ class Forecasts {
     const put = async (word) => {
       const list = await this.#api.override(series, word, shown.signal);
       shown.forecast = await this.#forecast(shown.signal);
-      await this.#ask();
+      await Promise.all([this.#ask(), this.#scenarios()]);
       this.#draw(true);
       return list;
     };
@@ -361,6 +363,43 @@ class Forecasts {
     this.#ask();
   }
 
+  /** Give the changes a name; a scenario of that name is replaced. */
+  #keep(name) {
+    const others = this.#view.scenarios.filter((one) => one.name !== name);
+    this.#view.scenarios = [...others, { name, changes: structuredClone(this.#view.changes) }];
+    byId("keep-name").value = "";
+    byId("keep").hidden = this.#view.scenarios.length >= MOST;
+    this.#note();
+    return this.#scenarios();
+  }
+
+  /** What each scenario would sell, in one call. */
+  async #scenarios() {
+    const { series, like, scale, level, scenarios } = this.#view;
+    const shown = this.#shown;
+    const { forecast } = shown;
+    const store = series ? { series_id: series } : { like, scale };
+    const ask = ({ changes }) => ({ ...store, horizon: forecast.horizon, level, future: future(forecast, changes) ?? {} });
+    let answers;
+    try {
+      answers = scenarios.length ? await this.#api.askAll(scenarios.map(ask), shown.signal) : [];
+    } catch (problem) {
+      answers = scenarios.map(() => ({ problem }));
+    }
+    if (shown.signal.aborted || scenarios !== this.#view.scenarios) return;
+    compare(byId("scenarios"), {
+      forecast,
+      answers: scenarios.map(({ name }, i) => ({ name, answer: answers[i].forecast, wrong: answers[i].problem && readable(answers[i].problem) })),
+      open: (i) => this.#replan(structuredClone(scenarios[i].changes)),
+      drop: (i) => {
+        this.#view.scenarios = scenarios.filter((_, n) => n !== i);
+        this.#note();
+        this.#ask();
+        this.#scenarios();
+      },
+    });
+  }
+
   /** Ask for the forecast with the changes, and say what they make. */
   async #ask() {
     this.#stopPlan.abort();
@@ -371,6 +410,7 @@ class Forecasts {
     const { frequency, horizon } = shown.forecast;
     const asked = future(shown.forecast, changes);
     byId("plan-reset").hidden = !asked;
+    byId("keep").hidden = !asked || this.#view.scenarios.length >= MOST;
     if (!asked) {
       this.#result(say("plan.how", { periods: say(`periods.${frequency}`) }));
       if (shown.whatIf) this.#answered(shown, null);

@@ -1,27 +1,29 @@
-/** The calendar strip: future periods as columns, what may be planned as rows, a button for each. */
+/** The calendar strip: future periods as columns, what may be planned as rows, a button for each. Numbers are painted with. */
 
 import { make } from "./dom.js";
 import { say } from "./language.js";
 import { RHYTHM, weekdayOf } from "./periods.js";
-import { capital, columnHead, longTime, title } from "./words.js";
+import { capital, columnHead, factor, longTime, title } from "./words.js";
 
 /**
- * @typedef {{name: string, label: string, on: number, off: number, base: number[]}} Lane `on` is the value of a
- *   pressed button: 0 for `open`, which is shown as closed periods
+ * @typedef {{name: string, label: string, on: number, off: number|null, base: number[]}} Lane `on` is the value of a
+ *   pressed button: 0 for `open`, which is shown as closed periods; `off` is null for numbers, where it is that of the plan
  */
 
-/** What may be planned of this forecast: closings, and every regressor that is on or off. @returns {Lane[]} */
+/** What may be planned of this forecast: closings, and every regressor, those that are on or off first. @returns {Lane[]} */
 export function lanes(forecast) {
-  const switches = forecast.regressors.filter((one) => one.kind === "binary");
-  const order = (one) => [!one.used, !/promo/i.test(one.name), one.name].join();
-  switches.sort((a, b) => (order(a) < order(b) ? -1 : 1));
+  const order = (one) => [one.kind, !one.used, !/promo/i.test(one.name), one.name].join();
+  const sorted = [...forecast.regressors].sort((a, b) => (order(a) < order(b) ? -1 : 1));
+  const values = ({ name, kind }) => (kind === "binary" ? { on: 1, off: 0 } : { on: round(forecast.plan[name][0]), off: null });
   return [
-    ...switches.map(({ name, used }) => ({
-      name, label: used ? title(name) : say("plan.idle", { name: title(name) }), on: 1, off: 0, base: forecast.plan[name],
+    ...sorted.map((one) => ({
+      name: one.name, label: one.used ? title(one.name) : say("plan.idle", { name: title(one.name) }), ...values(one), base: forecast.plan[one.name],
     })),
     { name: "open", label: say("plan.closed"), on: 0, off: 1, base: forecast.plan.open },
   ];
 }
+
+const round = (value) => Number(value.toPrecision(6));
 
 /**
  * `future` of the API for the changes that fall on the horizon, null when nothing differs from the plan.
@@ -60,19 +62,22 @@ export function strip(host, { frequency, times, lanes: rows, changes, changed })
   }
 
   const value = (lane, i) => changes[lane.name]?.[times[i]] ?? lane.base[i];
-  const pressed = (lane, i) => value(lane, i) === lane.on;
+  const pressed = (lane, i) => (lane.off === null ? value(lane, i) !== lane.base[i] : value(lane, i) === lane.on);
 
   function show(n, i) {
     const lane = rows[n];
     buttons[n][i].setAttribute("aria-pressed", String(pressed(lane, i)));
     buttons[n][i].classList.toggle("changed", value(lane, i) !== lane.base[i]);
+    if (lane.off !== null) return;
+    buttons[n][i].textContent = factor(value(lane, i));
+    buttons[n][i].setAttribute("aria-label", `${lane.label}, ${longTime(frequency, times[i])}: ${factor(value(lane, i))}`);
   }
 
   function set(n, i, on) {
     const lane = rows[n];
-    if (pressed(lane, i) === on) return;
+    const wanted = on ? lane.on : lane.off ?? lane.base[i];
+    if (value(lane, i) === wanted) return;
     const mine = (changes[lane.name] ??= {});
-    const wanted = on ? lane.on : lane.off;
     if (wanted === lane.base[i]) delete mine[times[i]];
     else mine[times[i]] = wanted;
     show(n, i);
@@ -126,6 +131,16 @@ export function strip(host, { frequency, times, lanes: rows, changes, changed })
     buttons[n][i].focus();
   }
 
+  /** The name of a row; that of numbers has the one to paint with. */
+  function name(lane) {
+    const head = make("div", { role: "rowheader", class: "lane-name" }, lane.label);
+    if (lane.off !== null) return head;
+    const brush = make("input", { type: "number", step: "any", class: "brush", value: lane.on, "aria-label": say("plan.brush", { name: lane.label }) });
+    brush.onchange = () => { lane.on = Number.isFinite(brush.valueAsNumber) ? brush.valueAsNumber : lane.on; };
+    head.append(brush);
+    return head;
+  }
+
   const grid = make(
     "div", {
       class: "strip", role: "grid", "aria-label": say("plan.grid", { period: say(`period.${frequency}`) }), onmousedown: down, onmouseover: over,
@@ -133,8 +148,8 @@ export function strip(host, { frequency, times, lanes: rows, changes, changed })
     },
     heads(frequency, times),
     ...rows.map((lane, n) => make(
-      "div", { role: "row", class: `lane lane-${lane.name === "open" ? "closed" : "on"}` },
-      make("div", { role: "rowheader", class: "lane-name" }, lane.label),
+      "div", { role: "row", class: `lane lane-${lane.name === "open" ? "closed" : lane.off === null ? "number" : "on"}` },
+      name(lane),
       ...buttons[n].map((one, i) => make("div", { role: "gridcell", class: cell(frequency, times[i]) }, one)),
     )),
   );

@@ -6,20 +6,24 @@ import { clock, step } from "./periods.js";
  * @typedef {Object<string, Object<string, number>>} Changes name of a regressor (or `open`) -> period -> value
  * @typedef {{
  *   series: string, like: string, scale: number, horizon: number|null, level: number, changes: Changes,
- *   similar: string[], table: boolean, from: string|null, to: string|null,
+ *   scenarios: {name: string, changes: Changes}[], similar: string[], table: boolean, from: string|null, to: string|null,
  * }} View `horizon` is null for the usual one of the frequency; `from` and `to` name the first and last period shown
  */
 
 /** Levels of the interval that are offered; the API takes any from .5 to .99. */
 export const LEVELS = [0.5, 0.8, 0.9, 0.95, 0.99];
+/** Scenarios that the address keeps at most. */
+export const MOST = 5;
 const SET = "set.";
+/** Changes of the scenario of that number. */
+const set = (n) => `${n}.${SET}`;
 const DS = String.raw`\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?:[+-]\d\d:\d\d)?)?`;
 const TIME = new RegExp(`^${DS}$`);
 const RUN = new RegExp(String.raw`^(${DS})(?:\.\.(${DS}))?:(-?\d+(?:\.\d+)?)$`);
 
 /** @returns {View} */
 export const blank = () => ({
-  series: "", like: "", scale: 1, horizon: null, level: 0.95, changes: {}, similar: [], table: false, from: null, to: null,
+  series: "", like: "", scale: 1, horizon: null, level: 0.95, changes: {}, scenarios: [], similar: [], table: false, from: null, to: null,
 });
 
 /** @param {URLSearchParams} query @returns {View} what cannot be read keeps its default */
@@ -36,11 +40,24 @@ export function parse(query) {
   view.similar = query.getAll("similar").slice(0, 5);
   view.table = query.get("show") === "table";
   [view.from, view.to] = range(query.get("from"), query.get("to"));
-  for (const [key, value] of query) {
-    const values = key.startsWith(SET) ? readTimes(value) : {};
-    if (Object.keys(values).length) view.changes[key.slice(SET.length)] = values;
-  }
+  view.changes = readChanges(query, SET);
+  view.scenarios = query.getAll("scenario").slice(0, MOST).map((name, n) => ({ name, changes: readChanges(query, set(n)) }));
   return view;
+}
+
+function readChanges(query, prefix) {
+  const changes = {};
+  for (const [key, value] of query) {
+    const values = key.startsWith(prefix) ? readTimes(value) : {};
+    if (Object.keys(values).length) changes[key.slice(prefix.length)] = values;
+  }
+  return changes;
+}
+
+function writeChanges(query, prefix, changes) {
+  for (const [name, values] of Object.entries(changes)) {
+    if (Object.keys(values).length) query.set(prefix + name, writeTimes(values));
+  }
 }
 
 /** @param {View} view */
@@ -53,9 +70,11 @@ export function format(view) {
   }
   if (view.horizon) query.set("horizon", String(view.horizon));
   query.set("level", String(view.level));
-  for (const [name, values] of Object.entries(view.changes)) {
-    if (Object.keys(values).length) query.set(SET + name, writeTimes(values));
-  }
+  writeChanges(query, SET, view.changes);
+  view.scenarios.forEach(({ name, changes }, n) => {
+    query.append("scenario", name);
+    writeChanges(query, set(n), changes);
+  });
   for (const id of view.similar) query.append("similar", id);
   if (view.table) query.set("show", "table");
   if (view.from !== null && view.to !== null) {

@@ -172,6 +172,7 @@ export default {
 
   plan: "Was wäre wenn?",
   promotion: "Aktion",
+  "plan.brush": "{name}: die Zahl, mit der gemalt wird",
   "plan.busy": "Wird gerechnet",
   "plan.closed": "Geschlossen",
   "plan.grid": "Plan, {period} für {period}",
@@ -179,6 +180,20 @@ export default {
   "plan.idle": "{name} (ohne Wirkung)",
   "plan.reset": "Zurück zum Plan",
   "plan.result": "Mit Ihren Änderungen: {change} über {periods}, {then} statt {now}.",
+
+  scenarios: "Szenarien",
+  "scenarios.called": "Name dieser Änderungen",
+  "scenarios.difference": "Unterschied",
+  "scenarios.drop": "Entfernen",
+  "scenarios.drop.one": "{name} entfernen",
+  "scenarios.keep": "Als Szenario behalten",
+  "scenarios.name": "Szenario",
+  "scenarios.open": "Öffnen",
+  "scenarios.open.one": "{name} öffnen",
+  "scenarios.peak": "Am meisten",
+  "scenarios.plan": "Wie geplant",
+  "scenarios.share": "In %",
+  "scenarios.total": "Summe",
 
   "overrides.added": "Mehrwert {value}",
   "overrides.all": "Insgesamt",

@@ -172,6 +172,7 @@ export default {
 
   plan: "What if?",
   promotion: "Promotion",
+  "plan.brush": "{name}: the number to paint with",
   "plan.busy": "Calculating",
   "plan.closed": "Closed",
   "plan.grid": "Plan, {period} by {period}",
@@ -179,6 +180,20 @@ export default {
   "plan.idle": "{name} (no effect)",
   "plan.reset": "Back to the plan",
   "plan.result": "With your changes: {change} over {periods}, {then} instead of {now}.",
+
+  scenarios: "Scenarios",
+  "scenarios.called": "Name of these changes",
+  "scenarios.difference": "Difference",
+  "scenarios.drop": "Remove",
+  "scenarios.drop.one": "Remove {name}",
+  "scenarios.keep": "Keep as a scenario",
+  "scenarios.name": "Scenario",
+  "scenarios.open": "Open",
+  "scenarios.open.one": "Open {name}",
+  "scenarios.peak": "Busiest",
+  "scenarios.plan": "As planned",
+  "scenarios.share": "In %",
+  "scenarios.total": "Total",
 
   "overrides.added": "value added {value}",
   "overrides.all": "In all",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { future, lanes } from "../../../functions/console/page/plan.js";
 import { step } from "../../../functions/console/page/periods.js";
 import { assemble, figures, near } from "../../../functions/console/page/rows.js";
 import { csv } from "../../../functions/console/page/table.js";
@@ -44,6 +45,16 @@ test("what people planned is the forecast of the file and of the totals, and the
   assert.equal(head, "series_id,ds,kind,sales,forecast,model,lower,upper");
   assert.match(lines[3], /^a,2025-03-06,forecast,,25,20,/);
   assert.equal(assemble(made("D", "2025-03-03", 2, 3)).planned, null);
+});
+
+test("scenarios stay in the address with their names, and a number is planned as one", () => {
+  const changes = { price: { "2025-03-04": 2.75, "2025-03-05": 2.75 }, open: { "2025-03-09": 0 } };
+  const view = { ...blank(), series: "a", changes: { promo: { "2025-03-04": 1 } }, scenarios: [{ name: "dear & far", changes }, { name: "b", changes: {} }] };
+  assert.deepEqual(parse(new URLSearchParams(String(format(view)))), view);
+  const regressors = [{ name: "price", kind: "numeric", used: true }, { name: "promo", kind: "binary", used: false }];
+  const forecast = { regressors, points: [point("2025-03-04", 1), point("2025-03-05", 1)], plan: { price: [2.5, 2], promo: [0, 0], open: [1, 1] } };
+  assert.deepEqual(lanes(forecast).map(({ name, on, off }) => [name, on, off]), [["promo", 1, 0], ["price", 2.5, null], ["open", 0, 1]]);
+  assert.deepEqual(future(forecast, changes), { price: [2.75, 2.75] });
 });
 
 test("series are laid over each other period by period, however they name theirs", () => {
