@@ -24,6 +24,7 @@ PATHS: Final = {
     "/v1/days": READING,
     "/v1/days/{proxy+}": (*READING, apigw.HttpMethod.PUT),
     "/v1/segments": READING,
+    "/v1/segments/people": (*READING, apigw.HttpMethod.POST),
     "/v1/operation": READING,
 }
 
@@ -43,6 +44,7 @@ class Console(Leaf):
         data, leaves = stage.data, LEAVES.values()
         settings = stage.settings(
             CONSOLE,
+            classifications_table=data.classifications.table_name,
             user_pool_client=http.client.user_pool_client_id,
             user_pool_endpoint=stage.deploy.user_pool_endpoint,
             jobs=",".join(job for leaf in leaves for job in leaf.jobs),
@@ -63,6 +65,7 @@ class Console(Leaf):
             allow_objects(api.role, data.lake, prefix, "read", "write")
         allow_items(api.role, data.registry, "GetItem")
         allow_items(api.role, data.runs, "Query")
+        allow_items(api.role, data.classifications, "GetItem")
         counted = [queue.queue_arn for queue in queues.values()]
         api.role.add_to_policy(iam.PolicyStatement(actions=["sqs:GetQueueAttributes"], resources=counted))
         alarms = Stack.of(self).format_arn(

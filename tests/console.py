@@ -25,13 +25,14 @@ class Deployment:
         self.registry = ModelRegistry(InMemoryObjects(), InMemoryTable("leaf", "version"), self.clock)  # type: ignore[arg-type]
         self.runs = InMemoryTable("job", "key")
         self.ledger = RunLedger(self.runs, self.clock)  # type: ignore[arg-type]
+        self.results = InMemoryTable("user_id")
         self.queues, self.alarms = InMemoryQueues(), Alarms()
         self.settings = ConsoleSettings(**settings)
 
     def app(self) -> Any:
         """The application of a new container."""
         published = Published(self.lake)  # type: ignore[arg-type]
-        clients = (self.queues, self.alarms)
+        clients = (self.results, self.queues, self.alarms)
         operation = OperationService(published, self.registry, self.ledger, *clients, self.settings, self.clock)
         rides = RideService(published, self.settings, self.clock)
         return create_app(rides, operation, self.settings, region="eu-west-1")

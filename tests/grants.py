@@ -92,6 +92,7 @@ MAY = {
         "read lake/console/verdicts/*",
         "write lake/console/verdicts/*",
         "GetItem models",
+        "GetItem classifications",
         "Query runs",
         "count ClassificationEventsQueue",
         "count ClassificationEventsDeadLetters",

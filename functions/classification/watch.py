@@ -13,7 +13,12 @@ import numpy as np
 from functions.classification.contracts import LEAF, Specification
 from functions.classification.domain import drift
 from functions.classification.domain.drift import Move
-from functions.classification.domain.metrics import average_precision, calibration_error, expected_quality
+from functions.classification.domain.metrics import (
+    average_precision,
+    calibration_curve,
+    calibration_error,
+    expected_quality,
+)
 from functions.classification.domain.target import is_positive
 from functions.classification.settings import ClassificationSettings
 from functions.classification.store import Joined, days_until, join_outcomes, outcome_objects
@@ -177,7 +182,7 @@ def _first(columns: list[str]) -> str:
 
 def realised_quality(joined: Sequence[Joined], specification: Specification) -> dict[str, Any]:
     """`{version: {ISO week: {events, unknown, positives, expected_positives, contradicted, precision, recall,
-    average_precision, calibration_error}}}`.
+    average_precision, calibration_error, calibration}}}`.
 
     Precision and recall are of the segment `target`; `unknown` outcomes are neither value and not in `events`. The
     probabilities are contradicted when positives differ from their sum by more than three standard deviations.
@@ -205,5 +210,6 @@ def realised_quality(joined: Sequence[Joined], specification: Specification) -> 
             "recall": hits / max(int(y.sum()), 1),
             "average_precision": average_precision(y, p) if y.any() else 0.0,
             "calibration_error": calibration_error(y, p),
+            "calibration": calibration_curve(y, p),
         }
     return dict(realised)

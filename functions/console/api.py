@@ -6,7 +6,18 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.security import HTTPBearer
 
 from functions.console.bundle import add_page
-from functions.console.contracts import DayPage, Days, FlagPage, Operation, Problem, Segments, Verdict, Word
+from functions.console.contracts import (
+    DayPage,
+    Days,
+    FlagPage,
+    Newest,
+    Operation,
+    Person,
+    Problem,
+    Segments,
+    Verdict,
+    Word,
+)
 from functions.console.serve import OperationService, RideService
 from functions.console.settings import ConsoleSettings
 from functions.console.store import LEAF
@@ -23,7 +34,7 @@ A ride id that a path cannot hold (with `?`, `%`, `#` or a line break) goes into
 A verdict is taken back by another one, which is null."""
 SAID: Final = {
     403: "The call carries no claims of a valid access token.",
-    404: "There is no such day or ride.",
+    404: "There is no such day, ride or person.",
     422: "The request is not valid; `field` says where.",
     503: "Worth another try after `retry_after` seconds.",
 }
@@ -84,6 +95,10 @@ def _v1(rides: RideService, operation: OperationService) -> APIRouter:
     @router.get("/segments", tags=["segments"], summary="Counts, champion, drift and quality of the classifier")
     async def segments() -> Segments:
         return operation.segments()
+
+    @router.post("/segments/people", tags=["segments"], summary="A person's newest result", responses=wrong_type)
+    async def newest(person: Person) -> Newest:
+        return operation.newest(person.user_id)
 
     @router.get("/operation", tags=["operation"], summary="Last runs, champions, queues and alarms")
     async def operate() -> Operation:

@@ -143,6 +143,34 @@ class ModelRow(Champion):
     figures: dict[str, Any]
 
 
+class Person(Frozen):
+    """Whose newest result is asked for: in a body, since addresses are logged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user_id: str = Field(min_length=1, max_length=256)
+
+
+class Contribution(Frozen):
+    """What a feature added to the score before calibration."""
+
+    feature: str
+    contribution: float
+
+
+class Newest(Frozen):
+    """An item of the table Classifications."""
+
+    user_id: str
+    observed_at: str
+    event_id: str
+    probability: float
+    segment: str
+    model_version: str
+    classified_at: str
+    explanation: list[Contribution] | None = None
+
+
 class Segments(Frozen):
     """Answer of `/v1/segments`."""
 

@@ -28,7 +28,8 @@ def build_api() -> Mangum:
     models = S3Objects(settings.models_bucket, s3)
     registry = ModelRegistry(models, DynamoTable(settings.models_table, dynamo))
     ledger = RunLedger(DynamoTable(settings.runs_table, dynamo))
-    operation = OperationService(published, registry, ledger, client("sqs"), client("cloudwatch"), settings)
+    results = DynamoTable(settings.classifications_table, dynamo)
+    operation = OperationService(published, registry, ledger, results, client("sqs"), client("cloudwatch"), settings)
     rides, region = RideService(published, settings), s3.meta.region_name or "us-east-1"
     app = create_app(rides, operation, settings, region=region)
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])

@@ -14,6 +14,7 @@ from functions.console.contracts import (
     JudgedFlag,
     Manifest,
     ModelRow,
+    Newest,
     Operation,
     Segments,
     Verdict,
@@ -27,6 +28,7 @@ from layers.storage import health
 from layers.storage.aws import translated
 from layers.storage.ledger import RunLedger
 from layers.storage.registry import ModelRegistry
+from layers.storage.tables import DynamoTable
 
 SHOWN, LONGEST, FEWEST = 31, 366, 3
 DAY = timedelta(days=1)
@@ -154,18 +156,27 @@ class OperationService:
         published: Published,
         registry: ModelRegistry,
         ledger: RunLedger,
+        results: DynamoTable,
         sqs: Any,
         cloudwatch: Any,
         settings: ConsoleSettings,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`sqs` and `cloudwatch` are clients."""
+        """`results` are those of people; `sqs` and `cloudwatch` are clients."""
+        self._results = results
         self._lake, self._registry, self._ledger, self._sqs = published, registry, ledger, sqs
         self._cloudwatch, self._settings, self._clock = cloudwatch, settings, clock
 
     def segments(self) -> Segments:
         """Of the classifier: counts and figures, nothing of any customer."""
         return Segments(champion=self._champion("classification"), watch=self._lake.watch())
+
+    def newest(self, user_id: str) -> Newest:
+        """Of one person. Raises NotFoundError, which does not name anybody."""
+        item = self._results.get({"user_id": user_id})
+        if item is None or item["expires_at"] <= self._clock().timestamp():
+            raise NotFoundError("there is no result of this person")
+        return Newest.model_validate(item)
 
     def operation(self) -> Operation:
         """Raises UnavailableError."""

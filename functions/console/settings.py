@@ -14,6 +14,7 @@ class ConsoleSettings(Settings):
         "", description="URL of the user pool's API that the page calls; empty: the one of AWS"
     )
     usual_days: int = Field(28, ge=3, description="days before a day whose middle share is its usual one, days")
+    classifications_table: str = Field("", description="table of the newest result per user")
     jobs: str = Field("", description="jobs of the ledger, parted by commas (set by the stack)")
     keyed: str = Field("", description="of these, those whose every key matters (set by the stack)")
     trained: str = Field("", description="leaves with a champion, parted by commas (set by the stack)")

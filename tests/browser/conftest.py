@@ -32,6 +32,12 @@ MEASURED: list[str] = []
 Words = tuple[str, str, str]
 EN: Words = ("Username", "Password", "Sign in")
 DE: Words = ("Benutzername", "Kennwort", "Anmelden")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "light": {},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True},
+    "german": {"locale": "de-DE", "words": DE},
+}
 
 Open = Callable[..., Page]
 Shot = Callable[[Page, str], None]
@@ -135,3 +141,9 @@ def sign_in(page: Page, username: str, password: str, words: Words = EN) -> None
     page.get_by_label(user).fill(username)
     page.get_by_label(secret, exact=True).fill(password)
     page.get_by_role("button", name=go).click()
+
+
+def whole(page: Page) -> None:
+    """Nothing is wider than the screen."""
+    width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1]

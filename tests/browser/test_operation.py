@@ -5,18 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import DE, EN, Open, Shot
+from tests.browser.conftest import EN, SETTINGS, Open, Shot, whole
 from tests.browser.site import Site
 
 ROOM = "#room=operation"
-SETTINGS: dict[str, dict[str, Any]] = {
-    "light": {},
-    "dark": {"color_scheme": "dark"},
-    "phone": {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True},
-    "german": {"locale": "de-DE", "words": DE},
-}
 NOW = datetime.now(UTC)
 
 
@@ -66,11 +60,6 @@ BUSY = {
 }
 
 
-def whole(page: Page) -> None:
-    width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert width[0] <= width[1]
-
-
 def test_what_runs_is_told_from_the_stack_and_refreshed_without_signing_in_again(
     signed_in: Open, site: Site, shot: Shot
 ):
@@ -96,7 +85,7 @@ def test_what_needs_attention_comes_first(signed_in: Open, shot: Shot, name: str
     settings = {"words": EN} | SETTINGS[name]
     page = signed_in("#series=store-0003", **settings)
     page.route("**/v1/operation", lambda route: route.fulfill(json=BUSY))
-    page.locator("#rooms a").nth(1).click()
+    page.locator("#rooms a").last.click()
     expect(page.locator("#operation .attention").first.get_by_role("listitem")).to_have_count(2)
     first = page.locator("#operation .card").first
     expect(first).to_contain_text("2 Sachen brauchen" if name == "german" else "2 things need attention")

@@ -13,7 +13,7 @@ STORE = "#series=store-0003"
 def test_the_page_speaks_the_readers_language_and_another_one_by_choice(signed_in: Open, shot: Shot):
     page = signed_in(STORE + "&set.promo=2025-03-05..2025-03-07:1", locale="de-AT", words=DE)
     expect(page.get_by_role("navigation", name="Bereiche").get_by_role("link")).to_have_text(
-        ["Prognosen", "Fahrten", "Betrieb"]
+        ["Prognosen", "Fahrten", "Segmente", "Betrieb"]
     )
     expect(page.locator("#plan-result")).to_contain_text("Mit Ihren Änderungen")
     expect(page.locator("#figures b").first).to_have_text(re.compile(r"^\d{1,3}[. \u00a0]\d{3}$"))
@@ -27,7 +27,7 @@ def test_the_page_speaks_the_readers_language_and_another_one_by_choice(signed_i
     shot(page, "account")
     page.get_by_label("Sprache").select_option("English")
     expect(page.get_by_role("navigation", name="Rooms").get_by_role("link")).to_have_text(
-        ["Forecasts", "Rides", "Operation"]
+        ["Forecasts", "Rides", "Segments", "Operation"]
     )
     assert page.url.split("/")[-1].startswith("?lang=en" + STORE)
     expect(page.locator("html")).to_have_attribute("lang", "en")

@@ -29,11 +29,17 @@ def average_precision(y: Bools | Floats, p: Floats, weights: Floats | None = Non
     return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])
 
 
-def calibration_error(y: Bools, p: Floats, bins: int = 10) -> float:
-    """Mean over rows of |mean probability - positive share| of their bin, in `bins` bins of equal width."""
+def calibration_curve(y: Bools, p: Floats, bins: int = 10) -> list[list[float]]:
+    """[mean probability, share of positives, rows] of each of `bins` bins of equal width that has rows."""
     which = np.minimum((p * bins).astype(int), bins - 1)
-    gaps = np.bincount(which, weights=p - y, minlength=bins)
-    return float(np.abs(gaps).sum() / len(y))
+    rows = np.bincount(which, minlength=bins)
+    means, shares = (np.bincount(which, weights=of, minlength=bins) / np.maximum(rows, 1) for of in (p, y))
+    return [point for point in np.column_stack([means, shares, rows]).tolist() if point[2]]
+
+
+def calibration_error(y: Bools, p: Floats) -> float:
+    """Mean over rows of |mean probability - share of positives| of their bin."""
+    return sum(rows * abs(mean - share) for mean, share, rows in calibration_curve(y, p)) / len(y)
 
 
 def expected_quality(totals: Mapping[str, int], edges: Sequence[float], steps: int = 20) -> dict[str, float] | None:

@@ -7,6 +7,7 @@ import { sentence, title } from "./words.js";
 const AT_ONCE = 3;
 const TRIES = 7;
 const PATIENCE = 30_000;
+const JSON_BODY = { "Content-Type": "application/json" };
 
 /** An error that can be shown as it is; `wait` is how long until asking again makes sense, ms; 0 for never. */
 export class Problem extends Error {
@@ -73,8 +74,7 @@ export class Api {
 
   /** `{start, end, value | factor, reason, expires}`; null takes back. */
   override(id, word, signal) {
-    const headers = { "Content-Type": "application/json" };
-    return this.#send(`/v1/series/${encodeURIComponent(id)}/overrides`, { method: "PUT", headers, body: JSON.stringify(word), signal });
+    return this.#send(`/v1/series/${encodeURIComponent(id)}/overrides`, { method: "PUT", headers: JSON_BODY, body: JSON.stringify(word), signal });
   }
 
   /** One question of a batch: `{series_id | like + scale, horizon, level, future}`. */
@@ -92,8 +92,7 @@ export class Api {
 
   #batch(questions, signal, take = (items) => items) {
     const body = JSON.stringify({ items: questions.map((question, i) => ({ id: String(i), ...question })) });
-    const headers = { "Content-Type": "application/json" };
-    return this.#send("/v1/forecasts", { method: "POST", headers, body, signal }, ({ items }) => take(items.map(
+    return this.#send("/v1/forecasts", { method: "POST", headers: JSON_BODY, body, signal }, ({ items }) => take(items.map(
       ({ forecast, problem }) => ({ forecast, problem: problem && Problem.from(problem, problem.status) }),
     )));
   }
@@ -115,12 +114,20 @@ export class Api {
 
   /** Answers the word that stands on the ride. @param {{verdict: string|null, note: string}} word */
   judge(dt, rideId, word) {
-    const headers = { "Content-Type": "application/json" };
-    return this.#send(`/v1/days/${dt}/verdict?${new URLSearchParams({ ride_id: rideId })}`, { method: "PUT", headers, body: JSON.stringify(word) });
+    return this.#send(`/v1/days/${dt}/verdict?${new URLSearchParams({ ride_id: rideId })}`, { method: "PUT", headers: JSON_BODY, body: JSON.stringify(word) });
   }
 
   operation(signal) {
     return this.#send("/v1/operation", { signal });
+  }
+
+  segments(signal) {
+    return this.#send("/v1/segments", { signal });
+  }
+
+  /** A person's newest result. */
+  person(id) {
+    return this.#send("/v1/segments/people", { method: "POST", headers: JSON_BODY, body: JSON.stringify({ user_id: id }) });
   }
 
   #send(path, options, take = (answer) => answer) {

@@ -20,6 +20,14 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** The same of a picture: an element of SVG. */
+export function draw(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
+}
+
 /** A section of a room: its title, with what stands beside it, and what it holds; null is left out. */
 export function card(title, ...children) {
   const [words, ...beside] = [title].flat();

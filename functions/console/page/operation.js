@@ -2,7 +2,7 @@
 
 import { card, listing, make } from "./dom.js";
 import { say } from "./language.js";
-import { ago, amount, dollars, figure, long, time } from "./words.js";
+import { ago, amount, dollars, figure, figureName, long, time } from "./words.js";
 
 const GOOD = { done: "good", empty: "fair", failed: "bad" };
 
@@ -26,7 +26,7 @@ function runs({ runs: last, yesterday, dollars: spent }) {
   const sum = (of) => Object.values(of).reduce((total, value) => total + value, 0);
   const cost = (used, paid) => [amount(used), dollars(paid)];
   const rows = Object.entries(last).map(([job, run]) => [job, ...ran(run), ...cost(yesterday[job], spent[job])]);
-  const heads = ["job", "outcome", "last", "took", "what", "gb-seconds", "dollars"].map((name) => say(`runs.${name}`));
+  const heads = ["job", "outcome", "last", "took", "what", "gb-seconds", "dollars"].map((name) => (name === "what" ? make("span", { class: "what" }, say("runs.what")) : say(`runs.${name}`)));
   const total = [say("runs.all"), "", "", "", "", ...cost(sum(yesterday), sum(spent))];
   return card(say("operation.runs"), listing(say("operation.runs"), heads, [...rows, total]), make("p", { class: "facts" }, say("runs.note")));
 }
@@ -44,7 +44,7 @@ function ran(run) {
 }
 
 function models({ models: champions }) {
-  const heads = ["leaf", "version", "since", "reason", "figures"].map((name) => say(`models.${name}`));
+  const heads = ["leaf", "version", "since", "reason", "figures"].map((name) => (name === "figures" ? make("span", { class: "what" }, say("models.figures")) : say(`models.${name}`)));
   const rows = Object.entries(champions).map(([leaf, model]) => (model
     ? [leaf, make("code", {}, model.version), make("span", { title: time(model.since) }, ago(model.since)), model.reason, figures(model.figures)]
     : [leaf, say("models.none"), "", "", ""]));
@@ -63,7 +63,7 @@ const commands = (leaf, { previous }) => [
 
 function figures(values) {
   const numbers = Object.entries(values).filter(([, value]) => typeof value === "number");
-  return make("span", { class: "what" }, numbers.map(([name, value]) => `${name.replaceAll("_", " ")} ${figure(value)}`).join(", "));
+  return make("span", { class: "what" }, numbers.map(([name, value]) => `${figureName(name)} ${figure(value)}`).join(", "));
 }
 
 function copier(text) {

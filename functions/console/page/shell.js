@@ -19,9 +19,10 @@ import * as forecasts from "./forecasts.js";
 import { current, languages, say, speak, translate } from "./language.js";
 import * as operation from "./operation.js";
 import * as rides from "./rides.js";
+import * as segments from "./segments.js";
 import { busy, calm, fail } from "./states.js";
 
-const ROOMS = { forecasts, rides, operation };
+const ROOMS = { forecasts, rides, segments, operation };
 const FIRST = "forecasts";
 const PATIENCE = 600;
 

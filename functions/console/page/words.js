@@ -91,7 +91,11 @@ export function amount(value) {
 }
 /** With its sign. */
 export const change = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + amount(Math.abs(value));
+export const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + factor(Math.abs(value));
 
+const FIGURES = ["roc_auc", "average_precision", "f1", "brier", "calibration_error", "threshold", "precision", "recall"];
+/** What a figure is called. */
+export const figureName = (name) => (FIGURES.includes(name) ? say(`figure.${name}`) : name.replaceAll("_", " "));
 /** A figure of a model or a run, whose size nobody knows beforehand. */
 export const figure = (value) => (Number.isInteger(value) ? whole(value) : factor(value));
 const money = { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol" };

@@ -58,6 +58,50 @@ def test_segments_are_counted_by_day_with_the_champion_its_drift_and_what_came_t
     assert not any(value in json.dumps(told) for value in values)
 
 
+def test_a_curve_tells_how_often_what_was_thought_likely_came_true(cloud: Cloud) -> None:
+    table, start = score(cloud, 0.0)
+    tell_outcomes(cloud, table, start, 600)
+    (week,) = watch(cloud)["realised"][cloud.champion().version].values()
+    curve = week["calibration"]
+    assert sum(rows for _, _, rows in curve) == week["events"] == 600
+    assert sum(rows * share for _, share, rows in curve) == pytest.approx(week["positives"])
+    assert sum(rows * mean for mean, _, rows in curve) == pytest.approx(week["expected_positives"])
+    assert [int(mean * 10) for mean, _, _ in curve] == sorted({int(mean * 10) for mean, _, _ in curve})
+    (told,) = console(cloud).call()("/v1/segments")[2]["watch"]["realised"][cloud.champion().version].values()
+    assert told["calibration"] == curve
+
+
+def test_a_persons_newest_result_is_told_and_nobody_is_named_where_it_could_be_read(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    score(cloud, 0.0)
+    house = console(cloud)
+    house.results = cloud.results
+    call = house.call()
+
+    def ask(body: Any, **more: Any) -> tuple[int, Any]:
+        status, _, answer = call("/v1/segments/people", body=body, **more)
+        return status, answer
+
+    status, told = ask({"user_id": "user-0000001"})
+    item = cloud.results.get({"user_id": "user-0000001"})
+    assert item is not None
+    assert status == 200
+    assert told.pop("explanation") is None
+    assert told == {name: value for name, value in item.items() if name not in ("expires_at", "segment_shard")}
+    unknown = ask({"user_id": "nobody-knows"})
+    house.clock.now += timedelta(days=4_000)
+    assert ask({"user_id": "user-0000001"}) == unknown
+    assert unknown[0] == 404
+    for body in ({}, {"user_id": ""}, {"user_id": "x" * 257}, {"user_id": 7}, {"user_id": "a", "features": {}}, "a"):
+        status, answer = ask(body)
+        assert (status, answer["field"].partition(".")[0]) == (422, "body")
+    assert ask({"user_id": "user-0000001"}, claims=None)[0] == 403
+    assert call("/v1/segments/people", "user_id=user-0000001")[0] == 405
+    written = json.dumps(unknown) + "".join(capsys.readouterr())
+    assert not [name for name in ("user-0000001", "nobody-knows") if name in written]
+
+
 def test_days_of_before_stay_and_versions_that_answered_that_day_are_counted_beside_the_champion(cloud: Cloud) -> None:
     score(cloud, 0.0)
     first = watch(cloud)["segments"]

@@ -414,5 +414,6 @@ def test_the_document_describes_every_route(call: Caller) -> None:
         "/v1/days/{dt}/flags/{ride_id}/verdict",
         "/v1/days/{dt}/verdict",
         "/v1/segments",
+        "/v1/segments/people",
         "/v1/operation",
     }

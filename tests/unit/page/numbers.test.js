@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { future, lanes } from "../../../functions/console/page/plan.js";
 import { step } from "../../../functions/console/page/periods.js";
 import { assemble, figures, near } from "../../../functions/console/page/rows.js";
+import { pooled } from "../../../functions/console/page/segments.js";
 import { csv } from "../../../functions/console/page/table.js";
 import { stale, verdict } from "../../../functions/console/page/trust.js";
 import { blank, format, parse } from "../../../functions/console/page/view.js";
@@ -129,4 +130,10 @@ test("parts are told against their mean over the horizon, and their product is t
 test("of a rule, of a past period and of a forecast without parts there is nothing to explain", () => {
   const forecast = { frequency: "D", points: [point("2025-01-01", 5)], parts: { scale: "linear", values: { "year ago": [5] } } };
   assert.deepEqual([why(forecast, 0), why(forecast, -3), why({ ...forecast, parts: undefined }, 0)], [[], [], []]);
+});
+
+test("weeks of outcomes make one curve, each bin weighed by its outcomes", () => {
+  const [low, high] = pooled([{ calibration: [[0.05, 0, 30], [0.92, 1, 10]] }, { calibration: [[0.09, 0.2, 10]] }, {}]);
+  const rounded = (point) => point.map((value) => Math.round(value * 1000) / 1000);
+  assert.deepEqual([low, high].map(rounded), [[0.06, 0.05, 40], [0.92, 1, 10]]);
 });
