@@ -193,11 +193,15 @@ class ForecastService:
         if not standing or words.basis == basis or time.monotonic() > end:
             return words.outlook if standing else None
         question = Question(name, None, LEVEL, {}, as_of=self._catalog.newest(name))
-        planned = overrides.apply(json.loads(self._modelled(question).body), standing)
-        history = self._histories.read(name).body
-        outlook = answer.planned_outlook(history, question, self._settings.holidays, overrides.planned_line(planned))
-        told = {"outlook": outlook, "basis": basis}
-        self._overrides.change(name, lambda newest: newest.model_copy(update=told))
+        try:
+            line = overrides.planned_line(overrides.apply(json.loads(self._modelled(question).body), standing))
+            history = self._histories.read(name).body
+            outlook = answer.planned_outlook(history, question, self._settings.holidays, line)
+            told = {"outlook": outlook, "basis": basis}
+            self._overrides.change(name, lambda newest: newest.model_copy(update=told))
+        except TrefoilError:  # asking for this forecast tells; the others are listed all the same
+            logger(LEAF).exception("planned outlook not computed", series_id=name)
+            return words.outlook
         return outlook
 
     def _modelled(self, question: Question) -> Answered:

@@ -343,8 +343,9 @@ class Overrides:
     """What people said of each series, for good; looked up again after `freshness` seconds."""
 
     def __init__(self, table: DynamoTable, *, freshness: float, size: int = 500) -> None:
-        self._table, self._freshness = table, freshness
+        self._table, self._freshness, mine = table, freshness, Key("series_id").eq(OVERRIDES)
         self._recent = lru_cache(size)(lambda series_id, _: self._row(series_id)[0])
+        self._all = lru_cache(1)(lambda _: {row["item"]: _overrides(row) for row in table.query(mine)})
 
     def read(self, series_id: str) -> SeriesOverrides:
         """Those of a series. Raises CorruptError."""
@@ -352,7 +353,7 @@ class Overrides:
 
     def all(self) -> dict[str, SeriesOverrides]:
         """Those of every series that somebody spoke of."""
-        return {row["item"]: _overrides(row) for row in self._table.query(Key("series_id").eq(OVERRIDES))}
+        return self._all(_moment(self._freshness))
 
     def change(self, series_id: str, change: Callable[[SeriesOverrides], SeriesOverrides]) -> None:
         """Put what `change` makes of what stands. Raises UnavailableError when others change it all the time."""
@@ -368,6 +369,7 @@ class Overrides:
             except ConflictError:
                 continue
             self._recent.cache_clear()
+            self._all.cache_clear()
             return
         raise UnavailableError("others change the overrides of this series at this moment")
 

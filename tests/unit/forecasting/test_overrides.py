@@ -264,6 +264,21 @@ def test_after_a_training_the_overview_plans_on_the_new_forecast(clock: Clock) -
     assert row["outlook"]["total"] == pytest.approx(total, rel=1e-6)
 
 
+def test_a_damaged_model_of_a_store_that_somebody_spoke_of_hides_no_store_from_the_overview(clock: Clock) -> None:
+    house = House()
+    house.put(made(120, name="a"), made(120, name="b", seed=2))
+    house.train()
+    for word in ({}, {"start": "2023-05-08", "end": "2023-05-08", "expires": "2023-05-01"}):
+        assert say(Caller(house.app()), **word)[0] == 200
+    house.answers.items = {key: item for key, item in house.answers.items.items() if "tag" in item}
+    for key in [key for key in house.models.bodies if key.endswith("models/a.json")]:
+        house.models.bodies[key] = b"{}"
+    clock.now = datetime(2023, 5, 2, tzinfo=UTC)
+    call = Caller(house.app())
+    assert call(FORECAST)[0] == 500
+    assert [one["series_id"] for one in call("/v1/series")[2]["items"]] == ["a", "b"]
+
+
 def test_once_the_truth_is_in_each_override_tells_the_value_it_added(clock: Clock) -> None:
     house = House()
     sold = made(130, name="a")
