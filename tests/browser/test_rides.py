@@ -211,6 +211,8 @@ def test_a_day_that_fails_says_so_and_one_that_is_none_too(signed_in: Open, shot
     opened(page, "Sun, 12 Jul 2026")
     page.evaluate("() => { location.hash = '#room=rides&day=2026-06-14'; }")
     expect(page.locator("#problem")).to_contain_text("No rides of 2026-06-14 are published.")
+    page.evaluate("() => { location.hash = '#room=rides&day=yesterday&month=x'; }")
+    opened(page, "Tue, 14 Jul 2026")
 
 
 def test_before_the_first_day_it_says_what_is_awaited(signed_in: Open, shot: Shot):

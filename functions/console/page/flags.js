@@ -49,16 +49,15 @@ export class Flags {
   }
 
   /** The first page of a day's flags. @param {{kind: string, min: string}} ask */
-  async load(dt, ask, signal) {
-    const page = await this.#api.flags(dt, { ...ask, limit: PAGE }, signal);
-    [this.#dt, this.#ask, this.#page, this.#at, this.#undo] = [dt, ask, page, 0, []];
-    this.#flags = page.items;
-    this.#cursor = page.next_cursor;
+  load(dt, ask, signal) {
+    return this.#api.flags(dt, { ...ask, limit: PAGE }, signal);
   }
 
-  /** Build what is shown. @param {(ask: {kind: string, min: string}) => void} filter @param {string[]} kinds */
-  render(kinds, filter) {
-    const [kind, min] = [this.#ask.kind, this.#ask.min];
+  /** Show a page that was loaded. @param {string[]} kinds @param {(ask: {kind: string, min: string}) => void} filter */
+  show(dt, ask, page, kinds, filter) {
+    [this.#dt, this.#ask, this.#page, this.#at, this.#undo] = [dt, ask, page, 0, []];
+    [this.#flags, this.#cursor] = [page.items, page.next_cursor];
+    const { kind, min } = ask;
     const choice = make("select", { id: "kind", onchange: () => filter({ kind: choice.value, min: least.value }) },
       make("option", { value: "" }, say("rides.kind.all")),
       ...kinds.map((one) => make("option", { value: one, selected: one === kind }, say(`rides.kind.${one}`))));

@@ -10,6 +10,7 @@ import { amount, longTime, percent, time } from "./words.js";
 
 /** How many months are seen at once. */
 const MONTHS = 2;
+const DATE = /^\d{4}-\d{2}-\d{2}$/;
 
 let room = null;
 
@@ -42,23 +43,28 @@ class Rides {
   async take(place) {
     this.#place = place;
     const { query, signal } = place;
-    if (!this.#newest || !query.get("day")) this.#newest = (await this.#api.days({}, signal)).items.at(-1)?.dt ?? "";
+    const ask = { kind: KINDS.includes(query.get("kind")) ? query.get("kind") : "", min: Number(query.get("min")) > 0 ? query.get("min") : "" };
+    const load = (day) => Promise.all([this.#api.day(day, signal), this.#flags.load(day, ask, signal)]);
+    const [asked, shown] = ["day", "month"].map((name) => (DATE.test(query.get(name) ?? "") ? query.get(name) : null));
+    const early = asked && load(asked);
+    if (early) early.catch(() => null); // it is awaited once the calendar is there
+    if (!this.#newest || !asked) this.#newest = (await this.#api.days({}, signal)).items.at(-1)?.dt ?? "";
     if (!this.#newest) {
       this.#root.replaceChildren(empty(say("rides.empty"), say("rides.empty.why")));
       return;
     }
-    const month = monthOf(query.get("month") ?? query.get("day") ?? this.#newest);
+    const month = monthOf(shown ?? asked ?? this.#newest);
     const [from, to] = reach(month > monthOf(this.#newest) ? monthOf(this.#newest) : month, MONTHS);
     // What is said here is counted here: another day of the same months is one call less.
-    if (`${from} ${to}` !== this.#range || !query.get("day")) this.#days = (await this.#api.days({ from, to }, signal)).items;
+    if (`${from} ${to}` !== this.#range || !asked) this.#days = (await this.#api.days({ from, to }, signal)).items;
     this.#range = `${from} ${to}`;
-    const dt = query.get("day") ?? this.#days.at(-1)?.dt ?? "";
-    const ask = { kind: KINDS.includes(query.get("kind")) ? query.get("kind") : "", min: Number(query.get("min")) > 0 ? query.get("min") : "" };
+    const dt = asked ?? this.#days.at(-1)?.dt ?? "";
     const focus = this.#root.contains(document.activeElement) || !this.#entered;
     this.#calendar(dt, to);
     if (!dt) return;
-    [this.#day] = await Promise.all([this.#api.day(dt, signal), this.#flags.load(dt, ask, signal)]);
-    this.#show(ask);
+    const [day, page] = await (early || load(dt));
+    this.#day = day;
+    this.#show(ask, page);
     if (focus && this.#entered) this.#parts.title.focus({ preventScroll: true });
     this.#entered = true;
   }
@@ -96,7 +102,7 @@ class Rides {
     return calendar(this.#days, months, dt, (day) => this.#go({ day, month: "" }));
   }
 
-  #show(ask) {
+  #show(ask, page) {
     const day = this.#day;
     const far = standing(day);
     const title = this.#parts.title = make("h2", { tabindex: "-1" }, longTime("D", day.dt));
@@ -114,7 +120,7 @@ class Rides {
     this.#parts.day.onkeydown = (event) => { this.#flags.key(event); };
     this.#parts.right.lastChild.replaceChildren(...precision(day.verdicts));
     this.#parts.right.hidden = false;
-    this.#flags.render(KINDS, ({ kind, min }) => this.#go({ kind, min }));
+    this.#flags.show(day.dt, ask, page, KINDS, ({ kind, min }) => this.#go({ kind, min }));
   }
 
   #drawn(flags, current) {
