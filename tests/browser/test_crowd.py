@@ -95,8 +95,10 @@ def test_a_page_whose_files_stay_away_is_loaded_no_second_time(visit: Open, site
     page.on("request", lambda request: opened.append(request.url) if request.is_navigation_request() else None)
     page.route(re.compile("/static/app-"), lambda route: route.fulfill(status=404))
     page.goto(site.url + "?lang=en")
+    with page.expect_navigation():
+        pass
     expect(page.get_by_text("The page is starting.")).to_be_visible()
-    page.wait_for_timeout(2_000)
+    page.wait_for_timeout(3_000)
     assert len(opened) == 2
 
 

@@ -156,4 +156,5 @@ def test_the_console_tells_what_came_out_and_keeps_a_verdict(stack: Stack, tally
     segments = told("/v1/segments")
     assert sum(sum(of.values()) for day in segments["watch"]["segments"].values() for of in day.values()) == EVENTS
     assert segments["champion"]["figures"]
+    assert told("/v1/segments/people", body={"user_id": "user-0000001"})["segment"]
     assert told("/v1/operation")["runs"]["clustering"]["outcome"] == "done"

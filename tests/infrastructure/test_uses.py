@@ -150,11 +150,12 @@ def look(uses: Uses, world: World, cloud: Cloud) -> None:
     world.lake.bodies |= cloud.lake.bodies
     jobs = {"jobs": "clustering", "keyed": "clustering", "trained": "classification"}
     house = Deployment(world.lake, **jobs)
-    house.registry = ModelRegistry(cloud.models, cloud.registry_table)
+    house.registry, house.results = ModelRegistry(cloud.models, cloud.registry_table), cloud.results
     with uses.by("ConsoleApi"):
         call = house.call()
         for path in ("/v1/days", f"/v1/days/{DAY}", "/v1/segments", "/v1/operation"):
             assert call(path)[0] == 200, path
+        call("/v1/segments/people", body={"user_id": "user-0000001"})  # of a past that has expired by now
         flag = call(f"/v1/days/{DAY}/flags")[2]["items"][0]["ride_id"]
         word = {"verdict": "confirmed", "note": ""}
         path = f"/v1/days/{DAY}/flags/{quote(flag, safe='')}/verdict"
