@@ -181,7 +181,7 @@ class DayManifest(Frozen):
     """One row of `anomaly_days`: which run is the day's truth. One line of JSON, written last.
 
     Hive types, in this order: string, bigint, bigint, bigint, int, int, double, int, double, string, string, string;
-    `verdicts` is no column.
+    What follows `published_at` is no column.
     """
 
     run_id: str
@@ -197,3 +197,5 @@ class DayManifest(Frozen):
     model_version: str
     published_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     verdicts: VerdictReport | None = Field(None, description="on flags of the window; none before the first verdict")
+    usual_share: float | None = Field(None, description="middle share of the four weeks before; none of too few days")
+    far_from_usual: Literal["high", "low"] | None = Field(None, description="by half or more, and by more than chance")

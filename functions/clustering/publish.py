@@ -5,13 +5,14 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from functions.clustering.contracts import REJECTED_SCHEMA, DayManifest, FitAnswer, FitReport, PartReport
-from functions.clustering.domain.report import draw, figures, most_severe, plot
+from functions.clustering.domain.report import USUAL_DAYS, against_usual, draw, figures, most_severe, plot
 from functions.clustering.domain.verdicts import with_share
 from functions.clustering.store import LEAF, Paths
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnreconciledError, cause_of
@@ -53,7 +54,9 @@ class PublishService:
         if not summary["rides"]:
             return self._empty(run, paths, parts, {name: summary[name] for name in ("rejected", "files")}, spent)
         if not published:
-            manifest = DayManifest.model_validate(summary | {"run_id": answer.run_id})
+            usual, far = against_usual(summary["rides"], summary["anomalies"], self._shares_before(answer.dt))
+            about = {"run_id": answer.run_id, "usual_share": usual, "far_from_usual": far}
+            manifest = DayManifest.model_validate(summary | about)
             self._write_reports(paths, summary | manifest.model_dump(mode="json"), parts, f"Rides of {answer.dt}")
             try:
                 body = (manifest.model_dump_json() + "\n").encode()
@@ -76,6 +79,13 @@ class PublishService:
             return DayManifest.model_validate_json(body), etag
         except ValidationError:  # not written by us: it is replaced
             return None, etag
+
+    def _shares_before(self, day: date) -> list[float]:
+        """Shares flagged of the published ones of the four weeks before a day."""
+        days = (Paths(day - timedelta(days=back)) for back in range(1, USUAL_DAYS + 1))
+        with ThreadPoolExecutor(READERS) as pool:
+            manifests = [manifest for manifest, _ in pool.map(self._standing, days) if manifest]
+        return [one.anomalies / one.rides for one in manifests if one.rides]
 
     def _reports(self, paths: Paths) -> tuple[FitReport, list[PartReport]]:
         """What `fit` and every `label` call left. Raises CorruptError when one is missing, UnreconciledError unless

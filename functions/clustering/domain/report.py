@@ -4,7 +4,8 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any
+from statistics import median
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,8 @@ from functions.clustering.domain.verdicts import SEVERITIES
 
 USUAL_KMH = (3.0, 120.0)
 PLOTTED, SAMPLED, LISTED = 20_000, 2_000, 1_000
+USUAL_DAYS: Final = 28
+FEWEST_DAYS, FAR, DEVIATIONS = 3, 1.5, 3.0
 SPEEDS = (1, 10, 100)  # km/h, drawn as lines
 # Kinds of reason, and the words in the sentence that tell them apart, in this order.
 KINDS = {
@@ -162,6 +165,21 @@ def plot(parts: Sequence[PartReport]) -> Plot:
 def _sample(parts: Sequence[PartReport], size: int) -> list[tuple[float, float, bool]]:
     share = max(1, -(-sum(len(part.points) for part in parts) // size))
     return [point for part in parts for point in part.points[::share]]
+
+
+def against_usual(
+    rides: int, anomalies: int, before: Sequence[float]
+) -> tuple[float | None, Literal["high", "low"] | None]:
+    """The middle of the shares of the days `before` (none of fewer than three), and whether a day is far from it: by
+    half or more, and by more than three deviations of a count (the page marks days by the same rule)."""
+    if len(before) < FEWEST_DAYS:
+        return None, None
+    usual = median(before)
+    expected = usual * rides
+    if abs(anomalies - expected) <= DEVIATIONS * (expected + 1) ** 0.5:
+        return usual, None
+    high, low = anomalies >= FAR * expected, anomalies * FAR <= expected
+    return usual, "high" if high else "low" if low else None
 
 
 def draw(parts: Sequence[PartReport], title: str) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 
 from functions.clustering import simulate, store
 from functions.clustering.contracts import DayRequest, FitAnswer, Source
-from functions.clustering.domain.report import cells, histogram
+from functions.clustering.domain.report import against_usual, cells, histogram
 from functions.clustering.store import Paths
 from layers.runtime.errors import ConflictError, CorruptError, InputError
 from tests.clustering import DAY, World, key, rides
@@ -72,6 +72,29 @@ def test_a_run_publishes_its_most_severe_rides_and_the_days_picture() -> None:
         (math.floor(8 * math.log10(km)), math.floor(8 * math.log10(60 * hours))) for km, hours, _ in plot["sample"]
     }
     assert len(drawn - {(i, j) for i, j, *_ in plot["cells"]}) < 0.1 * len(drawn)  # the sample has four digits
+
+
+def test_the_manifest_of_a_day_far_from_its_usual_share_says_so() -> None:
+    world = World()
+    days = [DAY - timedelta(days=back) for back in (4, 3, 2, 1, 0)]
+    for seed, day in enumerate(days):
+        table = simulate.rides(1_500, seed)
+        slow = pa.array(np.where(np.arange(1_500) < 300 * (day == DAY), 20.0, 1.0) * table["ride_time"].to_numpy())
+        world.lake.put(key(day), as_parquet(table.set_column(2, "ride_time", slow)))
+        assert world.run(day)["status"] == "published"
+    told = [world.truth(day)[0] for day in days]
+    assert [one.usual_share for one in told[:3]] == [None] * 3
+    assert told[3].usual_share == sorted(one.anomalies / one.rides for one in told[:3])[1]
+    assert [one.far_from_usual for one in told] == [None, None, None, None, "high"]
+
+
+@pytest.mark.parametrize(
+    ("rides", "anomalies", "far"),
+    [(10_000, 500, None), (10_000, 749, None), (10_000, 750, "high"), (10_000, 333, "low"), (40, 4, None)],
+)
+def test_a_day_is_far_from_usual_by_half_or_more_and_by_more_than_chance(rides: int, anomalies: int, far: str) -> None:
+    assert against_usual(rides, anomalies, [0.01, 0.05, 0.09]) == (0.05, far)
+    assert against_usual(rides, anomalies, [0.05, 0.05]) == (None, None)
 
 
 def test_rides_beyond_the_picture_are_counted_at_its_edge() -> None:
