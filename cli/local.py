@@ -77,19 +77,21 @@ def demo(
             lines = [future.result() for future in futures]
         seconds = time.monotonic() - began
         say(_table(lines))
-        for line in lines:
-            say(f"{line.leaf}: results in {line.results}\n  look further: {line.look}")
-        say(f"\nall three leaves in {seconds:.0f} s")
+        say(f"all three leaves in {seconds:.0f} s")
         found = endpoints(stack)
         if not once and sys.stdin.isatty() and sys.stdout.isatty() and not json_output:
+            for line in lines:
+                say(f"{line.leaf}: results in {line.results}\n  look further: {line.look}")
             _stay(found)
+        else:
+            say("The local cloud ends here with its results; `trefoil up` starts one that stays.")
     return {"seconds": round(seconds, 1), "lines": [asdict(line) for line in lines], "endpoints": found}
 
 
 def endpoints(stack: Stack) -> dict[str, Any]:
     """What a person needs to look further, of the local cloud with its user."""
     lines = {
-        "dashboard": stack.outputs["ApiUrl"] + "/",
+        "page": stack.outputs["ApiUrl"] + "/",
         "api": stack.outputs["ApiUrl"] + "/v1/series",
         "aws endpoint": stack.endpoint,
         "lake": f"s3://{stack.outputs['LakeBucket']}",
@@ -127,7 +129,7 @@ def clustering(stack: Stack, tell: Say) -> Line:
         came_out=f"{manifest['anomalies']:,} abnormal, {manifest['rejected']:,} rejected",
         seconds=seconds,
         results=f"s3://{stack.lake.bucket}/anomalies/runs/dt={DAY}/run={manifest['run_id']}/",
-        look="trefoil status",
+        look="the page, room Rides",
     )
 
 
@@ -159,7 +161,7 @@ def forecasting(stack: Stack, tell: Say) -> Line:
         + f" ({headers.get('x-cache', '')})",
         seconds=seconds,
         results=f"table {stack.outputs['ForecastsTable']}",
-        look=f"the dashboard, or curl -H 'Authorization: Bearer TOKEN' {stack.outputs['ApiUrl']}{path}",
+        look=f"the page, room Forecasts, or curl -H 'Authorization: Bearer TOKEN' {stack.outputs['ApiUrl']}{path}",
     )
 
 

@@ -23,7 +23,8 @@ RAGGED: Final = "has another number of fields than the header"
 class Preset:
     """A format of files as data: what each of our columns may be called in it, in any case; the first is preferred.
 
-    `units`: what one of theirs is in ours. `others`: the file's other columns count too, under their own names.
+    `units`: what one of theirs is in ours, by our name or by what ours may be called. `others`: the file's other
+    columns count too, under their own names.
     """
 
     aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -149,9 +150,10 @@ class Table(ABC):
     @abstractmethod
     def _read(self, places: list[int], rows: int, *, everything: bool) -> Iterator[Batch]: ...
 
-    def lacks(self, name: str, hint: str = "") -> InputError:
-        """The error that names a column which is not in the file."""
-        there = f"has no such column; it has {', '.join(self.names[:30])}{hint}"
+    def lacks(self, name: str, hint: str = "", *, ours: str = "") -> InputError:
+        """The error that names a column which is not in the file, and how to say what it is called, if it is `ours`."""
+        named = f"; name it by --column {ours}=NAME, in the cloud by the setting columns" if ours else ""
+        there = f"has no such column; it has {', '.join(self.names[:30])}{hint or named}"
         return InputError(there, file=self.name, field=name)
 
     def _places(self, columns: Sequence[str] | None) -> list[int]:

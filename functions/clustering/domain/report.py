@@ -125,7 +125,8 @@ def figures(parts: Sequence[PartReport]) -> dict[str, Any]:
     median = float(np.median(speeds)) if speeds else USUAL_KMH[0]
     warning = (
         f"the median speed is {median:.3g} km/h: distances or times are probably in other units than km and h; "
-        "--preset tlc reads miles and two times, --column takes another column"
+        "--column ride_dist_m=NAME (metres), ride_dist_mi (miles), ride_time_min or ride_time_s says so; "
+        "--preset tlc reads miles and two times"
     )
     return {
         **{name: sum(getattr(part, name) for part in parts) for name in ("rides", "anomalies", "rejected")},

@@ -24,7 +24,15 @@ Times = NDArray[np.datetime64]
 IN_MILES = ("trip_distance", "trip_miles")
 START, END = ([f"{kind}{end}_datetime" for kind in ("lpep_", "tpep_", "", "trip_")] for end in ("pickup", "dropoff"))
 MOMENTS = ("start", "end")
-OWN = tables.Preset({name: [name] for name in ("ride_id", "ride_dist", "ride_time")})
+# Names that say their unit; without one, km and h.
+OWN = tables.Preset(
+    {
+        "ride_id": ["ride_id"],
+        "ride_dist": ["ride_dist", "ride_dist_m", "ride_dist_mi"],
+        "ride_time": ["ride_time", "ride_time_min", "ride_time_s"],
+    },
+    {"ride_dist_m": 1e-3, "ride_dist_mi": 1.609344, "ride_time_min": 1 / 60, "ride_time_s": 1 / 3600},
+)
 # New York's trip records: miles, and a time from two moments.
 TLC = tables.Preset(
     {"ride_id": ["ride_id"], "ride_dist": IN_MILES, "start": START, "end": END}, {"ride_dist": 1.609344}
@@ -64,8 +72,14 @@ def columns_of(table: Table, preset: Preset | None) -> dict[str, str]:
             hint = "; trip records need --preset tlc"
         elif aliases == IN_MILES and "dispatching_base_num" in names:
             hint = "; trip records of for-hire vehicles have no distance"
-        raise table.lacks(aliases[0], hint)
+        raise table.lacks(aliases[0], hint, ours=ours)
     return {ours: theirs[ours] for ours in form.aliases if ours in theirs}
+
+
+def unit_of(table: Table, form: tables.Preset, ours: str, theirs: str) -> float:
+    """What one of the file's column `theirs` is in ours: by the name it was given, else by its own, else as always."""
+    given = {column: name for name, column in table.reading.columns.items()}
+    return form.units.get(given.get(theirs, theirs.lower()), form.units.get(ours, 1.0))
 
 
 @dataclass(frozen=True)
@@ -139,12 +153,13 @@ class RideFile:
 
     def rides(self) -> Iterator[Rides]:
         """Every row, in order; malformed ones last."""
-        columns, how, units = self.columns, self.styles, PRESETS[self.form.preset].units
+        columns, how, form = self.columns, self.styles, PRESETS[self.form.preset]
+        units = {ours: unit_of(self.table, form, ours, theirs) for ours, theirs in columns.items()}
 
         def numbers(batch: tables.Batch, ours: str) -> Floats:
             column = columns[ours]
             with np.errstate(over="ignore"):  # what is infinite is rejected as such
-                return to_numbers(batch.column(column), how.numbers[column])[0] * units.get(ours, 1.0)
+                return to_numbers(batch.column(column), how.numbers[column])[0] * units[ours]
 
         for batch in self.table.batches([*columns.values()]):
             dist = numbers(batch, "ride_dist")

@@ -56,7 +56,7 @@ GAP_YEARS: Final = 5
 FEW: Final = 3
 WHOLE: Final = 0.85
 LONGEST_DAY: Final = len("2024-12-31")
-NO_DAY: Final = "ds is not a date like 2024-12-31"
+NO_DAY: Final = "ds is not a date like 2024-12-31, a month like 2024-12 or Dec 2024, or a quarter like 2024-Q4"
 NO_NUMBER: Final = f"y is not a number up to {LARGEST:,.0f}"
 NO_HOUR: Final = "ds is an hour that its zone's clocks left out"
 MISTYPED: Final = "ds is years away from all but a few days of its series: is the year mistyped?"
@@ -64,7 +64,7 @@ OLD: Final = "ds is before the newest {:,} {}s of its series, which are kept"
 TORN: Final = "ds comes again with other values"
 SEVERAL: Final = (
     "most {}s come several times with different values: is a series_id missing? "
-    "--aggregate sum (or mean) puts the rows of each together"
+    "--column series_id=NAME+NAME makes one of columns; --aggregate sum (or mean) puts the rows of each together"
 )
 
 
@@ -187,7 +187,9 @@ def _column_names(table: Table, preset: Preset, needed: Sequence[str]) -> dict[s
     for ours in (*needed, *(() if form is OWN else ("series_id",))):
         if ours not in names:
             theirs = ours if form is OWN else form.aliases[ours][0]
-            raise table.lacks(theirs.capitalize() if form is ROSSMANN else theirs, HEADER if form is AMAZON else "")
+            raise table.lacks(
+                theirs.capitalize() if form is ROSSMANN else theirs, HEADER if form is AMAZON else "", ours=ours
+            )
     if form is AMAZON and "series_id" not in table.reading.columns:
         names["series_id"] = "+".join([names["series_id"], *(c for c in table.names if c not in names.values())])
     return names

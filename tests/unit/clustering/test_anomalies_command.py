@@ -128,7 +128,7 @@ def test_of_an_id_that_comes_twice_the_first_valid_ride_is_kept(command: Command
         (
             "missing.csv",
             b"ride_id,ride_dist\n1,2\n",
-            "missing.csv: ride_time: has no such column; it has ride_id, ride_dist",
+            "missing.csv: ride_time: has no such column; it has ride_id, ride_dist; name it by --column ride_time=NAME",
         ),
         (
             "invalid.csv",
@@ -397,7 +397,7 @@ def test_speeds_of_no_vehicle_are_warned_of_with_the_option(
     status, printed = command(rides, "--params", "book")
     assert status == 0
     assert bool(command.summary()["warnings"]) == told
-    assert ("warning: the median speed is" in printed and "--preset tlc" in printed) == told
+    assert ("warning: the median speed is" in printed and "--column ride_dist_m=NAME" in printed) == told
 
 
 def test_the_kind_of_file_is_told_by_its_bytes(command: Command, rides: Path, tmp_path: Path) -> None:
@@ -434,6 +434,28 @@ def test_columns_of_other_names_are_named(command: Command, rides: Path) -> None
     status, printed = command(rides, *given, "ride_time=h")
     assert (status, f"{rides}: h: has no such column; it has trip, km, hours, kind" in printed) == (2, True)
     assert command(rides, *given, "ride_time")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("dist", "per_km", "time", "per_h"),
+    [("ride_dist_m", 1e3, "ride_time_min", 60.0), ("ride_dist_mi", 1 / 1.609344, "ride_time_s", 3600.0)],
+)
+def test_a_columns_name_says_its_unit_also_where_the_file_calls_it_otherwise(
+    command: Command, rides: Path, dist: str, per_km: float, time: str, per_h: float
+) -> None:
+    table = pq.read_table(rides)
+    command(rides)
+    in_km = command.table().drop(["model_version", "run_id"])
+    columns = [table["ride_id"], pc.multiply(table["ride_dist"], per_km), pc.multiply(table["ride_time"], per_h)]
+    for names, given in (
+        (["ride_id", dist.upper(), time], ()),
+        (["ride_id", "Strecke", "Dauer"], ("--column", f"{dist}=Strecke", "--column", f"{time}=Dauer")),
+    ):
+        pq.write_table(pa.table(columns, names=names), rides)
+        assert command(rides, *given)[0] == 0
+        labelled = command.table()
+        assert labelled["is_anomaly"].equals(in_km["is_anomaly"])
+        assert labelled["severity"].to_pylist() == pytest.approx(in_km["severity"].to_pylist(), rel=1e-3)
 
 
 def test_rides_in_metres_are_refused_with_a_word_about_units(

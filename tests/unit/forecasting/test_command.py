@@ -67,7 +67,7 @@ def test_one_series_can_be_chosen_and_an_unknown_one_is_the_users_mistake(trefoi
     ("body", "told"),
     [
         (b"", "empty"),
-        (b"ds,sales\n2024-01-01,1\n", "y"),
+        (b"ds,sales\n2024-01-01,1\n", "name it by --column y=NAME"),
         (b"ds,y\n2024-01-01,lots\n", "row 0"),
         (b"ds,y\n2024-01-01,1\n2024-01-01,2\n", "is a series_id missing?"),
         (b"ds,y\n2024-01-01,\n", "empty on every day"),

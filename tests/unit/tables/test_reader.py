@@ -192,6 +192,8 @@ def test_dates_that_are_the_same_either_way_are_no_question() -> None:
         ("Jan 2024", "2024-01-01T00:00:00"),
         ("2024Q3", "2024-07-01T00:00:00"),
         ("2024-Q4", "2024-10-01T00:00:00"),
+        ("Q2 2024", "2024-04-01T00:00:00"),
+        ("Q3/2024", "2024-07-01T00:00:00"),
         ("2024-W01", "2024-01-01T00:00:00"),
         ("2020-W53", "2020-12-28T00:00:00"),
         ("2021W017", "2021-01-10T00:00:00"),
@@ -214,14 +216,15 @@ def test_layouts_may_be_mixed_and_what_no_clock_or_calendar_shows_is_no_time() -
         "2024-03-05 10:61",
         "2024Q5",
         "2024-W53",
+        "Q5 2024",
         "2024-W00",
         "x",
         "",
     ]
     times, unreadable = to_times(pa.array(cells), TimeStyle())
     day = "2024-03-05T"
-    assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 7]
-    assert unreadable.tolist() == [False] * 3 + [True] * 6 + [False]
+    assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 8]
+    assert unreadable.tolist() == [False] * 3 + [True] * 7 + [False]
 
 
 def test_a_files_styles_are_decided_without_reading_it_again_where_its_batches_are_at_hand() -> None:
