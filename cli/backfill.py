@@ -63,12 +63,12 @@ def run_day(stack: Stack, day: date, *, force: bool = False) -> dict[str, Any]:
     except UnavailableError as exc:
         return {"dt": str(day), "status": "failed", "detail": str(exc)}
     row = stack.ledger.get("clustering", str(day))
-    outcome = {"outcome": row.outcome, **row.counts} if row else {}
+    outcome = {"outcome": row.outcome, "detail": row.detail, **row.counts} if row else {}
     return {"dt": str(day), "status": ended["status"], **outcome}
 
 
 def _line(one: dict[str, Any]) -> str:
-    if "rides" in one:
+    if one.get("rides"):
         return f"{one['dt']}  {one['status']}: {one['anomalies']:,} of {one['rides']:,} rides are anomalous"
     return f"{one['dt']}  {one['status']} {one.get('detail', '')}".rstrip()
 

@@ -48,7 +48,12 @@ def doctor() -> tuple[dict[str, Any], int]:
 def _machine() -> Iterator[Finding]:
     deploy, _ = deployment(named.get()[0])
     docker = printed(["docker", "version", "--format", "{{.Server.Version}}"])
-    yield Finding("Docker", bool(docker), docker or "does not answer", "start Docker; images are built with it")
+    yield Finding(
+        "Docker",
+        bool(docker),
+        docker or "does not answer",
+        "start Docker: images for AWS are built with it; the local cloud needs none",
+    )
     buildx = printed(["docker", "buildx", "version"])
     plain = not buildx or os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS") == "1"
     fix = "export BUILDX_NO_DEFAULT_ATTESTATIONS=1: Lambda refuses images with attestations"

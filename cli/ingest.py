@@ -30,7 +30,10 @@ def ingest(
     files: Annotated[list[Path], typer.Argument(help="tables, .csv, .csv.gz or .parquet; events as lines of JSON")],
     what: Annotated[What, typer.Option("--as", help="what the files hold")] = What.SALES,
 ) -> tuple[dict[str, Any], int]:
-    """Bring in sales and wait until they are histories, customers to learn from, or events, which go to the queue."""
+    """Bring in sales and wait until they are histories, customers to learn from, or events, which go to the queue.
+
+    Rides need no command: copy them to rides/dt=DAY/ of the lake.
+    """
     for file in files:
         readable(file)
     stack = change(f"bringing in {what.value}")
@@ -59,7 +62,6 @@ def ingest(
 
 def _check_target(stack: Stack, files: list[Path]) -> None:
     """Raises InputError for a file without the column that the deployed training predicts."""
-    from functions.classification.files import require
     from functions.classification.settings import ClassificationSettings
     from layers.tables import Preset, Reading, named_columns, open_table
 
@@ -69,7 +71,10 @@ def _check_target(stack: Stack, files: list[Path]) -> None:
     for file in files:
         with file.open("rb") as stream:
             names = open_table(stream, str(file), reading=reading).columns(Preset(others=True))
-        require([*names], [target], str(file))
+        if target not in names:
+            columns = ", ".join(names)
+            why = f"is what is predicted (setting target of section classification), and the file has {columns}"
+            raise InputError(why, file=str(file), field=target)
 
 
 def ingested(stack: Stack, key: str, before: Run | None, patience: float = PATIENCE) -> Run:

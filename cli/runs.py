@@ -15,6 +15,11 @@ from infra.settings import LEAVES
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Run
 
+BRING = {
+    "forecasting": "trefoil ingest sales.csv",
+    "classification": "trefoil ingest customers.csv --as customers",
+}
+
 
 def train(
     leaf: Annotated[str, typer.Argument(help=", ".join(TRAINED), parser=trained_name)],
@@ -27,6 +32,9 @@ def train(
     else:
         answer = finished(stack, start(stack, trainer, {"force": force}))
     say(f"{leaf}: {answer['status']}")
+    if answer["status"] in ("idle", "empty"):
+        say(f"  nothing to learn from yet: {BRING[leaf]}")
+        return {"leaf": leaf, **answer}
     if answer["status"] == "skipped":
         history = chain.from_iterable(stack.ledger.history(job) for job in LEAVES[leaf].jobs)
         say_skipped(next((run for run in history if run.run_id == answer["run_id"]), None))

@@ -127,7 +127,7 @@ def test_the_run_row_has_the_cause_of_an_item_that_failed_within_the_map(stack: 
 def test_an_empty_day_is_recorded(stack: Stack) -> None:
     put_rides(stack, date(2026, 2, 1), "a", 10, 1)
     day = date(2026, 1, 1)
-    assert run_day(stack, day) == {"dt": str(day), "status": "empty", "outcome": "empty"}
+    assert run_day(stack, day) == {"dt": str(day), "status": "empty", "outcome": "empty", "detail": "no object"}
 
 
 def test_many_objects_are_planned_as_few_items(stack: Stack) -> None:

@@ -23,7 +23,8 @@ Item = Mapping[str, str]
 def profile(series: Series) -> list[float]:
     """Log sales of 7 weekdays and 12 months against the usual level, and the promotion's log uplift; 20 numbers.
 
-    The year is taken after a year-long trend is removed; an unknown part is 0 and a closed weekday is -1.
+    The year is taken after a year-long trend is removed; an unknown part is 0 and a closed weekday is -1. Weeks, months
+    and quarters have no weekdays.
     """
     shape = np.zeros(SIZE)
     days = frame.build(series, 1)
@@ -43,7 +44,8 @@ def profile(series: Series) -> list[float]:
     ridge[7:9] = 0.1
     beta = np.linalg.solve(design.T @ design + np.diag(ridge), design.T @ (logs - logs.mean()))
     seen = np.bincount(week, minlength=7)
-    shape[:7] = np.where(seen > 0, beta[:7] - beta[:7][seen > 0].mean(), CLOSED)
+    if series.frequency.rhythm.cycle > 1:
+        shape[:7] = np.where(seen > 0, beta[:7] - beta[:7][seen > 0].mean(), CLOSED)
     shape[19] = beta[7]
     if yearly:
         shape[7:19] = beta[9:] - beta[9:].mean()
@@ -67,8 +69,8 @@ def nearest(
     """The `k` of `others`, profiles by id, most like `target` (20,) and its `item`; `items` are theirs.
 
     Each with its distance (0 is the same shape, and the same item where there are any), and what both share most
-    closely. A target of zeros is that of a series too short to have a profile: like it is only what has something of
-    its item in common.
+    closely of what the target has. A target of zeros is that of a series too short to have a profile: like it is only
+    what has something of its item in common.
     """
     common = {name: dict(item.items() & items.get(name, {}).items()) for name in others}
     ids = [name for name in others if target.any() or common[name]]
@@ -81,6 +83,7 @@ def nearest(
     total = np.sqrt((parts**2).sum(axis=1))
     relative = parts / (np.median(parts, axis=0) + 1e-9)
     relative[[not common[name] for name in ids], 0] = np.inf
+    relative[:, [False, *(not target[part].any() for part in PARTS.values())][: parts.shape[1]]] = np.inf
     closest = relative.argmin(axis=1)
     names = [(in_words(common[name]), *PARTS) for name in ids]
     return [

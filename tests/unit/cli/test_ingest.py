@@ -30,6 +30,8 @@ def test_customers_without_what_is_predicted_are_refused(
     with pytest.raises(InputError) as refused:
         ingest.ingest([good, bad], what=What.CUSTOMERS)
     assert (refused.value.file, refused.value.field) == (str(bad), lacks)
+    assert "setting target" in str(refused.value)
+    assert "the file has age, other" in str(refused.value)
     assert not list(stack.lake.list("customers/"))
     ingest.ingest([good], what=What.CUSTOMERS)
     assert [info.key for info in stack.lake.list("customers/")] == ["customers/good.csv"]

@@ -53,6 +53,21 @@ def test_a_skip_is_explained(stack: Any, capsys: pytest.CaptureFixture[str]) -> 
         assert text in said
 
 
+@pytest.mark.parametrize(
+    ("leaf", "status", "bring"), [("classification", "idle", "--as customers"), ("forecasting", "empty", "sales.csv")]
+)
+def test_a_training_without_data_says_how_to_bring_them(
+    stack: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], leaf: str, status: str, bring: str
+) -> None:
+    stack.invoke = lambda *_: {"status": status, "run_id": "r", "plan_key": "plans/forecasting/run=.json"}
+    monkeypatch.setattr(runs, "start", lambda *_: "")
+    monkeypatch.setattr(runs, "finished", stack.invoke)
+    assert runs.train(leaf)["status"] == status
+    said = capsys.readouterr().out
+    assert bring in said
+    assert "plan_key" not in said
+
+
 def test_an_unknown_job_is_the_users_mistake(stack: Any) -> None:
     with pytest.raises(InputError, match="clustering"):
         runs.runs("nightly")

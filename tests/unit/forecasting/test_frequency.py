@@ -245,7 +245,8 @@ def test_a_series_resembles_those_of_its_own_frequency_and_hours_of_a_month_have
     house = House()
     by_name = {one.series_id: one for one in read("series_id,ds,y\n" + text).series}
     house.put(*by_name.values())
-    assert [one["series_id"] for one in house.service().similar("m", 5)["items"]] == ["n"]
+    similar = house.service().similar("m", 5)["items"]
+    assert [(one["series_id"], one["shared"]) for one in similar] == [("n", "year shape")]
     assert house.service().similar("d", 5)["items"] == []
     assert np.ptp(profile(by_name["m"])[7:19]) > 0.5
     assert not any(profile(by_name["h"])[7:19])
