@@ -92,7 +92,7 @@ function counts(segments) {
 function bar(parts, mark = null) {
   let x = 0;
   const boxes = parts.map(([name, width]) => draw("rect", { class: name, x: 100 * (x += width) - 100 * width, width: 100 * width, height: 10 }));
-  const line = mark === null ? [] : [draw("rect", { class: "mark", x: 100 * mark - 0.4, width: 0.8, height: 10 })];
+  const line = mark === null ? [] : [draw("rect", { class: "chance", x: 100 * mark - 0.4, width: 0.8, height: 10 })];
   return draw("svg", { class: "bar", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, ...boxes, ...line);
 }
 
