@@ -146,4 +146,8 @@ def sign_in(page: Page, username: str, password: str, words: Words = EN) -> None
 def whole(page: Page) -> None:
     """Nothing is wider than the screen."""
     width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    menu = page.evaluate(
+        "(({ scrollWidth, clientWidth }) => [scrollWidth, clientWidth])(document.querySelector('#rooms'))"
+    )
+    assert menu[0] <= menu[1]
     assert width[0] <= width[1]

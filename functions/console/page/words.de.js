@@ -455,7 +455,7 @@ export default {
   "drift.still": "Nichts über Zufall",
   "drift.unknown": "Unbekannte Kategorien",
   truth: "Was eingetroffen ist",
-  "truth.contradicted": "widerspricht den Wahrscheinlichkeiten",
+  "truth.contradicted": "widerspricht",
   "truth.model": "Modell",
   "truth.none": "Noch kam kein Ergebnis",
   "truth.none.how": "Dateien im Ordner „outcomes“ des Lakes sagen, was aus Personen wurde; hier stehen sie neben dem, was von ihnen gesagt war.",
