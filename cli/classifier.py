@@ -114,6 +114,9 @@ def score(
     first = next((f"row {row}: {why}" for row, why in counted.rejected.items()), None)
     scored = counted.rows - rejected
     say(f"{scored:,} of {counted.rows:,} rows scored by model {model.version} in {seconds:.1f} s: {out}")
+    segments = {segment.name: (segment.low, segment.high) for segment in model.specification.segments}
+    ranges = ", ".join(f"{name} from {low:.3f}" for name, (low, _) in segments.items())
+    say(f"segments by probability: {ranges}; target is to act on, leave is to leave alone")
     if model.explanation:
         mean = f"{model.explanation.mean:.3g}, the mean score"
         say(f"explanation: what the features add to {mean}, in {model.explanation.scale} before calibration")
@@ -129,6 +132,7 @@ def score(
         "absent": counted.absent,
         "understood": counted.understood,
         "model_version": model.version,
+        "segments": segments,
         "explained": {"mean": model.explanation.mean, "scale": model.explanation.scale} if model.explanation else None,
         "seconds": seconds,
         "out": str(out),

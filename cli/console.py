@@ -80,7 +80,7 @@ def run(app: Callable[..., Any]) -> int:
     try:
         answer = app(standalone_mode=False)
     except ClickException as exc:
-        return _fail(exc.format_message(), USER_INPUT)
+        return _fail(exc.format_message().replace("Value error, ", ""), USER_INPUT)  # a word of typer's own
     except typer.Exit as exc:
         return exc.exit_code
     except (typer.Abort, KeyboardInterrupt):

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 TABLE_SUFFIXES = (".parquet", ".csv", ".csv.gz")
 # What the commands write into a folder: each answer has one of the first, and the others beside it.
 RESULTS = frozenset({"anomalies.parquet", "forecasts.parquet", "model.onnx"})
-BESIDE = frozenset({"rejected.parquet", "summary.json", "plot.png", "manifest.json", "report.json", "report.png"})
+BESIDE = frozenset(
+    {"rejected.parquet", "summary.json", "plot.png", "manifest.json", "report.json", "report.png", "explanation.npz"}
+)
 
 
 @contextmanager

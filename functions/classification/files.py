@@ -59,7 +59,7 @@ def require(columns: Sequence[str], wanted: Sequence[str], file: str) -> None:
     """Raise InputError that names the first wanted column that the file lacks."""
     for name in wanted:
         if name not in columns:
-            raise InputError(f"there is no such column; there are {', '.join(columns)}", file=file, field=name)
+            raise InputError(f"has no such column; it has {', '.join(columns)}", file=file, field=name)
 
 
 def train_file(
@@ -109,7 +109,7 @@ def _chosen(
     known = PRESETS[preset] if preset else {}
     target = target or known.get("target")
     if not target:
-        raise InputError("name the column to predict with --target")
+        raise InputError(f"name the column to predict with --target; it has {', '.join(header)}", file=file)
     require(header, [target], file)
     refused = refused_columns(header, known.get("afterwards", []))
     if features is None:

@@ -109,7 +109,7 @@ def fit(
     if count < MIN_SERIES:
         return f"{count} series are long enough and sold something, fewer than {MIN_SERIES}"
     if rows < MIN_ROWS:
-        return f"{rows} {series[0].frequency.rhythm.word}s to learn from, fewer than {MIN_ROWS}"
+        return f"{rows} examples to learn from in {count} series, fewer than {MIN_ROWS}"
     columns = tuple(dict.fromkeys(name for part, _ in parts for name in part))
     x = np.concatenate([_table(part, columns) for part, _ in parts])
     y = np.concatenate([y for _, y in parts])

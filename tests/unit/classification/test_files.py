@@ -68,6 +68,13 @@ def churn_model(churn) -> Path:
     return out
 
 
+def test_a_training_replaces_the_model_of_the_one_before(trefoil, tmp_path):
+    path = write(tmp_path / "in.csv", ["x", "y"], [[i % 7, "yes" if i % 3 else "no"] for i in range(200)])
+    for seed in (1, 2):
+        status, _ = trefoil("train", path, "--target", "y", "--iterations", 1, "--seed", seed, "--out", tmp_path / "m")
+        assert status == 0
+
+
 def test_rows_that_were_not_learnt_from_are_listed(trefoil, tmp_path):
     rows = [[i % 7, "yes" if i % 3 else "no"] for i in range(200)]
     rows[5], rows[9], rows[11] = ["what", "yes"], [1, ""], [1]
@@ -94,6 +101,10 @@ def test_scored_rows_keep_their_order_and_delimiter(trefoil, churn, churn_model,
     out = tmp_path / "scored.tsv"
     status, answer = trefoil("score", churn_model, churn, "--out", out)
     assert (status, answer["scored"], answer["rejected"]) == (0, 900, 0)
+    with out.open() as scored:
+        for row in csv.DictReader(scored, delimiter="\t"):
+            low, high = answer["segments"][row["segment"]]
+            assert low <= float(row["probability"]) <= high
     before, after = read(churn), read(out)
     assert after[0] == [*before[0], "probability", "segment"]
     assert [row[:-2] for row in after] == before

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from cli import ingest
+from cli import console, ingest
 from cli.ingest import What
+from cli.main import app
 from layers.runtime.errors import InputError
 from tests.unit.cli.stack import fake_stack
 
@@ -17,6 +18,15 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(ingest, "change", lambda *_, **__: made)
     made.lake.upload = lambda file, key: made.lake.put(key, file.read_bytes())
     return made
+
+
+def test_a_kind_of_file_that_is_not_brought_in_is_refused_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["trefoil", "ingest", "rides.csv", "--as", "rides"])
+    assert console.run(app) == 2
+    refused = "trefoil: Invalid value for '--as': 'rides' is not one of 'sales', 'customers', 'events'.\n"
+    assert capsys.readouterr().err == refused
 
 
 @pytest.mark.parametrize(("environment", "lacks"), [({}, "y"), ({"TREFOIL_TARGET": "left?"}, "left?")])

@@ -163,7 +163,7 @@ def test_no_more_rows_are_learned_from_than_allowed() -> None:
     [
         (stores(1), "1 series are long enough and sold something, fewer than 3"),
         (stores(2, 20), "0 series are long enough"),
-        (stores(5, 40), r"\d+ days to learn from, fewer than 1000"),
+        (stores(5, 40), r"\d+ examples to learn from in 5 series, fewer than 1000"),
         ([replace(one, y=np.zeros(len(one.y))) for one in stores(4)], "0 series are long enough"),
         ([], "0 series are long enough"),
     ],
