@@ -94,11 +94,12 @@ def _v1(service: ForecastService, *, described: bool) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: Annotated[str, Query(max_length=128, description="`next_cursor` of the page before: its last id")] = "",
     ) -> Response:
-        rows, more = service.search(q, sort, limit, cursor)
+        page = service.search(q, sort, limit, cursor)
         shown = {"frequency", "first_ds", "last_ds", "observations", "model", "outlook"}
-        dumps = ((series_id, row.model_dump(include=shown)) for series_id, row in rows)
+        dumps = ((series_id, row.model_dump(include=shown)) for series_id, row in page.rows)
         items = [{"series_id": series_id, **row, "frequency": row["frequency"] or "D"} for series_id, row in dumps]
-        return _json({"items": items, "next_cursor": rows[-1][0] if more else None})
+        totals = [one.model_dump() for one in page.totals]
+        return _json({"items": items, "next_cursor": page.rows[-1][0] if page.more else None, "totals": totals})
 
     async def history(series_id: contracts.SeriesId, start: date | None = None, end: date | None = None) -> Response:
         return _json(service.history(series_id, start, end))

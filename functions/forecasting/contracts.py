@@ -99,11 +99,21 @@ class SeriesItem(Answer):
     outlook: Outlook | None
 
 
+class SelectionTotal(Answer):
+    """What comes of all series asked for that have one frequency and an outlook, together."""
+
+    frequency: FrequencyName
+    series: int
+    total: float
+    against_usual: float | None = Field(description="of those with a usual level")
+
+
 class SeriesPage(Answer):
-    """Rows in the order asked for; `next_cursor` is null on the last page."""
+    """Rows in the order asked for; `next_cursor` is null on the last page; `totals` are those of all pages."""
 
     items: list[SeriesItem]
     next_cursor: str | None
+    totals: list[SelectionTotal]
 
 
 class HistoryPoint(Answer):

@@ -8,11 +8,12 @@ import heapq
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from math import fsum
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from functions.forecasting.contracts import (
     BatchItem,
@@ -22,6 +23,7 @@ from functions.forecasting.contracts import (
     Override,
     OverrideRequest,
     Question,
+    SelectionTotal,
     SeriesOverrides,
     Sort,
 )
@@ -53,6 +55,14 @@ class Answered:
     source: Source
 
 
+class Page(NamedTuple):
+    """Series with their rows, whether `more` follow, and the totals of all that were asked for."""
+
+    rows: list[tuple[str, Row]]
+    more: bool
+    totals: list[SelectionTotal]
+
+
 class ForecastService:
     """Use cases of the API."""
 
@@ -71,9 +81,9 @@ class ForecastService:
         self._approximations = lru_cache(50)(self._approximate)
         self._learned = lru_cache(1)(self._load_learned)
 
-    def search(self, q: str, sort: Sort, limit: int, after: str) -> tuple[list[tuple[str, Row]], bool]:
-        """Up to `limit` series in the order of `sort` whose id contains `q` in any case, and whether more follow: the
-        first ones, or those behind the series `after`. Raises InputError when there is no series `after`.
+    def search(self, q: str, sort: Sort, limit: int, after: str) -> Page:
+        """Up to `limit` series in the order of `sort` whose id contains `q` in any case: the first ones, or those
+        behind the series `after`. Raises InputError when there is no series `after`.
 
         Series of equal rank, and those whose rank is unknown, which come last, are in order of their id. Numbers within
         ids count as numbers: 2 comes before 10.
@@ -85,17 +95,24 @@ class ForecastService:
         index, newest = self._models.index(version) if version else {}, self._catalog.newest_times()
         planned = self._planned_outlooks(index)
 
-        def entry_of(name: str) -> ModelEntry | None:
-            return _coming(index.get(name), planned.get(name), newest[rows[name].frequency or "D"])
+        entries = {
+            name: _coming(index.get(name), planned.get(name), newest[row.frequency or "D"])
+            for name, row in rows.items()
+            if wanted in name.casefold() or name == after
+        }
 
         def place(name: str) -> tuple[float, str, str]:
-            return _rank(sort, rows[name], entry_of(name), newest), *_natural_key(name)
+            return _rank(sort, rows[name], entries[name], newest), *_natural_key(name)
 
-        places = (place(name) for name in rows if wanted in name.casefold())
+        asked = [name for name in entries if wanted in name.casefold()]
         start = place(after) if after else (float("-inf"), "", "")
-        page = heapq.nsmallest(limit + 1, (one for one in places if one > start))
+        page = heapq.nsmallest(limit + 1, (one for one in map(place, asked) if one > start))
         names = [name for *_, name in page[:limit]]
-        return [(name, rows[name].with_model(entry_of(name), version or "")) for name in names], len(page) > limit
+        return Page(
+            [(name, rows[name].with_model(entries[name], version or "")) for name in names],
+            len(page) > limit,
+            _totals((rows[name].frequency or "D", entry.outlook) for name in asked if (entry := entries[name])),
+        )
 
     def history(self, series_id: str, start: date | None, end: date | None) -> dict[str, Any]:
         """Observed days between `start` and `end`, both included. Raises NotFoundError, InputError."""
@@ -287,6 +304,21 @@ def _coming(entry: ModelEntry | None, planned: Outlook | None, newest: str) -> M
     outlook = planned or entry.outlook
     past = outlook and (outlook.peak_start or newest) < newest
     return entry.model_copy(update={"outlook": None if past else outlook})
+
+
+def _totals(outlooks: Iterable[tuple[FrequencyName, Outlook | None]]) -> list[SelectionTotal]:
+    groups: dict[FrequencyName, list[Outlook]] = {}
+    for frequency, outlook in outlooks:
+        if outlook:
+            groups.setdefault(frequency, []).append(outlook)
+    totals = []
+    for frequency, group in sorted(groups.items()):
+        usual = [(one.total, one.total / one.against_usual) for one in group if one.against_usual]
+        coming, before = (fsum(values) for values in zip(*usual, strict=True)) if usual else (0.0, 0.0)
+        ratio = round(coming / before, 4) if before > 0 else None
+        total = round(fsum(one.total for one in group), 4)
+        totals.append(SelectionTotal(frequency=frequency, series=len(group), total=total, against_usual=ratio))
+    return totals
 
 
 def _rank(sort: Sort, row: Row, entry: ModelEntry | None, newest: Mapping[str, str]) -> float:

@@ -54,6 +54,12 @@ def test_without_a_store_it_shows_what_comes_and_sorts_pages_filters_and_opens(s
     expect(first).to_contain_text("store-0001")
     page.get_by_label("Store", exact=True).press("Escape")
     expect(page.locator(".overview [role=status]")).to_have_text("8 stores shown")
+    expect(page.locator(".overview .sum")).to_have_text(
+        re.compile("^8 stores together, next 42 days: [0-9,]+, [+−]?[0-9]+% against usual$")
+    )
+    rows = downloaded(page)
+    assert [row["series_id"] for row in rows] == names(page)
+    assert sum(float(row["total"]) for row in rows) > 0
     page.locator(".overview").get_by_role("button", name=STORE).click()
     opened(page, STORE)
 

@@ -4,18 +4,17 @@ import { make } from "./dom.js";
 import { say } from "./language.js";
 import { kmName, minutesName } from "./scale.js";
 import { readable } from "./states.js";
-import { field, save } from "./table.js";
+import { file, save } from "./table.js";
 import { factor, fullDay, time } from "./words.js";
 
 const PAGE = 100;
 const COLUMNS = ["ride_id", "ride_dist", "ride_time", "severity", "kind", "reason"];
 const SAID = ["verdict", "note", "by", "at"];
 
-/** The flags as a file, RFC 4180: km, h, and the standing word of each. */
+/** The flags as a file: km, h, and the standing word of each. */
 export function csv(flags) {
   const row = (flag) => [...COLUMNS.map((name) => flag[name]), ...SAID.map((name) => (flag.verdict?.verdict ? flag.verdict[name] : ""))];
-  const lines = [[...COLUMNS, ...SAID], ...flags.map(row)];
-  return `${lines.map((line) => line.map((value) => field(String(value ?? ""))).join(",")).join("\r\n")}\r\n`;
+  return file([[...COLUMNS, ...SAID], ...flags.map(row)]);
 }
 
 export class Flags {

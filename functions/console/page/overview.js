@@ -3,9 +3,11 @@
 import { make } from "./dom.js";
 import { say } from "./language.js";
 import { RHYTHM } from "./periods.js";
+import { file, save } from "./table.js";
 import { amount, count, fullDay, peakName, signedPercent } from "./words.js";
 
 const SHOWN = 25;
+const AT_ONCE = 500; // the most that the service hands over
 const UNKNOWN = "–";
 /** Key of the heading, the order that its button asks for (none where the service has none), that order in words, and the cell. */
 const COLUMNS = [
@@ -21,6 +23,20 @@ const COLUMNS = [
 ];
 const ratio = (value) => (typeof value === "number" ? [signedPercent(Math.round((value - 1) * 100) / 100)] : null);
 
+/** Columns of the file: name, and the value of an item. */
+const FILE = [
+  ...["series_id", "frequency", "first_ds", "last_ds", "observations"].map((name) => [name, (item) => item[name]]),
+  ...["kind", "skill"].map((name) => [name, ({ model }) => model?.[name]]),
+  ...["total", "against_usual", "peak_start", "peak_against_usual"].map((name) => [name, ({ outlook }) => outlook?.[name]]),
+];
+
+/** What comes of the stores of a frequency together, in words. */
+function together({ frequency, series, total, against_usual: share }) {
+  const usual = ratio(share);
+  const coming = say("overview.total", { n: series, total: amount(total), periods: count(RHYTHM[frequency].ahead, frequency) });
+  return usual ? `${coming}, ${say("overview.total.usual", { share: usual[0] })}` : coming;
+}
+
 /**
  * @param {{find: (q: string, sort: string, limit: number, cursor: string) => Promise<any>, open: (item: any) => void,
  *   fail: (error: Error, again: () => void) => void}} options
@@ -29,11 +45,14 @@ export function overview({ find, open, fail }) {
   let [q, sort, cursor, asked] = ["", "-peak_against_usual", "", 0];
   const body = make("tbody");
   const more = make("button", { type: "button", onclick: () => load(cursor) }, say("more"));
+  const sum = make("p", { class: "sum" });
+  const keep = make("button", { type: "button", onclick: download }, say("download"));
   const note = make("p", { role: "status", class: "facts" });
   const heads = COLUMNS.map(([name, order]) => make("th", { scope: "col" }, order
     ? make("button", { type: "button", class: "quiet", onclick: () => { sort = order; load(); } }, say(name))
     : say(name)));
   const element = make("div", { class: "overview" },
+    make("div", { class: "more" }, sum, keep),
     make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": say("overview.label") },
       make("table", {},
         make("thead", {}, make("tr", {}, ...heads)), body)),
@@ -54,6 +73,8 @@ export function overview({ find, open, fail }) {
       body.append(...page.items.map(row));
       cursor = page.next_cursor;
       more.hidden = !cursor;
+      keep.hidden = !body.children.length;
+      sum.textContent = page.totals.map(together).join("; ");
       note.textContent = body.children.length ? say("overview.shown", { n: body.children.length }) : say("search.none", { q });
       return page;
     } catch (error) {
@@ -61,6 +82,24 @@ export function overview({ find, open, fail }) {
       return null;
     } finally {
       if (number === asked) element.removeAttribute("aria-busy");
+    }
+  }
+
+  /** Every store that is asked for, in the order of the list. */
+  async function download() {
+    keep.disabled = true;
+    try {
+      const items = [];
+      for (let after = ""; after !== null;) {
+        const page = await find(q, sort, AT_ONCE, after);
+        items.push(...page.items);
+        after = page.next_cursor;
+      }
+      save(say("overview.file"), file([FILE.map(([name]) => name), ...items.map((item) => FILE.map(([, value]) => value(item)))]));
+    } catch (error) {
+      fail(error, download);
+    } finally {
+      keep.disabled = false;
     }
   }
 

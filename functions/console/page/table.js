@@ -54,18 +54,23 @@ export function table(rows, from, to) {
   return make("table", {}, caption, make("thead", {}, make("tr", {}, ...heads)), body);
 }
 
-/** Every period of the rows, RFC 4180. Numbers are plain; text that a spreadsheet would run as a formula is defused. */
+/** Every period of the rows. */
 export function csv(rows) {
   const shown = columns(rows);
-  const lines = [["series_id", "ds", "kind", ...shown.map((c) => c.name)].map(field)];
-  rows.labels.forEach((ds, i) => {
-    const kind = rows.numbers[i] < rows.start ? (rows.estimated ? "estimate" : "history") : "forecast";
-    lines.push([field(rows.name), ds, kind, ...shown.map((c) => String(c.value(i) ?? ""))]);
-  });
-  return `${lines.map((line) => line.join(",")).join("\r\n")}\r\n`;
+  const kind = (i) => (rows.numbers[i] >= rows.start ? "forecast" : rows.estimated ? "estimate" : "history");
+  return file([
+    ["series_id", "ds", "kind", ...shown.map((c) => c.name)],
+    ...rows.labels.map((ds, i) => [rows.name, ds, kind(i), ...shown.map((c) => c.value(i))]),
+  ]);
 }
 
-export function field(text) {
+/** Rows of cells as a CSV file, RFC 4180. Numbers are plain; text that a spreadsheet would run as a formula is defused. */
+export function file(rows) {
+  const cell = (value) => (typeof value === "number" ? String(value) : field(String(value ?? "")));
+  return `${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
+}
+
+function field(text) {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -119,6 +119,7 @@ export default {
   "welcome.label": "Der Anfang",
   "welcome.none": "Noch keine Filialen",
   "welcome.none.how": "Es gibt noch keine Filiale. Eine Absatzdatei im Ordner „sales“ des Lakes erscheint hier innerhalb einer Minute.",
+  "overview.file": "Filialen",
   "overview.label": "Filialen und was kommt",
   "overview.last": "Letzter Absatz",
   "overview.next": "Als Nächstes",
@@ -126,6 +127,8 @@ export default {
   "overview.shown": { one: "{n} Filiale gezeigt", other: "{n} Filialen gezeigt" },
   "overview.skill": "Besser als einfach",
   "overview.store": "Filiale",
+  "overview.total": { one: "{n} Filiale, nächste {periods}: {total}", other: "{n} Filialen zusammen, nächste {periods}: {total}" },
+  "overview.total.usual": "{share} gegenüber üblich",
   "overview.usual": "Gegenüber üblich",
 
   "store.like": "wie {like}",

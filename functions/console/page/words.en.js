@@ -119,6 +119,7 @@ export default {
   "welcome.label": "Getting started",
   "welcome.none": "No stores yet",
   "welcome.none.how": "There is no store yet. A sales file put into the lake's sales folder shows up here within a minute.",
+  "overview.file": "stores",
   "overview.label": "Stores and what comes",
   "overview.last": "Last sales",
   "overview.next": "Next",
@@ -126,6 +127,8 @@ export default {
   "overview.shown": { one: "{n} store shown", other: "{n} stores shown" },
   "overview.skill": "Better than baseline",
   "overview.store": "Store",
+  "overview.total": { one: "{n} store, next {periods}: {total}", other: "{n} stores together, next {periods}: {total}" },
+  "overview.total.usual": "{share} against usual",
   "overview.usual": "Against usual",
 
   "store.like": "like {like}",

@@ -9,8 +9,9 @@ import pytest
 from functions.forecasting import serve
 from functions.forecasting.contracts import BatchItem, Question
 from functions.forecasting.domain.fit import train
+from functions.forecasting.domain.frequency import Frequency
 from functions.forecasting.domain.profile import nearest, profile
-from functions.forecasting.domain.series import dump
+from functions.forecasting.domain.series import Series, dump
 from functions.forecasting.domain.table import read
 from functions.forecasting.settings import ForecastingSettings
 from functions.forecasting.simulate import table
@@ -68,7 +69,7 @@ def test_after_a_rollback_the_older_version_answers_and_is_listed(house):
     )
     service = house.service()
     assert json.loads(service.forecast(ask()).body)["model"]["version"] == first
-    found, _ = service.search("", "series_id", 10, "")
+    found = service.search("", "series_id", 10, "").rows
     assert {row.model.version for _, row in found} == {first}
     assert dict(found)["a"].outlook != Catalog(house.lake).rows()["a"].outlook  # that of the version published last
 
@@ -81,12 +82,30 @@ def test_a_last_observation_older_than_two_seasons_is_said(house, monkeypatch, d
     assert ("y: the last observation, of 2023-05-01, is more than two seasons old" in assumptions) is old
 
 
+def test_what_comes_of_all_series_asked_for_is_summed_by_frequency_over_all_pages():
+    house = House()
+    months = Series("b-months", np.datetime64("2015-01-01"), np.full(60, 30.0), frequency=Frequency("M", 1))
+    house.put(made(120, name="a-one", level=10.0), made(120, name="a-two"))
+    house.put(months, key="sales/months.csv")
+    house.train()
+    page = house.service().search("", "series_id", 1, "")
+    outlooks = {name: row.outlook for name, row in house.service().search("", "series_id", 9, "").rows}
+    days, monthly = page.totals
+    assert (days.frequency, days.series, monthly.frequency, monthly.series) == ("D", 2, "M", 1)
+    assert days.total == pytest.approx(outlooks["a-one"].total + outlooks["a-two"].total)
+    usual = sum(one.total / one.against_usual for name, one in outlooks.items() if name.startswith("a"))
+    assert days.against_usual == pytest.approx(days.total / usual, abs=1e-4)
+    assert monthly.against_usual == pytest.approx(1.0, abs=0.02)
+    assert [one.series for one in house.service().search("a-t", "skill", 9, "").totals] == [1]
+    assert house.service().search("nobody", "skill", 9, "").totals == []
+
+
 def test_a_peak_that_sales_have_passed_is_not_listed_as_coming(house):
     house.train()
-    listed = dict(house.service().search("", "-peak_against_usual", 10, "")[0])
+    listed = dict(house.service().search("", "-peak_against_usual", 10, "").rows)
     assert listed["a"].outlook
     house.put(made(180, name="new"), key="sales/new.csv")
-    listed = dict(house.service().search("", "-peak_against_usual", 10, "")[0])
+    listed = dict(house.service().search("", "-peak_against_usual", 10, "").rows)
     assert listed["a"].outlook is None
 
 
@@ -159,8 +178,8 @@ def test_search_pages_through_thousands_in_order():
     house.put(made(30, name="seed"))
     row = catalog.rows()["seed"]
     catalog.update([f"Shop-{i:04}" for i in range(5000)], lambda *_: row)
-    found, more = house.service().search("shop-1", "series_id", 300, "")
-    rest, end = house.service().search("SHOP-1", "series_id", 1000, found[-1][0])
+    found, more, _ = house.service().search("shop-1", "series_id", 300, "")
+    rest, end, _ = house.service().search("SHOP-1", "series_id", 1000, found[-1][0])
     assert (len(found), more, len(found) + len(rest), end) == (300, True, 1000, False)
 
 
