@@ -19,8 +19,8 @@ UV = shutil.which("uv") or str(ROOT / ".uv/bin/uv")
 NOT_INSTALLED = ("aws_cdk", "boto3", "docker", "duckdb", "fastapi", "ministack", "playwright", "pytest", "ray")
 
 
-def run(*command: str | Path, cwd: Path = ROOT, code: int = 0) -> str:
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+def run(*command: str | Path, cwd: Path = ROOT, code: int = 0, **variables: str) -> str:
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")} | variables
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
@@ -30,15 +30,14 @@ def run(*command: str | Path, cwd: Path = ROOT, code: int = 0) -> str:
 def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `trefoil` script of a fresh environment."""
     folder = tmp_path_factory.mktemp("tool")
+    venv = folder / "venv"
     run(UV, "build", "--wheel", "--offline", "--out-dir", folder / "dist", ROOT)
     (wheel,) = (folder / "dist").glob("trefoil-*.whl")
-    requirements = folder / "requirements.txt"
-    run(UV, "export", "--frozen", "--no-emit-project", "--no-default-groups", "--quiet", "--output-file", requirements)
-    run(UV, "venv", "--offline", "--python", sys.executable, folder / "venv")
-    install = (UV, "pip", "install", "--offline", "--no-deps", "--python", folder / "venv/bin/python")
-    run(*install, "--require-hashes", "-r", requirements)
-    run(*install, wheel)
-    return folder / "venv/bin/trefoil"
+    # By the lock file: a resolver would ask an index, which no cache need hold.
+    locked = ("--frozen", "--offline", "--no-default-groups", "--no-install-project", "--python", sys.executable)
+    run(UV, "sync", *locked, UV_PROJECT_ENVIRONMENT=str(venv))
+    run(UV, "pip", "install", "--offline", "--no-deps", "--python", venv / "bin/python", wheel)
+    return venv / "bin/trefoil"
 
 
 def test_a_file_is_answered_without_anything_of_the_cloud(tool: Path, tmp_path: Path) -> None:
