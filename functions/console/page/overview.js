@@ -74,7 +74,7 @@ export function overview({ find, open, fail }) {
       cursor = page.next_cursor;
       more.hidden = !cursor;
       keep.hidden = !body.children.length;
-      sum.textContent = page.totals.map(together).join("; ");
+      sum.textContent = (page.totals ?? []).map(together).join("; "); // none of a service from before, during a deployment
       note.textContent = body.children.length ? say("overview.shown", { n: body.children.length }) : say("search.none", { q });
       return page;
     } catch (error) {
