@@ -170,7 +170,11 @@ async function reach(path, options) {
 }
 
 async function read(response) {
-  const document = await response.json().catch(() => ({}));
+  const document = await response.json().catch((error) => {
+    if (error.name === "AbortError") throw error; // the reader went elsewhere while it came
+    if (response.ok) throw new Problem(say("service.away"), 0, SOON); // broken off
+    return {};
+  });
   if (response.ok) return document;
   throw Problem.from(document, response.status, Number(response.headers.get("Retry-After")) || 0);
 }
