@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import starmap
 from math import fsum
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -95,23 +96,20 @@ class ForecastService:
         index, newest = self._models.index(version) if version else {}, self._catalog.newest_times()
         planned = self._planned_outlooks(index)
 
-        entries = {
-            name: _coming(index.get(name), planned.get(name), newest[row.frequency or "D"])
-            for name, row in rows.items()
-            if wanted in name.casefold() or name == after
-        }
+        def entry_of(name: str) -> ModelEntry | None:
+            return _coming(index.get(name), planned.get(name), newest[rows[name].frequency or "D"])
 
-        def place(name: str) -> tuple[float, str, str]:
-            return _rank(sort, rows[name], entries[name], newest), *_natural_key(name)
+        def place(name: str, entry: ModelEntry | None) -> tuple[float, str, str]:
+            return _rank(sort, rows[name], entry, newest), *_natural_key(name)
 
-        asked = [name for name in entries if wanted in name.casefold()]
-        start = place(after) if after else (float("-inf"), "", "")
-        page = heapq.nsmallest(limit + 1, (one for one in map(place, asked) if one > start))
+        entries = {name: entry_of(name) for name in rows if wanted in name.casefold()}
+        start = place(after, entry_of(after)) if after else (float("-inf"), "", "")
+        page = heapq.nsmallest(limit + 1, (one for one in starmap(place, entries.items()) if one > start))
         names = [name for *_, name in page[:limit]]
         return Page(
             [(name, rows[name].with_model(entries[name], version or "")) for name in names],
             len(page) > limit,
-            _totals((rows[name].frequency or "D", entry.outlook) for name in asked if (entry := entries[name])),
+            _totals((rows[name].frequency or "D", entry.outlook) for name, entry in entries.items() if entry),
         )
 
     def history(self, series_id: str, start: date | None, end: date | None) -> dict[str, Any]:
