@@ -73,8 +73,8 @@ def anomalies(
         for name, understood in summary["understood"].items():
             err.print(f"{name}: {in_words(understood)}; {understood['columns']}", markup=False, soft_wrap=True)
         if verdicts:
-            said = in_sentence(VerdictReport.model_validate(summary["verdicts"]))
-            err.print(f"{verdicts}: {said}", markup=False, soft_wrap=True)
+            sentence = in_sentence(VerdictReport.model_validate(summary["verdicts"]))
+            err.print(f"{verdicts}: {sentence}", markup=False, soft_wrap=True)
         for warning in summary["warnings"]:
             err.print(f"warning: {warning}", markup=False, soft_wrap=True)
         summary["seconds"] = round(time.perf_counter() - started, 2)

@@ -55,7 +55,7 @@ class Verdict(Frozen):
     kind: str = Field("", description="of its reason")
 
 
-class Heard(Frozen):
+class Digest(Frozen):
     """`console/verdicts/dt=D/heard.json`: the words of a day in one object, each with the etag of its own.
 
     It spares reading what did not change since; without it nothing is lost. None is a document of somebody else.

@@ -14,16 +14,16 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from functions.console.contracts import Flag, Heard, Manifest, Verdict, WatchReport
+from functions.console.contracts import Digest, Flag, Manifest, Verdict, WatchReport
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnavailableError
 from layers.runtime.observability import logger
 from layers.storage.objects import ObjectInfo, S3Objects
 
 LEAF: Final = "console"
 DAYS, VERDICTS, REPORTS, WATCH = "anomalies/days/", "verdicts/", "anomalies/reports/", "scored/reports/watch.json"
-HEARD = "console/verdicts/"
+DIGESTED = "console/verdicts/"
 DT: Final = re.compile(r"[a-z/]+/dt=([0-9]{4}-[0-9]{2}-[0-9]{2})/([^/]+)\.json")
-READERS, REMEMBERED, HEARD_DAYS, TRIES = 16, 20_000, 400, 5
+READERS, REMEMBERED, DIGESTS, TRIES = 16, 20_000, 400, 5
 FLAGS: Final = TypeAdapter(list[Flag])
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -40,7 +40,7 @@ class Published:
     def __init__(self, lake: S3Objects) -> None:
         self._lake = lake
         self._manifest = lru_cache(REMEMBERED)(lambda key, _etag: self._read(key, Manifest))
-        self._heard = lru_cache(HEARD_DAYS)(lambda key, _etag: self._read(key, Heard))
+        self._digest = lru_cache(DIGESTS)(lambda key, _etag: self._read(key, Digest))
         self._flags = lru_cache(8)(self._read_flags)
 
     def manifests(self, first: date, last: date | None) -> dict[date, Manifest]:
@@ -60,23 +60,23 @@ class Published:
         listed: dict[date, dict[str, ObjectInfo]] = defaultdict(dict)
         for day, name, info in self._listed(VERDICTS, first, last):
             listed[day][name] = info
-        heard = {day: info for day, _, info in self._listed(HEARD, first, last)}
+        digests = {day: info for day, _, info in self._listed(DIGESTED, first, last)}
         with ThreadPoolExecutor(READERS) as days, ThreadPoolExecutor(READERS) as pool:
-            read = days.map(lambda day: self._words(day, listed[day], heard.get(day), pool), listed)
+            read = days.map(lambda day: self._words(day, listed[day], digests.get(day), pool), listed)
             return dict(zip(listed, read, strict=True))
 
     def _words(
-        self, day: date, listed: dict[str, ObjectInfo], heard: ObjectInfo | None, pool: ThreadPoolExecutor
+        self, day: date, listed: dict[str, ObjectInfo], digest: ObjectInfo | None, pool: ThreadPoolExecutor
     ) -> dict[str, Verdict]:
-        known = self._heard(heard.key, heard.etag) if heard else None
-        words = known.words if known else {}
+        standing = self._digest(digest.key, digest.etag) if digest else None
+        words = standing.words if standing else {}
         new = [name for name, info in listed.items() if name not in words or words[name][0] != info.etag]
         if new:
             verdicts = pool.map(lambda name: self._read(listed[name].key, Verdict), new)
             fresh = {name: (listed[name].etag, verdict) for name, verdict in zip(new, verdicts, strict=True)}
             words = {name: word for name, word in words.items() if name in listed} | fresh
             with suppress(UnavailableError):  # who looks next reads them again
-                self._lake.put(f"{HEARD}dt={day}/heard.json", Heard(words=words).model_dump_json().encode())
+                self._lake.put(f"{DIGESTED}dt={day}/heard.json", Digest(words=words).model_dump_json().encode())
         return {name: verdict for name in listed if (verdict := words[name][1])}
 
     def plot(self, day: date, run_id: str) -> dict[str, Any] | None:

@@ -155,10 +155,13 @@ def _add_overrides(router: APIRouter, service: ForecastService, responses: Respo
     async def override(request: Request, series_id: contracts.SeriesId, word: contracts.OverrideRequest) -> Response:
         return _json(service.override(series_id, word, username(request.scope)))
 
-    said, say = "What people made of a forecast, and what that was worth", "Set or scale periods, or take that back"
+    reading, writing = (
+        "What people made of a forecast, and what that was worth",
+        "Set or scale periods, or take that back",
+    )
     for path in ("/series/{series_id:path}/overrides", "/overrides"):
-        router.get(path, responses=responses, tags=["series"], summary=said)(overrides)
-        router.put(path, responses=responses | WRONG_TYPE, tags=["series"], summary=say)(override)
+        router.get(path, responses=responses, tags=["series"], summary=reading)(overrides)
+        router.put(path, responses=responses | WRONG_TYPE, tags=["series"], summary=writing)(override)
 
 
 def _packed(results: Sequence[tuple[str, Answered | TrefoilError]]) -> bytes:

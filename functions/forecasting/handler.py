@@ -42,9 +42,9 @@ def build_api() -> Mangum:
     lake, models = S3Objects(settings.lake_bucket, s3), S3Objects(settings.models_bucket, s3)
     registry = ModelRegistry(models, DynamoTable(settings.models_table, dynamo))
     table = DynamoTable(settings.forecasts_table, dynamo)
-    answers, spoken = Answers(table, keep_seconds=settings.cache_hours * 3600), Overrides(table, freshness=fresh)
+    answers, words = Answers(table, keep_seconds=settings.cache_hours * 3600), Overrides(table, freshness=fresh)
     histories, catalog = Histories(lake, freshness=fresh), Catalog(lake, freshness=fresh)
-    service = ForecastService(histories, catalog, Models(models, registry, freshness=fresh), answers, spoken, settings)
+    service = ForecastService(histories, catalog, Models(models, registry, freshness=fresh), answers, words, settings)
     return Mangum(create_app(service), lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM])
 
 

@@ -191,10 +191,10 @@ class ForecastService:
 
     def _planned_outlooks(self, index: Mapping[str, ModelEntry]) -> dict[str, Outlook | None]:
         """Outlooks of series that have a model and that somebody spoke of."""
-        end, spoken = time.monotonic() + OUTLOOK_SECONDS, self._overrides.all()
+        end, series = time.monotonic() + OUTLOOK_SECONDS, self._overrides.all()
         return {
             name: self._planned_outlook(name, words, index[name], end)
-            for name, words in spoken.items()
+            for name, words in series.items()
             if name in index
         }
 
@@ -212,8 +212,8 @@ class ForecastService:
             line = overrides.planned_line(overrides.apply(json.loads(self._modelled(question).body), standing))
             history = self._histories.read(name).body
             outlook = answer.planned_outlook(history, question, self._settings.holidays, line)
-            told = {"outlook": outlook, "basis": basis}
-            self._overrides.change(name, lambda newest: newest.model_copy(update=told))
+            update = {"outlook": outlook, "basis": basis}
+            self._overrides.change(name, lambda newest: newest.model_copy(update=update))
         except TrefoilError:  # asking for this forecast tells; the others are listed all the same
             logger(LEAF).exception("planned outlook not computed", series_id=name)
             return words.outlook

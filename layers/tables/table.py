@@ -152,8 +152,8 @@ class Table(ABC):
 
     def lacks(self, name: str, hint: str = "", *, ours: str = "") -> InputError:
         """The error that names a column which is not in the file, and how to say what it is called, if it is `ours`."""
-        named = f"; name it by --column {ours}=NAME, in the cloud by the setting columns" if ours else ""
-        there = f"has no such column; it has {', '.join(self.names[:30])}{hint or named}"
+        option = f"; name it by --column {ours}=NAME, in the cloud by the setting columns" if ours else ""
+        there = f"has no such column; it has {', '.join(self.names[:30])}{hint or option}"
         return InputError(there, file=self.name, field=name)
 
     def _places(self, columns: Sequence[str] | None) -> list[int]:

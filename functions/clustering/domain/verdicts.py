@@ -75,23 +75,23 @@ def with_share(verdicts: VerdictReport, figures: Mapping[str, Any]) -> VerdictRe
 
 def in_words(verdicts: VerdictReport) -> str:
     """As a line for a person."""
-    said = [f"{verdicts.judged:,} flags were judged"]
+    clauses = [f"{verdicts.judged:,} flags were judged"]
     if verdicts.precision:
         every = verdicts.precision[0]
         between = f"between {every.low:.0%} and {every.high:.0%}"
-        said[0] += f", {every.confirmed:,} of them confirmed ({every.precision:.0%}, {between})"
+        clauses[0] += f", {every.confirmed:,} of them confirmed ({every.precision:.0%}, {between})"
     served = next((step for step in verdicts.precision if step.severity == verdicts.severity), None)
     if verdicts.judged < FEWEST:
-        said.append(f"too few to suggest a severity, which takes {FEWEST}")
+        clauses.append(f"too few to suggest a severity, which takes {FEWEST}")
     elif served is None:
-        said.append("at no severity is half of them surely right, so none is suggested")
+        clauses.append("at no severity is half of them surely right, so none is suggested")
     else:
         share = "" if verdicts.share is None else f", {verdicts.share:.2%} of rides"
         counts = f"{served.confirmed:,} of {served.judged:,} confirmed{share}"
-        said.append(f"those of severity {served.severity:g} or more would have served: {counts}")
+        clauses.append(f"those of severity {served.severity:g} or more would have served: {counts}")
     for count, why in ((verdicts.not_flagged, "rides that are no flags"), (verdicts.unknown, "unknown rides")):
-        said += [f"{count:,} verdicts are on {why}"] * bool(count)
-    return "; ".join(said)
+        clauses += [f"{count:,} verdicts are on {why}"] * bool(count)
+    return "; ".join(clauses)
 
 
 def read_words(file: BinaryIO, name: str, how: Reading) -> dict[str, bool]:
@@ -111,8 +111,8 @@ def read_words(file: BinaryIO, name: str, how: Reading) -> dict[str, bool]:
         ids, words = (to_texts(batch.column(columns[column])).to_pylist() for column in NAMES[:2])
         times = np.full(len(batch), np.datetime64(0, "us"))
         if written:
-            told = to_times(batch.column(columns["at"]), written.times[columns["at"]])[0]
-            times = np.where(np.isnat(told), times, told)
+            moments = to_times(batch.column(columns["at"]), written.times[columns["at"]])[0]
+            times = np.where(np.isnat(moments), times, moments)
         for row, ride_id, word, at in zip(batch.rows.tolist(), ids, words, times, strict=True):
             if (word or "") not in WORDS:
                 raise InputError("is neither confirmed nor false_alarm", file=name, row=row, field="verdict")

@@ -70,10 +70,12 @@ def account(words: Iterable[Override], observed: Mapping[str, float | None]) -> 
 def _sum(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not parts:
         return None
-    without, made = (round(fsum(part[name] for part in parts), DIGITS) for name in ("error_without", "error_with"))
+    without, with_words = (
+        round(fsum(part[name] for part in parts), DIGITS) for name in ("error_without", "error_with")
+    )
     return {
         "periods": sum(part["periods"] for part in parts),
         "error_without": without,
-        "error_with": made,
-        "value_added": round(without - made, DIGITS),
+        "error_with": with_words,
+        "value_added": round(without - with_words, DIGITS),
     }
