@@ -125,11 +125,11 @@ def _uncount(stack: Stack, rows: list[dict[str, Any]], scored_at: datetime) -> N
     except NotFoundError:  # the model of an earlier test, which a warm container knew for a little longer
         return _forget_counts(stack, version)
     columns = {f.name: [row["features"].get(f.name) for row in rows] for f in specification.features}
-    inputs, _ = encode(columns, specification.features, typed=True)
+    x, _ = encode(columns, specification.features, typed=True)
     probabilities, users = np.array([row["probability"] for row in rows]), [row["user_id"] for row in rows]
     number = len(drift.parts(specification))
     for part in range(number) if number <= drift.PARTS_AT_ONCE else [0]:
-        counts = drift.counters(inputs, probabilities, users, specification, part)
+        counts = drift.counters(x, probabilities, users, specification, part)
         key = {"model": version, "bucket": drift.bucket(f"{scored_at:%Y-%m-%dT%H}", part)}
         stack.table("Profiles").add(key, {name: -count for name, count in counts.items()})
     return None

@@ -18,9 +18,9 @@ import pyarrow.parquet
 from pydantic import ValidationError
 
 from functions.classification.contracts import LEAF
-from functions.classification.domain.fit import Parameters, Progress, silent
+from functions.classification.domain.fit import Parameters, Progress
 from functions.classification.domain.model import Model
-from functions.classification.domain.schema import Inputs, canonical, encode, whose
+from functions.classification.domain.schema import Matrix, canonical, encode, whose
 from functions.classification.domain.splits import label
 from functions.classification.domain.table import PRESETS, Columns, plain_values, read, refused_columns
 from functions.classification.learn import Package, learn
@@ -74,7 +74,7 @@ def train_file(
     positive: str | None = None,
     group: str | None = None,
     in_order: bool = False,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> tuple[Package, dict[int, str]]:
     """Learn from the table of a file and write the model into a directory, with a list of the rows not learnt from.
 
@@ -247,11 +247,11 @@ def _added(model: Model) -> dict[str, pa.DataType]:
     return columns if model.explanation is None else columns | {"explanation": pa.string()}
 
 
-def _answers(model: Model, inputs: Inputs) -> Added:
+def _answers(model: Model, x: Matrix) -> Added:
     """The added columns of a batch."""
-    p = model.score(inputs)
+    p = model.score(x)
     columns: Added = {"probability": p.tolist(), "segment": model.segments(p)}
-    if (explained := model.explain(inputs, NAMED)) is not None:
+    if (explained := model.explain(x, NAMED)) is not None:
         columns["explanation"] = [
             json.dumps({name: round(part, 6) for name, part in parts}, ensure_ascii=False) for parts in explained
         ]
@@ -291,9 +291,9 @@ def _scored(
                 ours: plain_values(batch.column(theirs), number_styles.numbers.get(theirs), table.name)
                 for ours, theirs in present.items()
             }
-            inputs, bad = encode(columns, features)
+            x, bad = encode(columns, features)
             bad |= dict.fromkeys(batch.ragged, RAGGED)
-            scoring = pool.submit(_answers, model, inputs)
+            scoring = pool.submit(_answers, model, x)
             if waiting:
                 yield waiting[0], waiting[1], waiting[2].result()
             waiting = batch, bad, scoring

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from functions.classification.contracts import LEAF, MODEL_FILE, Specification
 from functions.classification.domain import fit
-from functions.classification.domain.fit import Parameters, Progress, Trained, silent
+from functions.classification.domain.fit import Parameters, Progress, Trained
 from functions.classification.domain.model import Model
 from functions.classification.domain.plots import draw_report
 from functions.classification.domain.report import METRICS, make_report
@@ -73,7 +73,7 @@ def learn(
     in_order: bool = False,
     champion: Model | None = None,
     refused: Sequence[str] = (),
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Package:
     """Train a candidate, report on it and name it by its content."""
     trained = fit.train(rows, target, parameters, in_order=in_order, refused=refused, progress=progress)

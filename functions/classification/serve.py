@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from functions.classification.contracts import LEAF, Contribution, Event, Result
 from functions.classification.domain import drift
 from functions.classification.domain.model import Floats, Model
-from functions.classification.domain.schema import LARGEST, Inputs, encode
+from functions.classification.domain.schema import LARGEST, Matrix, encode
 from functions.classification.settings import ClassificationSettings
 from functions.classification.store import ChampionCache, Letter, SqsLetters, utc_text
 from layers.runtime.errors import ConflictError, TrefoilError
@@ -56,7 +56,7 @@ class Scored:
     """Messages with their inputs and results, in the same order, and those that can never succeed."""
 
     messages: list[Message]
-    inputs: Inputs
+    x: Matrix
     probabilities: Floats
     results: list[Result]
     refused: list[Letter]
@@ -104,13 +104,13 @@ def score_messages(
     bad = {i: f"{name} is missing" for i, name in enumerate(absent) if name}
     whole = [i for i in range(len(messages)) if i not in bad]
     columns = {f.name: [messages[i].event.features.get(f.name) for i in whole] for f in features}
-    inputs, wrong = encode(columns, features, typed=True)
+    x, wrong = encode(columns, features, typed=True)
     bad |= {whole[row]: reason for row, reason in wrong.items()}
     sound = np.array([row for row in range(len(whole)) if row not in wrong], dtype=np.int64)
-    inputs = {name: values[sound] for name, values in inputs.items()}
+    x = x[sound]
     accepted = [messages[whole[row]] for row in sound]
-    p = model.score(inputs)
-    explanations = _explanations(model, inputs, explained, len(accepted))
+    p = model.score(x)
+    explanations = _explanations(model, x, explained)
     stamp, expires_at = utc_text(now), int(now.timestamp()) + result_days * 86_400
     results = [
         Result.model_construct(
@@ -129,13 +129,13 @@ def score_messages(
         )
     ]
     refused = [Letter(messages[i].message_id, messages[i].body, reason) for i, reason in sorted(bad.items())]
-    return Scored(accepted, inputs, p, results, refused)
+    return Scored(accepted, x, p, results, refused)
 
 
-def _explanations(model: Model, inputs: Inputs, most: int, rows: int) -> list[list[Contribution] | None]:
-    explained = model.explain(inputs, most) if most and rows and model.explains_fast else None
+def _explanations(model: Model, x: Matrix, most: int) -> list[list[Contribution] | None]:
+    explained = model.explain(x, most) if most and model.explains_fast else None
     if explained is None:
-        return [None] * rows
+        return [None] * len(x)
     return [[Contribution.model_construct(feature=f, contribution=c) for f, c in parts] for parts in explained]
 
 
@@ -245,7 +245,7 @@ class ScoringService:
         turn = zlib.crc32(scored.messages[0].message_id.encode())
         try:
             for part in drift.counted_parts(len(drift.parts(model.specification)), turn):
-                counts = drift.counters(scored.inputs, scored.probabilities, users, model.specification, part)
+                counts = drift.counters(scored.x, scored.probabilities, users, model.specification, part)
                 key = {"model": model.version, "bucket": drift.bucket(hour, part)}
                 self._profiles.add(key, counts, expires_at=expires_at)
         except TrefoilError:  # a batch that is not counted is no reason to score it again

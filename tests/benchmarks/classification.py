@@ -87,11 +87,10 @@ def speed(package: Package, *, repeats: int) -> Iterator[Row]:
     model, fitted = package.trained.model, package.trained.fitted
     features = model.specification.features
     table = customers(1_000, 2)
-    inputs, _ = schema.encode(table.to_pydict(), features)
-    one = {name: values[:1] for name, values in inputs.items()}
-    x = schema.matrix(inputs, features)
-    model.score(inputs)
-    ours = [1_000 / cpu(model.score, inputs) for _ in range(repeats)]
+    x, _ = schema.encode(table.to_pydict(), features)
+    one = x[:1]
+    model.score(x)
+    ours = [1_000 / cpu(model.score, x) for _ in range(repeats)]
     theirs = [5 / cpu(lambda: [learners.predict(fitted, x[i : i + 1]) for i in range(5)]) for _ in range(repeats)]
     yield row(
         "scoring, batches of 1,000",
@@ -183,8 +182,7 @@ def quality(*, splits: int, iterations: int) -> Iterator[Row]:
     """bank.csv without `duration`, repeated splits of 80 % and 20 %; all learn from the same 80 %."""
     labelled, _ = label(read_file(REAL).values, "y", without=PRESETS["bank"]["afterwards"])
     features, _ = schema.infer(labelled.columns)
-    inputs, _ = schema.encode(labelled.columns, features)
-    x, y = schema.matrix(inputs, features), labelled.y
+    x, y = schema.encode(labelled.columns, features)[0], labelled.y
     found, truth, probabilities = [], [], []
     for seed in range(splits):
         known, test = train_test_split(np.arange(len(y)), test_size=0.2, random_state=seed, stratify=y)
@@ -287,7 +285,7 @@ def in_both_orders(*, every: int, iterations: int) -> Iterator[Row]:
     columns = rides.drop(columns=list(AFTERWARDS)).assign(**places)
     raw = {name: [None if pd.isna(cell) else cell for cell in columns[name].tolist()] for name in columns}
     features, _ = schema.infer(raw)
-    x = schema.matrix(schema.encode(raw, features)[0], features)
+    x, _ = schema.encode(raw, features)
     for name in ("shuffled", "in time order"):
         ordered = name != "shuffled"
         order = np.arange(len(y)) if ordered else np.random.default_rng(0).permutation(len(y))
@@ -305,5 +303,5 @@ def in_both_orders(*, every: int, iterations: int) -> Iterator[Row]:
 def precision_on(model: Model, table: Any) -> float:
     """Average precision of a model on simulated customers."""
     features = model.specification.features
-    inputs, _ = schema.encode({f.name: table[f.name].to_pylist() for f in features}, features)
-    return metrics.average_precision(np.array(table["y"].to_pylist()) == "yes", model.score(inputs))
+    x, _ = schema.encode({f.name: table[f.name].to_pylist() for f in features}, features)
+    return metrics.average_precision(np.array(table["y"].to_pylist()) == "yes", model.score(x))

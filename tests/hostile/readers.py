@@ -65,8 +65,8 @@ def read_customers(body: bytes, name: str) -> Found:
     read = table.read(io.BytesIO(body), name)
     if not {"id", "age", "job"} <= read.values.keys():
         raise InputError("lacks a column", file=name)
-    inputs, wrong = encode(read.values, FEATURES)
-    assert all(not math.isinf(inputs["c0"][i, 0]) for i in range(len(read.rows)) if i not in wrong)
+    x, wrong = encode(read.values, FEATURES)
+    assert all(not math.isinf(x[i, 0]) for i in range(len(read.rows)) if i not in wrong)
     found = [str(read.values["id"][i]) for i in range(len(read.rows)) if i not in wrong]
     bad = {read.rows[i]: reason for i, reason in wrong.items()} | {one.row: one.reason for one in read.ragged}
     return found, bad

@@ -11,7 +11,6 @@ up over batches and hours as counts do.
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -21,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from functions.classification.contracts import Feature, Reference, Specification
-from functions.classification.domain.schema import MIN_CATEGORY_ROWS, Inputs
+from functions.classification.domain.schema import MAX_CATEGORIES, MIN_CATEGORY_ROWS, Matrix, places
 
 Counts = npt.NDArray[np.int64]
 
@@ -37,33 +36,33 @@ MILLION: Final = 1_000_000
 
 
 def reference(
-    values: npt.NDArray[np.generic], feature: Feature | None, rows: npt.NDArray[np.int64] | slice = slice(None)
+    values: npt.NDArray[np.floating], feature: Feature | None, rows: npt.NDArray[np.int64] | slice = slice(None)
 ) -> Reference:
-    """Shares of `rows` of the values, shape (rows, 1) or (rows,); deciles for numbers and scores (`feature` None)."""
+    """Shares of `rows` of an input, shape (rows,); deciles for numbers and scores (`feature` None)."""
     edges: tuple[float, ...] = ()
-    unknown = 0
-    if feature is not None and feature.kind == "category":
-        words = Counter(values[rows].ravel().tolist())
-        every = Counter(values.ravel().tolist())
-        other = max((every[word] for word in every.keys() - {*feature.categories, ""}), default=0)
-        safe = max(other + 1, MIN_CATEGORY_ROWS)
-        unknown = sum(words[word] for word in words if word and (word not in feature.categories or every[word] <= safe))
-    else:
-        numbers = values[rows].astype(np.float64).ravel()
-        if np.isfinite(numbers).any():
-            edges = tuple(float(edge) for edge in np.unique(np.nanquantile(numbers, DECILES, method="higher")))
-    counts = bin_counts(values[rows], feature, edges)
+    category = feature is not None and feature.kind == "category"
+    numbers = values[rows].astype(np.float64)
+    if not category and np.isfinite(numbers).any():
+        edges = tuple(float(edge) for edge in np.unique(np.nanquantile(numbers, DECILES, method="higher")))
+    counts, unknown = bin_counts(values[rows], feature, edges), 0
+    if category:
+        *known, other, _ = bin_counts(values, feature, ()).tolist()
+        full = other and len(known) >= MAX_CATEGORIES  # words as frequent as the rarest of the known ones are not
+        safe = max(min(filter(None, known), default=0) + 1 if full else 0, MIN_CATEGORY_ROWS)
+        unknown = int(counts[:-1][np.array([*known, 0]) <= safe].sum())
     total = max(int(counts.sum()), 1)
     return Reference(edges=edges, shares=tuple((counts / total).tolist()), rows=total, unknown=unknown / total)
 
 
-def bin_counts(values: npt.NDArray[np.generic], feature: Feature | None, edges: Sequence[float]) -> Counts:
+def bin_counts(values: npt.NDArray[np.floating], feature: Feature | None, edges: Sequence[float]) -> Counts:
     """Rows per bin. Numbers: below, between and above `edges`, then missing. Categories: each, other, missing."""
     if feature is not None and feature.kind == "category":
-        index = {word: i for i, word in enumerate(feature.categories)} | {"": len(feature.categories) + 1}
-        bins = np.array([index.get(word, len(feature.categories)) for word in values.ravel().tolist()], dtype=np.int64)
-        return np.bincount(bins, minlength=len(feature.categories) + 2)
-    numbers = values.astype(np.float64).ravel()
+        known = feature.categories
+        bins = np.array([*range(len(known)), len(known) + 1, len(known)])  # the last two: null and unknown
+        if "" in known:
+            bins[known.index("")] = len(known) + 1
+        return np.bincount(bins[values.astype(np.int64)], minlength=len(known) + 2)
+    numbers = values.astype(np.float64)
     bins = np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(np.array(edges), numbers, side="left"))
     return np.bincount(bins, minlength=len(edges) + 2)
 
@@ -93,7 +92,7 @@ def bucket(hour: str, part: int) -> str:
 
 
 def counters(
-    inputs: Inputs,
+    x: Matrix,
     probabilities: npt.NDArray[np.float64],
     users: Iterable[str],
     specification: Specification,
@@ -120,8 +119,9 @@ def counters(
         segments = np.searchsorted([one.low for one in specification.segments[1:]], probabilities, side="right")
         rows_by = np.bincount(segments, minlength=len(specification.segments)).tolist()
         counts |= {f"{SEGMENT}{one.name}": n for one, n in zip(specification.segments, rows_by, strict=True)}
+    own = places(specification.features)
     for i in parts(specification)[part]:
-        bins = bin_counts(inputs[f"c{i}"], specification.features[i], specification.references[i].edges)
+        bins = bin_counts(x[:, own[i][0]], specification.features[i], specification.references[i].edges)
         counts |= {f"f{i}_{b}": int(rows) for b, rows in enumerate(bins)}
     return {name: rows for name, rows in counts.items() if rows}
 

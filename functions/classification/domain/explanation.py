@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from functions.classification.contracts import Feature
-from functions.classification.domain.schema import MAX_CATEGORIES, Matrix, names
+from functions.classification.domain.schema import MAX_CATEGORIES, UNKNOWN, Matrix, places
 from layers.runtime.errors import CorruptError
 
 Floats = npt.NDArray[np.float64]
@@ -53,12 +53,13 @@ class Explanation:
         if missing:
             raise CorruptError(f"{name} has no readable contributions")
         self._names = [feature.name for feature in features]
-        self._places = [names(features).index(f"c{i}") for i in range(len(features))]
+        self._places = [own[0] for own in places(features)]
         self._words = np.array([feature.kind == "category" for feature in features])
 
     def parts(self, x: Matrix) -> Floats:
-        """What each column adds to the score of each row, shape (rows, columns), from the matrix of `schema.matrix`."""
+        """What each column adds to the score of each row, shape (rows, columns), from the matrix of `schema.encode`."""
         values = x[:, self._places].astype(np.float64)
+        values[:, self._words] = np.maximum(values[:, self._words], UNKNOWN)
         if not self._trees:
             return self._terms(values)
         step = max(CELLS // self._arrays["share"].size, 1)

@@ -25,7 +25,7 @@ from functions.classification.domain import drift, learners, paths, schema
 from functions.classification.domain.learners import Fitted, Options
 from functions.classification.domain.metrics import Bools, Floats, Rows, average_precision
 from functions.classification.domain.model import Model, calibrated, log_odds, make_segments, segment_names
-from functions.classification.domain.schema import Columns, Matrix
+from functions.classification.domain.schema import Matrix
 from functions.classification.domain.splits import Labelled, Parts, distinct, divide
 from functions.classification.domain.target import Target
 from layers.learning.trees import PARITY_ROWS, TOLERANCE, check_parity
@@ -54,10 +54,6 @@ class Parameters(BaseModel):
     budget_seconds: float = Field(600, gt=0, description="the search stops so that the whole training fits in this")
     value: float | None = None
     cost: float | None = None
-
-
-def silent(done: int, total: int) -> None:
-    """Progress that nobody watches: `done` of `total` candidates."""
 
 
 @dataclass(frozen=True)
@@ -114,27 +110,6 @@ class Searched:
         options: Options = self.learners.get("logistic", {}).get("options", {"learner": "logistic"})
         return options
 
-    def judge(self, work: Work) -> "Judged":
-        """What the scores out of fold say."""
-        raw, baseline = (work.out_of_fold(options) for options in (self.chosen, self.logistic))
-        rows = np.flatnonzero(~np.isnan(raw))
-        y, calibration = work.y[rows], calibrate(raw[rows], work.y[rows])
-        p, base_rate = calibrated(raw[rows], calibration), float(y.mean())
-        peers = {"model": p, "dummy": np.full(len(rows), base_rate), "logistic": baseline[rows]}
-        thresholds = {name: choose_threshold(y, scores, work.parameters) for name, scores in peers.items()}
-        return Judged(rows, p, calibration, base_rate, thresholds)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Rows that have scores out of fold, their probabilities, and what comes of them for the model and its peers."""
-
-    rows: Rows
-    p: Floats
-    calibration: Calibration
-    base_rate: float
-    thresholds: dict[str, float]
-
 
 @dataclass(frozen=True)
 class Trained:
@@ -146,6 +121,7 @@ class Trained:
     search: Searched
     parity: float
     rows: Labelled
+    x: Matrix
     parts: Parts
     scores: dict[str, Floats]
     thresholds: dict[str, float]
@@ -187,61 +163,56 @@ def train(
     *,
     in_order: bool = False,
     refused: Sequence[str] = (),
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Trained:
     """Search, fit, calibrate, choose the threshold, export, compare. Raises InputError for too little to learn from."""
-    good, features, dropped, counts = _usable(rows)
+    good, x, features, dropped, counts = _usable(rows)
     refused = [*refused, *(name for name in dropped if dropped[name] == LEAK)]
     parts = divide(good, features, seed=parameters.seed, in_order=in_order)
     _check_both_kinds(good.y, parts)
-    inputs, _ = schema.encode(good.columns, features)
-    x, learnt = schema.matrix(inputs, features), parts.learn
+    learnt, test = parts.learn, parts.test
     work = Work(x[learnt], good.y[learnt], parts.groups[learnt], parts.split.kind != "hash", features, parameters)
     search = search_options(work, progress=progress)
-    fitted, judged = work.fit(search.chosen), search.judge(work)
+    fitted = work.fit(search.chosen)
+    raw, logistic = (work.out_of_fold(options) for options in (search.chosen, search.logistic))
+    judged = np.flatnonzero(~np.isnan(raw))
+    y, calibration = work.y[judged], calibrate(raw[judged], work.y[judged])
+    base_rate, p = float(y.mean()), calibrated(raw[judged], calibration)
+    known = {"model": p, "dummy": np.full(len(y), base_rate), "logistic": logistic[judged]}
+    thresholds = {name: choose_threshold(y, scores, parameters) for name, scores in known.items()}
     scores = {
-        "model": calibrated(learners.predict(fitted, x[parts.test]), judged.calibration),
-        "dummy": np.full(len(parts.test), judged.base_rate),
-        "logistic": learners.predict(work.fit(search.logistic), x[parts.test]),
+        "model": calibrated(learners.predict(fitted, x[test]), calibration),
+        "dummy": np.full(len(test), base_rate),
+        "logistic": learners.predict(work.fit(search.logistic), x[test]),
     }
-    held_out, threshold = np.concatenate([learnt[judged.rows], parts.test]), judged.thresholds["model"]
+    held_out, own = np.concatenate([learnt[judged], test]), schema.places(features)
     specification = Specification(
         target=target.name,
         positive=target.positive,
         negative=target.negative,
         features=features,
         inputs="matrix",
-        calibration=judged.calibration,
-        threshold=threshold,
-        base_rate=judged.base_rate,
-        segments=make_segments(threshold, judged.base_rate),
-        references=tuple(drift.reference(inputs[f"c{i}"], f, held_out) for i, f in enumerate(features)),
-        score_reference=drift.reference(np.concatenate([judged.p, scores["model"]]), None),
+        calibration=calibration,
+        threshold=thresholds["model"],
+        base_rate=base_rate,
+        segments=make_segments(thresholds["model"], base_rate),
+        references=tuple(drift.reference(x[:, own[i][0]], f, held_out) for i, f in enumerate(features)),
+        score_reference=drift.reference(np.concatenate([p, scores["model"]]), None),
         split=parts.split,
         left_out=dict.fromkeys(refused, "known only afterwards") | dropped,
     )
-    body, explanation = learners.to_bytes(fitted), paths.explanation_bytes(fitted, work.x, features)
-    model = Model("candidate", specification, body, explanation)
-    largest = parity(model, fitted, good.columns, seed=parameters.seed)
-    counts |= {"train": len(learnt), "test": len(parts.test)}
-    return Trained(
-        model,
-        {MODEL_FILE: body, EXPLANATION_FILE: explanation},
-        fitted,
-        search,
-        largest,
-        good,
-        parts,
-        scores,
-        judged.thresholds,
-        counts,
-        dropped,
-        refused,
-    )
+    files = {
+        MODEL_FILE: learners.to_bytes(fitted),
+        EXPLANATION_FILE: paths.explanation_bytes(fitted, work.x, features),
+    }
+    model = Model("candidate", specification, files[MODEL_FILE], files[EXPLANATION_FILE])
+    largest = parity(model, fitted, x, seed=parameters.seed)
+    counts |= {"train": len(learnt), "test": len(test)}
+    return Trained(model, files, fitted, search, largest, good, x, parts, scores, thresholds, counts, dropped, refused)
 
 
-def _usable(rows: Labelled) -> tuple[Labelled, tuple[Feature, ...], dict[str, str], dict[str, int]]:
-    """Rows to learn from or to judge, their features, the columns left out, and how many rows were, each with why."""
+def _usable(rows: Labelled) -> tuple[Labelled, Matrix, tuple[Feature, ...], dict[str, str], dict[str, int]]:
+    """Rows to learn from or to judge, their inputs and features, the columns left out with why, and rows left out."""
     features, dropped = _features(rows)
     whose = [*schema.identifiers(rows.columns), *([] if rows.group is None else [rows.group])]
     first = distinct(rows, list(dict.fromkeys([feature.name for feature in features] + whose)))
@@ -249,11 +220,12 @@ def _usable(rows: Labelled) -> tuple[Labelled, tuple[Feature, ...], dict[str, st
     if copies:  # what they say of a column is said twice
         rows = rows.take(first)
         features, dropped = _features(rows)
-    _, bad = schema.encode(rows.columns, features)
-    good = rows.take(np.array([i for i in range(len(rows.y)) if i not in bad], dtype=np.int64))
+    x, bad = schema.encode(rows.columns, features)
+    sound = np.array([i for i in range(len(rows.y)) if i not in bad], dtype=np.int64)
+    good = rows.take(sound)
     if (smallest := min(int(good.y.sum()), int((~good.y).sum()))) < MIN_OF_EACH:
         raise InputError(f"too few rows: at least {MIN_OF_EACH} of each kind are needed, there are {smallest}")
-    return good, features, dropped, {"rejected": len(bad), "copies": copies}
+    return good, x[sound], features, dropped, {"rejected": len(bad), "copies": copies}
 
 
 def _check_both_kinds(y: Bools, parts: Parts) -> None:
@@ -283,7 +255,9 @@ def _repeats(values: Sequence[Any], y: Bools) -> bool:
     return len(set(truths.values())) == 2
 
 
-def search_options(work: Work, *, clock: Callable[[], float] = time.monotonic, progress: Progress = silent) -> Searched:
+def search_options(
+    work: Work, *, clock: Callable[[], float] = time.monotonic, progress: Progress | None = None
+) -> Searched:
     """The learner and options of the greatest average precision on rows out of fold.
 
     The search ends early when the next candidate would not fit in half the time budget; `cut` says so.
@@ -306,7 +280,8 @@ def search_options(work: Work, *, clock: Callable[[], float] = time.monotonic, p
         if figure > best.get(learner, {"average_precision": -1.0})["average_precision"]:
             best[learner] = {"average_precision": figure, "options": options}
         slowest = max(slowest, clock() - started)
-        progress(tried, len(candidates))
+        if progress:
+            progress(tried, len(candidates))
     winner = max(best.values(), key=lambda one: one["average_precision"])
     return Searched(winner["options"], tried, tried < len(candidates), best)
 
@@ -381,7 +356,7 @@ def choose_threshold(y: Bools, p: Floats, parameters: Parameters) -> float:
     return float(levels[0] if best == 0 else (levels[best] + levels[best - 1]) / 2)
 
 
-def parity(model: Model, fitted: Fitted, columns: Columns, *, seed: int, rows: int = PARITY_ROWS) -> float:
+def parity(model: Model, fitted: Fitted, x: Matrix, *, seed: int, rows: int = PARITY_ROWS) -> float:
     """Largest difference of the score before calibration, on rows resampled column by column; of its explanation, on
     the first hundred.
 
@@ -391,13 +366,13 @@ def parity(model: Model, fitted: Fitted, columns: Columns, *, seed: int, rows: i
     """
     features, calibration = model.specification.features, model.specification.calibration
     rng = np.random.default_rng(seed)
-    mixed = {f.name: [columns[f.name][i] for i in rng.integers(0, len(columns[f.name]), rows)] for f in features}
-    inputs, _ = schema.encode(mixed, features)
-    x = schema.matrix(inputs, features)
-    ours, theirs = model.raw(inputs), learners.predict(fitted, x)
+    mixed = np.empty((rows, x.shape[1]), np.float32)
+    for own in schema.places(features):
+        mixed[:, own] = x[rng.integers(0, len(x), rows)][:, own]
+    ours, theirs = model.raw(mixed), learners.predict(fitted, mixed)
     largest = check_parity(ours, theirs)
     if model.explanation is not None:
-        check_parity(model.explanation.scores(x[:EXPLAINED_ROWS]), theirs[:EXPLAINED_ROWS])
+        check_parity(model.explanation.scores(mixed[:EXPLAINED_ROWS]), theirs[:EXPLAINED_ROWS])
     lowest, segments, highest = (
         segment_names(calibrated(scores, calibration), model.specification.segments)
         for scores in (theirs - TOLERANCE, ours, theirs + TOLERANCE)

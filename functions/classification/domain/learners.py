@@ -1,4 +1,4 @@
-"""The learners that are compared. Each takes the matrix of `schema.matrix` and weights, and is stored as ONNX."""
+"""The learners that are compared. Each takes the matrix of `schema.encode` and weights, and is stored as ONNX."""
 
 import warnings
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from functions.classification.contracts import Feature
-from functions.classification.domain.schema import Matrix, names
+from functions.classification.domain.schema import Matrix, places
 from layers.learning import trees
 
 Bools = npt.NDArray[np.bool_]
@@ -64,7 +64,7 @@ def fit(
 ) -> Fitted:
     """The learner that `options` names under `learner`, fitted to the rows (a positive and a negative at least)."""
     learner, own = options["learner"], {k: v for k, v in options.items() if k not in ("learner", "recent")}
-    words = [i for i, name in enumerate(names(features)) if name in _words(features)]
+    words = [own[0] for own, feature in zip(places(features), features, strict=True) if feature.kind == "category"]
     if learner == "boosted":
         return trees.fit(
             x, y, objective="binary", seed=seed, weights=weights, categories=words,
@@ -87,17 +87,12 @@ def fit(
     return Pipeline([("encode", steps["encode"]), ("last", steps["last"])])
 
 
-def _words(features: Sequence[Feature]) -> dict[str, int]:
-    """Inputs that hold categories, with the number of categories."""
-    return {f"c{i}": len(f.categories) for i, f in enumerate(features) if f.kind == "category"}
-
-
 def _encoder(features: Sequence[Feature], words: list[int], *, scaled: bool) -> ColumnTransformer:
     """One-hot of the known categories (others are all zero); median for missing numbers."""
-    numbers = [i for i in range(len(names(features))) if i not in words]
+    numbers = [place for own in places(features) for place in own if place not in words]
     fill = ("fill", SimpleImputer(strategy="median", keep_empty_features=True))
     number = Pipeline([fill, ("scale", StandardScaler())] if scaled else [fill])
-    codes = [np.arange(float(count)) for count in _words(features).values()]
+    codes = [np.arange(float(len(feature.categories))) for feature in features if feature.kind == "category"]
     one_hot = OneHotEncoder(categories=codes, handle_unknown="ignore", sparse_output=False, dtype=np.float32)
     steps = [("numbers", number, numbers), ("words", one_hot, words)]
     return ColumnTransformer([step for step in steps if step[2]])

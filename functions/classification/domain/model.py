@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from functions.classification.contracts import Calibration, Segment, Specification
 from functions.classification.domain.explanation import Explanation, Part
-from functions.classification.domain.schema import Inputs, matrix
+from functions.classification.domain.schema import Matrix, places
 from layers.learning.session import Session
 
 Floats = npt.NDArray[np.float64]
@@ -34,28 +35,33 @@ class Model:
         if explanation is not None:
             self.explanation = Explanation(explanation, specification.features, name=version)
 
-    def score(self, inputs: Inputs) -> Floats:
-        """Calibrated probabilities, shape (rows,), from the arrays of `schema.encode`."""
-        if not len(next(iter(inputs.values()))):
-            return np.empty(0)
-        return calibrated(self.raw(inputs), self.specification.calibration)
+    def score(self, x: Matrix) -> Floats:
+        """Calibrated probabilities, shape (rows,), from the matrix of `schema.encode`."""
+        return calibrated(self.raw(x), self.specification.calibration) if len(x) else np.empty(0)
 
-    def raw(self, inputs: Inputs) -> npt.NDArray[np.float32]:
+    def raw(self, x: Matrix) -> npt.NDArray[np.float32]:
         """The learner's own scores, before calibration, of at least one row."""
-        if self.specification.inputs == "columns":
-            return self._session.scores(inputs)
-        return self._session.scores({"x": matrix(inputs, self.specification.features)})
+        return self._session.scores({"x": x} if self.specification.inputs == "matrix" else self._columns(x))
+
+    def _columns(self, x: Matrix) -> dict[str, npt.NDArray[Any]]:
+        """The inputs of a graph of before, each of shape (rows, 1): categories as their words."""
+        inputs: dict[str, npt.NDArray[Any]] = {}
+        features = self.specification.features
+        for i, (feature, own) in enumerate(zip(features, places(features), strict=True)):
+            inputs |= {f"{kind}{i}": x[:, [place]] for kind, place in zip("cm", own, strict=False)}
+            if feature.kind == "category":
+                words = np.array([*feature.categories, "", "\0"], dtype=object)  # the last two: null and unknown
+                inputs[f"c{i}"] = words[x[:, own].astype(np.int64)]
+        return inputs
 
     @property
     def explains_fast(self) -> bool:
         """Whether it explains a batch of messages in time: a forest takes some 30 ms a row."""
         return self.explanation is not None and self.explanation.scale == "log-odds"
 
-    def explain(self, inputs: Inputs, most: int) -> list[list[Part]] | None:
+    def explain(self, x: Matrix, most: int) -> list[list[Part]] | None:
         """Per row the `most` columns that moved its score furthest; None of a model that has no explanation."""
-        if self.explanation is None:
-            return None
-        return self.explanation.largest(matrix(inputs, self.specification.features), most)
+        return None if self.explanation is None else self.explanation.largest(x, most)
 
     def segments(self, probabilities: Floats) -> list[str]:
         """Name of the segment of each probability."""

@@ -10,7 +10,7 @@ import numpy as np
 from functions.classification.contracts import Feature
 from functions.classification.domain.explanation import CODES, Arrays
 from functions.classification.domain.learners import Fitted
-from functions.classification.domain.schema import Matrix, names
+from functions.classification.domain.schema import Matrix, places
 from layers.learning.trees import round_down
 
 ALL: Final = (1 << CODES) - 1
@@ -68,7 +68,7 @@ class Column(NamedTuple):
 def explanation_bytes(fitted: Fitted, x: Matrix, features: Sequence[Feature]) -> bytes:
     """The file of `Explanation`; the mean of a regression's terms is over the rows `x`, which it was fitted to."""
     if isinstance(fitted, lightgbm.Booster):
-        inputs = [Column(int(name[1:]), mark=name[0] == "m") for name in names(features)]
+        inputs = [Column(i, mark=mark) for i, mark in _owners(features)]
         trees = [_boosted(tree["tree_structure"], inputs) for tree in fitted.dump_model()["tree_info"]]
         arrays = _leaves(trees) | {"probability": np.array(False)}
     elif hasattr(fitted["last"], "estimators_"):
@@ -164,11 +164,16 @@ def _mark(column: Column, threshold: float) -> Split:
     return Split(column.feature, np.inf if threshold >= 0 else -np.inf, missing=threshold >= 1)
 
 
+def _owners(features: Sequence[Feature]) -> list[tuple[int, bool]]:
+    """Of each input the feature it is of, and whether it marks that one is missing."""
+    return [(i, place > own[0]) for i, own in enumerate(places(features)) for place in own]
+
+
 def _encoded(fitted: Any, features: Sequence[Feature]) -> list[Column]:
     encoder = fitted["encode"].named_transformers_
-    numbers = [name for name in names(features) if features[int(name[1:])].kind != "category"]
+    numbers = [(i, mark) for i, mark in _owners(features) if features[i].kind != "category"]
     medians = encoder["numbers"]["fill"].statistics_.tolist() if numbers else []
-    columns = [Column(int(name[1:]), median, name[0] == "m") for name, median in zip(numbers, medians, strict=True)]
+    columns = [Column(i, median, mark) for (i, mark), median in zip(numbers, medians, strict=True)]
     words = [i for i, feature in enumerate(features) if feature.kind == "category"]
     return columns + [Column(i, code=code) for i in words for code in range(len(features[i].categories))]
 
@@ -179,8 +184,8 @@ def _regression(fitted: Any, x: Matrix, features: Sequence[Feature]) -> Arrays:
     Columns do not meet in a regression, so that one row of inputs gives a term of each.
     """
     owners = np.array([column.feature for column in _encoded(fitted, features)])
-    marks = np.array([name[0] == "m" for name in names(features)])
-    words = np.array([features[int(name[1:])].kind == "category" for name in names(features)])
+    marks = np.array([mark for _, mark in _owners(features)])
+    words = np.array([features[i].kind == "category" for i, _ in _owners(features)])
     codes = np.where(marks, 0.0, np.arange(-1.0, CODES - 1)[:, None])
     missing = np.where(marks, 1.0, np.where(words, -1.0, np.nan))[None]
 

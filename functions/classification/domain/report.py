@@ -121,13 +121,11 @@ def find(trained: Trained, report: Mapping[str, Any], seed: int) -> list[str]:
 def _suspects(trained: Trained, report: Mapping[str, Any], seed: int) -> str:
     """Which column does it all: with every other one shuffled, the scores are nearly as good."""
     leading = list(report["permutation_importance"])[:5]
-    numbers = {feature.name: i for i, feature in enumerate(trained.model.specification.features)}
-    inputs, _ = schema.encode(trained.test.columns, trained.model.specification.features)
-    order = np.random.default_rng(seed).permutation(len(trained.test.y))
-    alone = {}
+    x, own = trained.x[trained.parts.test], _places(trained)
+    order, alone = np.random.default_rng(seed).permutation(len(x)), {}
     for name in leading:
-        own = {f"c{numbers[name]}", f"m{numbers[name]}"}
-        shuffled = {key: values if key in own else values[order] for key, values in inputs.items()}
+        shuffled = x[order]
+        shuffled[:, own[name]] = x[:, own[name]]
         alone[name] = roc_auc_score(trained.test.y, trained.model.score(shuffled))
     suspects = [name for name in leading if alone[name] >= ALONE] or leading[:3]
     how = f"{alone[suspects[0]]:.3f} by itself" if alone[suspects[0]] >= ALONE else "what it relies on most"
@@ -151,31 +149,33 @@ def champion_scores(champion: Model, rows: Labelled) -> Floats:
     """The champion's probabilities for these rows, NaN where it cannot score one: also where something is missing that
     it never missed."""
     features, absent = champion.specification.features, [None] * len(rows.y)
-    inputs, bad = schema.encode({f.name: rows.columns.get(f.name, absent) for f in features}, features)
-    p = champion.score(inputs)
+    x, bad = schema.encode({f.name: rows.columns.get(f.name, absent) for f in features}, features)
+    p = champion.score(x)
     p[list(bad)] = np.nan
-    for i, feature in enumerate(features):
-        values = inputs[f"c{i}"].ravel()
+    for feature, own in zip(features, schema.places(features), strict=True):
         if not feature.nullable:
-            p[values == "" if feature.kind == "category" else np.isnan(values)] = np.nan
+            values = x[:, own[0]]
+            p[values == schema.NULL if feature.kind == "category" else np.isnan(values)] = np.nan
     return p
+
+
+def _places(trained: Trained) -> dict[str, list[int]]:
+    """The inputs of each column."""
+    features = trained.model.specification.features
+    return dict(zip([feature.name for feature in features], schema.places(features), strict=True))
 
 
 def importance(trained: Trained, seed: int) -> dict[str, float]:
     """Mean loss of average precision when one column of the unseen rows is shuffled, largest first."""
-    features = trained.model.specification.features
-    rows = trained.test.take(np.arange(min(IMPORTANCE_ROWS, len(trained.test.y))))
-    inputs, _ = schema.encode(rows.columns, features)
-
-    whole, rng = average_precision(rows.y, trained.model.score(inputs)), np.random.default_rng(seed)
-    losses = {}
-    for i, feature in enumerate(features):
-        shuffled = []
+    some = trained.parts.test[:IMPORTANCE_ROWS]
+    x, y = trained.x[some], trained.rows.y[some]
+    whole, rng, losses = average_precision(y, trained.model.score(x)), np.random.default_rng(seed), {}
+    for name, own in _places(trained).items():
+        shuffled, moved = [], x.copy()
         for _ in range(REPEATS):
-            order = rng.permutation(len(rows.y))
-            moved = inputs | {name: inputs[name][order] for name in (f"c{i}", f"m{i}") if name in inputs}
-            shuffled.append(average_precision(rows.y, trained.model.score(moved)))
-        losses[feature.name] = whole - float(np.mean(shuffled))
+            moved[:, own] = x[rng.permutation(len(x))][:, own]
+            shuffled.append(average_precision(y, trained.model.score(moved)))
+        losses[name] = whole - float(np.mean(shuffled))
     return dict(sorted(losses.items(), key=lambda pair: -pair[1]))
 
 

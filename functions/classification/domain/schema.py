@@ -1,8 +1,8 @@
 """From raw values to the model's inputs: the same code for training, files and messages.
 
-Columns are sequences of str, int, float, bool or None; a word of `NULLS` is null, in messages as in files. An input
-array has shape (rows, 1): float32 for numbers and booleans (NaN where null), str for categories ("" where null). A
-category that may be null has "" as one of its values, so that null is encoded apart from what is unknown.
+Columns are sequences of str, int, float, bool or None; a word of `NULLS` is null, in messages as in files. The inputs
+are a float32 matrix of shape (rows, inputs): numbers and booleans (NaN where null), and of a category its number from
+0. A category that may be null has "" as one of its values, so that null is encoded apart from what is unknown.
 """
 
 import math
@@ -18,9 +18,9 @@ import numpy.typing as npt
 from functions.classification.contracts import Feature
 
 Columns = Mapping[str, Sequence[Any]]
-Inputs = dict[str, npt.NDArray[Any]]
 Matrix = npt.NDArray[np.float32]
 
+UNKNOWN, NULL = -1, -2  # instead of the number of a category; null only where training had none
 NULLS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 BOOLEANS = {"true": 1.0, "false": 0.0}
 MAX_CATEGORIES = 50
@@ -186,50 +186,32 @@ def _number(word: str) -> float:
     return value if abs(value) <= LARGEST else math.nan
 
 
-def names(features: Sequence[Feature]) -> list[str]:
-    """Names of the model's inputs in order: `c<i>` per feature, then `m<i>` (is missing) if it is a nullable number."""
-    return [
-        name for i, feature in enumerate(features) for name in ([f"c{i}", f"m{i}"] if _marked(feature) else [f"c{i}"])
-    ]
+def places(features: Sequence[Feature]) -> list[list[int]]:
+    """The inputs of each feature by place: its value, then whether it is missing if it is a nullable number."""
+    widths = [1 + (feature.nullable and feature.kind != "category") for feature in features]
+    ends = np.cumsum(widths).tolist()
+    return [[*range(end - width, end)] for width, end in zip(widths, ends, strict=True)]
 
 
-def _marked(feature: Feature) -> bool:
-    return feature.nullable and feature.kind != "category"
-
-
-def matrix(inputs: Inputs, features: Sequence[Feature]) -> Matrix:
-    """The inputs side by side, shape (rows, inputs): a category is its number from 0, -1 when it is unknown."""
-    made = np.empty((len(next(iter(inputs.values()))), len(names(features))), dtype=np.float32)
-    for place, name in enumerate(names(features)):
-        column, feature = inputs[name].ravel(), features[int(name[1:])]
-        if feature.kind == "category":
-            codes = {word: code for code, word in enumerate(feature.categories)}
-            made[:, place] = [codes.get(word, -1) for word in column.tolist()]
-        else:
-            made[:, place] = column
-    return made
-
-
-def encode(columns: Columns, features: Sequence[Feature], *, typed: bool = False) -> tuple[Inputs, dict[int, str]]:
+def encode(columns: Columns, features: Sequence[Feature], *, typed: bool = False) -> tuple[Matrix, dict[int, str]]:
     """The model's inputs, and for each row that cannot be scored the reason that names its feature.
 
     `typed` values (messages) must be JSON numbers, booleans and strings, and null only where training had it; otherwise
     (files) text is read as what the feature is. An absent column that training had with nulls is null throughout. A bad
     row's inputs hold a placeholder. Raises KeyError for another missing column.
     """
-    inputs: Inputs = {}
     bad: dict[int, str] = {}
     absent = [None] * max(map(len, columns.values()), default=0)
-    for i, feature in enumerate(features):
+    x = np.empty((len(absent), sum(map(len, places(features)))), np.float32)
+    for feature, own in zip(features, places(features), strict=True):
         values = columns.get(feature.name, absent) if feature.nullable else columns[feature.name]
-        convert: Any = _categories if feature.kind == "category" else _numbers
-        inputs[f"c{i}"] = convert(values, feature, bad, typed=typed).reshape(-1, 1)
-        if _marked(feature):
-            inputs[f"m{i}"] = np.isnan(inputs[f"c{i}"]).astype(np.float32)
-    return inputs, bad
+        convert = _codes if feature.kind == "category" else _numbers
+        x[:, own[0]] = convert(values, feature, bad, typed=typed)
+        x[:, own[1:]] = np.isnan(x[:, own[:1]])
+    return x, bad
 
 
-def _numbers(values: Sequence[Any], feature: Feature, bad: dict[int, str], *, typed: bool) -> npt.NDArray[np.float32]:
+def _numbers(values: Sequence[Any], feature: Feature, bad: dict[int, str], *, typed: bool) -> Matrix:
     if feature.kind == "number" and (not typed or set(map(type, values)) <= {int, float}):
         try:
             fast = np.array(list(map(float if typed else _float, values)), dtype=np.float64)
@@ -263,9 +245,7 @@ def _cell(value: Any, feature: Feature, *, typed: bool) -> tuple[str | None, flo
     return (None, number) if abs(number) <= LARGEST else ("is not a finite number", 0.0)
 
 
-def _categories(
-    values: Sequence[Any], feature: Feature, bad: dict[int, str], *, typed: bool
-) -> npt.NDArray[np.object_]:
+def _codes(values: Sequence[Any], feature: Feature, bad: dict[int, str], *, typed: bool) -> Matrix:
     if set(map(type, values)) == {str}:
         words = list(map(str.strip, values))
     else:
@@ -273,12 +253,12 @@ def _categories(
             if typed and text(value) and not isinstance(value, str):
                 bad.setdefault(row, f"{feature.name} is not a string")
         words = list(map(text, values))
-    # An older model may know such a word as a category.
-    nulls = {word for word in set(words) if word.casefold() in NULLS}.difference(feature.categories) | {""}
-    if len(nulls) > 1:
-        words = ["" if word in nulls else word for word in words]
+    codes = {word: code for code, word in enumerate(feature.categories)}
+    null = codes.get("", NULL)
+    for word in set(words) - codes.keys():  # an older model may know a word for null as a category
+        codes[word] = null if word.casefold() in NULLS else UNKNOWN
+    out = np.array([codes[word] for word in words], np.float32)
     if typed and not feature.nullable:
-        for row, word in enumerate(words):
-            if not word:
-                bad.setdefault(row, f"{feature.name} {UNSEEN_NULL}")
-    return np.array(words, dtype=object)
+        for row in np.flatnonzero(out == NULL).tolist():
+            bad.setdefault(row, f"{feature.name} {UNSEEN_NULL}")
+    return out

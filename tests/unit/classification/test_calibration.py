@@ -51,7 +51,7 @@ def test_a_steep_map_does_not_fail_a_model_that_agrees_on_scores_and_segments(pa
     edge = float(calibrated(np.array([0.5]), Calibration(slope=slope, intercept=3 * slope))[0])
     steep = {"calibration": Calibration(slope=slope, intercept=3 * slope), "segments": make_segments(edge, 0.2)}
     altered = Model("steep", model.specification.model_copy(update=steep), package.files[MODEL_FILE])
-    assert fit.parity(altered, package.trained.fitted, package.trained.test.columns, seed=1) < 1e-6
+    assert fit.parity(altered, package.trained.fitted, package.trained.x, seed=1) < 1e-6
 
 
 def test_many_rows_of_both_kinds_are_mapped_freely_and_keep_their_order():

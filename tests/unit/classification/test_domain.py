@@ -132,7 +132,7 @@ def test_the_model_finds_most_of_what_can_be_known():
 
 def work_of(rows: Labelled, parameters: Parameters, *, ordered: bool = False) -> fit.Work:
     features, _ = schema.infer(rows.columns)
-    x = schema.matrix(schema.encode(rows.columns, features)[0], features)
+    x, _ = schema.encode(rows.columns, features)
     return fit.Work(x, rows.y, np.arange(len(rows.y)), ordered, features, parameters)
 
 
@@ -180,10 +180,10 @@ def test_no_score_out_of_fold_comes_from_a_fit_that_saw_its_group():
 
 
 def test_the_parity_gate_refuses_another_model(package):
-    trained, columns = package.trained, package.trained.test.columns
-    assert fit.parity(trained.model, trained.fitted, columns, seed=1) < 1e-5
+    trained = package.trained
+    assert fit.parity(trained.model, trained.fitted, trained.x, seed=1) < 1e-5
     with pytest.raises(CorruptError):
-        fit.parity(trained.model, learn(customers(2_000, seed=77)).trained.fitted, columns, seed=1)
+        fit.parity(trained.model, learn(customers(2_000, seed=77)).trained.fitted, trained.x, seed=1)
 
 
 def test_bytes_that_are_no_model_are_refused(package):

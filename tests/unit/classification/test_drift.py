@@ -38,12 +38,12 @@ def specified(columns: dict[str, np.ndarray], held_out: int) -> Specification:
         counts = Counter(words.tolist())
         frequent = [w for w, n in counts.most_common(schema.MAX_CATEGORIES) if n >= schema.MIN_CATEGORY_ROWS]
         features.append(Feature(name=name, kind="category", categories=tuple(sorted(frequent))))
-    score = np.linspace(0, 1, held_out)
+    score, (x, _) = np.linspace(0, 1, held_out), schema.encode(columns, features)
     return Specification(
         target="y", positive="1", negative="0", features=tuple(features), calibration=Calibration(), threshold=0.5,
         base_rate=0.5, segments=(Segment(name="target", low=0, high=1),),
         references=tuple(
-            drift.reference(columns[f.name].astype(object).reshape(-1, 1), f, np.arange(held_out)) for f in features
+            drift.reference(x[:, i], f, np.arange(held_out)) for i, f in enumerate(features)
         ),
         score_reference=drift.reference(score, None), split=Split(kind="hash", share=0.2, seed=0),
     )  # fmt: skip
@@ -54,9 +54,9 @@ def rings(cloud: Cloud, known: Specification, columns: dict[str, np.ndarray], dr
     users = len(next(iter(columns.values())))
     totals: list[Counter[str]] = [Counter() for _ in drift.parts(known)]
     for _ in range(per_user):
-        inputs: dict[str, Any] = {f"c{i}": c.astype(object).reshape(-1, 1) for i, c in enumerate(columns.values())}
+        x, _ = schema.encode(columns, known.features)
         for part, total in enumerate(totals):
-            total.update(drift.counters(inputs, draw.random(users), [f"user-{i}" for i in range(users)], known, part))
+            total.update(drift.counters(x, draw.random(users), [f"user-{i}" for i in range(users)], known, part))
     return moved(totals[0]["n"], drift.measure(known, totals), ClassificationSettings())
 
 
@@ -110,12 +110,11 @@ def test_events_of_one_user_weigh_as_one_and_of_many_users_as_many() -> None:
     known = specified(Population(draw, 1, 5, even=True).rows(500), 200)
 
     def weight(users: list[str]) -> float:
-        inputs = {"c0": np.full((len(users), 1), "1", dtype=object)}
+        x, _ = schema.encode({"x0": ["1"] * len(users)}, known.features)
         half = len(users) // 2  # counts of batches and hours add up
         totals: Counter[str] = Counter()
         for rows in (slice(0, half), slice(half, None)):
-            part = {"c0": inputs["c0"][rows]}
-            totals.update(drift.counters(part, draw.random(len(users[rows])), users[rows], known, 0))
+            totals.update(drift.counters(x[rows], draw.random(len(users[rows])), users[rows], known, 0))
         return drift._independent(totals)
 
     assert weight(["one"] * 1_000) <= 1

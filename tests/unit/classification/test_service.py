@@ -247,11 +247,9 @@ def test_an_envelope_of_another_service_is_named(cloud):
 
 def test_many_columns_make_few_updates_a_batch_each_of_a_small_item():
     columns = {f"x{i}": [float(v) for v in np.random.default_rng(i).normal(size=300)] for i in range(500)}
-    inputs, references = {}, []
     features = tuple(Feature(name=name, kind="number") for name in columns)
-    for i, values in enumerate(columns.values()):
-        inputs[f"c{i}"] = np.array(values, dtype=np.float32).reshape(-1, 1)
-        references.append(drift.reference(inputs[f"c{i}"], features[i]))
+    x, _ = encode(columns, features)
+    references = [drift.reference(x[:, i], feature) for i, feature in enumerate(features)]
     p = np.linspace(0, 1, 300)
     known = SimpleNamespace(
         threshold=0.5,
@@ -268,7 +266,7 @@ def test_many_columns_make_few_updates_a_batch_each_of_a_small_item():
         seen |= set(chosen)
         assert len(chosen) == 4
         for part in chosen:
-            counts = drift.counters(inputs, p, [f"u{i}" for i in range(300)], known, part)
+            counts = drift.counters(x, p, [f"u{i}" for i in range(300)], known, part)
             assert counts["n"] == 300
             assert sum(len(f"#c{i} :c{i}, ") for i in range(len(counts))) < 4_000
     assert seen == set(range(number))

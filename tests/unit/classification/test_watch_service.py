@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from functions.classification.contracts import Feature, Reference
-from functions.classification.domain import drift, metrics
+from functions.classification.domain import drift, metrics, schema
 from functions.classification.simulate import customers, events
 from functions.classification.watch import REPORT
 from tests.classification import NOW, Cloud, Started, records, score, tell_outcomes, watch
@@ -96,12 +96,13 @@ def test_the_stability_index_is_zero_for_the_same_shares_and_grows_with_the_move
 
 
 def test_every_value_has_a_bin():
-    numbers = np.array([[1.0], [2.0], [3.0], [np.nan], [-9e9], [9e9]], dtype=np.float32)
+    numbers = np.array([1.0, 2.0, 3.0, np.nan, -9e9, 9e9], dtype=np.float32)
     known = drift.reference(numbers, Feature(name="x", kind="number", nullable=True))
     assert sum(known.shares) == pytest.approx(1)
-    words = np.array([["a"], ["b"], [""], ["new"]], dtype=object)
-    feature = Feature(name="w", kind="category", nullable=True, categories=("a", "b"))
-    assert drift.bin_counts(words, feature, ()).tolist() == [1, 1, 1, 1]
+    for categories, bins in {("a", "b"): [1, 1, 1, 1], ("", "a", "b"): [0, 1, 1, 1, 1]}.items():
+        feature = Feature(name="w", kind="category", nullable=True, categories=categories)
+        x, _ = schema.encode({"w": ["a", "b", "", "new"]}, [feature])
+        assert drift.bin_counts(x[:, 0], feature, ()).tolist() == bins
     assert Reference(shares=(1.0,)).edges == ()
 
 
@@ -133,7 +134,7 @@ def test_expected_quality_is_what_came_true_where_probabilities_are_right():
     totals: Counter[str] = Counter()
     for start in range(0, 40_000, 1_000):
         users = [f"u{i}" for i in range(start, start + 1_000)]
-        totals.update(drift.counters({}, p[start : start + 1_000], users, known, 0))
+        totals.update(drift.counters(np.empty((1_000, 0)), p[start : start + 1_000], users, known, 0))
     expected = metrics.expected_quality(totals, edges)
     called = p >= 0.3
     assert expected["positives"] == pytest.approx(y.sum(), rel=0.03)
