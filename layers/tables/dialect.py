@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,7 +32,7 @@ class Dialect:
 
     def fitted(self, fields: list[str]) -> list[str] | None:
         """The row's fields as the header has them, or None when it has too few, or too many that say something."""
-        if len(fields) < self.shortest or any(field.strip() for field in fields[self.own :]):
+        if len(fields) < self.shortest or any(map(str.strip, fields[self.own :])):
             return None
         return padded(fields, len(self.header))
 
@@ -39,11 +40,6 @@ class Dialect:
 def padded(fields: list[str], width: int) -> list[str]:
     """Exactly `width` of them."""
     return (fields + [""] * (width - len(fields)))[:width]
-
-
-def fields_of(row: str, delimiter: str) -> list[str]:
-    """The fields of one row of text."""
-    return next(csv.reader(io.StringIO(row, newline=""), delimiter=delimiter), [])
 
 
 def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
@@ -73,9 +69,7 @@ def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
     shortest = max(i for i, cell in enumerate(header) if cell) + 1
     # Where rows end in more empty fields than the header has cells, as many are expected of every row.
     width = max([len(header), *_usual_width(rows[1:], len(header))])
-    written, _ = _rows(head, begin, delimiter, cut, skip=False)
-    differing = (cell for row, kept in zip(rows, written, strict=False) if row != kept for cell in kept)
-    spaced = any(cell.startswith(" ") and cell.lstrip(" ").startswith('"') for cell in differing)
+    spaced = re.search(rf'{re.escape(delimiter)} +"', head) is not None
     return Dialect(delimiter, tuple(padded(header, width)), shortest, len(header), len(head[:start].encode()), spaced)
 
 
@@ -88,17 +82,17 @@ def check_names(header: Sequence[str], name: str) -> None:
         seen[cell] = place
 
 
-def _rows(head: str, begin: int, delimiter: str, cut: bool, *, skip: bool = True) -> tuple[list[list[str]], int]:
+def _rows(head: str, begin: int, delimiter: str, cut: bool) -> tuple[list[list[str]], int]:
     """The first rows that are not blank, the header among them, and where the header ends.
 
-    `skip` spaces behind delimiters, where a quote may stand.
+    Spaces behind delimiters, where a quote may stand, are passed over.
     """
     lines = io.StringIO(head, newline="")
     lines.seek(begin)
     rows: list[list[str]] = []
     start = 0
     try:
-        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=skip):
+        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True):
             if row and not rows:
                 start = lines.tell()
             rows += [row] if row else []
