@@ -9,7 +9,7 @@ from constructs import Construct
 from functions.classification.settings import CLASSIFICATION
 from infra.event_queue import EventQueue
 from infra.grants import allow_items, allow_objects
-from infra.leaf import FIVE_MINUTES, HOUR, Alarm, Leaf, Panels, Stage
+from infra.leaf import FIVE_MINUTES, HOUR, Alarm, Leaf, Stage
 
 SCORE_TIMEOUT = Duration.seconds(60)
 
@@ -51,24 +51,21 @@ class Classification(Leaf):
         )
 
         for function in (train, score, watch):
-            allow_objects(function.role, data.models, "classification/", "read")
+            allow_objects(function.role, data.models, read="classification/")
             allow_items(function.role, data.registry, "GetItem", leaf=self.name)
-        for prefix in ("customers/", "outcomes/", "scored/"):
-            allow_objects(train.role, data.lake, prefix, "read")
-        allow_objects(train.role, data.models, "classification/", "write")
+        allow_objects(train.role, data.lake, read="customers/ outcomes/ scored/")
+        allow_objects(train.role, data.models, write="classification/")
         allow_items(train.role, data.registry, "PutItem", leaf=self.name)
         allow_items(train.role, data.runs, "GetItem", "PutItem", leaf=self.name)
 
         allow_items(score.role, data.classifications, "PutItem")
         allow_items(score.role, data.profiles, "UpdateItem")
-        allow_objects(score.role, data.lake, "scored/", "write")
+        allow_objects(score.role, data.lake, write="scored/")
         events.dead_letters.grant_send_messages(score.role)
         events.queue.grant_send_messages(score.role)  # what waits for a first model
         events.read_by(score.target, batch=deploy.score_batch, concurrency=deploy.score_concurrency)
 
-        for prefix in ("outcomes/", "scored/"):
-            allow_objects(watch.role, data.lake, prefix, "read")
-        allow_objects(watch.role, data.lake, "scored/reports/", "write")
+        allow_objects(watch.role, data.lake, read="outcomes/ scored/", write="scored/reports/")
         allow_items(watch.role, data.profiles, "GetItem")
         allow_items(watch.role, data.registry, "Query", leaf=self.name)
         allow_items(watch.role, data.runs, "GetItem", "PutItem", leaf=self.name)
@@ -95,10 +92,10 @@ class Classification(Leaf):
             Alarm("throttles", [score.function.metric_throttles()]),
         )
         told = ("Drift", "Moved", "RealisedPrecision", "RealisedRecall", "RealisedCalibrationError")
-        self.panels = Panels(
-            freshness=[age],
-            volume=self.emitted("Scored", "Duplicates", "Poison", "Returned", period=HOUR),
-            quality=self.emitted(*told, **hourly),
-            latency=[self.took("score", "p99")],
-            errors=[dead, *self.errors()],
-        )
+        self.panels = {
+            "freshness": [age],
+            "volume": self.emitted("Scored", "Duplicates", "Poison", "Returned", period=HOUR),
+            "quality": self.emitted(*told, **hourly),
+            "latency": [self.took("score", "p99")],
+            "errors": [dead, *self.errors()],
+        }

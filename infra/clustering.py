@@ -4,7 +4,7 @@ from constructs import Construct
 
 from functions.clustering.settings import CLUSTERING
 from infra.grants import allow_items, allow_objects
-from infra.leaf import Alarm, Leaf, Panels, Stage
+from infra.leaf import Alarm, Leaf, Stage
 from infra.planned_map import PlannedMap
 
 
@@ -24,22 +24,15 @@ class Clustering(Leaf):
             for entry in ("fit", "label", "publish")
         )
 
-        allow_objects(fit.role, lake, "rides/", "read")
-        allow_objects(fit.role, lake, "verdicts/", "read")
-        allow_objects(fit.role, lake, "plans/clustering/", "write")
-        allow_objects(fit.role, models, "clustering/", "read", "write")
+        allow_objects(fit.role, lake, read="rides/ verdicts/", write="plans/clustering/")
+        allow_objects(fit.role, models, read="clustering/", write="clustering/")
         allow_items(fit.role, stage.data.registry, "PutItem", leaf=self.name)
         allow_items(fit.role, stage.data.runs, "GetItem", "PutItem", leaf=self.name)
 
-        allow_objects(label.role, lake, "rides/", "read")
-        allow_objects(label.role, lake, "anomalies/runs/", "write")
-        allow_objects(label.role, lake, "plans/clustering/", "write")
-        allow_objects(label.role, models, "clustering/", "read")
-
-        allow_objects(publish.role, lake, "plans/clustering/", "read", "tag")
-        allow_objects(publish.role, lake, "anomalies/runs/", "tag")
-        allow_objects(publish.role, lake, "anomalies/reports/", "write", "tag")
-        allow_objects(publish.role, lake, "anomalies/days/", "read", "write")
+        allow_objects(label.role, lake, read="rides/", write="anomalies/runs/ plans/clustering/")
+        allow_objects(label.role, models, read="clustering/")
+        written, tagged = "anomalies/reports/ anomalies/days/", "plans/clustering/ anomalies/runs/ anomalies/reports/"
+        allow_objects(publish.role, lake, read="plans/clustering/ anomalies/days/", write=written, tag=tagged)
         allow_items(publish.role, stage.data.runs, "GetItem", "PutItem", leaf=self.name)
 
         runs = PlannedMap(self, "Run", plan=fit, work=label, publish=publish)
@@ -50,10 +43,10 @@ class Clustering(Leaf):
             Alarm("clustering-run-failed", runs.unfinished()),
             Alarm("day-not-published", self.emitted("DaysPublished"), daily=True),
         )
-        self.panels = Panels(
-            freshness=self.emitted("DaysPublished", "DaysEmpty"),
-            volume=self.emitted("Rides"),
-            quality=self.emitted("Anomalies", "Rejected"),
-            latency=[self.took("label", "p99")],
-            errors=[runs.failed(), *self.errors()],
-        )
+        self.panels = {
+            "freshness": self.emitted("DaysPublished", "DaysEmpty"),
+            "volume": self.emitted("Rides"),
+            "quality": self.emitted("Anomalies", "Rejected"),
+            "latency": [self.took("label", "p99")],
+            "errors": [runs.failed(), *self.errors()],
+        }

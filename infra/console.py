@@ -14,7 +14,7 @@ from functions.console.settings import CONSOLE
 from infra.grants import acknowledge_wildcard, allow_items, allow_objects
 from infra.http_api import READING, HttpApi
 from infra.image_function import ROOT
-from infra.leaf import Leaf, Panels, Stage
+from infra.leaf import Leaf, Stage
 from infra.prices import GB_SECOND
 from infra.settings import LEAVES
 
@@ -30,7 +30,10 @@ PATHS: Final = {
 
 
 class Console(Leaf):
-    """api, which has the page, reads what others publish and writes verdicts."""
+    """api, which has the page, reads what others publish and writes verdicts.
+
+    The gateway's calls, latency and 5xx are those of both functions behind it, and so is the alarm on these.
+    """
 
     name = "console"
 
@@ -59,10 +62,9 @@ class Console(Leaf):
             environment=settings.environment(),
             timeout=Duration.seconds(29),
         )
-        for prefix in ("anomalies/days/", "anomalies/reports/", "scored/reports/"):
-            allow_objects(api.role, data.lake, prefix, "read")
-        for prefix in ("verdicts/", "console/verdicts/"):
-            allow_objects(api.role, data.lake, prefix, "read", "write")
+        verdicts = "verdicts/ console/verdicts/"
+        published = "anomalies/days/ anomalies/reports/ scored/reports/"
+        allow_objects(api.role, data.lake, read=f"{published} {verdicts}", write=verdicts)
         allow_items(api.role, data.registry, "GetItem")
         allow_items(api.role, data.runs, "Query")
         allow_items(api.role, data.classifications, "GetItem")
@@ -77,9 +79,6 @@ class Console(Leaf):
         http.serve("Console", api.target, guarded=PATHS, public=OPEN)
 
         self.outputs = {"UserPoolClient": http.client.user_pool_client_id}
-        # The gateway's calls, latency and 5xx are those of both functions behind it, and so is the alarm on these.
-        self.alarms = ()
-        self.panels = Panels(freshness=[], volume=[], quality=[], latency=[], errors=[])
 
 
 def bundled(page: Path) -> bool:

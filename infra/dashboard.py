@@ -10,7 +10,7 @@ from infra.leaf import DAY, Leaf
 from infra.prices import GB_SECOND
 from infra.settings import DeploySettings
 
-# The metrics that answer each are in the `Panels` of the leaves.
+# The metrics that answer each are in the `panels` of the leaves.
 QUESTIONS: Final = {
     "freshness": "Freshness: is yesterday's run there?",
     "volume": "Volume: how much came in?",
@@ -36,8 +36,7 @@ class Dashboard(Construct):
         self._board = cloudwatch.Dashboard(self, "Board", dashboard_name=f"trefoil-{deploy.stage}")
         self._board.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=3))
         for name, question in QUESTIONS.items():
-            answers = {leaf.name: getattr(leaf.panels, name) for leaf in leaves}
-            self._row(question, {leaf: metrics for leaf, metrics in answers.items() if metrics})
+            self._row(question, {leaf.name: leaf.panels[name] for leaf in leaves if leaf.panels.get(name)})
         spent = {leaf.name: [_gb_seconds(leaf, entry) for entry in leaf.functions] for leaf in leaves}
         self._row(f"Cost: GB-seconds a day, at ${GB_SECOND[deploy.architecture]:.10f} each", spent, stacked=True)
 

@@ -10,7 +10,7 @@ from infra.event_queue import EventQueue
 from infra.grants import allow_items, allow_objects
 from infra.http_api import HttpApi
 from infra.image_function import ImageFunction
-from infra.leaf import BATCH_TIMEOUT, DELIVERY, FIVE_MINUTES, HOUR, Alarm, Leaf, Panels, Stage
+from infra.leaf import BATCH_TIMEOUT, DELIVERY, FIVE_MINUTES, HOUR, Alarm, Leaf, Stage
 from infra.planned_map import PlannedMap
 
 API_TIMEOUT = Duration.seconds(29)
@@ -37,28 +37,21 @@ class Forecasting(Leaf):
             snap_start=deploy.snap_start,
         )
 
-        allow_objects(ingest.role, data.lake, "sales/", "read")
-        allow_objects(ingest.role, data.lake, "plans/forecasting/rejected/", "write")
-        for function in (plan, train):
-            allow_objects(function.role, data.lake, "plans/forecasting/", "write")
-        allow_objects(publish.role, data.lake, "plans/forecasting/", "read")
-        allow_objects(ingest.role, data.lake, "history/", "read", "write")
-        for function in (plan, train, api):
-            allow_objects(function.role, data.lake, "history/", "read")
-        for function in (ingest, publish):
-            for prefix in ("catalog.json", "catalog/"):
-                allow_objects(function.role, data.lake, prefix, "read", "write")
-        for function in (plan, api):
-            for prefix in ("catalog.json", "catalog/"):
-                allow_objects(function.role, data.lake, prefix, "read")
+        plans, catalog = "plans/forecasting/", "catalog.json catalog/"
+        arrived, made = f"sales/ history/ {catalog}", f"{plans}rejected/ history/ {catalog}"
+        allow_objects(ingest.role, data.lake, read=arrived, write=made)
+        allow_objects(plan.role, data.lake, read=f"history/ {catalog}", write=plans)
+        allow_objects(train.role, data.lake, read="history/", write=plans)
+        allow_objects(publish.role, data.lake, read=f"{plans} {catalog}", write=catalog)
+        allow_objects(api.role, data.lake, read=f"history/ {catalog}")
         for function in (plan, train, publish):
-            allow_objects(function.role, data.models, "forecasting/", "read", "write")
-        allow_objects(api.role, data.models, "forecasting/", "read")
-        allow_items(publish.role, data.registry, "GetItem", "PutItem", leaf=self.name)
-        allow_items(plan.role, data.registry, "GetItem", leaf=self.name)
+            allow_objects(function.role, data.models, read="forecasting/", write="forecasting/")
+        allow_objects(api.role, data.models, read="forecasting/")
         for function in (ingest, plan, publish):
             allow_items(function.role, data.runs, "GetItem", "PutItem", leaf=self.name)
-        allow_items(api.role, data.registry, "GetItem", leaf=self.name)
+        for function in (plan, publish, api):
+            allow_items(function.role, data.registry, "GetItem", leaf=self.name)
+        allow_items(publish.role, data.registry, "PutItem", leaf=self.name)
         allow_items(api.role, data.forecasts, "GetItem", "PutItem", "Query")
 
         arrivals = self._on_arrival(ingest)
@@ -77,13 +70,13 @@ class Forecasting(Leaf):
             Alarm("forecasting-run-failed", runs.unfinished()),
             Alarm("function-errors", [ingest.function.metric_errors()]),
         )
-        self.panels = Panels(
-            freshness=self.emitted("SeriesTrained", "SeriesFailed"),
-            volume=[http.api.metric_count(period=HOUR)],
-            quality=self.emitted("MeanSkill", statistic="Average"),
-            latency=[http.api.metric_latency(statistic=statistic) for statistic in ("p50", "p99")],
-            errors=[runs.failed(), http.api.metric_server_error(), *self.errors()],
-        )
+        self.panels = {
+            "freshness": self.emitted("SeriesTrained", "SeriesFailed"),
+            "volume": [http.api.metric_count(period=HOUR)],
+            "quality": self.emitted("MeanSkill", statistic="Average"),
+            "latency": [http.api.metric_latency(statistic=statistic) for statistic in ("p50", "p99")],
+            "errors": [runs.failed(), http.api.metric_server_error(), *self.errors()],
+        }
 
     def _on_arrival(self, ingest: ImageFunction) -> EventQueue:
         """Through a queue: of a thousand files at once few are ingested at a time, and none fails by the others."""

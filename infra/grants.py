@@ -29,18 +29,19 @@ def acknowledge_wildcard(construct: IConstruct, finding: str, reason: str) -> No
     acknowledge(construct, **{f"IAM5[{finding}]": reason})
 
 
-def allow_objects(role: iam.Role, bucket: s3.IBucket, prefix: str, *verbs: str) -> None:
-    """Let `role` "read", "write" or "tag" what lies under `prefix`, or the one object when it ends without a slash."""
+def allow_objects(role: iam.Role, bucket: s3.IBucket, **prefixes: str) -> None:
+    """Let `role` `read`, `write` or `tag` what lies under prefixes, parted by spaces, or the one object when a prefix
+    ends without a slash: `allow_objects(role, lake, read="rides/ catalog.json")`."""
     arn = Stack.of(bucket).export_value(bucket.bucket_arn)
-    pattern = f"{prefix}*" if prefix.endswith("/") else prefix
-    actions = [action for verb in verbs for action in OBJECT_ACTIONS[verb]]
-    role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[f"{arn}/{pattern}"]))
-    if "read" in verbs:
-        own = {"StringLike": {"s3:prefix": pattern}}
-        role.add_to_policy(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[arn], conditions=own))
-    if pattern.endswith("*"):
-        exported = Stack.of(role).resolve(arn)["Fn::ImportValue"]
-        acknowledge_wildcard(role, f"Resource::{exported}/{pattern}", f"{' and '.join(verbs)} under {prefix} only")
+    exported = Stack.of(role).resolve(arn)["Fn::ImportValue"]
+    for verb, prefix in ((verb, prefix) for verb, several in prefixes.items() for prefix in several.split()):
+        pattern = f"{prefix}*" if prefix.endswith("/") else prefix
+        role.add_to_policy(iam.PolicyStatement(actions=OBJECT_ACTIONS[verb], resources=[f"{arn}/{pattern}"]))
+        if verb == "read":
+            own = {"StringLike": {"s3:prefix": pattern}}
+            role.add_to_policy(iam.PolicyStatement(actions=["s3:ListBucket"], resources=[arn], conditions=own))
+        if pattern.endswith("*"):
+            acknowledge_wildcard(role, f"Resource::{exported}/{pattern}", f"what lies under {prefix} only")
 
 
 def allow_items(role: iam.Role, table: dynamodb.ITableV2, *actions: str, leaf: str = "") -> None:

@@ -1,6 +1,6 @@
 """What the constructs of leaves and console share: the stage they stand in, their functions and their schedules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,28 +67,18 @@ class Alarm:
     daily: bool = False
 
 
-@dataclass(frozen=True)
-class Panels:
-    """A leaf's column of the dashboard: the metrics that answer each question."""
-
-    freshness: Sequence[cloudwatch.IMetric]
-    volume: Sequence[cloudwatch.IMetric]
-    quality: Sequence[cloudwatch.IMetric]
-    latency: Sequence[cloudwatch.IMetric]
-    errors: Sequence[cloudwatch.IMetric]
-
-
 class Leaf(Construct):
     """Base of each: one image, several functions of it; what the stack tells of it, and how it is watched.
 
-    Its code is the package `name` within the package `root`.
+    Its code is the package `name` within the package `root`. `panels` are its column of the dashboard: the metrics that
+    answer each of the dashboard's questions.
     """
 
     name: str
     root: str = "functions"
-    outputs: dict[str, str]
-    alarms: Sequence[Alarm]
-    panels: Panels
+    outputs: Mapping[str, str] = {}
+    alarms: Sequence[Alarm] = ()
+    panels: Mapping[str, Sequence[cloudwatch.IMetric]] = {}
 
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_)

@@ -1,7 +1,7 @@
 """Alarms (ten are free, the eleventh costs ten cents a month), the topic that they reach, and the dashboard."""
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from aws_cdk import Aws
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -33,57 +33,35 @@ class Monitoring(Construct):
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
         self._alarms: list[cloudwatch.Alarm] = []
         waiting = stage.undelivered.metric_approximate_number_of_messages_visible
-        self._alarm("undelivered", [waiting(period=FIVE_MINUTES, statistic="Maximum")])
-        # Every alarm costs ten cents a month, and one entry of the runbook may be those of several leaves.
-        watched: dict[str, list[Alarm]] = {}
-        for alarm in (alarm for leaf in leaves for alarm in leaf.alarms):
-            watched.setdefault(alarm.name, []).append(alarm)
-        for name, alarms in watched.items():
-            metrics = [metric for alarm in alarms for metric in alarm.metrics]
-            if alarms[0].daily:
-                self._daily(name, *metrics, timezone=stage.deploy.timezone)
-            else:
-                self._alarm(name, metrics, above=alarms[0].above)
+        undelivered = Alarm("undelivered", [waiting(period=FIVE_MINUTES, statistic="Maximum")])
+        named = Counter[str]()  # one entry of the runbook may be alarms of several metrics, or of several leaves
+        for alarm in (undelivered, *(alarm for leaf in leaves for alarm in leaf.alarms)):
+            for metric in alarm.metrics:
+                suffix = f"-{named[alarm.name]}" if named[alarm.name] else ""
+                self._ring(alarm, metric, alarm.name + suffix, stage.deploy.timezone)
+                named[alarm.name] += 1
         Dashboard(self, "Dashboard", alarms=self._alarms, leaves=leaves, deploy=stage.deploy)
 
-    def _alarm(self, name: str, metrics: Sequence[cloudwatch.IMetric], *, above: float = 0) -> None:
-        """Rings when one of `metrics` is above a value; each has an alarm, and all one entry in the runbook."""
-        for i, metric in enumerate(metrics):
-            self._ring(
-                name,
-                metric,
-                f"-{i}" * bool(i),
-                threshold=above,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            )
-
-    def _daily(self, name: str, metric: cloudwatch.IMetric, *, timezone: str) -> None:
-        """Rings when a calendar day of the zone ends with none, or without data after a day that had some.
+    def _ring(self, alarm: Alarm, metric: cloudwatch.IMetric, id_: str, timezone: str) -> None:
+        """A daily one also rings without data after a day that had some.
 
         A leaf that was never used has never had data, which is no change and no ring.
         """
-        alarm = self._ring(
-            name,
-            metric,
-            threshold=1,
-            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.MISSING,
-        )
-        alarm.add_insufficient_data_action(actions.SnsAction(self.topic))
-        resource(alarm, cloudwatch.CfnAlarm).evaluation_window = cloudwatch.CfnAlarm.EvaluationWindowProperty(
-            wall_clock_window=cloudwatch.CfnAlarm.WallClockWindowProperty(timezone=timezone)
-        )
-
-    def _ring(self, name: str, metric: cloudwatch.IMetric, suffix: str = "", **when: Any) -> cloudwatch.Alarm:
-        alarm = cloudwatch.Alarm(
+        operator, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
+        rings = cloudwatch.Alarm(
             self,
-            name + suffix,
+            id_,
             metric=metric,
+            threshold=1 if alarm.daily else alarm.above,
+            comparison_operator=operator.LESS_THAN_THRESHOLD if alarm.daily else operator.GREATER_THAN_THRESHOLD,
+            treat_missing_data=missing.MISSING if alarm.daily else missing.NOT_BREACHING,
             evaluation_periods=1,
-            alarm_description=f"trefoil {name}: see docs/operate.md",
-            **when,
+            alarm_description=f"trefoil {alarm.name}: see docs/operate.md",
         )
-        alarm.add_alarm_action(actions.SnsAction(self.topic))
-        self._alarms.append(alarm)
-        return alarm
+        rings.add_alarm_action(actions.SnsAction(self.topic))
+        if alarm.daily:
+            rings.add_insufficient_data_action(actions.SnsAction(self.topic))
+            resource(rings, cloudwatch.CfnAlarm).evaluation_window = cloudwatch.CfnAlarm.EvaluationWindowProperty(
+                wall_clock_window=cloudwatch.CfnAlarm.WallClockWindowProperty(timezone=timezone)
+            )
+        self._alarms.append(rings)

@@ -74,7 +74,7 @@ class PlannedMap(Construct):
             tracing_enabled=True,
             role=self.role,
         )
-        allow_objects(self.role, leaf.stage.data.lake, f"plans/{leaf.name}/", "read")
+        allow_objects(self.role, leaf.stage.data.lake, read=f"plans/{leaf.name}/")
         acknowledge_versions(self, plan.target, work.target, publish.target)
         acknowledge_wildcard(self, "Resource::*", "log delivery and tracing take no resource")
         own = f'{{"Fn::Select":[6,{{"Fn::Split":[":",{{"Ref":"{logical_id(self.machine)}"}}]}}]}}'

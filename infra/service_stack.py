@@ -57,7 +57,7 @@ class ServiceStack(Stack):
             "AlarmTopic": monitoring.topic.topic_arn,
         }
         for leaf in leaves:
-            outputs |= leaf.outputs
+            outputs.update(leaf.outputs)
             for entry, made in leaf.functions.items():
                 outputs[f"Function{leaf.name.title()}{entry.title()}"] = made.function.function_name
         for name, value in outputs.items():

@@ -7,7 +7,7 @@ from constructs import Construct
 
 from examples.reminders.settings import REMINDERS
 from infra.grants import acknowledge_wildcard, allow_objects
-from infra.leaf import Alarm, Leaf, Panels, Stage
+from infra.leaf import Alarm, Leaf, Stage
 
 
 class Reminders(Leaf):
@@ -37,14 +37,11 @@ class Reminders(Leaf):
             )
         )
         acknowledge_wildcard(remind.role, "Resource::*", "streams are listed for all tables or for none")
-        allow_objects(remind.role, stage.data.lake, "reminders/", "write")
+        allow_objects(remind.role, stage.data.lake, write="reminders/")
 
-        self.outputs = {}
         self.alarms = (Alarm("function-errors", [remind.function.metric_errors()]),)
-        self.panels = Panels(
-            freshness=[],
-            volume=self.emitted("Reminders", "Strange"),
-            quality=[],
-            latency=[self.took("remind", "p99")],
-            errors=self.errors(),
-        )
+        self.panels = {
+            "volume": self.emitted("Reminders", "Strange"),
+            "latency": [self.took("remind", "p99")],
+            "errors": self.errors(),
+        }
