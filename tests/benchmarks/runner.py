@@ -9,6 +9,8 @@ import multiprocessing
 import platform
 import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,6 +18,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+# What an API in Lambda is made of, without anything of ours.
+BARE = """
+import time
+started = time.perf_counter()
+import boto3, fastapi, mangum
+from aws_lambda_powertools import Logger, Metrics
+boto3.client("s3"), boto3.client("dynamodb")
+print(time.perf_counter() - started)
+"""
 LEAVES = ("clustering", "forecasting", "classification", "tables")
 
 
@@ -65,6 +76,19 @@ def row(
     spread = (min(ratios), max(ratios)) if ratios else None
     other = statistics.median(peer)
     return Row(name, figure, unit, target, met(figure, ratio), other, peer_name, ratio, spread)
+
+
+def beside_bare_imports(name: str, start: Callable[[], float], repeats: int, most: float, **environment: str) -> Row:
+    """`start`, seconds of a fresh process to its first answer, in turns with one that only imports (`BARE`)."""
+    command, pairs = [sys.executable, "-c", BARE], []
+    for _ in range(repeats + 1):
+        done = subprocess.run(command, env=environment, check=True, capture_output=True)
+        pairs.append((start(), float(done.stdout)))
+    ours, bare = map(list, zip(*pairs[1:], strict=True))  # the first compiles
+    target = f"at most {most:g} of bare imports"
+    return row(
+        name, ours, "s", target, lambda _, ratio: bool(ratio and ratio * most >= 1), peer=bare, peer_name="bare imports"
+    )
 
 
 def measured(function: Callable[..., Any], *arguments: Any) -> Measured:
