@@ -25,7 +25,9 @@ DAYS: Final = (
     r"(?P<year>\d{4})[-/](?P<month>\d\d)",
     r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>\d)",
     r"[Qq](?P<quarter>\d)[-/ ](?P<year>\d{4})",
-    r"(?P<year>\d{4})-?[Ww](?P<week>\d\d)(?:-?(?P<weekday>\d))?",
+    r"(?P<year>\d{4})[- ]?[Ww](?P<week>\d\d)(?:-?(?P<weekday>\d))?",
+    r"(?P<year>\d{4})[-/ ]?[Mm](?P<month>\d{1,2})",
+    r"(?P<year>\d{4})[-/ ](?P<name>[A-Za-z]{3,9})\.?(?:[-/ ](?P<day>\d{1,2}))?",
     r"(?P<name>[A-Za-z]{3,9})\.?[ -](?P<year>\d{4})",
     r"(?P<first>\d{1,2})[-/.](?P<other>\d{1,2})[-/.](?P<year>\d{4})",
     r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
@@ -59,9 +61,9 @@ def is_time(kind: pa.DataType) -> bool:
 def to_times(column: Any, style: TimeStyle, zone: str | None = "UTC") -> tuple[Times, NDArray[np.bool_]]:
     """Times (n,) as datetime64[us], NaT where blank or unreadable, and where a text is no time in this style, (n,).
 
-    A month, a quarter or a week of ISO 8601 (2024-01, 2024Q1 or Q1 2024, 2024-W01) is its first day. A time with an
-    offset or a zone is told in the wall clock of `zone`, or as it is written if that is None; any other stays as it
-    is. Whole numbers are read like texts (20240131); of other types all are NaT.
+    A month, a quarter or a week of ISO 8601 (2024-01, 2024M01 or 2024 Jan, 2024Q1 or Q1 2024, 2024-W01) is its first
+    day. A time with an offset or a zone is told in the wall clock of `zone`, or as it is written if that is None; any
+    other stays as it is. Whole numbers are read like texts (20240131); of other types all are NaT.
     """
     column = plain_array(column)
     if pa.types.is_integer(column.type):

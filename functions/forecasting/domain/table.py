@@ -48,6 +48,7 @@ SMALLEST, LARGEST = 1e-9, 1e12
 FIRST, LAST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
 MAX_CATEGORIES: Final = 12
 STRAY: Final = 0.1
+COUNTED: Final = 10
 NOTHING: Final = {"", "0", "none", "no", "false"}
 MISSING: Final = {"nan", "na", "n/a", "null", "unknown"}
 TRUTH: Final = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
@@ -364,14 +365,23 @@ def _open(cells: Cells, name: str) -> tuple[np.ndarray | None, np.ndarray]:
 
 
 def _regressors(cells: Cells, observed: np.ndarray) -> dict[str, np.ndarray]:
-    """Every other column as numbers (n,), or as 0/1 columns of its few texts; `observed` (n,) rows have sales."""
+    """Every other column as numbers (n,), or as 0/1 columns of its few texts, but one that numbers the rows; `observed`
+    (n,) rows have sales."""
     coded: dict[str, np.ndarray] = {}
     for name in cells.names:
         if name not in OURS:
             values, unread = cells.numbers(name)
+            if _counts_rows(values):
+                continue
             text = np.char.lower(cells.text(name).astype(str)) if unread.any() else np.empty(0, str)
             coded |= code(name, text, values, unread, observed)
     return coded
+
+
+def _counts_rows(values: np.ndarray) -> bool:
+    """Whether a column (n,) only numbers the rows of its file, as an index that was written with them does."""
+    steps = np.diff(values)
+    return len(steps) >= COUNTED and bool((steps > 0).all() and (steps == 1).mean() > 0.5)
 
 
 def code(

@@ -260,3 +260,15 @@ def test_two_rows_a_day_without_a_series_id_ask_for_one():
 def test_a_column_of_many_texts_is_ignored_and_named():
     rows = "\n".join(f"2024-01-{i + 1:02},1,note {i}" for i in range(20))
     assert read(f"ds,y,note\n{rows}\n").ignored == ["note"]
+
+
+def test_a_column_that_numbers_the_rows_is_ignored_and_named():
+    rows = [f"{i},{series},2024-01-{day + 1:02},{day % 5},{day}" for i, (series, day) in enumerate(both())]
+    del rows[7]  # filtered before it was written
+    parsed = read("rownames,series_id,ds,y,temperature\n" + "\n".join(rows) + "\n")
+    assert parsed.ignored == ["rownames"]
+    assert list(parsed.series[0].regressors) == ["temperature"]
+
+
+def both():
+    return [(series, day) for series in "ab" for day in range(20)]

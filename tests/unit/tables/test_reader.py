@@ -197,6 +197,12 @@ def test_dates_that_are_the_same_either_way_are_no_question() -> None:
         ("2024-W01", "2024-01-01T00:00:00"),
         ("2020-W53", "2020-12-28T00:00:00"),
         ("2021W017", "2021-01-10T00:00:00"),
+        ("1991 W06", "1991-02-04T00:00:00"),
+        ("1939 Jan", "1939-01-01T00:00:00"),
+        ("2024-February", "2024-02-01T00:00:00"),
+        ("2024-Jan-31", "2024-01-31T00:00:00"),
+        ("2004M11", "2004-11-01T00:00:00"),
+        ("2004m3", "2004-03-01T00:00:00"),
     ],
 )
 def test_times_are_read_in_any_usual_form(text: str, right: str) -> None:
@@ -218,13 +224,15 @@ def test_layouts_may_be_mixed_and_what_no_clock_or_calendar_shows_is_no_time() -
         "2024-W53",
         "Q5 2024",
         "2024-W00",
+        "2024M13",
+        "2024 Jam",
         "x",
         "",
     ]
     times, unreadable = to_times(pa.array(cells), TimeStyle())
     day = "2024-03-05T"
-    assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 8]
-    assert unreadable.tolist() == [False] * 3 + [True] * 7 + [False]
+    assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 10]
+    assert unreadable.tolist() == [False] * 3 + [True] * 9 + [False]
 
 
 def test_a_files_styles_are_decided_without_reading_it_again_where_its_batches_are_at_hand() -> None:
