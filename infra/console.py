@@ -62,9 +62,8 @@ class Console(Leaf):
             environment=settings.environment(),
             timeout=Duration.seconds(29),
         )
-        verdicts = "verdicts/ console/verdicts/"
-        published = "anomalies/days/ anomalies/reports/ scored/reports/"
-        allow_objects(api.role, data.lake, read=f"{published} {verdicts}", write=verdicts)
+        published = "anomalies/days/ anomalies/reports/ scored/reports/ verdicts/"
+        allow_objects(api.role, data.lake, read=published, write="verdicts/")
         allow_items(api.role, data.registry, "GetItem")
         allow_items(api.role, data.runs, "Query")
         allow_items(api.role, data.classifications, "GetItem")

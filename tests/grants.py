@@ -89,8 +89,6 @@ MAY = {
         "read lake/scored/reports/*",
         "read lake/verdicts/*",
         "write lake/verdicts/*",
-        "read lake/console/verdicts/*",
-        "write lake/console/verdicts/*",
         "GetItem models",
         "GetItem classifications",
         "Query runs",

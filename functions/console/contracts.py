@@ -55,15 +55,6 @@ class Verdict(Frozen):
     kind: str = Field("", description="of its reason")
 
 
-class Digest(Frozen):
-    """`console/verdicts/dt=D/heard.json`: the words of a day in one object, each with the etag of its own.
-
-    It spares reading what did not change since; without it nothing is lost. None is a document of somebody else.
-    """
-
-    words: dict[str, tuple[str, Verdict | None]] = Field(description="by the hash of the ride")
-
-
 class Flag(Frozen):
     """A flagged ride, as `flagged.json` of a run lists it."""
 

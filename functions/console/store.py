@@ -4,9 +4,8 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import date
 from functools import lru_cache
 from itertools import takewhile
@@ -14,16 +13,15 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from functions.console.contracts import Digest, Flag, Manifest, Verdict, WatchReport
+from functions.console.contracts import Flag, Manifest, Verdict, WatchReport
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnavailableError
 from layers.runtime.observability import logger
 from layers.storage.objects import ObjectInfo, S3Objects
 
 LEAF: Final = "console"
 DAYS, VERDICTS, REPORTS, WATCH = "anomalies/days/", "verdicts/", "anomalies/reports/", "scored/reports/watch.json"
-DIGESTED = "console/verdicts/"
 DT: Final = re.compile(r"[a-z/]+/dt=([0-9]{4}-[0-9]{2}-[0-9]{2})/([^/]+)\.json")
-READERS, REMEMBERED, DIGESTS, TRIES = 16, 20_000, 400, 5
+READERS, REMEMBERED, TRIES = 32, 20_000, 5
 FLAGS: Final = TypeAdapter(list[Flag])
 
 Document = TypeVar("Document", bound=BaseModel)
@@ -40,15 +38,12 @@ class Published:
     def __init__(self, lake: S3Objects) -> None:
         self._lake = lake
         self._manifest = lru_cache(REMEMBERED)(lambda key, _etag: self._read(key, Manifest))
-        self._digest = lru_cache(DIGESTS)(lambda key, _etag: self._read(key, Digest))
+        self._verdict = lru_cache(REMEMBERED)(lambda key, _etag: self._read(key, Verdict))
         self._flags = lru_cache(8)(self._read_flags)
 
     def manifests(self, first: date, last: date | None) -> dict[date, Manifest]:
         """Of each published day from `first` to `last`, or to the newest; one that cannot be read is left out."""
-        listed = list(self._listed(DAYS, first, last))
-        with ThreadPoolExecutor(READERS) as pool:
-            read = pool.map(lambda one: self._manifest(one[2].key, one[2].etag), listed)
-            return {day: manifest for (day, _, _), manifest in zip(listed, read, strict=True) if manifest}
+        return {day: manifest for day, _, manifest in self._each(self._manifest, DAYS, first, last)}
 
     def newest(self) -> date | None:
         """The newest published day whose manifest can be read."""
@@ -56,28 +51,11 @@ class Published:
         return next((day for day, _, info in listed if self._manifest(info.key, info.etag)), None)
 
     def verdicts(self, first: date, last: date) -> dict[date, dict[str, Verdict]]:
-        """By the hash of the ride, for each day: one object a day, and those that changed since it was written."""
-        listed: dict[date, dict[str, ObjectInfo]] = defaultdict(dict)
-        for day, name, info in self._listed(VERDICTS, first, last):
-            listed[day][name] = info
-        digests = {day: info for day, _, info in self._listed(DIGESTED, first, last)}
-        with ThreadPoolExecutor(READERS) as days, ThreadPoolExecutor(READERS) as pool:
-            read = days.map(lambda day: self._words(day, listed[day], digests.get(day), pool), listed)
-            return dict(zip(listed, read, strict=True))
-
-    def _words(
-        self, day: date, listed: dict[str, ObjectInfo], digest: ObjectInfo | None, pool: ThreadPoolExecutor
-    ) -> dict[str, Verdict]:
-        standing = self._digest(digest.key, digest.etag) if digest else None
-        words = standing.words if standing else {}
-        new = [name for name, info in listed.items() if name not in words or words[name][0] != info.etag]
-        if new:
-            verdicts = pool.map(lambda name: self._read(listed[name].key, Verdict), new)
-            fresh = {name: (listed[name].etag, verdict) for name, verdict in zip(new, verdicts, strict=True)}
-            words = {name: word for name, word in words.items() if name in listed} | fresh
-            with suppress(UnavailableError):  # who looks next reads them again
-                self._lake.put(f"{DIGESTED}dt={day}/heard.json", Digest(words=words).model_dump_json().encode())
-        return {name: verdict for name in listed if (verdict := words[name][1])}
+        """By the hash of the ride, for each day."""
+        verdicts: dict[date, dict[str, Verdict]] = defaultdict(dict)
+        for day, name, verdict in self._each(self._verdict, VERDICTS, first, last):
+            verdicts[day][name] = verdict
+        return verdicts
 
     def plot(self, day: date, run_id: str) -> dict[str, Any] | None:
         """The picture of a run, in numbers; those of before have none."""
@@ -138,6 +116,15 @@ class Published:
             return _parsed(key, self._lake.get(key), kind)
         except NotFoundError:
             return None
+
+    def _each(
+        self, read: Callable[[str, str], Document | None], prefix: str, first: date, last: date | None
+    ) -> Iterator[tuple[date, str, Document]]:
+        """(day, name, document) of days in order, without what cannot be read."""
+        listed = list(self._listed(prefix, first, last))
+        with ThreadPoolExecutor(READERS) as pool:
+            documents = pool.map(lambda one: read(one[2].key, one[2].etag), listed)
+            yield from ((day, name, one) for (day, name, _), one in zip(listed, documents, strict=True) if one)
 
     def _listed(self, prefix: str, first: date, last: date | None) -> Iterator[tuple[date, str, ObjectInfo]]:
         """(day, name, object) of days in order."""

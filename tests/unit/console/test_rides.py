@@ -2,7 +2,6 @@
 
 import json
 from datetime import date, timedelta
-from itertools import product
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -15,7 +14,6 @@ from functions.clustering import simulate
 from functions.clustering.store import Paths
 from functions.console.contracts import Verdict
 from functions.console.store import hash_of
-from layers.runtime.errors import UnavailableError
 from tests.clustering import DAY, World, key
 from tests.console import caller, flags_path, published_day
 from tests.fakes import InMemoryObjects
@@ -345,45 +343,6 @@ def test_a_verdict_keeps_what_its_flag_was_and_days_count_them_by_kind_of_reason
     assert first["kind"] != last["kind"]
     kinds = {first["kind"]: [1, 0], last["kind"]: [0, 1]}
     assert call("/v1/days")[2]["items"][0]["kinds"] == call(f"/v1/days/{DAY}")[2]["kinds"] == kinds
-
-
-def test_a_year_of_verdicts_is_read_by_the_day_once_they_were_read() -> None:
-    class Counted(InMemoryObjects):
-        reads = 0
-
-        def get(self, key: str, **conditions: Any) -> bytes:
-            self.reads += 1
-            return super().get(key, **conditions)
-
-    days, each = 120, 20
-    word = {"run_id": "r1", "verdict": "confirmed", "note": "", "by": "s", "at": "2026-03-15T00:00:00.000000Z"}
-    own = Counted(dict(manifest(DAY + i * BACK, 30) for i in range(days)))
-    for i, k in product(range(days), range(each)):
-        ride_id = f"{i}-{k}"
-        own.put(
-            f"verdicts/dt={DAY + i * BACK}/{hash_of(ride_id)}.json", json.dumps(word | {"ride_id": ride_id}).encode()
-        )
-    query = f"from={DAY}&to={DAY + days * BACK}"
-    first = caller(own)("/v1/days", query)[2]["items"]
-    assert [item["confirmed"] for item in first] == [each] * days
-    own.reads = 0
-    assert caller(own)("/v1/days", query)[2]["items"] == first
-    assert own.reads == 2 * days
-    later = word | {"ride_id": "0-0", "verdict": "false_alarm"}
-    own.put(f"verdicts/dt={DAY}/{hash_of('0-0')}.json", json.dumps(later).encode())
-    changed = caller(own)("/v1/days", query)[2]["items"][0]
-    assert (changed["confirmed"], changed["false_alarms"]) == (each - 1, 1)
-
-
-def test_days_are_told_while_nothing_can_be_written(lake: InMemoryObjects) -> None:
-    own = InMemoryObjects(lake.bodies)
-    say(caller(own), "a/b", "confirmed")
-
-    class Full(InMemoryObjects):
-        def put(self, key: str, body: bytes, **_: Any) -> str:
-            raise UnavailableError(key)
-
-    assert caller(Full(own.bodies))("/v1/days")[2]["items"][0]["confirmed"] == 1
 
 
 def test_documents_of_somebody_else_are_passed_over(lake: InMemoryObjects) -> None:
