@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from functions.classification.contracts import EXPLANATION_FILE, LEAF, MODEL_FILE, Outcome, Specification
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from layers.storage.objects import ObjectInfo, S3Objects
     from layers.storage.registry import ModelRegistry
 
-BATCH = 10
-BATCH_BYTES = 1_000_000  # a queue takes 1 MiB, attributes included
+LARGEST_BODY = 1_000_000  # bytes: a queue takes 1 MiB, attributes included
 READERS = 32  # connections of the client; an object is tens of milliseconds away
 OBJECTS = 50_000
 
@@ -122,49 +122,26 @@ class SqsLetters:
         self._url, self._connect, self._delay = url, cache(connect), delay
 
     def send(self, letters: Sequence[Letter]) -> set[str]:
-        """Send in batches; returns the message ids that the queue did not take, and no others."""
-        from layers.storage.aws import translated
+        """Send them; returns the message ids that the queue did not take, and no others."""
+        queue = self._connect()
+        with ThreadPoolExecutor(READERS) as pool:
+            sent = pool.map(lambda letter: self._send(queue, letter), letters)
+            return {letter.message_id for letter, taken in zip(letters, sent, strict=True) if not taken}
 
-        failed: set[str] = set()
-        for batch in _batches(letters):
-            entries = [
-                {
-                    "Id": str(i),
-                    "DelaySeconds": self._delay,
-                    "MessageBody": _cut(letter.body),
-                    "MessageAttributes": {
-                        "reason": {"DataType": "String", "StringValue": letter.reason[:256]},
-                        "message_id": {"DataType": "String", "StringValue": letter.message_id},
-                    },
-                }
-                for i, letter in enumerate(batch)
-            ]
-            try:
-                with translated("the queue"):
-                    answer = self._connect().send_message_batch(QueueUrl=self._url, Entries=entries)
-            except TrefoilError:
-                logger(LEAF).warning("letters not sent", exc_info=True)
-                answer = {"Failed": entries}
-            failed |= {batch[int(entry["Id"])].message_id for entry in answer.get("Failed", ())}
-        return failed
-
-
-def _batches(letters: Sequence[Letter]) -> list[list[Letter]]:
-    batches: list[list[Letter]] = []
-    size = 0
-    for letter in letters:
-        length = len(_cut(letter.body).encode()) + 1_000
-        if not batches or size + length > BATCH_BYTES or len(batches[-1]) == BATCH:
-            batches.append([])
-            size = 0
-        batches[-1].append(letter)
-        size += length
-    return batches
-
-
-def _cut(body: str) -> str:
-    """The largest message leaves no room for its reason."""
-    return body.encode()[:BATCH_BYTES].decode(errors="ignore")
+    def _send(self, queue: Any, letter: Letter) -> bool:
+        """Whether the queue took it. The largest body is cut, since it leaves no room for its reason."""
+        said = {"reason": letter.reason[:256], "message_id": letter.message_id}
+        try:
+            queue.send_message(
+                QueueUrl=self._url,
+                DelaySeconds=self._delay,
+                MessageBody=letter.body.encode()[:LARGEST_BODY].decode(errors="ignore"),
+                MessageAttributes={name: {"DataType": "String", "StringValue": text} for name, text in said.items()},
+            )
+        except (BotoCoreError, ClientError):
+            logger(LEAF).warning("letter not sent", exc_info=True)
+            return False
+        return True
 
 
 def start_training(client: Any, function: str, reason: str) -> None:

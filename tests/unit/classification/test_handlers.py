@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.classification import handler
 from functions.classification.learn import TrainingService
@@ -64,35 +64,31 @@ def test_serving_imports_neither_scikit_learn_nor_pandas_nor_pyarrow():
 
 
 class Queue:
-    def __init__(self, down_after: int = 10**9) -> None:
-        self.batches, self.down_after = [], down_after
+    def __init__(self, down_for: tuple[str, ...] = ()) -> None:
+        self.messages, self.down_for = {}, down_for
 
-    def send_message_batch(self, QueueUrl, Entries):
-        if len(self.batches) == self.down_after:
+    def send_message(self, QueueUrl, MessageBody, **message):
+        message_id = message["MessageAttributes"]["message_id"]["StringValue"]
+        if message_id in self.down_for:
             raise EndpointConnectionError(endpoint_url=QueueUrl)
-        self.batches.append(Entries)
-        return {"Failed": [{"Id": entry["Id"]} for entry in Entries if entry["MessageBody"] == "refuse me"]}
+        if MessageBody == "refuse me":
+            raise ClientError({"Error": {"Code": "InvalidMessageContents"}}, "SendMessage")
+        self.messages[message_id] = message | {"MessageBody": MessageBody}
 
 
-def test_dead_letters_go_in_batches_of_ten_with_their_reason():
-    queue = Queue()
+def test_dead_letters_carry_their_reason_and_those_that_the_queue_did_not_take_are_told():
+    queue = Queue(down_for=("m3", "m7"))
     letters = [Letter(f"m{i}", "body", "age is missing") for i in range(12)] + [Letter("x", "refuse me", "?")]
-    assert SqsLetters("url", lambda: queue).send(letters) == {"x"}
-    assert [len(batch) for batch in queue.batches] == [10, 3]
-    attribute = queue.batches[0][0]["MessageAttributes"]["reason"]
+    assert SqsLetters("url", lambda: queue).send(letters) == {"m3", "m7", "x"}
+    assert len(queue.messages) == 10
+    attribute = queue.messages["m0"]["MessageAttributes"]["reason"]
     assert attribute == {"DataType": "String", "StringValue": "age is missing"}
 
 
-def test_dead_letters_that_a_queue_took_are_not_sent_again_when_it_refuses_the_next_ten():
-    letters = [Letter(f"m{i}", "body", "age is missing") for i in range(25)]
-    assert SqsLetters("url", lambda: Queue(down_after=2)).send(letters) == {f"m{i}" for i in range(20, 25)}
-
-
-def test_large_dead_letters_go_alone_and_are_cut_to_what_a_queue_takes():
+def test_large_dead_letters_are_cut_to_what_a_queue_takes():
     queue = Queue()
-    SqsLetters("url", lambda: queue).send([Letter(f"m{i}", "é" * 520_000, "not JSON") for i in range(2)])
-    assert [len(batch) for batch in queue.batches] == [1, 1]
-    assert len(queue.batches[0][0]["MessageBody"].encode()) <= 1_000_000
+    SqsLetters("url", lambda: queue).send([Letter("m", "é" * 520_000, "not JSON")])
+    assert len(queue.messages["m"]["MessageBody"].encode()) <= 1_000_000
 
 
 def test_the_trainer_does_not_wait():
