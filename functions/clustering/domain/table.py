@@ -40,7 +40,7 @@ TLC = tables.Preset(
 PRESETS: Mapping[Preset | None, tables.Preset] = {None: OWN, "tlc": TLC}
 ELSEWHERE = "Etc/GMT-14"  # whose wall clock differs from UTC's, so that times with a zone of their own show
 FIRST_CELLS = 1_000
-DAY, EPOCH = np.timedelta64(1, "D"), np.datetime64(0, "s")
+EPOCH = np.datetime64(0, "s")
 INTEGER = r"^(0|-?[1-9]\d{0,17})$"
 FARTHEST_KM, LONGEST_H, NOTHING = 100_000.0, 10_000.0, 1e-9  # of a ride; less than a millionth of a metre is none
 WRONG = ("is missing or not a number", "is infinite", "is zero", "is negative")
@@ -257,18 +257,9 @@ def elapsed_hours(start: tuple[Any, TimeStyle], end: tuple[Any, TimeStyle], zone
     """
     zoned = _has_zone(*start) and _has_zone(*end)
     begin, finish = (to_times(*column, "UTC" if zoned else zone)[0] for column in (start, end))
-    seconds = _seconds(finish - begin)
     if zoned or zone == "UTC":
-        return seconds / 3600
-    first, last = begin.astype("datetime64[D]"), finish.astype("datetime64[D]")
-    days = np.unique(np.concatenate((first, last)))
-    days = days[~np.isnat(days)]
-    shift = [_instants(days + step * DAY, zone)[0] - _seconds(days + step * DAY - EPOCH) for step in (-1, 2)]
-    changing = days[shift[0] != shift[1]]
-    if len(changing):
-        near = np.flatnonzero(np.isin(first, changing) | np.isin(last, changing))
-        seconds[near] = _shortest(begin[near], finish[near], zone)
-    return seconds / 3600
+        return _seconds(finish - begin) / 3600
+    return _shortest(begin, finish, zone) / 3600
 
 
 def _has_zone(column: Any, style: TimeStyle) -> bool:

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.json
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -131,25 +131,13 @@ def _rows(file: BinaryIO, name: str) -> BinaryIO:
     file.seek(0)
     lines: Any = gzip.GzipFile(fileobj=file) if head == b"\x1f\x8b" else file
     with reading(name, "verdicts"):
-        is_json = lines.read(1) == b"{"
+        is_json, buffer = lines.read(1) == b"{", io.BytesIO()
         lines.seek(0)
-    if not is_json:
-        file.seek(0)
-        return file
-    rows = []
-    for row, line in enumerate(filter(bytes.strip, lines)):
-        try:
-            values = json.loads(line)
-            rows.append({column: values[column] for column in NAMES if column in values})
-        except (ValueError, TypeError) as exc:
-            raise InputError("is no object of JSON", file=name, row=row) from exc
-    texts = {column: [None if row.get(column) is None else str(row[column]) for row in rows] for column in NAMES}
-    given = {
-        column: pa.array(cells, pa.string()) for column, cells in texts.items() if any(column in row for row in rows)
-    }
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(given), buffer)
-    return buffer
+        if is_json:
+            table = pyarrow.json.read_json(lines)
+            pq.write_table(table.select([column for column in NAMES if column in table.column_names]), buffer)
+    file.seek(0)
+    return buffer if is_json else file
 
 
 def judged(labelled: Path, words: Mapping[str, bool]) -> VerdictReport:

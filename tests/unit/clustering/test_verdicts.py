@@ -121,7 +121,10 @@ def test_ids_that_are_numbers_are_those_of_the_rides(command: Command, tmp_path:
         ("ride_id,verdict\n,confirmed\n", "w: row 0: ride_id: is missing"),
         ("ride_id,verdict\na,confirmed\nb\n", "w: row 1: has another number of fields than the header"),
         ("ride,verdict\na,confirmed\n", "w: ride_id: has no such column; it has ride, verdict"),
-        ('{"ride_id": "a", "verdict": "confirmed"}\n{"ride_id": \n', "w: row 1: is no object of JSON"),
+        (
+            '{"ride_id": "a", "verdict": "confirmed"}\n{"ride_id": \n',
+            "w: cannot be read as verdicts: JSON parse error",
+        ),
         ('{"ride_id": "a", "verdict": 1}\n', "w: row 0: verdict: is neither confirmed nor false_alarm"),
         ('{"ride": "a"}\n', "w: ride_id: has no such column"),
         ("", "w: "),
