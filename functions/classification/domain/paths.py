@@ -16,41 +16,27 @@ from layers.learning.trees import round_down
 ALL: Final = (1 << CODES) - 1
 
 
-class Split(NamedTuple):
-    """A test of one column: what passes goes left. Numbers up to `limit` pass; of categories those whose bit is set."""
-
-    feature: int
-    limit: float = np.inf
-    missing: bool = False
-    codes: int = ALL
-
-
-class Node(NamedTuple):
-    """A node of a tree: how many training rows reached it, and a leaf's value or else a split with its children."""
-
-    rows: float
-    value: float = 0.0
-    split: Split | None = None
-    children: tuple["Node", ...] = ()
-
-
 class Condition(NamedTuple):
-    """What a path asks of one column: a number above `low`, up to `high`; a category whose bit is set."""
+    """What is asked of one column: a number above `low`, up to `high`; a category whose bit is set."""
 
     low: float = -np.inf
     high: float = np.inf
     missing: bool = True
     codes: int = ALL
 
-    def passed(self, split: Split) -> "Condition":
-        """This condition and the left side of a split."""
-        high, codes = min(self.high, split.limit), self.codes & split.codes
-        return Condition(self.low, high, self.missing and split.missing, codes)
+    def meet(self, other: "Condition") -> "Condition":
+        """What passes both."""
+        low, high = max(self.low, other.low), min(self.high, other.high)
+        return Condition(low, high, self.missing and other.missing, self.codes & other.codes)
 
-    def failed(self, split: Split) -> "Condition":
-        """This condition and the right side of a split."""
-        low, codes = max(self.low, split.limit), self.codes & ~split.codes
-        return Condition(low, self.high, self.missing and not split.missing, codes)
+
+class Node(NamedTuple):
+    """A node of a tree: how many training rows reached it, and a leaf's value or the column that parts its children."""
+
+    rows: float
+    value: float = 0.0
+    feature: int = 0
+    children: tuple[tuple[Condition, "Node"], ...] = ()
 
 
 Path = dict[int, tuple[Condition, float]]  # by column, with the share of training rows that pass its tests
@@ -111,57 +97,54 @@ def _paths(tree: Node) -> Iterator[tuple[Node, Path]]:
     stack: list[tuple[Node, Path]] = [(tree, {})]
     while stack:
         node, path = stack.pop()
-        if node.split is None:
+        condition, share = path.get(node.feature, (Condition(), 1.0))
+        for asked, child in node.children:
+            stack.append((child, path | {node.feature: (condition.meet(asked), share * child.rows / node.rows)}))
+        if not node.children:
             yield node, path
-            continue
-        condition, share = path.get(node.split.feature, (Condition(), 1.0))
-        for child, narrowed in zip(node.children, (condition.passed, condition.failed), strict=True):
-            asked = narrowed(node.split), share * child.rows / node.rows
-            stack.append((child, path | {node.split.feature: asked}))
 
 
-def _boosted(node: dict[str, Any], inputs: Sequence[Column]) -> Node:
+def _cut(limit: float = np.inf, missing: bool = False, codes: int = ALL) -> tuple[Condition, Condition]:
+    """What goes left, numbers up to `limit` or categories whose bit is set, and what goes right."""
+    return Condition(high=limit, missing=missing, codes=codes), Condition(
+        limit, missing=not missing, codes=ALL & ~codes
+    )
+
+
+def _parted(column: Column, threshold: float, missing: bool) -> tuple[Condition, Condition]:
+    """What goes left, up to the threshold, and what goes right; `missing`: whether a missing number goes left."""
+    if column.code is not None:
+        # 1 of rows with this category, else 0; resampled rows lie between, and so may a threshold.
+        bit = 2 << column.code
+        return _cut(codes=(ALL & ~bit if threshold >= 0 else 0) | (bit if threshold >= 1 else 0))
+    if column.mark:  # 1 where the number is missing, else 0
+        return _cut(np.inf if threshold >= 0 else -np.inf, missing=threshold >= 1)
+    return _cut(round_down(threshold), missing)
+
+
+def _boosted(node: dict[str, Any], columns: Sequence[Column]) -> Node:
     """A tree of LightGBM's dump."""
     if "leaf_value" in node:
         return Node(node.get("leaf_count", 1), node["leaf_value"])
-    column, threshold = inputs[node["split_feature"]], node["threshold"]
+    column, threshold = columns[node["split_feature"]], node["threshold"]
     if node["decision_type"] == "==":
-        split = Split(column.feature, codes=sum(2 << int(code) for code in threshold.split("||")))
-    elif column.mark:
-        split = _mark(column, threshold)
+        sides = _cut(codes=sum(2 << int(code) for code in threshold.split("||")))
     else:
         missing = node["default_left"] if node["missing_type"] == "NaN" else threshold >= 0
-        split = Split(column.feature, round_down(threshold), missing)
-    children = (_boosted(node[side], inputs) for side in ("left_child", "right_child"))
-    return Node(node["internal_count"], 0.0, split, tuple(children))
+        sides = _parted(column, threshold, missing)
+    children = (_boosted(node[side], columns) for side in ("left_child", "right_child"))
+    return Node(node["internal_count"], 0.0, column.feature, tuple(zip(sides, children, strict=True)))
 
 
-def _sampled(tree: Any, columns: Sequence[Column], trees: int) -> Node:
+def _sampled(tree: Any, columns: Sequence[Column], trees: int, at: int = 0) -> Node:
     """One of the trees of a forest, on the columns of `learners`' encoder; its values are shares of the votes."""
-    sides = tree.children_left.tolist(), tree.children_right.tolist()
-    features, thresholds, rows = tree.feature.tolist(), tree.threshold.tolist(), tree.weighted_n_node_samples.tolist()
-    values = (tree.value[:, 0, -1] / trees).tolist()
-
-    def grow(at: int) -> Node:
-        if features[at] < 0:
-            return Node(rows[at], values[at])
-        column, threshold = columns[features[at]], thresholds[at]
-        if column.code is not None:
-            # 1 of rows with this category, else 0; resampled rows lie between, and so may a threshold.
-            bit = 2 << column.code
-            split = Split(column.feature, codes=(ALL & ~bit if threshold >= 0 else 0) | (bit if threshold >= 1 else 0))
-        elif column.mark:
-            split = _mark(column, threshold)
-        else:
-            split = Split(column.feature, round_down(threshold), column.median <= threshold)
-        return Node(rows[at], 0.0, split, tuple(grow(side[at]) for side in sides))
-
-    return grow(0)
-
-
-def _mark(column: Column, threshold: float) -> Split:
-    """A mark is 1 where the number is missing, else 0."""
-    return Split(column.feature, np.inf if threshold >= 0 else -np.inf, missing=threshold >= 1)
+    rows, place, threshold = (of[at].item() for of in (tree.weighted_n_node_samples, tree.feature, tree.threshold))
+    if place < 0:
+        return Node(rows, tree.value[at, 0, -1] / trees)
+    column = columns[place]
+    sides = _parted(column, threshold, column.median <= threshold)
+    children = (_sampled(tree, columns, trees, side[at]) for side in (tree.children_left, tree.children_right))
+    return Node(rows, 0.0, column.feature, tuple(zip(sides, children, strict=True)))
 
 
 def _owners(features: Sequence[Feature]) -> list[tuple[int, bool]]:
