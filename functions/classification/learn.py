@@ -85,19 +85,15 @@ def learn(
     return Package(version_of(trained.files[MODEL_FILE], trained.model.specification), trained, report, files)
 
 
+@dataclass
 class TrainingService:
     """Trains when there is something new to learn from; the same data and settings twice are one run."""
 
-    def __init__(
-        self,
-        lake: "S3Objects",
-        registry: "ModelRegistry",
-        ledger: "RunLedger",
-        settings: ClassificationSettings,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._lake, self._registry, self._ledger = lake, registry, ledger
-        self._settings, self._clock = settings, clock
+    lake: "S3Objects"
+    registry: "ModelRegistry"
+    ledger: "RunLedger"
+    settings: ClassificationSettings
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def train(self, reason: str, remaining: float, owner: str = "") -> dict[str, Any]:
         """Train, publish, judge and maybe promote. `remaining`: seconds that this call may take.
@@ -105,37 +101,37 @@ class TrainingService:
         `owner` is the same when Lambda repeats a call that died: it takes over what it left running.
         """
         started = time.monotonic()
-        days = days_until(self._clock().date(), self._settings.outcome_days)
-        objects, until = self._settings.outcome_objects, started + remaining / 3
-        joined = join_outcomes(self._lake, days, objects=objects, until=until)
+        days = days_until(self.clock().date(), self.settings.outcome_days)
+        objects, until = self.settings.outcome_objects, started + remaining / 3
+        joined = join_outcomes(self.lake, days, objects=objects, until=until)
         fingerprint = self._fingerprint(joined)
         lease = timedelta(seconds=remaining)
-        claim = self._ledger.claim(JOB, fingerprint, fingerprint=fingerprint, lease=lease, owner=owner)
+        claim = self.ledger.claim(JOB, fingerprint, fingerprint=fingerprint, lease=lease, owner=owner)
         if not claim.granted:
             return {"status": "skipped", "run_id": claim.run.run_id, **claim.run.counts}
-        if not any(self._lake.list("customers/")) and self._registry.champion(LEAF) is None:
-            self._ledger.finish(claim.run, "idle", detail="no labelled customers yet")
+        if not any(self.lake.list("customers/")) and self.registry.champion(LEAF) is None:
+            self.ledger.finish(claim.run, "idle", detail="no labelled customers yet")
             return {"status": "idle", "run_id": claim.run.run_id}
         try:
             left = remaining - (time.monotonic() - started)
-            answer = self._train(reason, joined, fingerprint, min(self._settings.budget_seconds, 0.8 * left))
+            answer = self._train(reason, joined, fingerprint, min(self.settings.budget_seconds, 0.8 * left))
         except Exception as exc:  # a run left running keeps the next one waiting; other errors may quote a cell
             detail = str(exc) if isinstance(exc, TrefoilError) else type(exc).__name__
-            self._ledger.finish(claim.run, "failed", detail=detail)
+            self.ledger.finish(claim.run, "failed", detail=detail)
             raise
-        self._ledger.finish(claim.run, "done", counts=answer, detail=reason)
+        self.ledger.finish(claim.run, "done", counts=answer, detail=reason)
         return {"status": "trained", "run_id": claim.run.run_id, **answer}
 
     def _fingerprint(self, joined: list[Joined]) -> str:
-        digest = hashlib.sha256(self._settings.model_dump_json(include=CHOICES).encode())
-        for info in self._lake.list("customers/"):
+        digest = hashlib.sha256(self.settings.model_dump_json(include=CHOICES).encode())
+        for info in self.lake.list("customers/"):
             digest.update(f"{info.key} {info.etag}\n".encode())
         for row in joined:
             digest.update(f"{row.user_id} {row.observed_at} {row.event_id} {row.outcome}\n".encode())
         return digest.hexdigest()
 
     def _train(self, reason: str, joined: list[Joined], data_hash: str, budget: float) -> dict[str, Any]:
-        settings, standing = self._settings, self._registry.champion(LEAF)
+        settings, standing = self.settings, self.registry.champion(LEAF)
         rows, target, refused = self._rows(joined, self._meaning(standing.version) if standing else None)
         champion = self._model(standing.version) if standing else None
         parameters = Parameters(
@@ -166,11 +162,11 @@ class TrainingService:
     def _rows(self, joined: list[Joined], meaning: Target | None) -> tuple[Labelled, Target, list[str]]:
         """Labelled rows of `customers/` and, after them, of the outcomes."""
         columns: dict[str, list[Any]] = {}
-        settings, limits, count = self._settings, self._settings.limits, 0
-        for info in self._lake.list("customers/"):
+        settings, limits, count = self.settings, self.settings.limits, 0
+        for info in self.lake.list("customers/"):
             limits.check(info.key, object_mb=info.size / MB)
             if info.size:
-                body = io.BytesIO(self._lake.get(info.key))
+                body = io.BytesIO(self.lake.get(info.key))
                 table = read(body, info.key, limits=limits, reading=settings.reading, times=[settings.time_column])
                 for name in {**columns, **table.values}:
                     columns.setdefault(name, [None] * count).extend(table.values.get(name, [None] * len(table.rows)))
@@ -194,15 +190,15 @@ class TrainingService:
     def _meaning(self, version: str) -> Target | None:
         """What the champion, damaged or not, predicts; the first model of a target decides."""
         with suppress(CorruptError, NotFoundError, ValidationError):
-            known = Specification.model_validate(self._registry.manifest(LEAF, version).details)
-            if known.target == self._settings.target:
+            known = Specification.model_validate(self.registry.manifest(LEAF, version).details)
+            if known.target == self.settings.target:
                 return Target(known.target, known.positive, known.negative)
         return None
 
     def _model(self, version: str) -> Model | None:
         """None when it is damaged: nobody can be answered by it, so a candidate need not beat it."""
         try:
-            return stored_model(self._registry, version)
+            return stored_model(self.registry, version)
         except (CorruptError, NotFoundError):
             logger(LEAF).exception("champion cannot be read", version=version)
             return None
@@ -211,12 +207,12 @@ class TrainingService:
         files: Mapping[str, bytes | StoredFile] = package.files
         with suppress(NotFoundError):
             # The report of the same model may differ in the champion beside it: the first stays. Its row may lack.
-            files = self._registry.manifest(LEAF, package.version).files
-        self._registry.publish(LEAF, package.version, files, data_hash=data_hash, **package.about)
+            files = self.registry.manifest(LEAF, package.version).files
+        self.registry.publish(LEAF, package.version, files, data_hash=data_hash, **package.about)
 
     def _promote(self, version: str, expected: str | None, reason: str) -> Verdict:
         try:
-            self._registry.promote(LEAF, version, expected=expected, reason=reason)
+            self.registry.promote(LEAF, version, expected=expected, reason=reason)
         except ConflictError:
             return Verdict(promote=False, reason="another promotion came first")
         return Verdict(promote=True, reason=reason)

@@ -144,28 +144,23 @@ def segment_shard(segment: str, user_id: str) -> str:
     return f"{segment}#{zlib.crc32(user_id.encode()) % SHARDS}"
 
 
+@dataclass
 class ScoringService:
     """Scores batches with the champion."""
 
-    def __init__(
-        self,
-        models: ChampionCache,
-        results: DynamoTable,
-        profiles: DynamoTable,
-        lake: S3Objects,
-        dead_letters: SqsLetters,
-        waiting: SqsLetters,
-        settings: ClassificationSettings,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._models, self._results, self._profiles, self._lake = models, results, profiles, lake
-        self._dead_letters, self._waiting = dead_letters, waiting
-        self._settings, self._clock = settings, clock
+    models: ChampionCache
+    results: DynamoTable
+    profiles: DynamoTable
+    lake: S3Objects
+    dead_letters: SqsLetters
+    waiting: SqsLetters
+    settings: ClassificationSettings
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def score(self, records: Sequence[Mapping[str, Any]], remaining: Callable[[], float]) -> list[str]:
         """Handle SQS records; returns the ids of messages to deliver again. `remaining`: seconds left."""
-        deadline = time.monotonic() + remaining() - self._settings.deadline_seconds
-        model = self._models.current()
+        deadline = time.monotonic() + remaining() - self.settings.deadline_seconds
+        model = self.models.current()
         failed = self._postpone(records) if model is None else self._answer(records, model, deadline)
         return [record["messageId"] for record in records if record["messageId"] in failed]
 
@@ -174,16 +169,16 @@ class ScoringService:
         log.info("messages wait for a first model", received=len(records))
         large = {record["messageId"] for record in records if len(record["body"]) > WHOLE}
         small = [record for record in records if record["messageId"] not in large]
-        return large | self._waiting.send([Letter(r["messageId"], r["body"], "no model answers yet") for r in small])
+        return large | self.waiting.send([Letter(r["messageId"], r["body"], "no model answers yet") for r in small])
 
     def _answer(self, records: Sequence[Mapping[str, Any]], model: Model, deadline: float) -> set[str]:
-        now = self._clock()
+        now = self.clock()
         messages, refused = read_messages(records, latest=now + AHEAD)
-        scored = score_messages(messages, model, now, self._settings.result_days, self._settings.explained_features)
+        scored = score_messages(messages, model, now, self.settings.result_days, self.settings.explained_features)
         if scored.messages:
             self._keep(scored)
         refused += scored.refused
-        failed = self._dead_letters.send(refused) if refused else set()
+        failed = self.dead_letters.send(refused) if refused else set()
         written = 0
         if scored.messages:
             written, returned = self._write(scored, deadline)
@@ -202,7 +197,7 @@ class ScoringService:
         digest = hashlib.sha256("\n".join(sorted(m.message_id for m in scored.messages)).encode()).hexdigest()[:32]
         day = max(message.observed_at for message in scored.messages)[:10]
         body = gzip.compress(scored.lines().encode(), 4, mtime=0)
-        self._lake.put(f"scored/dt={day}/{digest}.jsonl.gz", body)
+        self.lake.put(f"scored/dt={day}/{digest}.jsonl.gz", body)
 
     def _write(self, scored: Scored, deadline: float) -> tuple[int, set[str]]:
         """Put the newest result of each user: how many were new, and the messages whose user's result is not stored."""
@@ -215,7 +210,7 @@ class ScoringService:
             return self._put(newest) if time.monotonic() < deadline else None
 
         groups = list(by_user.values())
-        pool = ThreadPoolExecutor(min(self._settings.writers, len(groups)))
+        pool = ThreadPoolExecutor(min(self.settings.writers, len(groups)))
         futures = [pool.submit(write, rows) for rows in groups]
         done, _ = wait(futures, timeout=max(deadline - time.monotonic(), 0))
         pool.shutdown(wait=False, cancel_futures=True)
@@ -231,7 +226,7 @@ class ScoringService:
             item = result.model_dump(exclude_none=True) | {
                 "segment_shard": segment_shard(result.segment, result.user_id)
             }
-            self._results.put(item, condition=Attr("user_id").not_exists() | older | same)
+            self.results.put(item, condition=Attr("user_id").not_exists() | older | same)
         except ConflictError:
             return False
         except TrefoilError:
@@ -247,7 +242,7 @@ class ScoringService:
             for part in drift.counted_parts(len(drift.parts(model.specification)), turn):
                 counts = drift.counters(scored.x, scored.probabilities, users, model.specification, part)
                 key = {"model": model.version, "bucket": drift.bucket(hour, part)}
-                self._profiles.add(key, counts, expires_at=expires_at)
+                self.profiles.add(key, counts, expires_at=expires_at)
         except TrefoilError:  # a batch that is not counted is no reason to score it again
             log.warning("profile not updated", exc_info=True)
 

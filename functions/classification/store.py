@@ -63,20 +63,16 @@ def stored_model(registry: "ModelRegistry", version: str, *, explained: bool = F
     return load_model(manifest, lambda name: registry.read(manifest, name), explained=explained)
 
 
+@dataclass
 class ChampionCache:
     """The champion in a warm container; a new one, or a rollback, takes effect within `refresh_seconds`."""
 
-    def __init__(
-        self,
-        registry: "ModelRegistry",
-        refresh_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
-        *,
-        explained: bool = False,
-    ) -> None:
-        self._registry, self._refresh, self._clock, self._explained = registry, refresh_seconds, clock, explained
-        self._model: Model | None = None
-        self._asked = 0.0
+    registry: "ModelRegistry"
+    refresh_seconds: float
+    clock: Callable[[], float] = time.monotonic
+    explained: bool = False
+    _model: Model | None = None
+    _asked: float = 0.0
 
     def current(self) -> Model | None:
         """The champion; when it cannot be read, the one before it, if there was one in this container.
@@ -84,21 +80,21 @@ class ChampionCache:
         None before the first promotion, and when the champion is taken away. Raises NotFoundError or CorruptError when
         the stored model is not what it should be.
         """
-        if self._model is not None and self._clock() - self._asked < self._refresh:
+        if self._model is not None and self.clock() - self._asked < self.refresh_seconds:
             return self._model
         try:
-            champion = self._registry.champion(LEAF)
+            champion = self.registry.champion(LEAF)
             if champion is None:
                 self._model = None
             elif self._model is None or self._model.version != champion.version:
-                self._model = stored_model(self._registry, champion.version, explained=self._explained)
-                if self._explained and not self._model.explains_fast:
+                self._model = stored_model(self.registry, champion.version, explained=self.explained)
+                if self.explained and not self._model.explains_fast:
                     logger(LEAF).warning("champion is a forest or has no explanation", version=champion.version)
         except TrefoilError:
             if self._model is None:
                 raise
             logger(LEAF).exception("champion not refreshed", version=self._model.version)
-        self._asked = self._clock()
+        self._asked = self.clock()
         return self._model
 
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,22 +39,20 @@ LEASE = timedelta(minutes=15)
 NAMED, SHOWN_DAYS = 5, 31
 
 
+@dataclass
 class WatchService:
-    """Computes from counts and outcomes; starts training at most once a day."""
+    """Computes from counts and outcomes; starts training at most once a day.
 
-    def __init__(
-        self,
-        registry: ModelRegistry,
-        profiles: DynamoTable,
-        lake: S3Objects,
-        ledger: RunLedger,
-        train: Callable[[str], None],
-        settings: ClassificationSettings,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        """`train` starts training for a reason and does not wait for it."""
-        self._registry, self._profiles, self._lake = registry, profiles, lake
-        self._ledger, self._train, self._settings, self._clock = ledger, train, settings, clock
+    `train` starts training for a reason and does not wait for it.
+    """
+
+    registry: ModelRegistry
+    profiles: DynamoTable
+    lake: S3Objects
+    ledger: RunLedger
+    train: Callable[[str], None]
+    settings: ClassificationSettings
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def watch(self, remaining: float = 300.0) -> dict[str, Any]:
         """The report; a second call in the same hour finds the same and starts nothing twice.
@@ -61,20 +60,20 @@ class WatchService:
         `remaining`: seconds that this call may take.
         """
         until = time.monotonic() + 0.8 * remaining
-        champion = self._registry.champion(LEAF)
+        champion = self.registry.champion(LEAF)
         if champion is None:
             return {"version": None, "reason": "no model has been promoted yet", "training_started": False}
-        specification = Specification.model_validate(self._registry.manifest(LEAF, champion.version).details)
+        specification = Specification.model_validate(self.registry.manifest(LEAF, champion.version).details)
         totals = self._totals(champion.version, specification)
         events, moves = totals[0]["n"], drift.measure(specification, totals)
-        reason = moved(events, moves, self._settings)
-        if events >= self._settings.watch_events:
+        reason = moved(events, moves, self.settings)
+        if events >= self.settings.watch_events:
             metrics(LEAF).add_metric("Drift", "NoUnit", max(move.index for move in moves.values()))
             metrics(LEAF).add_metric("Moved", "Count", float(reason is not None))
         realised, fresh = self._outcomes(champion.version, specification, until)
         weeks = realised.get(champion.version, {})
         withdrawn = self._doubt(events, reason, weeks[max(weeks)] if weeks else {})
-        if reason is None and fresh >= self._settings.retrain_outcomes:
+        if reason is None and fresh >= self.settings.retrain_outcomes:
             reason = f"{fresh} outcomes since the last training"
         report = {
             "version": champion.version,
@@ -90,64 +89,60 @@ class WatchService:
             "reason": reason,
             "training_started": reason is not None and self._start(reason),
         }
-        self._lake.put(REPORT, json.dumps(report, indent=1).encode(), content_type="application/json")
+        self.lake.put(REPORT, json.dumps(report, indent=1).encode(), content_type="application/json")
         return report
 
     def _doubt(self, events: int, drifted: str | None, week: Mapping[str, Any]) -> str | None:
         """Why quality is not to be expected from the probabilities, if so."""
-        if events < self._settings.watch_events:
-            return f"fewer than {self._settings.watch_events:,} events"
+        if events < self.settings.watch_events:
+            return f"fewer than {self.settings.watch_events:,} events"
         if drifted:
             return "the population has moved"
         return "outcomes contradict the probabilities" if week.get("contradicted") else None
 
     def _totals(self, version: str, specification: Specification) -> list[Counter[str]]:
         """Counters of each part of the profile, over the last hours."""
-        now = self._clock().astimezone(UTC)
-        totals: list[Counter[str]] = []
-        for part in range(len(drift.parts(specification))):
-            totals.append(Counter())
-            for back in range(self._settings.watch_hours):
-                bucket = drift.bucket(f"{now - timedelta(hours=back):%Y-%m-%dT%H}", part)
-                row = self._profiles.get({"model": version, "bucket": bucket}) or {}
-                totals[-1].update({k: v for k, v in row.items() if k not in ("model", "bucket", "expires_at")})
-        return totals
+        now = self.clock().astimezone(UTC)
+        hours = [f"{now - timedelta(hours=back):%Y-%m-%dT%H}" for back in range(self.settings.watch_hours)]
+        return [self._counted(version, hours, part) for part in range(len(drift.parts(specification)))]
+
+    def _counted(self, version: str, hours: Iterable[str], part: int = 0) -> Counter[str]:
+        total: Counter[str] = Counter()
+        for hour in hours:
+            row = self.profiles.get({"model": version, "bucket": drift.bucket(hour, part)}) or {}
+            total.update({name: count for name, count in row.items() if name not in ("model", "bucket", "expires_at")})
+        return total
 
     def _segments(self, champion: Champion) -> dict[str, dict[str, dict[str, int]]]:
         """Events by day, version and segment: the two newest days are counted, those before are the last report's."""
-        today = self._clock().astimezone(UTC).date()
+        today = self.clock().astimezone(UTC).date()
         oldest, counted = str(today - timedelta(days=SHOWN_DAYS - 1)), (str(today - timedelta(days=1)), str(today))
         try:
-            before = json.loads(self._lake.get(REPORT))["segments"]
+            before = json.loads(self.lake.get(REPORT))["segments"]
             days = {day: dict(of) for day, of in before.items() if oldest <= day <= counted[1]}
         except (NotFoundError, *MALFORMED):  # the first report, or one of before
             days = {}
         for day in counted:
             versions = sorted({champion.version, *filter(None, [champion.previous]), *days.get(day, {})})
-            if found := {version: counts for version in versions if (counts := self._counted(version, day))}:
+            hours = [f"{day}T{hour:02}" for hour in range(24)]
+            segments = {version: drift.segments(self._counted(version, hours)) for version in versions}
+            if found := {version: counts for version, counts in segments.items() if counts}:
                 days[day] = found
         return days
 
-    def _counted(self, version: str, day: str) -> dict[str, int]:
-        total: Counter[str] = Counter()
-        for hour in range(24):
-            row = self._profiles.get({"model": version, "bucket": drift.bucket(f"{day}T{hour:02}", 0)}) or {}
-            total.update({k.removeprefix(drift.SEGMENT): v for k, v in row.items() if k.startswith(drift.SEGMENT)})
-        return dict(total)
-
     def _outcomes(self, version: str, specification: Specification, until: float) -> tuple[dict[str, Any], int]:
         """(realised quality per model and week, outcomes told since the last training), when outcomes changed."""
-        days = days_until(self._clock().astimezone(UTC).date(), self._settings.outcome_days)
-        trained = max(row["created_at"] for row in self._registry.versions(LEAF))
-        known = repr((version, trained, outcome_objects(self._lake, days)))
+        days = days_until(self.clock().astimezone(UTC).date(), self.settings.outcome_days)
+        trained = max(row["created_at"] for row in self.registry.versions(LEAF))
+        known = repr((version, trained, outcome_objects(self.lake, days)))
         fingerprint = hashlib.sha256(known.encode()).hexdigest()
-        claim = self._ledger.claim(OUTCOMES_JOB, "latest", fingerprint=fingerprint, lease=LEASE)
+        claim = self.ledger.claim(OUTCOMES_JOB, "latest", fingerprint=fingerprint, lease=LEASE)
         if not claim.granted:
             return claim.run.counts.get("realised", {}), int(claim.run.counts.get("fresh", 0))
-        joined = join_outcomes(self._lake, days, objects=self._settings.outcome_objects, until=until)
+        joined = join_outcomes(self.lake, days, objects=self.settings.outcome_objects, until=until)
         realised = realised_quality(joined, specification)
         fresh = sum(row.told_at > datetime.fromisoformat(trained) for row in joined)
-        self._ledger.finish(claim.run, "done", counts={"realised": realised, "fresh": fresh})
+        self.ledger.finish(claim.run, "done", counts={"realised": realised, "fresh": fresh})
         if weeks := realised.get(version):
             latest = weeks[max(weeks)]
             for name in ("precision", "recall", "calibration_error"):
@@ -155,12 +150,12 @@ class WatchService:
         return realised, fresh
 
     def _start(self, reason: str) -> bool:
-        day = f"{self._clock().astimezone(UTC):%Y-%m-%d}"
-        claim = self._ledger.claim(RETRAIN_JOB, day, fingerprint=day, lease=LEASE)
+        day = f"{self.clock().astimezone(UTC):%Y-%m-%d}"
+        claim = self.ledger.claim(RETRAIN_JOB, day, fingerprint=day, lease=LEASE)
         if not claim.granted:
             return False
-        self._train(reason)
-        self._ledger.finish(claim.run, "done", detail=reason)
+        self.train(reason)
+        self.ledger.finish(claim.run, "done", detail=reason)
         log.info("training started", reason=reason)
         return True
 

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
 from typing import Any
@@ -35,34 +36,34 @@ DAY = timedelta(days=1)
 CURSOR = re.compile(r"([0-9.e+]{1,32})_([0-9a-f]{32})")
 
 
+@dataclass
 class RideService:
     """Days of rides, their flags, and what people say of these."""
 
-    def __init__(
-        self, published: Published, settings: ConsoleSettings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
-        self._lake, self._settings, self._clock = published, settings, clock
+    published: Published
+    settings: ConsoleSettings
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def days(self, first: date | None, last: date | None) -> list[DayRow]:
         """Published days, oldest first: by default the 31 that end with the newest. Raises InputError, LimitError."""
         if first and last and last < first:
             raise InputError("ends before it begins", field="query.to")
-        last = last or self._lake.newest()
+        last = last or self.published.newest()
         if last is None or (first and last < first):
             return []
         first = first or max(last - (SHOWN - 1) * DAY, date(1970, 1, 1))
         if (last - first).days >= LONGEST:
             raise LimitError(f"at most {LONGEST} days are told at once", field="query.from")
-        manifests = self._lake.manifests(self._usual_from(first), last)
-        verdicts = self._lake.verdicts(first, last)
+        manifests = self.published.manifests(self._usual_from(first), last)
+        verdicts = self.published.verdicts(first, last)
         return [self._row(day, manifests, verdicts.get(day, {})) for day in manifests if day >= first]
 
     def day(self, day: date) -> DayPage:
         """Raises NotFoundError."""
-        manifests = self._lake.manifests(self._usual_from(day), day)
+        manifests = self.published.manifests(self._usual_from(day), day)
         manifest = _of(manifests, day)
-        row = self._row(day, manifests, self._lake.verdicts(day, day).get(day, {}))
-        return DayPage(**manifest.model_dump() | row.model_dump() | {"plot": self._lake.plot(day, manifest.run_id)})
+        row = self._row(day, manifests, self.published.verdicts(day, day).get(day, {}))
+        return DayPage(**manifest.model_dump() | row.model_dump() | {"plot": self.published.plot(day, manifest.run_id)})
 
     def flags(
         self,
@@ -78,15 +79,15 @@ class RideService:
 
         Raises NotFoundError, InputError.
         """
-        manifest = _of(self._lake.manifests(day, day), day)
-        flags = self._lake.flags(day, manifest.run_id)
+        manifest = _of(self.published.manifests(day, day), day)
+        flags = self.published.flags(day, manifest.run_id)
         matching = [
             (-flag.severity, name, flag)
             for name, flag in flags.items()
             if reason.casefold() in flag.reason.casefold() and kind in ("", flag.kind) and flag.severity >= min_severity
         ]
         rest = [one for one in matching if one[:2] > _position(cursor)] if cursor else matching
-        verdicts = self._lake.verdicts(day, day).get(day, {})
+        verdicts = self.published.verdicts(day, day).get(day, {})
         return FlagPage(
             run_id=manifest.run_id,
             anomalies=manifest.anomalies,
@@ -101,17 +102,17 @@ class RideService:
 
         Raises NotFoundError for a ride that is neither listed nor judged already, InputError for the future.
         """
-        at = said_at(word.at, self._clock())
-        run_id = _of(self._lake.manifests(day, day), day).run_id
-        flag = self._lake.flags(day, run_id).get(hash_of(ride_id)) or self._lake.verdict(day, ride_id)
+        at = said_at(word.at, self.clock())
+        run_id = _of(self.published.manifests(day, day), day).run_id
+        flag = self.published.flags(day, run_id).get(hash_of(ride_id)) or self.published.verdict(day, ride_id)
         if flag is None:
             raise NotFoundError(f"no such ride is among the most severe flags of {day}")
         said = {"ride_id": ride_id, "run_id": run_id, "verdict": word.verdict, "note": word.note, "by": by}
         of_flag = {"severity": flag.severity, "kind": flag.kind}
-        return self._lake.judge(day, Verdict(**said, **of_flag, at=at))
+        return self.published.judge(day, Verdict(**said, **of_flag, at=at))
 
     def _usual_from(self, day: date) -> date:
-        return max(day - self._settings.usual_days * DAY, date(1970, 1, 1))
+        return max(day - self.settings.usual_days * DAY, date(1970, 1, 1))
 
     def _row(self, day: date, manifests: Mapping[date, Manifest], verdicts: Mapping[str, Verdict]) -> DayRow:
         manifest = manifests[day]
@@ -148,45 +149,42 @@ def _position(cursor: str) -> tuple[float, str]:
         raise InputError("is not the `next_cursor` of a page", field="query.cursor") from exc
 
 
+@dataclass
 class OperationService:
-    """Champions and reports, and what `trefoil status` says as far as tables, queues and alarms tell it."""
+    """Champions and reports, and what `trefoil status` says as far as tables, queues and alarms tell it.
 
-    def __init__(
-        self,
-        published: Published,
-        registry: ModelRegistry,
-        ledger: RunLedger,
-        results: DynamoTable,
-        sqs: Any,
-        cloudwatch: Any,
-        settings: ConsoleSettings,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        """`results` are those of people; `sqs` and `cloudwatch` are clients."""
-        self._results = results
-        self._lake, self._registry, self._ledger, self._sqs = published, registry, ledger, sqs
-        self._cloudwatch, self._settings, self._clock = cloudwatch, settings, clock
+    `results` are those of people; `sqs` and `cloudwatch` are clients.
+    """
+
+    published: Published
+    registry: ModelRegistry
+    ledger: RunLedger
+    results: DynamoTable
+    sqs: Any
+    cloudwatch: Any
+    settings: ConsoleSettings
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def segments(self) -> Segments:
         """Of the classifier: counts and figures, nothing of any customer."""
-        return Segments(champion=self._champion("classification"), watch=self._lake.watch())
+        return Segments(champion=self._champion("classification"), watch=self.published.watch())
 
     def newest(self, user_id: str) -> Newest:
         """Of one person. Raises NotFoundError, which does not name anybody."""
-        item = self._results.get({"user_id": user_id})
-        if item is None or item["expires_at"] <= self._clock().timestamp():
+        item = self.results.get({"user_id": user_id})
+        if item is None or item["expires_at"] <= self.clock().timestamp():
             raise NotFoundError("there is no result of this person")
         return Newest.model_validate(item)
 
     def operation(self) -> Operation:
         """Raises UnavailableError."""
-        settings, now = self._settings, self._clock()
-        runs = health.history(self._ledger, _named(settings.jobs))
+        settings, now = self.settings, self.clock()
+        runs = health.history(self.ledger, _named(settings.jobs))
         models = {leaf: self._champion(leaf) for leaf in _named(settings.trained)}
         with translated("queues and alarms"):
             queues = dict(pair.split("=", 1) for pair in _named(settings.queues))
-            queued = {name: health.waiting(self._sqs, url) for name, url in queues.items()}
-            alarms = health.ringing(self._cloudwatch, settings.stage)
+            queued = {name: health.waiting(self.sqs, url) for name, url in queues.items()}
+            alarms = health.ringing(self.cloudwatch, settings.stage)
         answers = models.get("classification") is not None
         wrong = health.attention(runs, queued, alarms, keyed=_named(settings.keyed), answers=answers, now=now)
         yesterday = health.gb_seconds(runs, (now - DAY).date())
@@ -202,9 +200,9 @@ class OperationService:
         )
 
     def _champion(self, leaf: str) -> ModelRow | None:
-        if (champion := self._registry.champion(leaf)) is None:
+        if (champion := self.registry.champion(leaf)) is None:
             return None
-        row = self._registry.row(leaf, champion.version) or {}
+        row = self.registry.row(leaf, champion.version) or {}
         return ModelRow(**champion.model_dump(), created_at=row.get("created_at"), figures=row.get("metrics", {}))
 
 

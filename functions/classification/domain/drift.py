@@ -126,6 +126,11 @@ def counters(
     return {name: rows for name, rows in counts.items() if rows}
 
 
+def segments(counts: Mapping[str, int]) -> dict[str, int]:
+    """Rows by segment of the first part of a profile."""
+    return {name.removeprefix(SEGMENT): rows for name, rows in counts.items() if name.startswith(SEGMENT)}
+
+
 def stability_index(expected: npt.ArrayLike, counts: npt.ArrayLike) -> float:
     """Population stability index: sum over bins of (q - p) ln(q / p); 0.1 is a small move, 0.25 a large one.
 
