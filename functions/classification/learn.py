@@ -24,7 +24,7 @@ from functions.classification.domain.report import METRICS, make_report
 from functions.classification.domain.splits import Labelled, label
 from functions.classification.domain.table import read, refused_columns
 from functions.classification.domain.target import Target, is_positive
-from functions.classification.domain.verdict import Verdict, judge
+from functions.classification.domain.verdict import judge
 from functions.classification.settings import ClassificationSettings
 from functions.classification.store import Joined, days_until, join_outcomes, stored_model, version_of
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, TrefoilError
@@ -144,15 +144,18 @@ class TrainingService:
         )
         package = learn(rows, target, parameters, champion=champion, refused=refused)
         self._publish(package, data_hash)
-        verdict = judge(package.trained, champion, seed=parameters.seed)
-        if verdict.promote:
-            expected = standing.version if standing else None
-            verdict = self._promote(package.version, expected, f"{reason}: {verdict.reason}")
-        logger(LEAF).info("candidate judged", version=package.version, promoted=verdict.promote, reason=verdict.reason)
+        better, why = judge(package.trained, champion, seed=parameters.seed)
+        if better:
+            why, expected = f"{reason}: {why}", standing.version if standing else None
+            try:
+                self.registry.promote(LEAF, package.version, expected=expected, reason=why)
+            except ConflictError:
+                better, why = False, "another promotion came first"
+        logger(LEAF).info("candidate judged", version=package.version, promoted=better, reason=why)
         return {
             "version": package.version,
-            "promoted": verdict.promote,
-            "reason": verdict.reason,
+            "promoted": better,
+            "reason": why,
             "rows": sum(package.trained.counts.values()),
             "left_out": package.trained.model.specification.left_out,
             "cut_by_time_budget": package.report["search"]["cut_by_time_budget"],
@@ -209,13 +212,6 @@ class TrainingService:
             # The report of the same model may differ in the champion beside it: the first stays. Its row may lack.
             files = self.registry.manifest(LEAF, package.version).files
         self.registry.publish(LEAF, package.version, files, data_hash=data_hash, **package.about)
-
-    def _promote(self, version: str, expected: str | None, reason: str) -> Verdict:
-        try:
-            self.registry.promote(LEAF, version, expected=expected, reason=reason)
-        except ConflictError:
-            return Verdict(promote=False, reason="another promotion came first")
-        return Verdict(promote=True, reason=reason)
 
 
 def _time(value: Any) -> datetime | None:

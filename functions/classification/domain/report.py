@@ -9,7 +9,7 @@ from sklearn.metrics import brier_score_loss, confusion_matrix, f1_score, roc_au
 from functions.classification.contracts import Specification
 from functions.classification.domain import schema
 from functions.classification.domain.fit import Parameters, Trained
-from functions.classification.domain.metrics import Bools, Floats, average_precision, calibration_error, gain
+from functions.classification.domain.metrics import Bools, Floats, Rows, average_precision, calibration_error, gain
 from functions.classification.domain.model import Model
 from functions.classification.domain.splits import Labelled, twins
 
@@ -32,9 +32,8 @@ def make_report(trained: Trained, parameters: Parameters, champion: Model | None
         metric: {peer: measured[peer][metric] if peer in measured else None for peer in PEERS}
         for metric in measured["model"]
     }
-    positives = int(test.y.sum())
     report |= {
-        "roc_auc_interval": auc_interval(report["roc_auc"]["model"], positives, len(test.y) - positives),
+        "roc_auc_interval": auc_interval(test.y, scores["model"], trained.parts.groups[trained.parts.test])[1:],
         "columns": _columns(specification),
         "target": specification.target,
         "positive": specification.positive,
@@ -90,16 +89,19 @@ def _measures(y: Bools, p: Floats, threshold: float, parameters: Parameters) -> 
     return measured
 
 
-def auc_interval(auc: float, positives: int, negatives: int, z: float = 1.96) -> tuple[float, float]:
-    """Interval of a ROC AUC by Newcombe (2006), method 5: the values from which `auc` is at most `z` deviations off.
+def auc_interval(y: Bools, p: Floats, groups: Rows, z: float = 1.96) -> tuple[float, float, float]:
+    """A ROC AUC and its interval by Newcombe (2006), method 5: the values from which it is at most `z` deviations off.
 
-    Unlike a bootstrap it does not shrink to a point where all rows are in order.
+    Rows of a group are one draw, positive if one of them is. Unlike a bootstrap it does not shrink to a point where all
+    rows are in order. Above one half it begins where Mann and Whitney's test (1947) tells the scores from chance.
     """
+    positives = len(np.unique(groups[y]))
+    auc, negatives = float(roc_auc_score(y, p)), max(len(np.unique(groups)) - positives, 1)
     level = np.linspace(0, 1, 2_001)
     spread = (positives + negatives) / 2 - 1
     variance = level * (1 - level) * (1 + spread * ((1 - level) / (2 - level) + level / (1 + level)))
     inside = level[np.abs(level - auc) <= z * np.sqrt(variance / (positives * negatives)) + 1e-3]
-    return float(min(inside.min(), auc)), float(max(inside.max(), auc))
+    return auc, float(min(inside.min(), auc)), float(max(inside.max(), auc))
 
 
 def find(trained: Trained, report: Mapping[str, Any], seed: int) -> list[str]:

@@ -1,41 +1,31 @@
 """Whether a candidate is better than chance and than the champion, beyond noise."""
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy.stats import mannwhitneyu
-from sklearn.metrics import roc_auc_score
 
 from functions.classification.domain import metrics
 from functions.classification.domain.fit import Trained
-from functions.classification.domain.metrics import Bools, Floats, Rows
 from functions.classification.domain.model import Model
-from functions.classification.domain.report import champion_scores
+from functions.classification.domain.report import auc_interval, champion_scores
 from functions.classification.domain.splits import unseen
 from functions.classification.domain.target import same_meaning
 
 MIN_JUDGED, MIN_JUDGED_OF_EACH = 200, 20
-CHANCE = 0.025
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether the candidate answers from now on, and why."""
+def judge(trained: Trained, champion: Model | None, *, seed: int, repeats: int = 500) -> tuple[bool, str]:
+    """Whether the candidate answers from now on, and why.
 
-    promote: bool
-    reason: str
-
-
-def judge(trained: Trained, champion: Model | None, *, seed: int, repeats: int = 500) -> Verdict:
-    """A candidate must rank better than chance does in 39 of 40 cases, and mean the same as the champion; on rows that
-    neither saw and both can score, the lower 95 % bootstrap bound of its gain in average precision must pass 0."""
+    It must rank better than chance does in 39 of 40 cases, and mean the same as the champion; on rows that neither saw
+    and both can score, the lower 95 % bootstrap bound of its gain in average precision must pass 0.
+    """
     y, ours, groups = trained.test.y, trained.scores["model"], trained.parts.groups[trained.parts.test]
     if champion is not None and not _comparable(trained.model, champion):
-        return Verdict(False, "the champion predicts something else: the target or its values differ")
-    if (p := chance(y, ours, groups)) > CHANCE:
-        return Verdict(False, f"no better than chance on {len(y)} rows: AUC {roc_auc_score(y, ours):.3f}, p = {p:.2g}")
+        return False, "the champion predicts something else: the target or its values differ"
+    auc, low, _ = auc_interval(y, ours, groups)
+    if low <= 0.5:
+        return False, f"no better than chance on {len(y)} rows: AUC {auc:.3f}, at least {low:.3f}"
     if champion is None:
-        return Verdict(True, "the first model")
+        return True, "the first model"
     specification = champion.specification
     fresh = unseen(trained.rows, specification.features, specification.split)[trained.parts.test]
     theirs = champion_scores(champion, trained.test)
@@ -43,25 +33,12 @@ def judge(trained: Trained, champion: Model | None, *, seed: int, repeats: int =
     y, ours, theirs, groups = y[common], ours[common], theirs[common], groups[common]
     if len(y) < MIN_JUDGED or min(y.sum(), (~y).sum()) < MIN_JUDGED_OF_EACH:
         lost = f"it has seen {(~fresh).sum()} and cannot score {(fresh & ~common).sum()} others of {len(common)}"
-        return Verdict(False, f"only {len(y)} rows to compare with the champion on, too few to judge: {lost}")
+        return False, f"only {len(y)} rows to compare with the champion on, too few to judge: {lost}"
     gain, draws = metrics.gain(y, ours, theirs, groups, seed=seed, repeats=repeats)
     bound = float(np.nanquantile(draws, 0.05))
-    return Verdict(bound > 0, f"average precision {gain:+.3f} on {len(y)} rows, at least {bound:+.3f}")
+    return bound > 0, f"average precision {gain:+.3f} on {len(y)} rows, at least {bound:+.3f}"
 
 
 def _comparable(ours: Model, theirs: Model) -> bool:
     one, other = ours.specification, theirs.specification
     return one.target == other.target and same_meaning(one, other)
-
-
-def chance(y: Bools, p: Floats, groups: Rows) -> float:
-    """Probability that scores which know nothing rank positives as high as `p` does (Mann and Whitney 1947).
-
-    Rows of a group are one draw: its mean score, positive if one of them is. 1 without both kinds.
-    """
-    _, members = np.unique(groups, return_inverse=True)
-    positive = np.bincount(members, weights=y) > 0
-    scores = np.bincount(members, weights=p) / np.bincount(members)
-    if positive.all() or not positive.any():
-        return 1.0
-    return float(mannwhitneyu(scores[positive], scores[~positive], alternative="greater").pvalue)

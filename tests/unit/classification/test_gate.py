@@ -4,7 +4,8 @@ import pytest
 
 from functions.classification import learn as learning
 from functions.classification.contracts import LEAF
-from functions.classification.domain import metrics, verdict
+from functions.classification.domain import metrics
+from functions.classification.domain.report import auc_interval
 from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings
 from functions.classification.simulate import customers
@@ -46,7 +47,7 @@ def test_shuffled_labels_and_blank_ages_are_promoted_neither_first_nor_over_a_ch
 def test_scores_that_know_nothing_beat_chance_in_one_of_forty_cases():
     rng = np.random.default_rng(1)
     y = np.arange(200) < 30
-    found = [verdict.chance(y, rng.random(200), np.arange(200)) <= verdict.CHANCE for _ in range(2_000)]
+    found = [auc_interval(y, rng.random(200), np.arange(200))[1] > 0.5 for _ in range(2_000)]
     assert np.mean(found) == pytest.approx(0.025, abs=0.01)
 
 
@@ -54,7 +55,7 @@ def test_many_rows_of_few_people_are_no_more_than_their_people():
     rng = np.random.default_rng(2)
     people = np.repeat(np.arange(40), 50)
     y = people < 10
-    found = [verdict.chance(y, rng.random(40)[people], people) <= verdict.CHANCE for _ in range(500)]
+    found = [auc_interval(y, rng.random(40)[people], people)[1] > 0.5 for _ in range(500)]
     assert np.mean(found) < 0.05
     p = np.where(y, 0.6, 0.4)
     of_people, of_rows = (

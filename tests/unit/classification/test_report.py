@@ -64,20 +64,23 @@ def test_a_sound_model_says_its_interval_and_nothing_else(package):
     assert len([line for line in package.report["findings"] if "logistic" not in line]) == 1
 
 
-@pytest.mark.parametrize(
-    ("auc", "positives", "negatives"), [(1.0, 1, 12), (1.0, 300, 300), (0.5, 5, 5), (0.7, 50, 500)]
-)
-def test_the_interval_of_an_auc_narrows_with_rows_and_is_never_a_point(auc, positives, negatives):
-    low, high = auc_interval(auc, positives, negatives)
-    wider = auc_interval(auc, max(positives // 2, 1), negatives // 2)
-    assert 0 <= wider[0] <= low < auc <= high <= wider[1] <= 1
+@pytest.mark.parametrize(("positives", "negatives"), [(1, 12), (300, 300), (5, 5), (50, 500)])
+@pytest.mark.parametrize("ranked", [True, False])
+def test_the_interval_of_an_auc_narrows_with_rows_and_is_never_a_point(positives, negatives, ranked):
+    draw = np.random.default_rng(0)
+    y = np.repeat([True, False], [positives, negatives])
+    p = y * 1.0 if ranked else draw.random(len(y))
+    auc, low, high = auc_interval(y, p, np.arange(len(y)))
+    _, lower, higher = auc_interval(y, p, np.arange(len(y)) // 2)
+    assert auc == pytest.approx(roc_auc_score(y, p))
+    assert 0 <= lower <= low < auc <= high <= higher <= 1
 
 
 def test_the_interval_of_an_auc_holds_the_truth_nineteen_times_in_twenty():
     draw = np.random.default_rng(0)
     truth, y, inside = 0.760, np.arange(200) < 60, 0
     for _ in range(400):
-        low, high = auc_interval(roc_auc_score(y, draw.normal(size=200) + y), 60, 140)
+        _, low, high = auc_interval(y, draw.normal(size=200) + y, np.arange(200))
         inside += low <= truth <= high
     assert 0.92 < inside / 400 <= 0.99
 
