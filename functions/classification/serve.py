@@ -99,16 +99,13 @@ def score_messages(
     `explained`: how many features a result names as those that moved its score most.
     """
     features = model.specification.features
-    needed = [f.name for f in features if not f.nullable]
-    absent = [next((name for name in needed if name not in m.event.features), None) for m in messages]
-    bad = {i: f"{name} is missing" for i, name in enumerate(absent) if name}
-    whole = [i for i in range(len(messages)) if i not in bad]
-    columns = {f.name: [messages[i].event.features.get(f.name) for i in whole] for f in features}
-    x, wrong = encode(columns, features, typed=True)
-    bad |= {whole[row]: reason for row, reason in wrong.items()}
-    sound = np.array([row for row in range(len(whole)) if row not in wrong], dtype=np.int64)
-    x = x[sound]
-    accepted = [messages[whole[row]] for row in sound]
+    columns = {f.name: [m.event.features.get(f.name) for m in messages] for f in features}
+    x, bad = encode(columns, features, typed=True)
+    for i in bad:
+        absent = [f.name for f in features if not f.nullable and f.name not in messages[i].event.features]
+        bad[i] = f"{absent[0]} is missing" if absent else bad[i]
+    sound = np.array([i for i in range(len(messages)) if i not in bad], dtype=np.int64)
+    accepted, x = [messages[i] for i in sound], x[sound]
     p = model.score(x)
     explanations = _explanations(model, x, explained)
     stamp, expires_at = utc_text(now), int(now.timestamp()) + result_days * 86_400

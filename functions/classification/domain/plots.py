@@ -8,7 +8,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import PrecisionRecallDisplay
 
@@ -16,31 +15,35 @@ from functions.classification.domain.fit import Trained
 
 COLOURS = {"model": "#1b6ca8", "logistic": "#d98c21", "dummy": "#8a8a8a", "champion": "#3a8f5b"}
 SEGMENTS = {"leave": "#f3f3f3", "nurture": "#fbeed5", "target": "#d9ead9"}
-SHOWN = ("average_precision", "roc_auc", "f1", "brier", "calibration_error", "threshold")
+SHOWN = ("average_precision", "roc_auc", "f1", "brier", "calibration_error", "profit")
 ROWS_PER_POINT = 25
 
 
 def draw_report(trained: Trained, report: dict[str, Any]) -> bytes:
-    """A PNG: precision over recall, calibration, scores with the segments, importance, the figures and the findings."""
-    words = [line for finding in report["findings"] for line in textwrap.wrap(finding, 150)]
-    words.insert(
-        0, f"{report['rows']['test']:,} rows that nothing had seen, {trained.test.y.mean():.1%} of them positive."
-    )
-    peers = [peer for peer in COLOURS if report["roc_auc"].get(peer) is not None]
-    heights = [3, 3, 0.35 * (len(peers) + 1)]
+    """A PNG: precision over recall, calibration, scores with the segments, importance, and in words the figures and the
+    findings."""
+    rows = f"{report['rows']['test']:,} rows that nothing had seen, {trained.test.y.mean():.1%} of them positive."
+    figures = [f"{metric.replace('_', ' ')} {_beside(report[metric])}" for metric in SHOWN if metric in report]
+    said = [rows, f"{', '.join(figures)}.", *report["findings"]]
+    words = [line for sentence in said for line in textwrap.wrap(sentence, 150)]
     with mpl.rc_context({"text.parse_math": False}):  # a name may hold any number of dollars
-        figure = Figure(figsize=(11, sum(heights) + 1.5 + 0.2 * len(words)), layout="constrained")
+        figure = Figure(figsize=(11, 7.5 + 0.2 * len(words)), layout="constrained")
         title = "\n".join([f"{_short(report['target'], 60)} = {_short(report['positive'], 40)}", *words])
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-        panels = figure.subplot_mosaic([["pr", "cal"], ["hist", "imp"], ["table", "table"]], height_ratios=heights)
+        panels = figure.subplot_mosaic([["pr", "cal"], ["hist", "imp"]])
         _precision_recall(panels["pr"], trained)
         _calibration(panels["cal"], trained)
         _scores(panels["hist"], trained, report)
         _importance(panels["imp"], report)
-        _table(panels["table"], report, peers)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
+
+
+def _beside(figures: dict[str, float | None]) -> str:
+    """The model's figure and, in brackets, those of its peers."""
+    peers = [f"{peer} {figure:.3f}" for peer, figure in figures.items() if peer != "model" and figure is not None]
+    return f"{figures['model']:.3f} ({', '.join(peers)})"
 
 
 def _entitle(axes: Axes, title: str) -> None:
@@ -113,15 +116,3 @@ def _say(axes: Axes, title: str, why: str) -> None:
 
 def _short(name: str, most: int) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
-
-
-def _table(axes: Axes, report: dict[str, Any], peers: list[str]) -> None:
-    metrics = [metric for metric in (*SHOWN, "profit") if metric in report]
-    cells = [[f"{report[metric][peer]:.3f}" for metric in metrics] for peer in peers]
-    low, high = report["roc_auc_interval"]
-    cells[0][metrics.index("roc_auc")] += f" ({low:.2f} to {high:.2f})"
-    axes.set_axis_off()
-    titles, box = [metric.replace("_", " ") for metric in metrics], Bbox.from_bounds(0.07, 0, 0.93, 1)
-    table = axes.table(cells, rowLabels=peers, colLabels=titles, cellLoc="center", bbox=box, edges="horizontal")
-    table.auto_set_font_size(False)
-    table.set_fontsize(10)
