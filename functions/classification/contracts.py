@@ -1,10 +1,10 @@
 """What goes in and out: messages, results, and the specification that makes a model file usable."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints
 
 LEAF = "classification"
 MODEL_FILE, EXPLANATION_FILE = "model.onnx", "explanation.npz"
@@ -16,8 +16,12 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(?:\.\d+)?)?(Z|z|[+-]\d\d:?\d\d)?")
 
 
-def _rfc3339(value: Any) -> Any:
-    # pydantic alone also takes a number, one in a string, and a time without seconds
+def utc_text(moment: datetime) -> str:
+    """UTC with six digits of fraction: text that sorts as time does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _rfc3339(value: Any) -> str:
     parts = _TIME.fullmatch(value) if isinstance(value, str) else None
     if parts is None:
         raise ValueError("expected RFC 3339, like 2026-01-31T12:00:00Z")
@@ -28,10 +32,13 @@ def _rfc3339(value: Any) -> Any:
         raise ValueError("has no offset, which RFC 3339 asks for: Z or +01:00")
     if seconds[1:3] == "60":
         raise ValueError("names a leap second, :60, which clocks do not count: send :59")
-    return value
+    try:
+        return utc_text(datetime.fromisoformat(parts[0].upper()))
+    except (OverflowError, ValueError):  # also the first day of the year 1, east of Greenwich
+        raise ValueError("is out of range") from None
 
 
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc3339)]
+Moment = Annotated[str, BeforeValidator(_rfc3339), Field(description="RFC 3339; read as `utc_text`")]
 
 
 class _Frozen(BaseModel):

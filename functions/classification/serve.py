@@ -9,22 +9,22 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 from boto3.dynamodb.conditions import Attr
 from pydantic import ValidationError
 
-from functions.classification.contracts import LEAF, Contribution, Event, Result
+from functions.classification.contracts import LEAF, Contribution, Event, Result, utc_text
 from functions.classification.domain import drift
 from functions.classification.domain.model import Floats, Model
 from functions.classification.domain.schema import LARGEST, Matrix, encode
 from functions.classification.settings import ClassificationSettings
-from functions.classification.store import ChampionCache, Letter, SqsLetters, utc_text
+from functions.classification.store import ChampionCache, Letter, SqsLetters
 from layers.runtime.errors import ConflictError, TrefoilError
 from layers.runtime.observability import logger, metrics
-from layers.runtime.parsing import first_error
+from layers.runtime.parsing import AHEAD, first_error
 from layers.storage.objects import S3Objects
 from layers.storage.tables import DynamoTable
 
@@ -36,7 +36,6 @@ ENVELOPES: Final = {
     "EventBridge": ({"detail-type", "detail"}, "set the target's input path to $.detail"),
 }
 WHOLE: Final = 250_000  # characters that a queue takes with a reason beside them, whatever they are
-AHEAD: Final = timedelta(minutes=5)  # an event observed later than that from now is refused
 PROFILE_SECONDS: Final = 90 * 86_400  # after which an hour's profile expires
 SHARDS: Final = 16  # a key of an index takes about 1,000 writes a second, and a changed result is two
 
@@ -48,7 +47,6 @@ class Message:
     message_id: str
     body: str
     event: Event
-    observed_at: str
 
 
 @dataclass(frozen=True)
@@ -78,16 +76,13 @@ def read_messages(records: Iterable[Mapping[str, Any]], *, latest: datetime) -> 
         message_id, body = record["messageId"], record["body"]
         try:
             event = Event.model_validate_json(body)
-            observed_at = utc_text(event.observed_at)
         except ValidationError as exc:
             refused.append(Letter(message_id, body, _reason(exc)))
-        except OverflowError:  # the first day of the year 1, east of Greenwich
-            refused.append(Letter(message_id, body, "observed_at is out of range"))
+            continue
+        if event.observed_at > utc_text(latest):
+            refused.append(Letter(message_id, body, "observed_at lies in the future"))
         else:
-            if event.observed_at > latest:
-                refused.append(Letter(message_id, body, "observed_at lies in the future"))
-            else:
-                messages.append(Message(message_id, body, event, observed_at))
+            messages.append(Message(message_id, body, event))
     return messages, refused
 
 
@@ -113,7 +108,7 @@ def score_messages(
         Result.model_construct(
             event_id=m.event.event_id,
             user_id=m.event.user_id,
-            observed_at=m.observed_at,
+            observed_at=m.event.observed_at,
             probability=probability,
             segment=segment,
             model_version=model.version,
@@ -192,7 +187,7 @@ class ScoringService:
     def _keep(self, scored: Scored) -> None:
         """One object per batch in `scored/`; the same messages give the same key."""
         digest = hashlib.sha256("\n".join(sorted(m.message_id for m in scored.messages)).encode()).hexdigest()[:32]
-        day = max(message.observed_at for message in scored.messages)[:10]
+        day = max(message.event.observed_at for message in scored.messages)[:10]
         body = gzip.compress(scored.lines().encode(), 4, mtime=0)
         self.lake.put(f"scored/dt={day}/{digest}.jsonl.gz", body)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,11 +32,6 @@ OBJECTS = 50_000
 
 T = TypeVar("T")
 Truths = dict[tuple[str, str], tuple[Any, datetime]]
-
-
-def utc_text(moment: datetime) -> str:
-    """UTC with six digits of fraction: text that sorts as time does."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def version_of(body: bytes, specification: Specification) -> str:
@@ -252,8 +247,8 @@ def _truths(lake: "S3Objects", objects: Sequence["ObjectInfo"], until: float) ->
         for line in filter(bytes.strip, lines):
             try:
                 outcome = Outcome.model_validate_json(line)
-                truths[outcome.user_id, utc_text(outcome.observed_at)] = outcome.outcome, told_at
-            except (ValidationError, OverflowError):
+                truths[outcome.user_id, outcome.observed_at] = outcome.outcome, told_at
+            except ValidationError:
                 unreadable += 1
     if unreadable:
         logger(LEAF).warning("outcomes not readable", lines=unreadable)

@@ -17,7 +17,7 @@ from functions.clustering.domain.verdicts import with_share
 from functions.clustering.store import LEAF, Paths
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnreconciledError, cause_of
 from layers.runtime.observability import logger, metrics
-from layers.storage.ledger import Run, RunLedger
+from layers.storage.ledger import Outcome, Run, RunLedger
 from layers.storage.objects import S3Objects
 
 READERS = 8
@@ -66,9 +66,12 @@ class PublishService:
         # Of earlier runs all, of this one the plan, which nobody reads again. Run ids begin with their time: a later
         # run, which may have taken over this moment, is left alone.
         self._tag(answer, lambda run_id, top: run_id < answer.run_id or (run_id == answer.run_id and top == "plans"))
-        return "published", self._finish(
-            run, {n: summary[n] for n in ("rides", "anomalies", "rejected", "files")}, spent
-        )
+        counts = {name: summary[name] for name in ("rides", "anomalies", "rejected", "files")}
+        if self._finish(run, "done", counts=counts, gb_seconds=spent):
+            for name in ("Rides", "Anomalies", "Rejected"):
+                metrics(LEAF).add_metric(name=name, unit="Count", value=counts[name.lower()])
+        logger(LEAF).info("day published", dt=run.key, run_id=run.run_id, counts=counts)
+        return "published", counts
 
     def _standing(self, paths: Paths) -> tuple[DayManifest | None, str | None]:
         try:
@@ -141,8 +144,7 @@ class PublishService:
         why = f"{paths.reports}rejected.parquet"
         self.lake.put(why, self._rejected(paths, parts))
         logger(LEAF).error("day has no valid ride", dt=run.key, run_id=run.run_id, files=counts["files"])
-        if run.outcome == "running":
-            self.ledger.finish(run, "empty", counts=counts, gb_seconds=spent, detail=f"no valid ride: {why} says why")
+        self._finish(run, "empty", counts=counts, gb_seconds=spent, detail=f"no valid ride: {why} says why")
         return "empty", {}
 
     def _failed(self, answer: FitAnswer, run: Run) -> tuple[str, dict[str, int]]:
@@ -150,14 +152,12 @@ class PublishService:
         cause = cause_of(answer.error or {})
         logger(LEAF).error("run failed", dt=run.key, run_id=run.run_id, cause=cause)
         self._tag(answer, lambda run_id, _: run_id == answer.run_id)
-        if run.outcome == "running":
-            self.ledger.finish(run, "failed", gb_seconds=answer.gb_seconds, detail=cause)
+        self._finish(run, "failed", gb_seconds=answer.gb_seconds, detail=cause)
         return "failed", {}
 
-    def _finish(self, run: Run, counts: dict[str, int], spent: float) -> dict[str, int]:
-        if run.outcome == "running":
-            self.ledger.finish(run, "done", counts=counts, gb_seconds=spent)
-            for name in ("Rides", "Anomalies", "Rejected"):
-                metrics(LEAF).add_metric(name=name, unit="Count", value=counts[name.lower()])
-        logger(LEAF).info("day published", dt=run.key, run_id=run.run_id, counts=counts)
-        return counts
+    def _finish(self, run: Run, outcome: Outcome, **about: Any) -> bool:
+        """Whether this call ended the run: an earlier one may have, and its word stays."""
+        if run.outcome != "running":
+            return False
+        self.ledger.finish(run, outcome, **about)
+        return True

@@ -39,7 +39,7 @@ class Published:
         self._lake = lake
         self._manifest = lru_cache(REMEMBERED)(lambda key, _etag: self._read(key, Manifest))
         self._verdict = lru_cache(REMEMBERED)(lambda key, _etag: self._read(key, Verdict))
-        self._flags = lru_cache(8)(self._read_flags)
+        self.flags = lru_cache(8)(self._flags)
 
     def manifests(self, first: date, last: date | None) -> dict[date, Manifest]:
         """Of each published day from `first` to `last`, or to the newest; one that cannot be read is left out."""
@@ -64,11 +64,8 @@ class Published:
         except NotFoundError:
             return None
 
-    def flags(self, day: date, run_id: str) -> dict[str, Flag]:
+    def _flags(self, day: date, run_id: str) -> dict[str, Flag]:
         """The most severe rides of a run by the hash of their ids, most severe first; runs of before list none."""
-        return self._flags(day, run_id)
-
-    def _read_flags(self, day: date, run_id: str) -> dict[str, Flag]:
         key = f"{REPORTS}dt={day}/run={run_id}/flagged.json"
         try:
             flags = FLAGS.validate_json(self._lake.get(key))
