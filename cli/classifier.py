@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import Columns, Dates, Decimal, Json, err, progress, say
-from cli.output import replaced_directory
+from cli.output import readable, replaced_directory
 from layers.runtime.errors import InputError
 
 app = typer.Typer(help="Train and apply a classifier on files.", no_args_is_help=True)
@@ -50,6 +50,7 @@ def train(
     if value is not None and cost is not None and not 0 < cost < value:
         raise InputError("--cost must be above 0 and below --value")
     started = time.monotonic()
+    readable(file)
     table = read_file(file, Reading(dates, decimal, named_columns(column or ())))
     err.print(f"{file.name}: {in_words(table.understood)}", markup=False, soft_wrap=True)
     with replaced_directory(out, inputs=[file]) as directory, progress() as bar:
@@ -101,6 +102,7 @@ def score(
     from layers.tables import Reading, in_words, named_columns
 
     started = time.monotonic()
+    readable(file)
     model, counted = load_directory(model_dir, explained=explain), Counted()
     reading = Reading(dates, decimal, named_columns(column or ()))
     with progress() as bar:

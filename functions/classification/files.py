@@ -7,12 +7,13 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 from pydantic import ValidationError
@@ -35,24 +36,13 @@ MANIFEST_FILE, REJECTED = "manifest.json", "rejected.parquet"
 CHUNK = 20_000
 NAMED = 3  # features that an explanation names
 
-Added = dict[str, list[Any]]  # new columns of a batch
-Write = Callable[[Batch, Added], None]
+Write = Callable[[pa.RecordBatch], None]
 
 
 def read_file(path: Path, reading: Reading | None = None) -> Columns:
-    """A file of labelled rows. Raises InputError when it cannot be opened or read."""
-    with _opened(path) as stream:
+    """A file of labelled rows. Raises InputError when it cannot be read."""
+    with path.open("rb") as stream:
         return read(stream, str(path), reading=reading)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
-    try:
-        stream = path.open("rb")
-    except OSError as exc:
-        raise InputError(exc.strerror or "cannot be read", file=str(path)) from exc
-    with stream:
-        yield stream
 
 
 def require(columns: Sequence[str], wanted: Sequence[str], file: str) -> None:
@@ -201,28 +191,20 @@ def score_file(model: Model, source: Path, out: Path, reading: Reading | None = 
     Raises InputError when the file lacks a column that the model needs or has no rows, or when `out` cannot be written.
     """
     counted = Counted()
-    with _opened(source) as stream:
+    with source.open("rb") as stream:
         table = open_table(stream, str(source), reading=reading)
         names = table.columns(Preset(others=True))
-        counted.absent, added = _absent(model, table, names), _added(model)
+        counted.absent = _absent(model, table, names)
         numbers = [names[f.name] for f in model.specification.features if f.kind == "number" and f.name in names]
         texts = [name for name, kind in table.types.items() if is_text(kind)]
         number_styles = styles(table, numbers=[name for name in numbers if name in texts])
         counted.understood = table.understood()
         with _replaced(out, source) as part:
-            writing = (
-                _parquet(part, added)
-                if out.suffix == ".parquet"
-                else _csv(part, table, added, zipped=out.suffix == ".gz")
-            )
-            with writing as write:
-                for batch, bad, columns in _scored(model, table, names, number_styles):
-                    for values in columns.values():
-                        for row in bad:
-                            values[row] = None
-                    write(batch, columns)
+            with _parquet(part) if out.suffix == ".parquet" else _csv(part, out, table, _added(model)) as write:
+                for rows, bad in _scored(model, table, names, number_styles):
+                    write(rows)
                     counted.rejected |= {counted.rows + row: bad[row] for row in sorted(bad)}
-                    counted.rows += len(batch)
+                    counted.rows += len(rows)
                     yield counted
             if counted.rows == 0:
                 raise InputError("the file has no rows", file=str(source))
@@ -241,21 +223,23 @@ def _absent(model: Model, table: Table, names: Mapping[str, str]) -> list[str]:
     return absent
 
 
-def _added(model: Model) -> dict[str, pa.DataType]:
+def _added(model: Model) -> list[str]:
     """The columns that scoring adds."""
-    columns = {"probability": pa.float64(), "segment": pa.string()}
-    return columns if model.explanation is None else columns | {"explanation": pa.string()}
+    return ["probability", "segment"] if model.explanation is None else ["probability", "segment", "explanation"]
 
 
-def _answers(model: Model, x: Matrix) -> Added:
-    """The added columns of a batch."""
-    p = model.score(x)
-    columns: Added = {"probability": p.tolist(), "segment": model.segments(p)}
+def _answered(model: Model, batch: Batch, x: Matrix, bad: dict[int, str]) -> tuple[pa.RecordBatch, dict[int, str]]:
+    """The batch with the added columns, null in bad rows."""
+    p, rows = model.score(x), batch.columns
+    columns: list[Any] = [p, model.segments(p)]
     if (explained := model.explain(x, NAMED)) is not None:
-        columns["explanation"] = [
-            json.dumps({name: round(part, 6) for name, part in parts}, ensure_ascii=False) for parts in explained
-        ]
-    return columns
+        named = ({name: round(part, 6) for name, part in parts} for parts in explained)
+        columns.append([json.dumps(parts, ensure_ascii=False) for parts in named])
+    empty = np.isin(np.arange(len(batch)), [*bad])
+    for name, values in zip(_added(model), columns, strict=True):
+        kind = pa.float64() if name == "probability" else pa.string()
+        rows = rows.append_column(name, pa.array(values, kind, mask=empty))
+    return rows, bad
 
 
 @contextmanager
@@ -280,54 +264,47 @@ def _replaced(out: Path, source: Path) -> Iterator[Path]:
 
 def _scored(
     model: Model, table: Table, names: Mapping[str, str], number_styles: Styles
-) -> Iterator[tuple[Batch, dict[int, str], Added]]:
-    """Batches with their bad rows and added columns; a batch is scored while the next one is read."""
+) -> Iterator[tuple[pa.RecordBatch, dict[int, str]]]:
+    """Batches with their added columns, and their bad rows; a batch is scored while the next one is read."""
     features = model.specification.features
     present = {f.name: names[f.name] for f in features if f.name in names}
     with ThreadPoolExecutor(1) as pool:
-        waiting: tuple[Batch, dict[int, str], Future[Added]] | None = None
+        waiting: Future[tuple[pa.RecordBatch, dict[int, str]]] | None = None
         for batch in table.batches(rows=CHUNK, everything=True):
             columns = {
                 ours: plain_values(batch.column(theirs), number_styles.numbers.get(theirs), table.name)
                 for ours, theirs in present.items()
             }
             x, bad = encode(columns, features)
-            bad |= dict.fromkeys(batch.ragged, RAGGED)
-            scoring = pool.submit(_answers, model, x)
+            scoring = pool.submit(_answered, model, batch, x, bad | dict.fromkeys(batch.ragged, RAGGED))
             if waiting:
-                yield waiting[0], waiting[1], waiting[2].result()
-            waiting = batch, bad, scoring
+                yield waiting.result()
+            waiting = scoring
         if waiting:
-            yield waiting[0], waiting[1], waiting[2].result()
+            yield waiting.result()
 
 
 @contextmanager
-def _csv(path: Path, table: Table, added: Iterable[str], *, zipped: bool) -> Iterator[Write]:
-    raw = gzip.GzipFile(path, "wb", compresslevel=4) if zipped else path.open("wb")
+def _csv(path: Path, out: Path, table: Table, added: Iterable[str]) -> Iterator[Write]:
+    raw = gzip.GzipFile(path, "wb", compresslevel=4) if out.suffix == ".gz" else path.open("wb")
     with io.TextIOWrapper(raw, encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, delimiter=table.delimiter or ",", lineterminator="\n")
         writer.writerow([*table.header, *added])
 
-        def write(batch: Batch, columns: Added) -> None:
-            cells = (plain_values(column, None, table.name) for column in batch.columns.columns)
-            writer.writerows(zip(*cells, *columns.values(), strict=True))
+        def write(rows: pa.RecordBatch) -> None:
+            writer.writerows(zip(*(plain_values(cells, None, table.name) for cells in rows.columns), strict=True))
 
         yield write
 
 
 @contextmanager
-def _parquet(path: Path, added: Mapping[str, pa.DataType]) -> Iterator[Write]:
-    with pa.OSFile(str(path), "wb") as stream:
+def _parquet(path: Path) -> Iterator[Write]:
+    with pa.OSFile(str(path), "wb") as stream, ExitStack() as stack:
         writers: list[pa.parquet.ParquetWriter] = []
 
-        def write(batch: Batch, columns: Added) -> None:
-            table = pa.Table.from_batches([batch.columns])
-            for name, kind in added.items():
-                table = table.append_column(name, pa.array(columns[name], kind))
+        def write(rows: pa.RecordBatch) -> None:
             if not writers:
-                writers.append(pa.parquet.ParquetWriter(stream, table.schema))
-            writers[0].write_table(table)
+                writers.append(stack.enter_context(pa.parquet.ParquetWriter(stream, rows.schema)))
+            writers[0].write_batch(rows)
 
         yield write
-        for writer in writers:
-            writer.close()
