@@ -18,8 +18,8 @@ from pydantic import ValidationError
 
 from functions.classification.contracts import LEAF, Contribution, Event, Result, utc_text
 from functions.classification.domain import drift
-from functions.classification.domain.model import Floats, Model
-from functions.classification.domain.schema import LARGEST, Matrix, encode
+from functions.classification.domain.model import Model
+from functions.classification.domain.schema import LARGEST, Floats, Matrix, encode
 from functions.classification.settings import ClassificationSettings
 from functions.classification.store import ChampionCache, Letter, SqsLetters
 from layers.runtime.errors import ConflictError, TrefoilError

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from functions.classification.domain.schema import Floats
+
 Columns = dict[str, npt.NDArray[Any]]
-Floats = npt.NDArray[np.float64]
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

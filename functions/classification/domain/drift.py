@@ -20,9 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from functions.classification.contracts import Feature, Reference, Specification
-from functions.classification.domain.schema import MAX_CATEGORIES, MIN_CATEGORY_ROWS, Matrix, places
-
-Counts = npt.NDArray[np.int64]
+from functions.classification.domain.schema import MAX_CATEGORIES, MIN_CATEGORY_ROWS, Floats, Matrix, Rows, places
 
 DECILES: Final = np.linspace(0, 1, 11)[1:-1]
 FALSE_ALARMS: Final = 1e-3  # share of hours in which chance alone may ring, over all columns
@@ -35,9 +33,7 @@ SEGMENT: Final = "g_"
 MILLION: Final = 1_000_000
 
 
-def reference(
-    values: npt.NDArray[np.floating], feature: Feature | None, rows: npt.NDArray[np.int64] | slice = slice(None)
-) -> Reference:
+def reference(values: npt.NDArray[np.floating], feature: Feature | None, rows: Rows | slice = slice(None)) -> Reference:
     """Shares of `rows` of an input, shape (rows,); deciles for numbers and scores (`feature` None)."""
     edges: tuple[float, ...] = ()
     category = feature is not None and feature.kind == "category"
@@ -54,7 +50,7 @@ def reference(
     return Reference(edges=edges, shares=tuple((counts / total).tolist()), rows=total, unknown=unknown / total)
 
 
-def bin_counts(values: npt.NDArray[np.floating], feature: Feature | None, edges: Sequence[float]) -> Counts:
+def bin_counts(values: npt.NDArray[np.floating], feature: Feature | None, edges: Sequence[float]) -> Rows:
     """Rows per bin. Numbers: below, between and above `edges`, then missing. Categories: each, other, missing."""
     if feature is not None and feature.kind == "category":
         known = feature.categories
@@ -93,7 +89,7 @@ def bucket(hour: str, part: int) -> str:
 
 def counters(
     x: Matrix,
-    probabilities: npt.NDArray[np.float64],
+    probabilities: Floats,
     users: Iterable[str],
     specification: Specification,
     part: int,

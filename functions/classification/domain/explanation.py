@@ -21,10 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from functions.classification.contracts import Feature
-from functions.classification.domain.schema import MAX_CATEGORIES, UNKNOWN, Matrix, places
+from functions.classification.domain.schema import MAX_CATEGORIES, UNKNOWN, Floats, Matrix, places
 from layers.runtime.errors import CorruptError
 
-Floats = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
 Scale = Literal["log-odds", "probability"]
 Part = tuple[str, float]

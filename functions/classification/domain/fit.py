@@ -23,9 +23,9 @@ from sklearn.model_selection import ParameterSampler
 from functions.classification.contracts import EXPLANATION_FILE, MODEL_FILE, Calibration, Feature, Specification
 from functions.classification.domain import drift, learners, paths, schema
 from functions.classification.domain.learners import Fitted, Options
-from functions.classification.domain.metrics import Bools, Floats, Rows, average_precision
+from functions.classification.domain.metrics import average_precision
 from functions.classification.domain.model import Model, calibrated, log_odds, make_segments, segment_names
-from functions.classification.domain.schema import Matrix
+from functions.classification.domain.schema import Bools, Floats, Matrix, Rows
 from functions.classification.domain.splits import Labelled, Parts, distinct, divide
 from functions.classification.domain.target import Target
 from layers.learning.trees import PARITY_ROWS, TOLERANCE, check_parity

@@ -6,7 +6,6 @@ from typing import Any, Final, TypeAlias
 
 import lightgbm
 import numpy as np
-import numpy.typing as npt
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline as ResamplingPipeline
 from skl2onnx import to_onnx
@@ -20,11 +19,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from functions.classification.contracts import Feature
-from functions.classification.domain.schema import Matrix, places
+from functions.classification.domain.schema import Bools, Floats, Matrix, places
 from layers.learning import trees
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 Options = dict[str, Any]
 Fitted: TypeAlias = lightgbm.Booster | Pipeline
 

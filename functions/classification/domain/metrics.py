@@ -7,11 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
+from functions.classification.domain.schema import Bools, Floats, Rows
 
 
 def average_precision(y: Bools | Floats, p: Floats, weights: Floats | None = None) -> float:

@@ -9,10 +9,8 @@ import numpy.typing as npt
 
 from functions.classification.contracts import Calibration, Segment, Specification
 from functions.classification.domain.explanation import Explanation, Part
-from functions.classification.domain.schema import Matrix, places
+from functions.classification.domain.schema import Floats, Matrix, places
 from layers.learning.session import Session
-
-Floats = npt.NDArray[np.float64]
 
 
 class Model:

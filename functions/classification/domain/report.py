@@ -9,8 +9,9 @@ from sklearn.metrics import brier_score_loss, confusion_matrix, f1_score, roc_au
 from functions.classification.contracts import Specification
 from functions.classification.domain import schema
 from functions.classification.domain.fit import Parameters, Trained
-from functions.classification.domain.metrics import Bools, Floats, Rows, average_precision, calibration_error, gain
+from functions.classification.domain.metrics import average_precision, calibration_error, gain
 from functions.classification.domain.model import Model
+from functions.classification.domain.schema import Bools, Floats, Rows
 from functions.classification.domain.splits import Labelled, twins
 
 METRICS = ("roc_auc", "average_precision", "f1", "brier", "calibration_error", "threshold")

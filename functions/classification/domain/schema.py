@@ -19,6 +19,9 @@ from functions.classification.contracts import Feature
 
 Columns = Mapping[str, Sequence[Any]]
 Matrix = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 UNKNOWN, NULL = -1, -2  # instead of the number of a category; null only where training had none
 NULLS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})

@@ -11,16 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from functions.classification.contracts import Feature, Split
-from functions.classification.domain.schema import Columns, text, whose
-from functions.classification.domain.target import Target, TwoValues, read_target
+from functions.classification.domain.schema import Bools, Columns, Floats, Rows, text, whose
+from functions.classification.domain.target import Target, read_target
 from layers.runtime.errors import InputError
-
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 
 SHARE = 0.2
 MIN_TIMED = 500
@@ -61,7 +56,7 @@ def label(
     target: str,
     *,
     positive: str | None = None,
-    standing: TwoValues | None = None,
+    standing: Target | None = None,
     group: str | None = None,
     without: Sequence[str] = (),
     times: Sequence[datetime | None] | None = None,
@@ -187,16 +182,12 @@ def _lines(rows: Labelled, names: Sequence[str]) -> list[str]:
     return ["\x1f".join(cells) for cells in zip(*columns, strict=True)]
 
 
-def _people(rows: Labelled, group: str | None) -> list[str]:
-    """Whose each row is; "" where that is not known."""
-    return [""] * len(rows.y) if group is None else list(map(text, rows.columns.get(group, [None] * len(rows.y))))
-
-
 def _keys(rows: Labelled, names: Sequence[str], group: str | None, *, spread: bool) -> list[str]:
     """What makes rows one group: the person, else the features; if `spread`, also how many equal rows came before."""
     before: Counter[str] = Counter()
-    keys = []
-    for line, person in zip(_lines(rows, names), _people(rows, group), strict=True):
+    absent: list[Any] = [None] * len(rows.y)
+    keys, people = [], absent if group is None else rows.columns.get(group, absent)
+    for line, person in zip(_lines(rows, names), map(text, people), strict=True):
         before[line] += 1
         keys.append(f"\x1e{person}" if person else f"{before[line] if spread else ''}\x1f{line}")
     return keys

@@ -3,24 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from functions.classification.contracts import Specification
 from functions.classification.domain.schema import canonical, text
 from layers.runtime.errors import InputError
 
 NO = {"1": "0", "yes": "no", "true": "false", "y": "n", "t": "f"}
-
-
-class TwoValues(Protocol):
-    """A target or the specification of a model."""
-
-    @property
-    def positive(self) -> str: ...
-    @property
-    def negative(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +25,7 @@ class Target:
 
 
 def read_target(
-    values: Sequence[Any], name: str, positive: str | None = None, standing: TwoValues | None = None
+    values: Sequence[Any], name: str, positive: str | None = None, standing: Target | None = None
 ) -> tuple[Target, npt.NDArray[np.int64]]:
     """The target's two values and, per row, 1 for positive, 0 for negative, -1 for null.
 
@@ -67,12 +59,12 @@ def _spelling(word: str, words: Sequence[str], values: Sequence[Any]) -> str:
     return Counter(text(v) for v, w in zip(values, words, strict=True) if w == word).most_common(1)[0][0]
 
 
-def same_meaning(one: TwoValues, other: TwoValues) -> bool:
-    """Whether the two targets have the same values and the same of them is positive."""
-    return [canonical(one.positive), canonical(one.negative)] == [canonical(other.positive), canonical(other.negative)]
+def meaning(specification: Specification) -> list[str]:
+    """What a model predicts: the column, its positive value and the other, each in its one spelling."""
+    return [specification.target, canonical(specification.positive), canonical(specification.negative)]
 
 
-def is_positive(outcome: Any, target: TwoValues) -> bool | None:
+def is_positive(outcome: Any, target: Target | Specification) -> bool | None:
     """What an outcome says: it names a value of the target, or it is 1, yes, true or 0, no, false. None: unknown.
 
     Of a target that itself has two such values, yes is whichever of them says yes; of another, yes is positive, and

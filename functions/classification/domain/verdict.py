@@ -7,7 +7,7 @@ from functions.classification.domain.fit import Trained
 from functions.classification.domain.model import Model
 from functions.classification.domain.report import auc_interval, champion_scores
 from functions.classification.domain.splits import unseen
-from functions.classification.domain.target import same_meaning
+from functions.classification.domain.target import meaning
 
 MIN_JUDGED, MIN_JUDGED_OF_EACH = 200, 20
 
@@ -19,7 +19,7 @@ def judge(trained: Trained, champion: Model | None, *, seed: int, repeats: int =
     and both can score, the lower 95 % bootstrap bound of its gain in average precision must pass 0.
     """
     y, ours, groups = trained.test.y, trained.scores["model"], trained.parts.groups[trained.parts.test]
-    if champion is not None and not _comparable(trained.model, champion):
+    if champion and meaning(trained.model.specification) != meaning(champion.specification):
         return False, "the champion predicts something else: the target or its values differ"
     auc, low, _ = auc_interval(y, ours, groups)
     if low <= 0.5:
@@ -37,8 +37,3 @@ def judge(trained: Trained, champion: Model | None, *, seed: int, repeats: int =
     gain, draws = metrics.gain(y, ours, theirs, groups, seed=seed, repeats=repeats)
     bound = float(np.nanquantile(draws, 0.05))
     return bound > 0, f"average precision {gain:+.3f} on {len(y)} rows, at least {bound:+.3f}"
-
-
-def _comparable(ours: Model, theirs: Model) -> bool:
-    one, other = ours.specification, theirs.specification
-    return one.target == other.target and same_meaning(one, other)
