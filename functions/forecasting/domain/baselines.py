@@ -1,10 +1,12 @@
 """The forecasts that a model must beat: the same place of the season before (weekday, hour of the week, week, month or
-quarter of the year), the mean by place and promotion lately, and the same place a year ago at today's level."""
+quarter of the year), the mean by place and promotion lately, and the same place a year ago at today's level; and
+exponential smoothing, which beats them where the year is the only season."""
 
 from typing import Final
 
 import numpy as np
 
+from functions.forecasting.domain import smoothing
 from functions.forecasting.domain.frame import Frame, kind_of, usual
 from functions.forecasting.domain.holidays import is_holiday
 from functions.forecasting.domain.series import Floats
@@ -12,14 +14,20 @@ from functions.forecasting.domain.series import Floats
 SEASONAL_NAIVE: Final = "seasonal_naive"
 WEEKDAY_MEAN: Final = "weekday_promotion_mean"
 YEAR_AGO: Final = "year_ago"
+SMOOTHING: Final = "smoothing"
 BASELINES: Final = (SEASONAL_NAIVE, WEEKDAY_MEAN)
-RULES: Final = (*BASELINES, YEAR_AGO)
+RULES: Final = (*BASELINES, YEAR_AGO, SMOOTHING)
 
 
 def predict(kind: str, frame: Frame) -> Floats:
     """Forecast each period of the horizon from those before it; shape (horizon,), closed ones zero."""
-    values = {SEASONAL_NAIVE: seasonal_naive, WEEKDAY_MEAN: weekday_promotion_mean, YEAR_AGO: year_ago}[kind](frame)
-    return np.where(frame.open[frame.start :] > 0, values, 0.0)
+    rules = {
+        SEASONAL_NAIVE: seasonal_naive,
+        WEEKDAY_MEAN: weekday_promotion_mean,
+        YEAR_AGO: year_ago,
+        SMOOTHING: smooth,
+    }
+    return np.where(frame.open[frame.start :] > 0, rules[kind](frame), 0.0)
 
 
 def seasonal_naive(frame: Frame) -> Floats:
@@ -61,6 +69,13 @@ def year_ago(frame: Frame) -> Floats:
     echo = np.where(rows >= 0, sold[rows], np.nan) * (now / then if now > 0 and then > 0 else 1.0)
     mean = usual(sold, frame.places[: frame.seen], frame.rhythm, _overall(frame, sold))[frame.places[frame.start :]]
     return np.where(np.isfinite(echo), echo, mean)
+
+
+def smooth(frame: Frame) -> Floats:
+    """Exponential smoothing of the open periods with the season of the frequency."""
+    seen = frame.seen
+    yhat = smoothing.forecast(frame.selling[:seen], len(frame.times) - seen, frame.rhythm.season)
+    return yhat[frame.start - seen :]
 
 
 def promotion(frame: Frame) -> str | None:

@@ -12,7 +12,7 @@ from functions.forecasting.domain import baselines, features, frame, holidays, m
 from functions.forecasting.domain.additive import Additive, Design, Problem
 from functions.forecasting.domain.frame import Frame
 from functions.forecasting.domain.frequency import Frequency, Times
-from functions.forecasting.domain.model import APPROXIMATION, BLEND, ECHO, GLOBAL, PROPHET, Holdout, Prediction, Trained
+from functions.forecasting.domain.model import APPROXIMATION, BLEND, GLOBAL, PROPHET, Holdout, Prediction, Trained
 from functions.forecasting.domain.series import Floats, Series
 from layers.runtime.errors import InputError
 
@@ -24,9 +24,10 @@ SHARE: Final = 5
 MIN_YEARS: Final = 500 / 365
 MIN_YEARS_ALONE: Final = 1.1
 KNOWN: Final = 3
-NEAR: Final = 1.05
 LEVEL: Final = 0.95
 GAIN: Final = 0.995
+# What errs least over many series: it adapts, or is the mean of two that err differently.
+STEADY: Final = (baselines.SMOOTHING, BLEND)
 SURE: Final = 0.98  # of regressors that nobody gave: few holidays gain as much by chance
 RETURNS: Final = 0.01
 LOST: Final = 1.1
@@ -209,7 +210,8 @@ def _finish(
     rhythm = series.frequency.rhythm
     before = rhythm.recent if rhythm.cycle > 1 else KNOWN
     year_ago = bool(tested) and tested[-1].frame.seen >= rhythm.whole_year + before
-    rules: Sequence[str] = baselines.RULES if year_ago else baselines.BASELINES
+    rules = [*baselines.BASELINES, *([baselines.YEAR_AGO] if year_ago else [])]
+    rules += [baselines.SMOOTHING] if rhythm.cycle == 1 else []
     # Where the year is the only season, folds of another part of it cannot tell what knowing it is worth.
     blind = (baselines.WEEKDAY_MEAN,) if year_ago and rhythm.cycle == 1 else ()
     results = [
@@ -228,7 +230,7 @@ def _finish(
         served = best(results, judged, blind)
         notes = [*notes, *_remarks(backtest, kind, served, f"{rhythm.word}s held out")]
     whole = frame.build(series, 1)
-    additive = fit(Problem(whole, whole.start, design)) if design and served in (PROPHET, BLEND, ECHO) else None
+    additive = fit(Problem(whole, whole.start, design)) if design and served in (PROPHET, BLEND) else None
     trained = Trained(
         **about,
         kind=APPROXIMATION if served == PROPHET and not exact else served,
@@ -319,22 +321,23 @@ def errors_by_kind(
     """(sales, forecast, open) of each kind on a fold, (3, n): of the `rules`, and of what there is of the others."""
     kinds = [*rules, *([PROPHET] if fitted else []), *([GLOBAL] if learned else [])]
     forecasts = {kind: model.middle(kind, one.frame, fitted, learned) for kind in kinds}
-    if fitted and baselines.YEAR_AGO in rules and one.frame.rhythm.cycle == 1:
-        forecasts[ECHO] = model.blend(forecasts[PROPHET], forecasts[baselines.YEAR_AGO])
     if fitted and learned:
         forecasts[BLEND] = model.blend(forecasts[PROPHET], forecasts[GLOBAL])
     return {kind: one.errors(yhat) for kind, yhat in forecasts.items()}
 
 
 def best(results: Sequence[dict[str, Floats]], learned: "GlobalModel | None" = None, blind: Sequence[str] = ()) -> str:
-    """The kind with the smallest WAPE over all folds but those that are `blind` to the season, `echo` where it is about
-    as good; without folds `learned`, else the weekday's mean."""
+    """The kind with the smallest WAPE over all folds but those that are `blind` to the season; what is steady, `blend`
+    or `smoothing`, where none is better by more than so few periods can tell. Without folds `learned`, else the
+    weekday's mean."""
     kinds = [kind for kind in (results[0] if results else ()) if kind not in blind]
     scores = {kind: _wape([errors[kind] for errors in results]) for kind in kinds}
     finite = {kind: score for kind, score in scores.items() if np.isfinite(score)}
-    if ECHO in finite and finite[ECHO] <= NEAR * min(finite.values()):  # two that agree are surer than one
-        return ECHO
-    return min(finite, key=lambda kind: finite[kind], default=GLOBAL if learned else baselines.WEEKDAY_MEAN)
+    if not finite:
+        return GLOBAL if learned else baselines.WEEKDAY_MEAN
+    chosen = min(finite, key=lambda kind: finite[kind])
+    near = (1 + np.isfinite(np.concatenate([errors[chosen][0] for errors in results])).sum() ** -0.5) * finite[chosen]
+    return next((kind for kind in STEADY if finite.get(kind, np.inf) <= near), chosen)
 
 
 def _wape(errors: Sequence[Floats]) -> float:

@@ -31,7 +31,6 @@ class Rhythm(NamedTuple):
     looks back; `year` is a calendar year and `whole_year` about one of whole cycles; `recent` is what counts as lately.
     `fold` is the shortest window that is judged, `holdout` the fewest and most held out unless asked, `block` what
     intervals share one width, `horizon` the default, `sold` the fewest sales to fit to, `kept` the most in a history.
-    `doubt` stretches intervals: the errors of one window of weeks or months move together, so few windows tell little.
     """
 
     word: str
@@ -46,15 +45,14 @@ class Rhythm(NamedTuple):
     horizon: int
     sold: int
     kept: int
-    doubt: float = 1.0
 
 
 RHYTHMS: Final[dict[str, Rhythm]] = {
-    "H": Rhythm("hour", 168, 168, 8760, 8736, 1344, 24, (24, 168), 24, HORIZONS["H"], 168, 10 * 8784, 1.15),
+    "H": Rhythm("hour", 168, 168, 8760, 8736, 1344, 24, (24, 168), 24, HORIZONS["H"], 168, 10 * 8784),
     "D": Rhythm("day", 7, 7, 365, 364, 56, 7, (14, 56), 14, HORIZONS["D"], 28, 40 * 366),
-    "W": Rhythm("week", 1, 52, 52, 52, 8, 6, (6, 13), 4, HORIZONS["W"], 16, 300 * 53, 1.2),
-    "M": Rhythm("month", 1, 12, 12, 12, 12, 6, (6, 12), 3, HORIZONS["M"], 12, 300 * 12, 1.2),
-    "Q": Rhythm("quarter", 1, 4, 4, 4, 4, 6, (6, 8), 2, HORIZONS["Q"], 8, 300 * 4, 2.0),
+    "W": Rhythm("week", 1, 52, 52, 52, 8, 6, (6, 13), 4, HORIZONS["W"], 16, 300 * 53),
+    "M": Rhythm("month", 1, 12, 12, 12, 12, 6, (6, 12), 3, HORIZONS["M"], 12, 300 * 12),
+    "Q": Rhythm("quarter", 1, 4, 4, 4, 4, 6, (6, 8), 2, HORIZONS["Q"], 8, 300 * 4),
 }
 KINDS: Final = tuple(RHYTHMS)
 

@@ -23,13 +23,14 @@ PROPHET: Final = "prophet"
 APPROXIMATION: Final = "additive"
 GLOBAL: Final = "global"
 BLEND: Final = "blend"
-ECHO: Final = "echo"
 SHARED: Final = (GLOBAL, BLEND)
 PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
 
 NOTHING: Final = -20.0
 # The extremes of a few hundred autocorrelated errors are themselves uncertain: drawn this far towards a normal's.
 CALM: Final = 0.4
+# Errors of one window have more in common with those of the next ones than the few windows show.
+TOGETHER: Final = 3.0
 NORMAL: Final = np.array([NormalDist().inv_cdf(p) for p in PROBABILITIES.tolist()])
 
 Scale = Literal["log", "linear"]
@@ -106,8 +107,6 @@ def middle(kind: str, frame: Frame, fitted: Additive | None, learned: "GlobalMod
     yhat = theirs if kind == GLOBAL else ours
     if kind == BLEND and ours is not None and theirs is not None:
         yhat = blend(ours, theirs)
-    if kind == ECHO and ours is not None:
-        yhat = blend(ours, baselines.predict(baselines.YEAR_AGO, frame))
     if yhat is None or (kind == BLEND and theirs is None):
         raise CorruptError(f"there is no model for a forecast by {kind}")
     return yhat
@@ -121,19 +120,20 @@ def blend(ours: Floats, theirs: Floats) -> Floats:
 
 def measure(windows: Sequence[Floats], *, floor: float = 0.0, rhythm: Rhythm = DAYS.rhythm) -> Interval:
     """Quantiles of the errors of past forecasts: sales, forecast and whether it was open, (3, n), of each window; with
-    few errors the tails are the extremes, and they are stretched by the `doubt` of the frequency."""
+    few errors the tails are the extremes. They are stretched where those of a window move together."""
     block = rhythm.block
-    y, yhat, opened, ahead = np.hstack([np.zeros((4, 0)), *(np.vstack([w, np.arange(w.shape[1])]) for w in windows)])
+    placed = [np.vstack([w, np.arange(w.shape[1]), np.full(w.shape[1], i)]) for i, w in enumerate(windows)]
+    y, yhat, opened, ahead, window = np.hstack([np.zeros((5, 0)), *placed])
     known = np.isfinite(y) & (opened > 0)
     sold, hoped = y > 0, yhat > 0
     scale: Scale = "log" if floor == 0 and known.any() and (sold & hoped)[known].mean() > 0.9 else "linear"
     used = known & hoped if scale == "log" else known
     if not used.any():
         return Interval(scale="linear", quantiles=(0.0,) * len(PROBABILITIES), floor=floor, block=block)
-    y, yhat, blocks = y[used], yhat[used], ahead[used].astype(int) // block
+    y, yhat, blocks, window = y[used], yhat[used], ahead[used].astype(int) // block, window[used].astype(int)
     # On the log scale a day without sales is off by more than any other: it pulls the lower bound to zero.
     errors = np.log(np.where(y > 0, y, np.exp(NOTHING)) / yhat) if scale == "log" else y - yhat
-    spread = _spread(errors, blocks)
+    doubt, spread = _doubt(errors, window), _spread(errors, blocks)
     errors = np.sort(errors / spread[blocks])
     # The (n + 1) rule of conformal prediction: each side errs on the wide side by one observation.
     n = len(errors)
@@ -141,10 +141,18 @@ def measure(windows: Sequence[Floats], *, floor: float = 0.0, rhythm: Rhythm = D
     quantiles = np.interp(position, np.arange(n), errors)
     if scale == "log":
         quantiles += CALM * (_bell(quantiles) - quantiles)
-    quantiles *= rhythm.doubt
+    quantiles *= 1 + doubt * (1 + NORMAL**2)
     return Interval(
         scale=scale, quantiles=tuple(quantiles.tolist()), spread=tuple(spread.tolist()), floor=floor, block=block
     )
+
+
+def _doubt(errors: Floats, window: Ints) -> float:
+    """How far to stretch quantiles of errors (n,) made in the windows (n,): as Student's t of as many degrees
+    of freedom is wider than a normal distribution, by the part of the errors that a window has in common."""
+    counts = np.bincount(window)
+    common = (np.bincount(window, errors) ** 2 / np.maximum(counts, 1)).sum() / max(errors @ errors, 1e-12)
+    return float(TOGETHER * common**0.5 / (4 * np.count_nonzero(counts)))
 
 
 def _spread(errors: Floats, block: Ints) -> Floats:
@@ -165,7 +173,8 @@ def _bell(quantiles: Floats) -> Floats:
 
 def interval(model: Interval, yhat: Floats, level: float, widen: Floats | float = 1.0) -> tuple[Floats, Floats]:
     """Lower and upper bound around `yhat` (n,), periods ahead, at `level` (.5 to .99); `widen` stretches both sides."""
-    return quantile(model, yhat, (1 - level) / 2, widen), quantile(model, yhat, (1 + level) / 2, widen)
+    low, high = (round((1 + side * level) / 2, 9) for side in (-1, 1))  # as its quantiles are named, to the bit
+    return quantile(model, yhat, low, widen), quantile(model, yhat, high, widen)
 
 
 def quantile(model: Interval, yhat: Floats, probability: float, widen: Floats | float = 1.0) -> Floats:

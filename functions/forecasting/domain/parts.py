@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from functions.forecasting.domain import additive, baselines, features, model
+from functions.forecasting.domain import additive, features, model
 from functions.forecasting.domain.additive import Additive
 from functions.forecasting.domain.frame import Frame
 from functions.forecasting.domain.model import Scale, Trained
@@ -34,19 +34,16 @@ def parts(trained: Trained, frame: Frame, learned: "GlobalModel | None" = None) 
     model has no logarithm, it is a whole.
     """
     yhat = model.middle(trained.kind, frame, trained.additive, learned)
-    log, mixed = trained.additive is not None and trained.additive.design.log, trained.kind in (model.BLEND, model.ECHO)
+    log, mixed = trained.additive is not None and trained.additive.design.log, trained.kind == model.BLEND
     if trained.additive is None or (mixed and not log):
         name = ALL_SERIES if trained.kind == model.GLOBAL else trained.kind.replace("_", " ")
         return Parts("linear", {name: np.where(frame.open[frame.start :] > 0, yhat, np.nan)})
     values = _of_additive(trained.additive, frame)
     scale: Scale = "log" if log else "linear"
     if mixed:
-        rival, name = (
-            (model.GLOBAL, ALL_SERIES) if trained.kind == model.BLEND else (baselines.YEAR_AGO, "the year before")
-        )
         with np.errstate(divide="ignore", invalid="ignore"):
-            other = np.log(model.middle(rival, frame, None, learned))
-        values = {part: value / 2 for part, value in values.items()} | {name: other / 2}
+            other = np.log(model.middle(model.GLOBAL, frame, None, learned))
+        values = {part: value / 2 for part, value in values.items()} | {ALL_SERIES: other / 2}
     useful = (frame.open[frame.start :] > 0) & np.isfinite(sum(values.values(), np.zeros(len(yhat))))
     return Parts(scale, {name: np.where(useful, value, np.nan) for name, value in values.items()})
 

@@ -29,7 +29,7 @@ def served(series, kind):
     return trained.model_copy(update={"additive": fitted, "kind": "prophet" if kind == "linear" else kind}), days
 
 
-@pytest.mark.parametrize("kind", ["prophet", "blend", "echo", "linear"])
+@pytest.mark.parametrize("kind", ["prophet", "blend", "linear"])
 def test_parts_sum_to_the_forecast_on_the_scale_that_they_state(kind):
     trained, days = served(made(450), kind)
     made_of = parts(trained, days, Constant())
