@@ -114,7 +114,7 @@ class FileJob:
         """Of all valid rides; on the way, repeated ids are found."""
         sample = Reservoir(SAMPLE, seed=0)
         for path in paths:
-            with self._opened(str(path)) as file:
+            with self._opened(_source(path)) as file:
                 own: list[Any] = []
                 for rides in file.rides():
                     accepted = rides.rejections() == 0
@@ -125,7 +125,8 @@ class FileJob:
         return sample
 
     @contextmanager
-    def _opened(self, name: str) -> Iterator[RideFile]:
+    def _opened(self, source: Source) -> Iterator[RideFile]:
+        name = source.key
         with open(name, "rb") as stream:
             file = RideFile(stream, name, self.form, decided=self._decided.get(name))
             if name not in self._decided:
@@ -136,7 +137,7 @@ class FileJob:
     def _nothing_valid(self) -> InputError:
         """What to raise when no row is a ride: the commonest reason, and where it comes first."""
         for path in self.files:
-            with self._opened(str(path)) as file:
+            with self._opened(_source(path)) as file:
                 for rides in file.rides():
                     why = rides.rejections()
                     commonest = np.bincount(why).argmax()
@@ -146,10 +147,10 @@ class FileJob:
 
     def _parts(self, model: dict[str, bytes], version: str, out: Path) -> list[Part]:
         """The work, in the order of the input."""
-        sources = [Source(key=str(path), size=path.stat().st_size) for path in self.files]
-        items = plan(sources, self._row_groups, item_bytes=PART_BYTES, item_rides=PART_RIDES, item_objects=PART_FILES)
+        sizes = {"item_bytes": PART_BYTES, "item_rides": PART_RIDES, "item_objects": PART_FILES}
+        items = plan(map(_source, self.files), self._opened, **sizes)
         for source in (source for item in items for source in item):
-            with self._opened(source.key) as file:
+            with self._opened(source) as file:
                 if source.row_groups and source.key not in self._repeated:
                     self._repeated[source.key] = repeated_ids(file, [hashes(ids) for ids in file.ids()])
         root, decided, repeated = str(Path.cwd()), self._decided, self._repeated
@@ -157,9 +158,9 @@ class FileJob:
             Part(i, item, self.form, model, version, root, str(out), decided, repeated) for i, item in enumerate(items)
         ]
 
-    def _row_groups(self, source: Source) -> list[tuple[int, int]]:
-        with self._opened(source.key) as file:
-            return file.all_row_groups()
+
+def _source(path: Path) -> Source:
+    return Source(key=str(path), size=path.stat().st_size)
 
 
 def label_part(part: Part) -> PartReport:

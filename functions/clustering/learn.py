@@ -147,13 +147,9 @@ class FitService:
         return sample
 
     def _items(self, objects: list[ObjectInfo]) -> list[list[Source]]:
-        def row_groups(source: Source) -> list[tuple[int, int]]:
-            with opened(self.lake, source, self.settings) as file:
-                return file.all_row_groups()
-
         return plan(
             map(_source, objects),
-            row_groups,
+            lambda source: opened(self.lake, source, self.settings),
             item_bytes=self.settings.item_mb << 20,
             item_rides=self.settings.item_rides,
             item_objects=self.settings.item_objects,

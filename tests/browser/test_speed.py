@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from playwright.sync_api import expect
 
-from functions.console.bundle import BUILT
+from functions.console.api import BUILT
 from tests.browser.conftest import Open, sign_in
 from tests.browser.site import NIGHT, THREE_YEARS, Site
 from tests.clustering import World, key, rides

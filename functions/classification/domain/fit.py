@@ -73,18 +73,10 @@ class Work:
 
     def fit(self, options: Options) -> Fitted:
         """The learner that `options` names, fitted to all rows; recent rows weigh more when it says so."""
-        recent = options.get("recent")
+        recent, trees, seed = options.get("recent"), self.parameters.trees, self.parameters.seed
         age = np.arange(len(self.y))[::-1] / len(self.y)
         weights = np.exp(-age / recent) if recent else np.ones(len(self.y))
-        return learners.fit(
-            options,
-            self.x,
-            self.y,
-            self.features,
-            weights=weights,
-            forest=self.parameters.trees,
-            seed=self.parameters.seed,
-        )
+        return learners.fit(options, self.x, self.y, self.features, weights=weights, forest=trees, seed=seed)
 
     def out_of_fold(self, options: Options) -> Floats:
         """Scores (rows,) by a learner that saw nobody of the row's fold; NaN where no fold has the row."""

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Final
 
 from functions.clustering.contracts import Source
+from functions.clustering.domain.table import RideFile
 from layers.runtime.errors import InputError
 
 # Of the 256 KiB that Step Functions hands to an item's function: names of objects may have 1,024 bytes each.
@@ -13,7 +15,7 @@ ITEM_TEXT: Final = 192 * 1024
 
 def plan(
     objects: Iterable[Source],
-    row_groups: Callable[[Source], list[tuple[int, int]]],
+    opened: Callable[[Source], AbstractContextManager[RideFile]],
     *,
     item_bytes: int,
     item_rides: int,
@@ -22,15 +24,15 @@ def plan(
     """Group objects in their order: small objects together, as far as their names fit, large Parquet split between row
     groups.
 
-    `row_groups` reads a footer, (rows, bytes) of each row group, and is asked only for what is over `item_bytes`.
-    What has none, because it is CSV or damaged, stays whole: who labels it says why.
+    Only footers of what is over `item_bytes` are read. What has none, because it is CSV or damaged, stays whole: who
+    labels it says why.
     """
     items: list[list[Source]] = []
     size = text = 0
     for source in objects:
         size, text = size + source.size, text + len(json.dumps(source.model_dump()))
         if source.size > item_bytes:
-            items.extend([piece] for piece in _split(source, row_groups, item_bytes, item_rides))
+            items.extend([piece] for piece in _split(source, opened, item_bytes, item_rides))
         elif items and size <= item_bytes and text <= ITEM_TEXT and len(items[-1]) < item_objects:
             items[-1].append(source)
         else:
@@ -40,10 +42,11 @@ def plan(
 
 
 def _split(
-    whole: Source, row_groups: Callable[[Source], list[tuple[int, int]]], item_bytes: int, item_rides: int
+    whole: Source, opened: Callable[[Source], AbstractContextManager[RideFile]], item_bytes: int, item_rides: int
 ) -> Iterator[Source]:
     try:
-        groups = row_groups(whole)
+        with opened(whole) as file:
+            groups = file.all_row_groups()
     except InputError:
         groups = []
     first = row = rides = size = 0

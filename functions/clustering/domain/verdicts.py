@@ -142,11 +142,8 @@ def _rows(file: BinaryIO, name: str) -> BinaryIO:
 
 def judged(labelled: Path, words: Mapping[str, bool]) -> VerdictReport:
     """The report of the rides in anomalies.parquet. Of an id that comes twice the more severe ride is meant."""
-    wanted, severity = pa.array(words, pa.string()), dict[str, float]()
-    for batch in pq.ParquetFile(labelled).iter_batches(columns=["ride_id", "severity"]):
-        ids = batch.column("ride_id").cast(pa.string())
-        some = batch.column("severity"), pc.is_in(ids, wanted)
-        for ride_id, value in zip(ids.filter(some[1]).to_pylist(), some[0].filter(some[1]).to_pylist(), strict=True):
-            severity[ride_id] = max(value, severity.get(ride_id, 0.0))
-    confirmed = np.array([words[ride_id] for ride_id in severity], bool)
-    return report(np.array([*severity.values()], float), confirmed, len(words) - len(severity))
+    wanted = pc.field("ride_id").cast(pa.string()).isin(pa.array(words, pa.string()))
+    rides = pq.read_table(labelled, columns=["ride_id", "severity"], filters=wanted)
+    worst = rides.group_by("ride_id").aggregate([("severity", "max")])
+    confirmed = np.array([words[str(ride_id)] for ride_id in worst["ride_id"].to_pylist()], bool)
+    return report(worst["severity_max"].to_numpy(), confirmed, len(words) - worst.num_rows)
