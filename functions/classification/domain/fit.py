@@ -6,7 +6,6 @@ part. Encoding, resampling and learner are fitted inside each fold, so no synthe
 """
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve
@@ -300,7 +298,7 @@ def calibrate(scores: Floats, y: Bools) -> Calibration:
     """The map of scores to probabilities: isotonic (Zadrozny and Elkan 2002) where both kinds have 1,000 rows, else
     Platt's (1999) on his smoothed targets.
 
-    The scores themselves where there is no such map: the fit does not converge, falls, or loses average precision.
+    The scores themselves where that map falls or loses average precision.
     """
     enough = min(int(y.sum()), int((~y).sum())) >= ISOTONIC_OF_EACH
     calibration = _isotonic(scores, y) if enough else _platt(scores, y)
@@ -323,18 +321,12 @@ def _isotonic(scores: Floats, y: Bools) -> Calibration:
 
 
 def _platt(scores: Floats, y: Bools) -> Calibration:
-    """The map that logistic regression finds; of slope 0 when it does not converge."""
+    """A row of target t is a positive of weight t and a negative of weight 1 - t."""
     positives, negatives = int(y.sum()), int((~y).sum())
     target = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    # A row of target t is a positive of weight t and a negative of weight 1 - t.
     x = np.tile(log_odds(scores, Calibration().floor), 2)[:, None]
     truth, weights = np.repeat([1, 0], len(y)), np.concatenate([target, 1 - target])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            fitted = LogisticRegression().fit(x, truth, sample_weight=weights)
-        except ConvergenceWarning:
-            return Calibration(slope=0.0)
+    fitted = LogisticRegression().fit(x, truth, sample_weight=weights)
     return Calibration(slope=float(fitted.coef_[0, 0]), intercept=float(fitted.intercept_[0]))
 
 
