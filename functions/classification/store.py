@@ -194,13 +194,9 @@ def join_outcomes(
         # The newest day first; a day that has less than its share leaves the rest to the older ones.
         share = (objects - len(scored)) // (older + 1)
         scored += itertools.islice(lake.list(f"scored/dt={day}/"), max(share, 1))
-    newest: dict[tuple[str, str], Joined] = {}
-    for rows in _read(lake, scored, lambda body, _: _rows(body, truths), until):
-        for row in rows:
-            key = (row.user_id, row.observed_at)
-            if key not in newest or newest[key].event_id < row.event_id:
-                newest[key] = row
-    return sorted(newest.values(), key=lambda row: (row.observed_at, row.user_id))
+    joined = itertools.chain.from_iterable(_read(lake, scored, lambda body, _: _rows(body, truths), until))
+    ordered = sorted(joined, key=lambda row: (row.observed_at, row.user_id, row.event_id))
+    return list({(row.observed_at, row.user_id): row for row in ordered}.values())
 
 
 def _read(

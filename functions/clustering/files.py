@@ -72,7 +72,10 @@ class FileJob:
 
         `show(total=...)` is called with the number of parts, then `show(advance=1)` for each that is done.
         """
-        words = self._words()
+        words = None
+        if self.verdicts:
+            with self.verdicts.open("rb") as stream:
+                words = read_words(stream, str(self.verdicts), self.form.reading)
         model, sampled_from = self._learn()
         version, scratch = content_version(model.dump()), out / ".parts"
         scratch.mkdir()
@@ -95,12 +98,6 @@ class FileJob:
             summary["verdicts"] = with_share(judged(out / "anomalies.parquet", words), summary).model_dump()
         return summary
 
-    def _words(self) -> dict[str, bool] | None:
-        if self.verdicts is None:
-            return None
-        with open(self.verdicts, "rb") as stream:
-            return read_words(stream, str(self.verdicts), self.form.reading)
-
     def _learn(self) -> tuple[Model, str]:
         """The model, and whether `history` or `input` was sampled."""
         sample, name = self._sample(self.history), "history"
@@ -117,8 +114,7 @@ class FileJob:
             with self._opened(_source(path)) as file:
                 own: list[Any] = []
                 for rides in file.rides():
-                    accepted = rides.rejections() == 0
-                    sample.add(rides.dist[accepted], rides.time[accepted])
+                    sample.add(*rides.valid())
                     own += [hashes(rides.ids)] * (path in self.files)
                 if path in self.files:
                     self._repeated[str(path)] = repeated_ids(file, own)

@@ -139,8 +139,7 @@ class FitService:
             try:
                 with opened(self.lake, _source(info), self.settings) as file:
                     for rides in file.rides():
-                        accepted = rides.rejections() == 0
-                        sample.add(rides.dist[accepted], rides.time[accepted])
+                        sample.add(*rides.valid())
             except InputError as exc:  # `label` says so of its own day; here it only misses in the sample
                 sample.refused = str(exc)
                 logger(LEAF).warning("object left out of the sample", key=info.key, reason=sample.refused)

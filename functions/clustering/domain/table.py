@@ -100,6 +100,11 @@ class Rides:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def valid(self) -> tuple[Floats, Floats]:
+        """km and h of the rows that are rides."""
+        accepted = self.rejections() == 0
+        return self.dist[accepted], self.time[accepted]
+
     def rejections(self) -> NDArray[np.int8]:
         """Per row why it is no ride, as a place in `REASONS`, 0 where it is one; repeated ids apart."""
         codes = np.full(len(self.rows), int(self.malformed), np.int8)
