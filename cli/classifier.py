@@ -59,7 +59,7 @@ def train(
             file,
             table,
             directory,
-            Parameters(iterations=iterations, seed=seed, budget_seconds=budget, value=value, cost=cost),
+            Parameters(iterations=iterations, seed=seed, budget_seconds=budget, value=value or 0, cost=cost or 0),
             target=target,
             features=features,
             preset=preset,

@@ -50,8 +50,8 @@ class Parameters(BaseModel):
     trees: int = Field(120, ge=10, le=400, description="trees of a forest")
     search_rows: int = Field(12_000, description="most rows that the search looks at")
     budget_seconds: float = Field(600, gt=0, description="the search stops so that the whole training fits in this")
-    value: float | None = None
-    cost: float | None = None
+    value: float = Field(0, ge=0, description="what acting on a positive brings")
+    cost: float = Field(0, ge=0, description="what acting on anybody costs; 0: not known, nor the value")
 
 
 @dataclass(frozen=True)
@@ -333,7 +333,7 @@ def _platt(scores: Floats, y: Bools) -> Calibration:
 def choose_threshold(y: Bools, p: Floats, parameters: Parameters) -> float:
     """Greatest F1, midway between two neighbouring probabilities; or with a value and a cost greatest expected profit:
     calibrated p times value passes cost."""
-    if parameters.value is not None and parameters.cost is not None:
+    if parameters.cost:
         return parameters.cost / parameters.value
     precision, recall, levels = precision_recall_curve(y, p)
     best = int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-12)))

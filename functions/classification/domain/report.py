@@ -84,7 +84,7 @@ def _measures(y: Bools, p: Floats, threshold: float, parameters: Parameters) -> 
             zip(("true_negative", "false_positive", "false_negative", "true_positive"), cells, strict=True)
         ),
     }
-    if parameters.value is not None and parameters.cost is not None:
+    if parameters.cost:
         # Per row, when everybody called costs `cost` and each positive among them brings `value`.
         measured["profit"] = float(np.mean(called * (y * parameters.value - parameters.cost)))
     return measured
@@ -203,7 +203,7 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     learners = sorted(report["learners"].items(), key=lambda pair: -pair[1]["average_precision"])
     figures = ", ".join(f"{name} {learner['average_precision']:.3f}" for name, learner in learners)
     lines.append(f"average precision of each learner on rows out of fold: {figures}")
-    left_out = report["dropped"] | dict.fromkeys(report["refused"], "known only afterwards")
+    left_out = dict.fromkeys(report["refused"], "known only afterwards") | report["dropped"]
     lines += [*report["findings"], *(f"left out: {name} ({reason})" for name, reason in left_out.items())]
     if report["twins"]:
         lines.append(f"{report['twins']:,} of the rows measured on equal a row learnt from in every column")

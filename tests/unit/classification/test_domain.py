@@ -10,6 +10,7 @@ from functions.classification.contracts import Calibration, Feature
 from functions.classification.domain import fit, learners, metrics, schema, splits
 from functions.classification.domain.fit import Parameters
 from functions.classification.domain.model import Model, calibrated, make_segments, segment_names
+from functions.classification.domain.report import summary_lines
 from functions.classification.domain.splits import Labelled
 from functions.classification.domain.target import Target, read_target
 from functions.classification.simulate import customers, log_odds
@@ -239,6 +240,7 @@ def test_a_column_that_repeats_the_target_is_refused_as_a_leak():
     report = learning.learn(rows, target, QUICK).report
     assert report["refused"] == ["signed"]
     assert report["dropped"]["signed"] == "repeats the target: a leak"
+    assert "left out: signed (repeats the target: a leak)" in summary_lines(report)
     assert report["roc_auc"]["model"] < 0.95
     with pytest.raises(InputError, match=r"left to learn from: x \(repeats the target: a leak\)"):
         learning.learn(Labelled({"x": rows.y.tolist()}, rows.y, rows.times), target, QUICK)
