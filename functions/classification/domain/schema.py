@@ -71,14 +71,12 @@ def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
     features, dropped = [], {}
     for name, values in columns.items():
         present = _present(values)
-        reason = _useless(name, present, len(values) - len(present)) or _timed(values, present)
-        if reason is None:
-            feature = _feature(name, present, nullable=len(present) < len(values))
-            reason = _wordy(feature, present)
-        if reason is None:
-            features.append(feature)
-        else:
+        feature = _feature(name, present, nullable=len(present) < len(values))
+        blanks = len(values) - len(present)
+        if reason := _useless(name, present, blanks) or _timed(values, present) or _wordy(feature, present):
             dropped[name] = reason
+        else:
+            features.append(feature)
     return tuple(features), dropped
 
 
@@ -149,11 +147,9 @@ def _useless(name: str, present: list[str], blanks: int) -> str | None:
         return "constant" if min(blanks, len(present)) < MIN_CATEGORY_ROWS else None
     if _identifies(name, present):
         return "looks like an identifier: named like one, with many values"
-    if len(present) < 20:
-        return None
-    if _numeric_share(present) < NUMERIC_SHARE:
-        return None
-    return "looks like an identifier: whole numbers as rows are numbered" if _numbered(present) else None
+    if len(present) >= 20 and _numeric_share(present) >= NUMERIC_SHARE and _numbered(present):
+        return "looks like an identifier: whole numbers as rows are numbered"
+    return None
 
 
 def _numbered(present: list[str]) -> bool:
