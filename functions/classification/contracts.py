@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, StringConstraints
 
 LEAF = "classification"
 MODEL_FILE, EXPLANATION_FILE = "model.onnx", "explanation.npz"
@@ -41,15 +41,13 @@ def _rfc3339(value: Any) -> str:
 Moment = Annotated[str, BeforeValidator(_rfc3339), Field(description="RFC 3339; read as `utc_text`")]
 
 
-class _Frozen(BaseModel):
+class _Frozen(BaseModel, frozen=True, defer_build=True):
     # Built when first used: a cold start does not pay for what it does not read.
-    model_config = ConfigDict(frozen=True, defer_build=True)
+    pass
 
 
-class Event(BaseModel):
+class Event(BaseModel, strict=True, defer_build=True):
     """One message of the queue; `features` is checked against the model's schema, not here."""
-
-    model_config = ConfigDict(strict=True, defer_build=True)
 
     event_id: Identifier
     user_id: Identifier
@@ -78,10 +76,8 @@ class Result(_Frozen):
     explanation: list[Contribution] | None = Field(None, description="the features that moved the score furthest first")
 
 
-class Outcome(BaseModel):
+class Outcome(BaseModel, defer_build=True):
     """One line of `outcomes/`: the truth about an event, when it arrives."""
-
-    model_config = ConfigDict(defer_build=True)
 
     user_id: Identifier
     observed_at: Moment

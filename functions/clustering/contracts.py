@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from layers.runtime.errors import InputError
 
@@ -31,10 +31,8 @@ REJECTED_SCHEMA = pa.schema([("file", pa.string()), ("row", pa.int64()), ("reaso
 FIRST, LAST = datetime(1970, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
 
 
-class Frozen(BaseModel):
+class Frozen(BaseModel, frozen=True):
     """Base of every message here."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class DayRequest(Frozen):

@@ -3,23 +3,19 @@
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from layers.runtime.parsing import Said
 from layers.storage.ledger import Run
 from layers.storage.registry import Champion
 
 
-class Frozen(BaseModel):
+class Frozen(BaseModel, frozen=True):
     """Base of every document here."""
 
-    model_config = ConfigDict(frozen=True)
 
-
-class Manifest(Frozen):
+class Manifest(Frozen, extra="allow"):
     """`anomalies/days/dt=D/manifest.json`: the run that is the day's truth, and what else it says of itself."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     run_id: str
     rides: int = Field(ge=0)
@@ -27,10 +23,8 @@ class Manifest(Frozen):
     rejected: int
 
 
-class Word(Frozen):
+class Word(Frozen, extra="forbid"):
     """What a person says of a flagged ride."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     verdict: Literal["confirmed", "false_alarm"] | None = Field(description="null takes an earlier word back")
     note: str = Field("", max_length=1000)
@@ -93,10 +87,8 @@ class Days(Frozen):
     items: list[DayRow]
 
 
-class DayPage(DayRow):
+class DayPage(DayRow, extra="allow"):
     """Answer of `/v1/days/{dt}`, with what else the manifest says."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     plot: dict[str, Any] | None = Field(description="`bins, cells, sample`; null of a run from before there was one")
 
@@ -134,10 +126,8 @@ class ModelRow(Champion):
     figures: dict[str, Any]
 
 
-class Person(Frozen):
+class Person(Frozen, extra="forbid"):
     """Whose newest result is asked for: in a body, since addresses are logged."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     user_id: str = Field(min_length=1, max_length=256)
 

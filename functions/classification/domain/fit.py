@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve
@@ -39,10 +39,8 @@ ISOTONIC_OF_EACH: Final = 1_000  # rows of each kind from which a free map is be
 MOST_LOST: Final = 1e-3  # of average precision: scores beyond the floor of the map become ties
 
 
-class Parameters(BaseModel):
+class Parameters(BaseModel, frozen=True):
     """How a model is made. Trees and leaves are capped so that it loads and answers fast."""
-
-    model_config = ConfigDict(frozen=True)
 
     iterations: int = Field(16, ge=1, le=500, description="candidates of the randomised search")
     seed: int = Field(0, ge=0)

@@ -9,7 +9,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -38,6 +37,9 @@ WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 PERSON = r"account|client|cust|customer|employee|member|patient|person|user"
 IDENTIFIER = re.compile(
     rf"(.* )?(id|ids|uuid|guid|key|number|no|nr|phone|email|iban|ssn|({PERSON})(id|no|nr|number|key))|index|row ?names?"
+)
+DATE = re.compile(
+    r"(\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[-./]\d\d?[-./](\d\d|\d{4})|\d\d?[- ][A-Za-z]{3,9}[- ]\d{2,4})([ T]\d.*)?"
 )
 COLLISIONS = 10.0
 
@@ -73,15 +75,15 @@ def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
         present = _present(values)
         feature = _feature(name, present, nullable=len(present) < len(values))
         blanks = len(values) - len(present)
-        if reason := _useless(name, present, blanks) or _timed(values, present) or _wordy(feature, present):
+        if reason := _useless(name, present, blanks) or _timed(present) or _wordy(feature, present):
             dropped[name] = reason
         else:
             features.append(feature)
     return tuple(features), dropped
 
 
-def _timed(values: Sequence[Any], present: list[str]) -> str | None:
-    dates = sum(isinstance(value, date) for value in values)
+def _timed(present: list[str]) -> str | None:
+    dates = sum(DATE.fullmatch(word) is not None for word in present)
     return "a date or time, which is not learnt from" if 2 * dates > len(present) else None
 
 

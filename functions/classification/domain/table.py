@@ -11,11 +11,8 @@ import numpy as np
 from functions.classification.domain.schema import NUMERIC_SHARE
 from layers.runtime import files
 from layers.runtime.files import Limits
-from layers.tables import NumberStyle, Preset, Reading, Rejected, TimeStyle, open_table, styles, to_numbers, to_times
+from layers.tables import NumberStyle, Preset, Reading, Rejected, open_table, styles, to_numbers, to_times
 from layers.tables.numbers import cast_plainly, is_text
-
-LOOKED_AT = 1_000
-ORDERS = (TimeStyle("day-first"), TimeStyle("month-first"))
 
 # Public file formats: the target, what is known only afterwards and so refused, and lists of features by name.
 # UCI bank marketing (Moro, Cortez, Rita 2014): the duration of a call is known when the call is over.
@@ -72,15 +69,12 @@ def read(
     numbers = {column: style for column, style in chosen.numbers.items() if style.share >= NUMERIC_SHARE}
     values: dict[str, list[Any]] = {ours: [] for ours in names}
     rows: list[int] = []
-    dated: dict[str, TimeStyle | None] = dict(chosen.times)
     for batch in batches:
         rows.extend(batch.rows.tolist())
         for ours, column in names.items():
             cells = batch.column(column)
-            if column in texts and column not in numbers and column not in dated:
-                dated[column] = _order(cells)
-            if style := dated.get(column):
-                moments = to_times(cells, style)[0].astype(object).tolist()
+            if column in chosen.times:
+                moments = to_times(cells, chosen.times[column])[0].astype(object).tolist()
                 values[ours].extend(None if moment is None else moment.replace(tzinfo=UTC) for moment in moments)
             else:
                 values[ours].extend(plain_values(cells, numbers.get(column), name))
@@ -103,14 +97,3 @@ def plain_values(cells: Any, style: NumberStyle | None, file: str) -> list[Any]:
         text if stays or (plain and plain(text.strip())) else number
         for text, number, stays in zip(texts, numbers.tolist(), as_text.tolist(), strict=True)
     ]
-
-
-def _order(cells: Any) -> TimeStyle | None:
-    """In which order a column of dates is written, either where both would do; None for what is no date."""
-    some = cells.slice(0, LOOKED_AT)
-    shares = []
-    for style in ORDERS:
-        moments, unreadable = to_times(some, style)
-        readable = int((~np.isnat(moments)).sum())
-        shares.append(readable / max(readable + int(unreadable.sum()), 1))
-    return ORDERS[int(np.argmax(shares))] if max(shares) >= NUMERIC_SHARE else None
