@@ -1,7 +1,6 @@
 """What every command shares: the `--json` switch, where text goes, and how errors end."""
 
 import json
-import math
 import sys
 import traceback
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import typer
+from pydantic_core import to_json
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -98,7 +98,7 @@ def run(app: Callable[..., Any]) -> int:
         return answer
     body, status = answer if isinstance(answer, tuple) else (answer, DONE)
     if wants_json() and isinstance(body, dict):
-        print(json.dumps(_finite(body), default=str))
+        print(to_json(body, inf_nan_mode="null", fallback=str).decode())
     return status if isinstance(status, int) else DONE
 
 
@@ -119,13 +119,3 @@ def _fail(message: str, status: int) -> int:
         print(json.dumps({"error": line}))
     err.print(f"trefoil: {line}", markup=False, soft_wrap=True)
     return status
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return value

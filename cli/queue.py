@@ -1,7 +1,8 @@
 """`trefoil redrive`, and how much waits in a queue."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -9,43 +10,63 @@ from cli.console import say
 from cli.stack import Stack, Yes, change
 from layers.storage.health import waiting
 
+SILENT: Final = "failed five times"
+
 
 def classification(
-    limit: Annotated[int, typer.Option(min=1, help="how many at most")] = 100_000,
     reason: Annotated[str, typer.Option(help="only those whose reason contains this")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show them and send nothing")] = False,
     yes: Yes = False,
 ) -> dict[str, Any]:
     """Move dead letters back to the queue, each deleted only after it was sent, and count them by reason."""
     stack = change("counting dead letters" if dry_run else "redriving", yes=yes or dry_run)
-    sqs, letters = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"]
-    counts: dict[str, int] = {}
-    kept: dict[str, str] = {}  # of those that stay, the receipt by message
-    sent = repeated = 0
-    try:
-        # What was seen comes again after five minutes; once all of it has, there is nothing new.
-        while sum(counts.values()) < limit and repeated <= len(kept) and (batch := receive(stack, letters)):
-            again = kept.keys() & {message["MessageId"] for message in batch}
-            kept |= {m["MessageId"]: m["ReceiptHandle"] for m in batch if m["MessageId"] in again}
-            repeated += len(again)
-            for message in (m for m in batch if m["MessageId"] not in again):
-                why = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "failed five times")
-                wanted = reason in why and sum(counts.values()) < limit
-                if wanted:
-                    counts[why] = counts.get(why, 0) + 1
-                if wanted and not dry_run:
-                    sqs.send_message(QueueUrl=stack.outputs["ClassificationQueue"], MessageBody=message["Body"])
-                    sqs.delete_message(QueueUrl=letters, ReceiptHandle=message["ReceiptHandle"])
-                    sent += 1
-                else:
-                    kept[message["MessageId"]] = message["ReceiptHandle"]
-    finally:
-        for receipt in kept.values():
-            sqs.change_message_visibility(QueueUrl=letters, ReceiptHandle=receipt, VisibilityTimeout=0)
+    queue, counts = stack.outputs["ClassificationQueue"], Counter[str]()
+
+    def sent(letter: Letter) -> bool:
+        if reason not in letter.reason:
+            return False
+        counts[letter.reason] += 1
+        if not dry_run:
+            stack.client("sqs").send_message(QueueUrl=queue, MessageBody=letter.body)
+        return not dry_run
+
+    sift(stack, sent)
     for why, count in counts.items():
         say(f"{count:6}  {why}")
-    say(f"{sent} sent again")
-    return {"reasons": counts, "sent": sent}
+    number = 0 if dry_run else counts.total()
+    say(f"{number} sent again")
+    return {"reasons": dict(counts), "sent": number}
+
+
+class Letter(NamedTuple):
+    """A message that could not be classified, and why."""
+
+    body: str
+    reason: str
+
+
+def sift(stack: Stack, done: Callable[[Letter], bool]) -> None:
+    """Show each dead letter once to `done`, and delete it where that says so; the others are visible again then."""
+    sqs, url = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"]
+    kept: dict[str, str] = {}  # the receipt of each that stays, by message
+    repeated = 0
+    # What was seen comes again after five minutes; once all of it has, there is nothing new.
+    request = {"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 300, "WaitTimeSeconds": 1}
+    try:
+        while repeated <= len(kept) and (
+            batch := sqs.receive_message(**request, MessageAttributeNames=["reason"]).get("Messages")
+        ):
+            for message in batch:
+                identity, receipt = message["MessageId"], message["ReceiptHandle"]
+                why = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", SILENT)
+                repeated += identity in kept
+                if identity not in kept and done(Letter(message["Body"], why)):
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=receipt)
+                else:
+                    kept[identity] = receipt
+    finally:
+        for receipt in kept.values():
+            sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
 
 
 def send(stack: Stack, bodies: Sequence[str]) -> None:
@@ -53,18 +74,6 @@ def send(stack: Stack, bodies: Sequence[str]) -> None:
     for first in range(0, len(bodies), 10):
         entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
         stack.client("sqs").send_message_batch(QueueUrl=stack.outputs["ClassificationQueue"], Entries=entries)
-
-
-def receive(stack: Stack, queue: str) -> list[dict[str, Any]]:
-    """Some messages of a queue, hidden for five minutes so that one pass sees each once."""
-    answer = stack.client("sqs").receive_message(
-        QueueUrl=queue,
-        MaxNumberOfMessages=10,
-        VisibilityTimeout=300,
-        MessageAttributeNames=["reason"],
-        WaitTimeSeconds=1,
-    )
-    return list(answer.get("Messages", []))
 
 
 def queue_depth(stack: Stack, name: str) -> int:

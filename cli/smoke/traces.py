@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from boto3.dynamodb.conditions import Key
 
-from cli.queue import receive
+from cli.queue import Letter, sift
 from cli.stack import Stack
 from layers.runtime.errors import NotFoundError
 from layers.storage.objects import S3Objects
@@ -43,24 +43,15 @@ def remove(stack: Stack) -> None:
     take_letters(stack)
 
 
-def take_letters(stack: Stack) -> list[tuple[str, str]]:
-    """Body and reason of each dead letter of the test, taken from their queue; the others stay."""
-    sqs, url = stack.client("sqs"), stack.outputs["ClassificationDeadLetters"]
-    taken: list[tuple[str, str]] = []
-    others: dict[str, str] = {}
-    repeated = False
-    while not repeated and (batch := receive(stack, url)):
-        for message in batch:
-            receipt = message["ReceiptHandle"]
-            if NAME in message["Body"]:
-                reason = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "")
-                taken.append((message["Body"], reason))
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=receipt)
-            else:
-                repeated = repeated or message["MessageId"] in others
-                others[message["MessageId"]] = receipt
-    for receipt in others.values():
-        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
+def take_letters(stack: Stack) -> list[Letter]:
+    """The dead letters of the test, taken from their queue; the others stay."""
+    taken: list[Letter] = []
+
+    def ours(letter: Letter) -> bool:
+        taken.extend([letter] if NAME in letter.body else [])
+        return NAME in letter.body
+
+    sift(stack, ours)
     return taken
 
 

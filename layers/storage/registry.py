@@ -55,29 +55,26 @@ class ModelRegistry:
         What a dead attempt left, or what cannot be read, is replaced. Raises ConflictError when the version exists
         with other files.
         """
-        stored = {
-            name: body if isinstance(body, StoredFile) else self._store(leaf, version, name, body)
-            for name, body in files.items()
-        }
-        manifest = Manifest(
-            leaf=leaf,
-            version=version,
-            created_at=self._clock(),
-            files=stored,
-            code=code_hash(leaf),
-            **about,
+        bodies: dict[str, bytes] = {}
+        stored: dict[str, StoredFile] = {}
+        for name, body in files.items():
+            if isinstance(body, bytes):
+                digest, key = hashlib.sha256(body).hexdigest(), f"{leaf}/{version}/{name}"
+                bodies[key], body = body, StoredFile(key=key, sha256=digest, bytes=len(body))
+            stored[name] = body
+        made = Manifest(
+            leaf=leaf, version=version, created_at=self._clock(), files=stored, code=code_hash(leaf), **about
         )
-        body = manifest.model_dump_json().encode()
         try:
-            self._objects.put(manifest_key(leaf, version), body, if_absent=True)
-        except ConflictError:
-            standing = self._standing(leaf, version)
-            if standing is None:
-                self._objects.put(manifest_key(leaf, version), body)
-            elif standing.files != manifest.files:
-                raise
-            else:
-                manifest = standing
+            manifest = self.manifest(leaf, version)
+        except (NotFoundError, CorruptError):
+            manifest = made
+        if manifest.files != stored:
+            raise ConflictError(f"{leaf} {version} exists with other files")
+        if manifest is made:
+            bodies[manifest_key(leaf, version)] = made.model_dump_json().encode()  # last
+        for key, body in bodies.items():
+            self._objects.put(key, body)
         row = {
             "leaf": leaf,
             "version": version,
@@ -89,24 +86,6 @@ class ModelRegistry:
         with suppress(ConflictError):  # a repeated publish keeps the status that the version has reached
             self._table.put(row, condition=Attr("version").not_exists())
         return manifest
-
-    def _store(self, leaf: str, version: str, name: str, body: bytes) -> StoredFile:
-        stored = StoredFile(key=f"{leaf}/{version}/{name}", sha256=hashlib.sha256(body).hexdigest(), bytes=len(body))
-        try:
-            self._objects.put(stored.key, body, if_absent=True)
-        except ConflictError:
-            if hashlib.sha256(self._objects.get(stored.key)).hexdigest() != stored.sha256:
-                standing = self._standing(leaf, version)
-                if standing and standing.files.get(name) != stored:
-                    raise
-                self._objects.put(stored.key, body)
-        return stored
-
-    def _standing(self, leaf: str, version: str) -> Manifest | None:
-        try:
-            return self.manifest(leaf, version)
-        except (NotFoundError, CorruptError):
-            return None
 
     def manifest(self, leaf: str, version: str) -> Manifest:
         """Raises NotFoundError for an unknown version, CorruptError for an unreadable manifest."""
