@@ -1,12 +1,11 @@
 """`trefoil status`: on one screen, whether the last runs are good, which models answer, and what waits."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from cli.console import OUR_FAILURE, figures, numbers, say, table
 from cli.leaves import JOBS, TRAINED
-from cli.queue import queue_depth
 from cli.stack import Stack, connect
 from infra.prices import GB_SECOND
 from infra.settings import LEAVES, deployment
@@ -16,49 +15,35 @@ from layers.storage.ledger import Run
 from layers.storage.registry import Champion
 
 QUEUES = ("ClassificationQueue", "ClassificationDeadLetters", "Undelivered")
-KEYED = {job for leaf in LEAVES.values() for job in leaf.keyed}
 
 
 def status() -> tuple[dict[str, Any], int]:
     """Show the last run of each job, champions, queues and alarms; exit 1 when something needs attention."""
     stack, now = connect(), datetime.now(UTC)
-    runs = health.history(stack.ledger, JOBS)
-    last = health.last_runs(runs)
     champions = {leaf: stack.registry.champion(leaf) for leaf in TRAINED}
     models = [_champion(stack, leaf, champion) for leaf, champion in champions.items()]
-    models.append(_last_model(stack, [run for run in runs["clustering"] if run.outcome == "done"]))
-    queues = {name: queue_depth(stack, name) for name in QUEUES}
-    alarms = health.ringing(stack.client("cloudwatch"), stack.stage)
-    wrong = health.attention(
-        runs,
-        queues,
-        alarms,
-        keyed=KEYED,
+    models.append(_last_model(stack))
+    answer = health.operation(
+        stack.ledger,
+        stack.client("sqs"),
+        stack.client("cloudwatch"),
+        stage=stack.stage,
+        jobs=JOBS,
+        keyed={job for leaf in LEAVES.values() for job in leaf.keyed},
+        queues={name: stack.outputs[name] for name in QUEUES},
         answers=champions["classification"] is not None,
+        gb_second=GB_SECOND[deployment(stack.stage)[0].architecture],
         now=now,
         models=[f"{model['leaf']}: {model['problem']}" for model in models if model["problem"]],
     )
-    yesterday = health.gb_seconds(runs, (now - timedelta(days=1)).date())
-    price = GB_SECOND[deployment(stack.stage)[0].architecture]
-    _show_runs(last, now)
-    say(f"yesterday's runs: {sum(yesterday.values()):.3g} GB-s, ${sum(yesterday.values()) * price:.4f}")
+    _show_runs(answer["runs"], now)
+    spent = {name: sum(answer[name].values()) for name in ("yesterday", "dollars")}
+    say(f"yesterday's runs: {spent['yesterday']:.3g} GB-s, ${spent['dollars']:.4f}")
     _show_models(models, now)
-    for model in models:
-        if "expected" in model:
-            _show_quality(model)
-    say("  ".join(f"{name} {depth}" for name, depth in queues.items()) + f"  alarms {', '.join(alarms) or 'none'}")
-    say("\n".join(f"attention: {text}" for text in wrong) or "healthy")
-    return {
-        "healthy": not wrong,
-        "attention": wrong,
-        "runs": {job: run.model_dump(mode="json") if run else None for job, run in last.items()},
-        "champions": {leaf: c.model_dump(mode="json") if c else None for leaf, c in champions.items()},
-        "models": models,
-        "queues": queues,
-        "alarms": alarms,
-        "yesterday": yesterday,
-        "dollars": {job: spent * price for job, spent in yesterday.items()},
-    }, OUR_FAILURE if wrong else 0
+    queues = "  ".join(f"{name} {depth}" for name, depth in answer["queues"].items())
+    say(f"{queues}  alarms {', '.join(answer['alarms']) or 'none'}")
+    say("\n".join(f"attention: {text}" for text in answer["attention"]) or "healthy")
+    return answer | {"champions": champions, "models": models}, OUR_FAILURE if answer["attention"] else 0
 
 
 def _champion(stack: Stack, leaf: str, champion: Champion | None) -> dict[str, Any]:
@@ -70,15 +55,17 @@ def _champion(stack: Stack, leaf: str, champion: Champion | None) -> dict[str, A
     return found
 
 
-def _last_model(stack: Stack, done: list[Run]) -> dict[str, Any]:
+def _last_model(stack: Stack) -> dict[str, Any]:
     """Clustering has no champion: each run fits a model, which its day names, and which nobody needs afterwards."""
+    done = [run for run in stack.ledger.history("clustering") if run.outcome == "done"]
     if not done:
         return _model(stack, "clustering", None, None)
+    last = max(done, key=lambda run: run.started_at)
     try:
-        body = stack.lake.get(f"anomalies/days/dt={done[-1].key}/manifest.json")
+        body = stack.lake.get(f"anomalies/days/dt={last.key}/manifest.json")
     except NotFoundError:
-        return _model(stack, "clustering", None, None) | {"problem": f"the manifest of {done[-1].key} is gone"}
-    return _model(stack, "clustering", json.loads(body)["model_version"], done[-1].started_at) | {"problem": ""}
+        return _model(stack, "clustering", None, None) | {"problem": f"the manifest of {last.key} is gone"}
+    return _model(stack, "clustering", json.loads(body)["model_version"], last.started_at) | {"problem": ""}
 
 
 def _model(stack: Stack, leaf: str, version: str | None, since: datetime | None) -> dict[str, Any]:
@@ -127,6 +114,9 @@ def _show_models(models: list[dict[str, Any]], now: datetime) -> None:
         since = _age(model["since"], now) if model["since"] else ""
         shown.add_row(model["leaf"], since, model["version"] or "none yet", figures(model["figures"]))
     say(shown)
+    for model in models:
+        if "expected" in model:
+            _show_quality(model)
 
 
 def _show_quality(model: dict[str, Any]) -> None:

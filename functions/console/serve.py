@@ -178,26 +178,22 @@ class OperationService:
 
     def operation(self) -> Operation:
         """Raises UnavailableError."""
-        settings, now = self.settings, self.clock()
-        runs = health.history(self.ledger, _named(settings.jobs))
-        models = {leaf: self._champion(leaf) for leaf in _named(settings.trained)}
+        settings = self.settings
+        models = {leaf: self.champion(leaf) for leaf in _named(settings.trained)}
         with translated("queues and alarms"):
-            queues = dict(pair.split("=", 1) for pair in _named(settings.queues))
-            queued = {name: health.waiting(self.sqs, url) for name, url in queues.items()}
-            alarms = health.ringing(self.cloudwatch, settings.stage)
-        answers = models.get("classification") is not None
-        wrong = health.attention(runs, queued, alarms, keyed=_named(settings.keyed), answers=answers, now=now)
-        yesterday = health.gb_seconds(runs, (now - DAY).date())
-        return Operation(
-            healthy=not wrong,
-            attention=wrong,
-            runs=health.last_runs(runs),
-            models=models,
-            queues=queued,
-            alarms=alarms,
-            yesterday=yesterday,
-            dollars={job: spent * settings.gb_second for job, spent in yesterday.items()},
-        )
+            answer = health.operation(
+                self.ledger,
+                self.sqs,
+                self.cloudwatch,
+                stage=settings.stage,
+                jobs=_named(settings.jobs),
+                keyed=_named(settings.keyed),
+                queues=dict(pair.split("=", 1) for pair in _named(settings.queues)),
+                answers=models.get("classification") is not None,
+                gb_second=settings.gb_second,
+                now=self.clock(),
+            )
+        return Operation(models=models, **answer)
 
     def _champion(self, leaf: str) -> ModelRow | None:
         if (champion := self.registry.champion(leaf)) is None:
