@@ -1,6 +1,5 @@
 """`trefoil cost`: what a day of these volumes costs, from GB-seconds that were measured and dated prices."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Final
 
@@ -8,17 +7,6 @@ import typer
 
 from cli.console import Json, say, table
 from infra.prices import PRICES
-
-
-@dataclass(frozen=True)
-class Day:
-    """A day's volume."""
-
-    rides: int
-    series: int
-    calls: int
-    messages: int
-
 
 # Rides, GB-seconds and parts of a day: run rows of `make demo` and `make load`, on two cores that three calls share.
 # Between them, and beyond, the cost is on a straight line.
@@ -44,7 +32,7 @@ def labelled(rides: int) -> tuple[float, float]:
     return gb_seconds, parts
 
 
-def day(volume: Day) -> dict[str, float]:
+def day(rides: int, series: int, calls: int, messages: int) -> dict[str, float]:
     """Dollars by leaf: functions, what calls them, and what they read and write; storage apart.
 
     A series is trained once a week, when it has changed. Messages come evenly, which makes the most calls; each
@@ -59,19 +47,19 @@ def day(volume: Day) -> dict[str, float]:
         traces = min(calls, 86_400 * TRACED_A_SECOND) + TRACED_SHARE * max(0, calls - 86_400 * TRACED_A_SECOND)
         return calls * (request + LOGGED_GB * PRICES["GB of logs"]) + millions(traces=traces)
 
-    apart = 86_400 * POLLERS / max(volume.messages, 1)
-    batches, weekly = max(volume.messages / BATCH, 86_400 * POLLERS / (apart + WINDOW)), volume.series / 7
-    gb_seconds, parts = labelled(volume.rides)
+    apart = 86_400 * POLLERS / max(messages, 1)
+    batches, weekly = max(messages / BATCH, 86_400 * POLLERS / (apart + WINDOW)), series / 7
+    gb_seconds, parts = labelled(rides)
     labelling = gb_seconds * gb_second + invoked(2 + parts)
     labelling += millions(state_transitions=8 + 4 * parts, S3_writes=6 + 3 * parts)
     training = weekly * SERIES * gb_second + millions(S3_writes=2 * weekly, S3_reads=2 * weekly)
-    answers = volume.calls * CALL * gb_second + invoked(volume.calls)
-    answers += millions(HTTP_API_calls=volume.calls, DynamoDB_reads=3 * volume.calls, S3_reads=volume.calls)
-    scored = batches * SCORING + volume.messages / 1_000 * THOUSAND_MESSAGES + CLASSIFIER / 7
+    answers = calls * CALL * gb_second + invoked(calls)
+    answers += millions(HTTP_API_calls=calls, DynamoDB_reads=3 * calls, S3_reads=calls)
+    scored = batches * SCORING + messages / 1_000 * THOUSAND_MESSAGES + CLASSIFIER / 7
     scoring = scored * gb_second + invoked(batches + 24)
     scoring += millions(
-        SQS_requests=volume.messages + 2 * max(batches, volume.messages / 10),
-        DynamoDB_writes=3 * volume.messages + COUNTS * batches,
+        SQS_requests=messages + 2 * max(batches, messages / 10),
+        DynamoDB_writes=3 * messages + COUNTS * batches,
         S3_writes=batches,
     )
     spent = {"rides": labelling, "forecasts": training + answers, "messages": scoring}
@@ -87,7 +75,7 @@ def cost(
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Say in dollars what a day of these volumes costs, before anything is deployed; storage apart."""
-    spent = day(Day(rides, series, 10 * series if calls is None else calls, messages))
+    spent = day(rides, series, 10 * series if calls is None else calls, messages)
     shown = table("leaf", "dollars a day", "dollars a month")
     for name, dollars in [*spent.items(), ("in all", sum(spent.values()))]:
         shown.add_row(name, f"{dollars:.4f}", f"{30 * dollars:.2f}")

@@ -28,8 +28,9 @@ def destroy(
         raise NotFoundError(f"nothing of stage {stack.stage} is there")
     for kind in KINDS:
         for name in found[kind]:
-            count = f": {_objects(stack, name):,} objects and versions" if kind == "buckets" else ""
-            say(f"{kind.removesuffix('s'):<11}{name}{count}")
+            say(f"{kind.removesuffix('s'):<11}{name}")
+            if kind == "buckets":
+                say(f"{'':<11}{sum(1 for _ in _bucket(stack, name).object_versions.all()):,} objects and versions")
     if not yes:
         typed = "" if wants_json() else typer.prompt(f"Type the stage ({stack.stage}) to remove all of it for good")
         if typed != stack.stage:
@@ -80,9 +81,8 @@ def _remove(stack: Stack, kind: str, name: str) -> None:
         formation.delete_stack(StackName=name)
         formation.get_waiter("stack_delete_complete").wait(StackName=name)
     elif kind == "buckets":
-        for page in _versions(stack, name):
-            stack.client("s3").delete_objects(Bucket=name, Delete={"Objects": page, "Quiet": True})
-        stack.client("s3").delete_bucket(Bucket=name)
+        _bucket(stack, name).object_versions.delete()
+        _bucket(stack, name).delete()
     elif kind == "tables":
         with suppress(stack.client("dynamodb").exceptions.ResourceInUseException):  # it is being deleted already
             stack.client("dynamodb").delete_table(TableName=name)
@@ -96,14 +96,8 @@ def _remove(stack: Stack, kind: str, name: str) -> None:
         stack.client("ecr").batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
 
 
-def _versions(stack: Stack, bucket: str) -> list[list[dict[str, str]]]:
-    pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
-    entries = ([*page.get("Versions", ()), *page.get("DeleteMarkers", ())] for page in pages)
-    return [[{"Key": one["Key"], "VersionId": one["VersionId"]} for one in page] for page in entries if page]
-
-
-def _objects(stack: Stack, bucket: str) -> int:
-    return sum(map(len, _versions(stack, bucket)))
+def _bucket(stack: Stack, name: str) -> Any:
+    return stack.session.resource("s3", endpoint_url=stack.endpoint).Bucket(name)
 
 
 def _images(stack: Stack, prefix: str) -> list[str]:

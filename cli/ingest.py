@@ -1,6 +1,5 @@
 """`trefoil ingest`: bring files into a deployed stack."""
 
-from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,13 +8,13 @@ import typer
 
 from cli.console import DONE, USER_INPUT, figures, progress, say
 from cli.output import readable
+from cli.queue import send
 from cli.stack import Stack, change, wait
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Run
 
 INGEST = "forecasting-ingest"
 PATIENCE = 960
-SENDERS = 8
 
 
 class What(StrEnum):
@@ -96,8 +95,6 @@ def _sent(stack: Stack, file: Path) -> int:
     except UnicodeDecodeError as exc:
         raise InputError("is not text in UTF-8", file=str(file)) from exc
     bodies = [line for line in lines if line.strip()]
-    sqs, queue = stack.client("sqs"), stack.outputs["ClassificationQueue"]
-    with ThreadPoolExecutor(SENDERS) as pool:
-        list(pool.map(lambda body: sqs.send_message(QueueUrl=queue, MessageBody=body), bodies))
+    send(stack, bodies)
     say(f"{file}: {len(bodies)} messages sent")
     return len(bodies)

@@ -64,10 +64,8 @@ def write_table(table: "pa.Table", path: Path) -> None:
     with writable(path):
         if path.suffix == ".parquet":
             pyarrow.parquet.write_table(table, path)
-        elif path.suffix == ".csv":
-            pyarrow.csv.write_csv(table, path)
         else:
-            with pa.CompressedOutputStream(str(path), "gzip") as stream:
+            with pa.output_stream(str(path)) as stream:  # which packs what ends in .gz
                 pyarrow.csv.write_csv(table, stream)
 
 
@@ -103,11 +101,5 @@ def _swap(fresh: Path, target: Path) -> None:
     old = fresh.with_name(f"{fresh.name}.old")
     if target.exists():
         target.rename(old)
-    try:
-        fresh.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
@@ -10,6 +11,7 @@ from cli.console import say
 from cli.stack import Stack, Yes, change
 from layers.storage.health import waiting
 
+SENDERS: Final = 8
 SILENT: Final = "failed five times"
 
 
@@ -70,10 +72,10 @@ def sift(stack: Stack, done: Callable[[Letter], bool]) -> None:
 
 
 def send(stack: Stack, bodies: Sequence[str]) -> None:
-    """Send events to be classified, ten at a time."""
-    for first in range(0, len(bodies), 10):
-        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies[first : first + 10])]
-        stack.client("sqs").send_message_batch(QueueUrl=stack.outputs["ClassificationQueue"], Entries=entries)
+    """Send events to be classified, several at a time."""
+    sqs, queue = stack.client("sqs"), stack.outputs["ClassificationQueue"]
+    with ThreadPoolExecutor(SENDERS) as pool:
+        list(pool.map(lambda body: sqs.send_message(QueueUrl=queue, MessageBody=body), bodies))
 
 
 def queue_depth(stack: Stack, name: str) -> int:

@@ -3,7 +3,6 @@
 import re
 import time
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Annotated, Any
 
 import typer
@@ -36,8 +35,7 @@ def train(
         say(f"  nothing to learn from yet: {BRING[leaf]}")
         return {"leaf": leaf, **answer}
     if answer["status"] == "skipped":
-        history = chain.from_iterable(stack.ledger.history(job) for job in LEAVES[leaf].jobs)
-        say_skipped(next((run for run in history if run.run_id == answer["run_id"]), None))
+        say("  this input is done or under way: `trefoil runs` shows by which run, and what another one needs")
     for name, value in answer.items():
         if name != "status" and not isinstance(value, dict):
             say(f"  {name:<20}{value}")
@@ -75,14 +73,6 @@ def again(run: Run, now: datetime) -> str:
         return f"waits for it until {run.lease_until:%H:%M}"
     final = run.outcome in ("done", "empty") and "forced" not in run.fingerprint
     return "skipped" if final else "runs"
-
-
-def say_skipped(run: Run | None) -> None:
-    """Which run a trigger was skipped for, and what would not be skipped."""
-    if run:
-        state = f"is {run.outcome} since" if run.outcome != "running" else "is at it since"
-        say(f"  {run.run_id} {state} {run.finished_at or run.started_at:%Y-%m-%d %H:%M}, input {run.fingerprint[:8]}")
-        say(f"  to run again needs {JOBS[run.job]}")
 
 
 def logs(

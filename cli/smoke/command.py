@@ -1,7 +1,6 @@
 """`trefoil smoke`: after a deployment, every trigger for real, with a small input that is removed again."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,16 +18,6 @@ CHECKS: Final = (*RIDES_AND_SALES, *MESSAGES, *OPERATION)
 WRONG: Final = ("short", "not run")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table."""
-
-    check: str
-    result: Result
-    figure: str
-    look: str
-
-
 def smoke() -> tuple[dict[str, Any], int]:
     """Prove a deployed stack through its own triggers, in minutes and for cents; exit 1 and say where it fell short."""
     stack = change("smoke test")
@@ -42,22 +31,25 @@ def smoke() -> tuple[dict[str, Any], int]:
     rows.append(_row(trial, Check("cleaned up", _clean, f"names that begin with {traces.NAME}; run it again")))
     shown = table("check", "result", "figure")
     for row in rows:
-        shown.add_row(row.check, row.result, row.figure)
+        shown.add_row(row["check"], row["result"], row["figure"])
     say(shown)
-    wrong = [row for row in rows if row.result in WRONG]
+    wrong = [row for row in rows if row["result"] in WRONG]
     for row in wrong:
-        say(f"{row.check} ({row.result}): {row.look}")
-    say(", ".join(f"{number} {result}" for result, number in Counter(row.result for row in rows).items()))
-    return {"proven": not wrong, "checks": [asdict(row) for row in rows]}, OUR_FAILURE if wrong else DONE
+        say("{check} ({result}): {look}".format(**row))
+    say(", ".join(f"{number} {result}" for result, number in Counter(row["result"] for row in rows).items()))
+    return {"proven": not wrong, "checks": rows}, OUR_FAILURE if wrong else DONE
 
 
-def _row(trial: Trial, check: Check) -> Row:
+def _row(trial: Trial, check: Check) -> dict[str, str]:
+    """One line of the table."""
     err.print(f"[dim]{check.name} ...[/]")
+    result: Result = "ok"
     try:
-        return Row(check.name, "ok", check.prove(trial), check.look)
+        figure = check.prove(trial)
     except (TrefoilError, BotoCoreError, ClientError, OSError) as exc:
         result = exc.result if isinstance(exc, NotProvenError) else "short"
-        return Row(check.name, result, " ".join(str(exc).split()), check.look)
+        figure = " ".join(str(exc).split())
+    return {"check": check.name, "result": result, "figure": figure, "look": check.look}
 
 
 def _clean(trial: Trial) -> str:

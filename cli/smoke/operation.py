@@ -2,9 +2,9 @@
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from itertools import product
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from cli.smoke.trial import Check, NotProvenError, Trial, require
@@ -13,8 +13,10 @@ from cli.stack import Stack, wait
 LATE: Final = 15  # s in which CloudWatch has what a function logged
 INIT_LIMIT_MS: Final = 10_000  # Lambda stops an initialisation that takes longer, and begins again
 STARTED: Final = re.compile(r"(?:Init|Restore) Duration: ([\d.]+) ms")
-MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+# Of minutes, hours, days, months and weekdays in a cron expression.
+SPANS: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (1, 7))
+NAMES: Final = ("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC", "SUN MON TUE WED THU FRI SAT")
+NUMBERS: Final = {name: str(number) for names in NAMES for number, name in enumerate(names.split(), 1)}
 
 
 def alarm(trial: Trial) -> str:
@@ -95,36 +97,29 @@ OPERATION: Final = (
 
 def next_start(expression: str, zone: ZoneInfo, now: datetime) -> str:
     """When a schedule comes after `now`, in its zone; of a rate within which time. An `L`, `W` or `#` is not read."""
-    if not (cron := re.fullmatch(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)", expression)):
+    if expression.startswith("rate("):
         return expression.replace("rate(", "within ").rstrip(")")
+    fields = zip(expression.removeprefix("cron(").split(), SPANS, strict=False)
     try:
-        minutes, hours, days = (
-            _values(cron[i], first, last) for i, first, last in ((1, 0, 59), (2, 0, 23), (3, 1, 31))
-        )
-        months, weekdays = _values(cron[4], 1, 12, MONTHS), _values(cron[5], 1, 7, WEEKDAYS)
+        minutes, hours, days, months, weekdays = (_values(field, *span) for field, span in fields)
     except ValueError:
         return expression
     for day in (now.astimezone(zone).date() + timedelta(days=i) for i in range(366 * 4)):
         if day.month in months and day.day in days and day.isoweekday() % 7 + 1 in weekdays:
-            for hour, minute in ((hour, minute) for hour in hours for minute in minutes):
+            for hour, minute in product(hours, minutes):
                 start = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
                 if start > now:
                     return f"{start:%a %Y-%m-%d %H:%M %Z}"
     return "never"
 
 
-def _values(field: str, first: int, last: int, names: tuple[str, ...] = ()) -> list[int]:
+def _values(field: str, first: int, last: int) -> list[int]:
     """Numbers that a field of a cron expression names, in order. Raises ValueError."""
-    for number, name in enumerate(names, 1):
-        field = field.replace(name, str(number))
     values: set[int] = set()
-    for part in field.split(","):
+    for part in re.sub("[A-Z]{3}", lambda name: NUMBERS.get(name[0], name[0]), field).split(","):
         span, _, step = part.partition("/")
-        low, _, high = span.partition("-")
-        every = low in "*?"
-        begin = first if every else int(low)
-        end = last if every or (step and not high) else int(high or low)
-        values |= set(range(begin, end + 1, int(step or 1)))
+        low, _, high = (f"{first}-{last}" if span in "*?" else span).partition("-")
+        values |= set(range(int(low), int(high or (last if step else low)) + 1, int(step or 1)))
     return sorted(values)
 
 
@@ -136,10 +131,6 @@ def _resources(stack: Stack, kind: str) -> list[str]:
 
 
 def _events(stack: Stack, group: str, since: datetime, pattern: str = "") -> list[str]:
-    chosen: dict[str, Any] = {"filterPattern": pattern} if pattern else {}
-    pages: Iterator[Any] = (
-        stack.client("logs")
-        .get_paginator("filter_log_events")
-        .paginate(logGroupName=group, startTime=int(since.timestamp() * 1000), **chosen)
-    )
+    asked = {"logGroupName": group, "startTime": int(since.timestamp() * 1000), "filterPattern": pattern}
+    pages = stack.client("logs").get_paginator("filter_log_events").paginate(**asked)
     return [event["message"] for page in pages for event in page["events"]]

@@ -124,12 +124,12 @@ def _count_times(column: Any, counts: Counter[str]) -> None:
         known = int((~np.isnat(times)).sum())
         counts.update(cells=known, both=known)
         return
-    for texts in alike(column):
-        if "first" in texts.numbers:
-            first, other = (texts.numbers[part].astype(float) for part in ("first", "other"))
+    for where, parts in alike(column):
+        if "first" in parts:
+            first, other = (moments.number(parts, part).astype(float) for part in ("first", "other"))
             _compare(counts, DATES, np.where(other > 12, np.nan, first), np.where(first > 12, np.nan, other))
         else:
-            counts["both"] += len(texts.where)
+            counts["both"] += len(where)
     counts["cells"] += len(column) - _sum(blanks(pc.utf8_trim_whitespace(column)))
 
 

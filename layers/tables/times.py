@@ -1,7 +1,6 @@
 """Cells as times."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -14,6 +13,7 @@ from layers.tables.numbers import blanks, cast_texts, is_text, plain_array
 
 Times = NDArray[np.datetime64]
 Ints = NDArray[np.int64]
+Parts = dict[str, Any]
 
 CLOCK: Final = (
     r"(?:(?:T|,?\s+)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<micros>\d{1,6})\d*)?)?"
@@ -21,6 +21,7 @@ CLOCK: Final = (
     r"(?P<offset>[Zz]|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?)?"
 )
 DAYS: Final = (
+    r"(?P<first>\d{1,2})[-/.](?P<other>\d{1,2})[-/.](?P<year>\d{4})",
     r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
     r"(?P<year>\d{4})[-/](?P<month>\d\d)",
     r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>\d)",
@@ -29,16 +30,12 @@ DAYS: Final = (
     r"(?P<year>\d{4})[-/ ]?[Mm](?P<month>\d{1,2})",
     r"(?P<year>\d{4})[-/ ](?P<name>[A-Za-z]{3,9})\.?(?:[-/ ](?P<day>\d{1,2}))?",
     r"(?P<name>[A-Za-z]{3,9})\.?[ -](?P<year>\d{4})",
-    r"(?P<first>\d{1,2})[-/.](?P<other>\d{1,2})[-/.](?P<year>\d{4})",
     r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
     r"(?P<name>[A-Za-z]{3,9})\.?\s(?P<day>\d{1,2}),?\s(?P<year>\d{4})",
     r"(?P<day>\d{1,2})\.?[ -](?P<name>[A-Za-z]{3,9})\.?[ -](?P<year>\d{4})",
 )
-LAYOUTS: Final = [re.compile(f"{days}{CLOCK}".encode()) for days in DAYS]
-MONTHS: Final = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
-ZERO: Final = ord("0")
-# A byte as it stands in the shape of a text: of digits it only says that they are digits.
-SHAPE: Final = np.array([ZERO if chr(i).isdecimal() else i for i in range(256)], np.uint8)
+LAYOUTS: Final = [f"^{days}{CLOCK}$" for days in DAYS]
+MONTHS: Final = pa.array(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
 NONE: Final = np.datetime64("NaT", "us")
 
 
@@ -85,102 +82,79 @@ def cast_plainly(column: Any, zone: str | None = "UTC") -> Times | None:
     return None
 
 
-@dataclass(frozen=True)
-class Alike:
-    """Texts of one layout: where they stand in their column (n,), numbers (n,) by the name of the part, and words.
+def alike(column: Any) -> Iterator[tuple[Ints, Parts]]:
+    """The cells of a column of strings that may be times, by their layouts: where they stand (n,), and parts by name.
 
-    They differ in digits alone, so that a word, such as the name of a month, is the same in all; no part is blank.
+    A part (n,) is a text, "" where a cell has none.
     """
-
-    where: Ints
-    numbers: Mapping[str, Ints]
-    words: Mapping[str, bytes]
-
-    def number(self, part: str) -> Ints:
-        """Zero where the layout has no such part."""
-        return self.numbers.get(part, np.zeros(len(self.where), np.int64))
-
-
-def alike(column: Any) -> Iterator[Alike]:
-    """The cells of a column of strings that may be times, by their layouts, each of which is matched once."""
-    trimmed = pc.utf8_trim_whitespace(column)
-    sizes = np.asarray(pc.fill_null(pc.binary_length(trimmed), 0))
-    for size in np.unique(sizes[sizes > 0]).tolist():
-        where = np.flatnonzero(sizes == size)
-        codes = np.frombuffer(trimmed.take(pa.array(where)).buffers()[2], np.uint8)[: len(where) * size]
-        shapes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(where), [None, pa.py_buffer(SHAPE[codes])])
-        encoded = shapes.dictionary_encode()
-        of_shape = np.asarray(encoded.indices)
-        for i, shape in enumerate(encoded.dictionary.to_pylist()):
-            match = next(filter(None, (layout.fullmatch(shape) for layout in LAYOUTS)), None)
-            if match:
-                rows = np.flatnonzero(of_shape == i)
-                texts = codes.reshape(-1, size)[rows]
-                spans = [(part, *match.span(part)) for part, text in match.groupdict().items() if text]
-                numbers = {part: _number(texts[:, a:b]) for part, a, b in spans if match[part].isdigit()}
-                if "micros" in numbers:
-                    numbers["micros"] *= 10 ** (6 - len(match["micros"]))
-                yield Alike(where[rows], numbers, {part: match[part] for part, _, _ in spans if part not in numbers})
+    texts, left = pc.utf8_trim_whitespace(column), np.arange(len(column))
+    for layout in LAYOUTS:
+        found = pc.extract_regex(texts, layout)
+        fits = np.asarray(pc.is_valid(found))
+        if fits.any():
+            parts = found.filter(pa.array(fits))
+            yield left[fits], {part.name: pc.struct_field(parts, part.name) for part in parts.type}
+        texts, left = texts.filter(pa.array(~fits)), left[~fits]
 
 
-def _number(digits: Any) -> Ints:
-    """Digits (n, k) as numbers (n,)."""
-    value = np.zeros(len(digits), np.int64)
-    for digit in digits.T:
-        value = 10 * value + (digit - ZERO)
-    return value
+def number(parts: Parts, name: str, blank: int = 0) -> Ints:
+    """A part (n,) as numbers, `blank` where there is none."""
+    text = parts.get(name, pa.repeat("", len(parts["year"])))
+    return np.asarray(pc.if_else(pc.equal(text, ""), str(blank), text).cast(pa.int64()))
+
+
+def _is(parts: Parts, name: str, *texts: str) -> NDArray[np.bool_]:
+    return np.asarray(pc.is_in(parts[name], pa.array(texts)))
 
 
 def _parsed(column: Any, style: TimeStyle, zone: str | None) -> tuple[Times, NDArray[np.bool_]]:
     times = np.full(len(column), NONE)
-    for texts in alike(column):
-        times[texts.where] = _built(texts, style, zone)
+    for where, parts in alike(column):
+        times[where] = _built(parts, style, zone)
     return times, np.isnat(times) & ~np.asarray(blanks(pc.utf8_trim_whitespace(column)))
 
 
-def _built(texts: Alike, style: TimeStyle, zone: str | None) -> Times:
-    """The times that these texts say, NaT where there is no such day or hour; what is finer than 1 us is cut."""
-    date, valid = _date(texts, style)
-    hour, minute, second = (texts.number(part) for part in ("hour", "minute", "second"))
-    valid &= (hour < 24) & (minute < 60) & (second < 60)
-    hours, minutes = texts.number("hours"), texts.number("minutes")
-    valid &= (hours < 24) & (minutes < 60)
-    if half := texts.words.get("half"):
-        valid &= (hour >= 1) & (hour <= 12)
-        hour = hour % 12 + 12 * (half.lower() == b"p")
-    times = date.astype("datetime64[us]") + (((hour * 60 + minute) * 60 + second) * 1_000_000 + texts.number("micros"))
-    if zone is not None and "offset" in texts.words:
-        ahead = (hours * 60 + minutes) * (-1 if texts.words.get("sign") == b"-" else 1)
-        times = _typed(pa.array(times - ahead.astype("timedelta64[m]"), pa.timestamp("us", "UTC")), zone)
+def _built(parts: Parts, style: TimeStyle, zone: str | None) -> Times:
+    """The times (n,) that these parts say, NaT where there is no such day or hour; what is finer than 1 us is cut."""
+    date, valid = _date(parts, style)
+    hour, minute, second = (number(parts, name) for name in ("hour", "minute", "second"))
+    hours, minutes = number(parts, "hours"), number(parts, "minutes")
+    valid &= (hour < 24) & (minute < 60) & (second < 60) & (hours < 24) & (minutes < 60)
+    whole = _is(parts, "half", "")
+    valid &= whole | ((hour >= 1) & (hour <= 12))
+    hour = np.where(whole, hour, hour % 12 + 12 * _is(parts, "half", "p", "P"))
+    micros = number({**parts, "micros": pc.utf8_rpad(parts["micros"], 6, "0")}, "micros")
+    times = date.astype("datetime64[us]") + (((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
+    offset = ~_is(parts, "offset", "")
+    if zone is not None and offset.any():
+        ahead = (hours * 60 + minutes) * np.where(_is(parts, "sign", "-"), -1, 1)
+        told = _typed(pa.array(times - ahead.astype("timedelta64[m]"), pa.timestamp("us", "UTC")), zone)
+        times = np.where(offset, told, times)
     return np.where(valid, times, NONE)
 
 
-def _date(texts: Alike, style: TimeStyle) -> tuple[Times, NDArray[np.bool_]]:
-    """The days (n,) that these texts say, and whether there is such a day."""
-    if "week" in texts.numbers:
-        year = (texts.number("year") - 1970).astype("datetime64[Y]")
+def _date(parts: Parts, style: TimeStyle) -> tuple[Times, NDArray[np.bool_]]:
+    """The days (n,) that these parts say, and whether there is such a day."""
+    if "week" in parts:
+        year = (number(parts, "year") - 1970).astype("datetime64[Y]")
         fourth = year.astype("datetime64[D]") + 3  # the fourth of January lies in the first week of ISO 8601
-        weekday = texts.numbers.get("weekday", np.ones_like(texts.where))
+        weekday = number(parts, "weekday", 1)
         monday = np.asarray(fourth - (fourth.astype(np.int64) + 3) % 7, "datetime64[D]")
-        date = np.asarray(monday + 7 * (texts.number("week") - 1) + (weekday - 1), "datetime64[D]")
+        date = np.asarray(monday + 7 * (number(parts, "week") - 1) + (weekday - 1), "datetime64[D]")
         thursday = date - (weekday - 4)
         return date, (thursday.astype("datetime64[Y]") == year) & (weekday >= 1) & (weekday <= 7)
-    month, day = _month_and_day(texts, style)
-    start = ((texts.number("year") - 1970) * 12 + month - 1).astype("datetime64[M]")
+    month, day = number(parts, "month"), number(parts, "day", 1)
+    if "first" in parts:
+        first, other = number(parts, "first"), number(parts, "other")
+        month, day = (first, other) if style.order == "month-first" else (other, first)
+    elif "name" in parts:
+        name = pc.utf8_lower(pc.utf8_slice_codeunits(parts["name"], 0, 3))
+        month = np.asarray(pc.fill_null(pc.index_in(name, MONTHS), -1), np.int64) + 1
+    elif "quarter" in parts:
+        month = 3 * number(parts, "quarter") - 2
+    start = ((number(parts, "year") - 1970) * 12 + month - 1).astype("datetime64[M]")
     date = np.asarray(start.astype("datetime64[D]") + (day - 1), "datetime64[D]")
     return date, (month >= 1) & (month <= 12) & (date.astype("datetime64[M]") == start)
-
-
-def _month_and_day(texts: Alike, style: TimeStyle) -> tuple[Ints, Ints]:
-    if "first" in texts.numbers:
-        first, other = texts.number("first"), texts.number("other")
-        return (first, other) if style.order == "month-first" else (other, first)
-    if name := texts.words.get("name"):
-        known = name[:3].lower()
-        month = np.full(len(texts.where), MONTHS.index(known) + 1 if known in MONTHS else 0)
-        return month, texts.numbers.get("day", np.ones_like(month))
-    month = texts.numbers.get("month", 3 * texts.number("quarter") - 2)
-    return month, texts.numbers.get("day", np.ones_like(month))
 
 
 def _typed(column: Any, zone: str | None) -> Times:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from aws_cdk.assertions import Template
 
-from cli.cost import METRIC_HOURS, Day, day
+from cli.cost import METRIC_HOURS, day
 from cli.main import app
 from functions.classification.contracts import Result
 from infra.prices import PRICES
@@ -34,10 +34,11 @@ POLLS, FREE_POLLS = 5 * 3 * 60 * 24 * 30, 1_000_000
 IDLE_METRIC_HOURS = 2 * 30  # an idle day and a day that adds up are told once a day; ten metrics stay free
 
 
+VOLUMES = ("rides", "series", "calls", "messages")
 DAYS = {
-    "small": Day(20_000, 50, 100, 1_000),
-    "medium": Day(1_000_000, 1_000, 10_000, 100_000),
-    "large": Day(10_000_000, 10_000, 100_000, 1_000_000),
+    "small": (20_000, 50, 100, 1_000),
+    "medium": (1_000_000, 1_000, 10_000, 100_000),
+    "large": (10_000_000, 10_000, 100_000, 1_000_000),
 }
 
 
@@ -64,10 +65,10 @@ def day_table() -> str:
     """The README's table of days."""
     rows = ["| day | rides | series, API calls | messages | in all |", "|---|---|---|---|---|"]
     for name, volume in DAYS.items():
-        rides, forecasts, messages = day(volume).values()
+        rides, forecasts, messages = day(*volume).values()
         cells = [
-            f"{name} | {volume.rides:,}: {rides:.4f} | {volume.series:,}, {volume.calls:,}: {forecasts:.4f}",
-            f"{volume.messages:,}: {messages:.4f} | **{rides + forecasts + messages:.4f}**",
+            f"{name} | {volume[0]:,}: {rides:.4f} | {volume[1]:,}, {volume[2]:,}: {forecasts:.4f}",
+            f"{volume[3]:,}: {messages:.4f} | **{rides + forecasts + messages:.4f}**",
         ]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -117,7 +118,7 @@ def test_an_idle_month_costs_less_than_a_dollar() -> None:
 
 
 def test_a_small_day_costs_cents() -> None:
-    assert 0 < sum(day(DAYS["small"]).values()) < 0.10
+    assert 0 < sum(day(*DAYS["small"]).values()) < 0.10
 
 
 def test_the_readme_says_what_results_cost_with_their_index_and_their_recovery() -> None:
@@ -127,17 +128,17 @@ def test_the_readme_says_what_results_cost_with_their_index_and_their_recovery()
 
 
 @pytest.mark.parametrize("volume", DAYS.values())
-def test_the_command_says_what_the_table_says(volume: Day, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [word for name, value in vars(volume).items() for word in (f"--{name}", str(value))]
-    assert app(["cost", *words], standalone_mode=False)["day"] == day(volume)
-    assert f"{sum(day(volume).values()):.4f}" in capsys.readouterr().out
+def test_the_command_says_what_the_table_says(volume: tuple[int, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    words = [word for name, value in zip(VOLUMES, volume, strict=True) for word in (f"--{name}", str(value))]
+    assert app(["cost", *words], standalone_mode=False)["day"] == day(*volume)
+    assert f"{sum(day(*volume).values()):.4f}" in capsys.readouterr().out
 
 
 def test_more_of_anything_costs_more_and_nothing_costs_next_to_nothing() -> None:
-    nothing = sum(day(Day(0, 0, 0, 0)).values())
+    nothing = sum(day(0, 0, 0, 0).values())
     assert 0 < nothing < 0.10
     for more in ({"rides": 50_000_000}, {"rides": 500_000}, {"series": 7}, {"calls": 100}, {"messages": 5_000}):
-        assert sum(day(Day(**({"rides": 0, "series": 0, "calls": 0, "messages": 0} | more))).values()) > nothing
+        assert sum(day(**dict.fromkeys(VOLUMES, 0) | more).values()) > nothing
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("idle-cost", table), ("day-cost", day_table)])

@@ -9,7 +9,7 @@ from cli import queue, runs
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Outcome, RunLedger
 from tests.fakes import InMemoryTable
-from tests.unit.cli.stack import NOW, fake_stack
+from tests.unit.cli.stack import fake_stack
 
 LEASE = timedelta(minutes=10)
 LETTERS, QUEUE = "ClassificationDeadLetters", "ClassificationQueue"
@@ -49,8 +49,8 @@ def test_a_skip_is_explained(stack: Any, capsys: pytest.CaptureFixture[str]) -> 
     train = stack.ledger.claim("classification-train", "f" * 64, fingerprint="f" * 64, lease=LEASE).run
     runs.train("classification")
     said = capsys.readouterr().out
-    for text in (train.run_id, "is at it since", f"{NOW:%Y-%m-%d}", "ffffffff", "other customers"):
-        assert text in said
+    assert train.run_id in said
+    assert "`trefoil runs`" in said
 
 
 @pytest.mark.parametrize(
