@@ -3,16 +3,15 @@
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from cli.console import Json, err, say
+from cli.console import Json, err, say, table
 from cli.queue import send
 from cli.stack import Stack, finished, local_stack, start, wait
 from infra.local import cloud as local
@@ -27,19 +26,7 @@ CUSTOMERS, EVENTS = 4_000, 1_000
 PATIENCE = 900.0  # s; a leaf takes 20 on two idle cores
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the closing table."""
-
-    leaf: str
-    trigger: str
-    went_in: str
-    came_out: str
-    seconds: float
-    results: str
-    look: str
+Line = dict[str, Any]  # of the closing table: leaf, trigger, went_in, came_out, seconds; results and look are places
 
 
 def up(images: Images = False, json_output: Json = False) -> dict[str, Any]:
@@ -76,16 +63,21 @@ def demo(
             futures = [pool.submit(leaf, stack, tell) for leaf in (clustering, forecasting, classification)]
             lines = [future.result() for future in futures]
         seconds = time.monotonic() - began
-        say(_table(lines))
+        shown = table("leaf", "trigger", "in", "out", "seconds")
+        for line in lines:
+            shown.add_row(
+                *(line[name] for name in ("leaf", "trigger", "went_in", "came_out")), f"{line['seconds']:.2f}"
+            )
+        say(shown)
         say(f"all three leaves in {seconds:.0f} s")
         found = endpoints(stack)
         if not once and sys.stdin.isatty() and sys.stdout.isatty() and not json_output:
             for line in lines:
-                say(f"{line.leaf}: results in {line.results}\n  look further: {line.look}")
+                say("{leaf}: results in {results}\n  look further: {look}".format(**line))
             _stay(found)
         else:
             say("The local cloud ends here with its results; `trefoil up` starts one that stays.")
-    return {"seconds": round(seconds, 1), "lines": [asdict(line) for line in lines], "endpoints": found}
+    return {"seconds": round(seconds, 1), "lines": lines, "endpoints": found}
 
 
 def endpoints(stack: Stack) -> dict[str, Any]:
@@ -122,15 +114,15 @@ def clustering(stack: Stack, tell: Say) -> Line:
     manifest = json.loads(stack.lake.get(f"anomalies/days/dt={DAY}/manifest.json"))
     seconds = time.monotonic() - began
     tell(f"clustering: {manifest['anomalies']:,} abnormal rides")
-    return Line(
-        leaf="clustering",
-        trigger="schedule's state machine",
-        went_in=f"{manifest['rides'] + manifest['rejected']:,} rides of {DAY}",
-        came_out=f"{manifest['anomalies']:,} abnormal, {manifest['rejected']:,} rejected",
-        seconds=seconds,
-        results=f"s3://{stack.lake.bucket}/anomalies/runs/dt={DAY}/run={manifest['run_id']}/",
-        look="the page, room Rides",
-    )
+    return {
+        "leaf": "clustering",
+        "trigger": "schedule's state machine",
+        "went_in": f"{manifest['rides'] + manifest['rejected']:,} rides of {DAY}",
+        "came_out": f"{manifest['anomalies']:,} abnormal, {manifest['rejected']:,} rejected",
+        "seconds": seconds,
+        "results": f"s3://{stack.lake.bucket}/anomalies/runs/dt={DAY}/run={manifest['run_id']}/",
+        "look": "the page, room Rides",
+    }
 
 
 def forecasting(stack: Stack, tell: Say) -> Line:
@@ -141,8 +133,7 @@ def forecasting(stack: Stack, tell: Say) -> Line:
     series = wait(lambda: _catalog(stack), "the sales file to be ingested", PATIENCE)
     tell(f"forecasting: {len(series)} stores ingested; training")
     finished(stack, start(stack, "ForecastingStateMachine", {"scheduled_at": datetime.now(UTC).isoformat()}), PATIENCE)
-    cloud = stack.cloud
-    token = stack.token(cloud.username, cloud.password) if cloud else None
+    token = stack.token(stack.cloud.username, stack.cloud.password) if stack.cloud else None
     path = f"/v1/series/{series[0]}/forecast?horizon=42"
     began = time.monotonic()
     status, headers, body = stack.request(path, token=token)
@@ -152,17 +143,17 @@ def forecasting(stack: Stack, tell: Say) -> Line:
     answer = json.loads(body)
     tell(f"forecasting: {answer['model']['kind']} answered for {series[0]}")
     skill = answer["backtest"]["skill"]
-    return Line(
-        leaf="forecasting",
-        trigger="call through API Gateway",
-        went_in=f"{len(series)} stores, {SALES:,} days",
-        came_out=f"{len(answer['points'])} days by {answer['model']['kind']}"
+    return {
+        "leaf": "forecasting",
+        "trigger": "call through API Gateway",
+        "went_in": f"{len(series)} stores, {SALES:,} days",
+        "came_out": f"{len(answer['points'])} days by {answer['model']['kind']}"
         + (f", skill {skill:.2f}" if skill is not None else "")
         + f" ({headers.get('x-cache', '')})",
-        seconds=seconds,
-        results=f"table {stack.outputs['ForecastsTable']}",
-        look=f"the page, room Forecasts, or curl -H 'Authorization: Bearer TOKEN' {stack.outputs['ApiUrl']}{path}",
-    )
+        "seconds": seconds,
+        "results": f"table {stack.outputs['ForecastsTable']}",
+        "look": f"the page, room Forecasts, or curl -H 'Authorization: Bearer TOKEN' {stack.outputs['ApiUrl']}{path}",
+    }
 
 
 def classification(stack: Stack, tell: Say) -> Line:
@@ -178,15 +169,15 @@ def classification(stack: Stack, tell: Say) -> Line:
     send(stack, bodies)
     segments = wait(lambda: _segments(stack, EVENTS), "all messages to be classified", PATIENCE)
     tell(f"classification: {EVENTS:,} messages classified")
-    return Line(
-        leaf="classification",
-        trigger="queue",
-        went_in=f"{EVENTS:,} messages",
-        came_out=", ".join(f"{count} {name}" for name, count in sorted(segments.items())),
-        seconds=time.monotonic() - began,
-        results=f"table {stack.outputs['ClassificationsTable']}",
-        look="trefoil logs classification-score",
-    )
+    return {
+        "leaf": "classification",
+        "trigger": "queue",
+        "went_in": f"{EVENTS:,} messages",
+        "came_out": ", ".join(f"{count} {name}" for name, count in sorted(segments.items())),
+        "seconds": time.monotonic() - began,
+        "results": f"table {stack.outputs['ClassificationsTable']}",
+        "look": "trefoil logs classification-score",
+    }
 
 
 def _catalog(stack: Stack) -> list[str]:
@@ -196,19 +187,9 @@ def _catalog(stack: Stack) -> list[str]:
 
 
 def _segments(stack: Stack, expected: int) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    pages = stack.client("dynamodb").get_paginator("scan")
-    for page in pages.paginate(TableName=stack.outputs["ClassificationsTable"]):
-        for item in page["Items"]:
-            counts[item["segment"]["S"]] = counts.get(item["segment"]["S"], 0) + 1
-    return counts if sum(counts.values()) >= expected else {}
-
-
-def _table(lines: list[Line]) -> Table:
-    table = Table("leaf", "trigger", "in", "out", "seconds")
-    for line in lines:
-        table.add_row(line.leaf, line.trigger, line.went_in, line.came_out, f"{line.seconds:.2f}")
-    return table
+    pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.outputs["ClassificationsTable"])
+    counts = Counter(pages.search("Items[].segment.S"))
+    return counts if counts.total() >= expected else {}
 
 
 def _stay(found: dict[str, Any]) -> None:
