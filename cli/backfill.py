@@ -21,28 +21,22 @@ def anomalies(
     stack = change(f"labelling {first} to {last} again", yes=yes)
     done = []
     with progress() as bar:
-        task = bar.add_task("backfill", total=len(days))
-        for day in days:
-            bar.update(task, description=f"{day}")
+        for day in bar.track(days, description="backfill"):
             done.append(run_day(stack, day, force=force))
-            bar.advance(task)
             say(_line(done[-1]))
     failed = sum(one["status"] == "failed" for one in done)
     say(f"{len(done)} days, {failed} failed")
     return {"days": done, "failed": failed}, OUR_FAILURE if failed else DONE
 
 
-def histories(
-    yes: Yes = False,
-) -> tuple[dict[str, Any], int]:
+def histories(yes: Yes = False) -> tuple[dict[str, Any], int]:
     """Read every file in sales/ again, in the order in which they arrived."""
     stack = change("reading all sales again", yes=yes)
-    pages = stack.client("s3").get_paginator("list_objects_v2").paginate(Bucket=stack.lake.bucket, Prefix="sales/")
-    found = sorted((entry for page in pages for entry in page.get("Contents", ())), key=lambda e: e["LastModified"])
+    found = sorted(stack.lake.list("sales/"), key=lambda info: info.modified)
     done = []
     with progress() as bar:
-        for entry in bar.track(found, description="ingesting"):
-            done.append(_ingested(stack, entry["Key"], entry["LastModified"]))
+        for info in bar.track(found, description="ingesting"):
+            done.append(_ingested(stack, info.key, info.modified))
             say("{key}: {status}, {rows:,} rows of {series:,} series {detail}".format(**done[-1]).rstrip())
     return {"files": done}, DONE if all(one["status"] == "done" for one in done) else OUR_FAILURE
 

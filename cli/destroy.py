@@ -60,19 +60,15 @@ def _found(stack: Stack) -> dict[str, list[str]]:
         "log groups": ("logs", "describe_log_groups", "logGroups[].logGroupName", {}),
     }
     found = {
-        kind: sorted((name for name in _all(stack, *where, **only) if ours.match(name)), reverse=kind == "stacks")
+        kind: sorted((name for name in stack.listed(*where, **only) if ours.match(name)), reverse=kind == "stacks")
         for kind, (*where, only) in named.items()
     }
     tags = [{"Key": "project", "Values": ["trefoil"]}, {"Key": "stage", "Values": [stack.stage]}]
     pools = {"TagFilters": tags, "ResourceTypeFilters": ["cognito-idp:userpool"]}
-    arns = _all(stack, "resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList[].ResourceARN", **pools)
+    arns = stack.listed("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList[].ResourceARN", **pools)
     found["user pools"] = sorted(arn.rpartition("/")[2] for arn in arns)
     found["images"] = _images(stack, prefix)
     return found
-
-
-def _all(stack: Stack, service: str, operation: str, path: str, **arguments: Any) -> list[str]:
-    return list(stack.client(service).get_paginator(operation).paginate(**arguments).search(path))
 
 
 def _remove(stack: Stack, kind: str, name: str) -> None:
@@ -102,11 +98,11 @@ def _bucket(stack: Stack, name: str) -> Any:
 
 def _images(stack: Stack, prefix: str) -> list[str]:
     """Addresses of the images that this stage's functions run; none when another stage may run the same ones."""
-    stacks = _all(stack, "cloudformation", "describe_stacks", "Stacks[].StackName")
+    stacks = stack.listed("cloudformation", "describe_stacks", "Stacks[].StackName")
     if any(re.fullmatch(r"trefoil-\w+-service", name) and not name.startswith(prefix) for name in stacks):
         return []
     uris = set()
-    for name in _all(stack, "lambda", "list_functions", "Functions[].FunctionName"):
+    for name in stack.listed("lambda", "list_functions", "Functions[].FunctionName"):
         if name.startswith(prefix):
             with suppress(NotFoundError), translated(name):
                 uris.add(stack.client("lambda").get_function(FunctionName=name)["Code"].get("ImageUri"))

@@ -5,16 +5,12 @@ import os
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from cli.console import Columns, Dates, Decimal, Json, err, progress, say, zone_name
 from cli.output import readable, replaced_directory, write_table
-
-if TYPE_CHECKING:
-    from functions.forecasting.files import Result, Task
-
 
 ROWS = 400_000
 THREADS = os.cpu_count() or 1
@@ -74,6 +70,7 @@ def forecast(
     from functions.forecasting import contracts, files
     from functions.forecasting.domain import related as others
     from functions.forecasting.domain import report, table
+    from layers.compute.engine import run_tasks
     from layers.tables import Reading, in_words, named_columns
 
     inputs = [file, *(related or ()), *([metadata] if metadata else ())]
@@ -113,7 +110,10 @@ def forecast(
         if (kind := one.frequency.kind)
     ]
     with replaced_directory(out, inputs=inputs) as fresh:
-        pairs = list(zip(chosen, _run(tasks, engine), strict=True))
+        with progress() as bar:
+            ended = run_tasks(files.forecast_one, tasks, engine=engine)
+            results = dict(bar.track(ended, total=len(tasks), description="forecasting"))
+        pairs = [(one, results[i]) for i, one in enumerate(chosen)]
         write_table(files.forecasts(pairs, held=backtest is not None), fresh / "forecasts.parquet")
         write_table(files.rejections(parsed, file.name), fresh / "rejected.parquet")
         summary = files.summary(parsed, pairs, eves, shared, items)
@@ -122,19 +122,6 @@ def forecast(
         report.draw(panels, fresh / "plot.png", level=level)
     _tell(summary, out)
     return summary | {"out": str(out)}
-
-
-def _run(tasks: "list[Task]", engine: str) -> "list[Result]":
-    from functions.forecasting.files import forecast_one
-    from layers.compute.engine import run_tasks
-
-    results: dict[int, Result] = {}
-    with progress() as bar:
-        task = bar.add_task("forecasting", total=len(tasks))
-        for index, result in run_tasks(forecast_one, tasks, engine=engine):
-            results[index] = result
-            bar.advance(task)
-    return [results[i] for i in range(len(tasks))]
 
 
 def _tell(summary: dict[str, Any], out: Path) -> None:

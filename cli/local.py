@@ -187,8 +187,8 @@ def _catalog(stack: Stack) -> list[str]:
 
 
 def _segments(stack: Stack, expected: int) -> dict[str, int]:
-    pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.outputs["ClassificationsTable"])
-    counts = Counter(pages.search("Items[].segment.S"))
+    table = stack.outputs["ClassificationsTable"]
+    counts = Counter(stack.listed("dynamodb", "scan", "Items[].segment.S", TableName=table))
     return counts if counts.total() >= expected else {}
 
 

@@ -45,11 +45,7 @@ def show(leaf: LeafName, version: Version) -> dict[str, Any]:
     return body
 
 
-def promote(
-    leaf: LeafName,
-    version: Version,
-    yes: Yes = False,
-) -> dict[str, Any]:
+def promote(leaf: LeafName, version: Version, yes: Yes = False) -> dict[str, Any]:
     """Make a version the champion, whatever its figures say, after its files were checked against their hashes."""
     stack = change(f"promoting {leaf} {version}", yes=yes)
     standing = _champion(stack, leaf)

@@ -87,8 +87,8 @@ def logs(
     config = stack.client("lambda").get_function_configuration(FunctionName=names[function])
     group = config.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{names[function]}"
     since = int((time.time() - 60 * minutes) * 1000)
-    pages = stack.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
-    lines = [event["message"].rstrip() for page in pages for event in page["events"]]
+    messages = stack.listed("logs", "filter_log_events", "events[].message", logGroupName=group, startTime=since)
+    lines = [message.rstrip() for message in messages]
     for line in lines:
         say(line)
     return {"function": function, "log_group": group, "lines": lines}

@@ -62,6 +62,11 @@ class Stack:
             self._clients[service] = session.client(service, endpoint_url=self.endpoint, config=config)
         return self._clients[service]
 
+    def listed(self, service: str, operation: str, path: str, **arguments: Any) -> list[Any]:
+        """What the pages of an operation hold at a JMESPath."""
+        pages = self.client(service).get_paginator(operation).paginate(**arguments)
+        return [one for one in pages.search(path) if one is not None]
+
     @property
     def lake(self) -> S3Objects:
         return S3Objects(self.outputs["LakeBucket"], self.client("s3"))

@@ -125,12 +125,11 @@ def _values(field: str, first: int, last: int) -> list[int]:
 
 def _resources(stack: Stack, kind: str) -> list[str]:
     """Physical names of the service stack's resources of a kind."""
-    pages = stack.client("cloudformation").get_paginator("list_stack_resources")
-    summaries = pages.paginate(StackName=f"trefoil-{stack.stage}-service").search("StackResourceSummaries[]")
-    return sorted(one["PhysicalResourceId"] for one in summaries if one["ResourceType"] == kind)
+    path = f"StackResourceSummaries[?ResourceType=='{kind}'].PhysicalResourceId"
+    service = f"trefoil-{stack.stage}-service"
+    return sorted(stack.listed("cloudformation", "list_stack_resources", path, StackName=service))
 
 
 def _events(stack: Stack, group: str, since: datetime, pattern: str = "") -> list[str]:
     asked = {"logGroupName": group, "startTime": int(since.timestamp() * 1000), "filterPattern": pattern}
-    pages = stack.client("logs").get_paginator("filter_log_events").paginate(**asked)
-    return [event["message"] for page in pages for event in page["events"]]
+    return stack.listed("logs", "filter_log_events", "events[].message", **asked)

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -49,14 +48,8 @@ class Account:
     def client(self, _: str) -> "Account":
         return self
 
-    def get_paginator(self, operation: str) -> Any:
-        kinds = ("CloudWatch::Alarm", "Scheduler::Schedule", "Logs::LogGroup")
-        resources = [
-            {"PhysicalResourceId": "trefoil-dev-service-throttles", "ResourceType": f"AWS::{k}"} for k in kinds
-        ]
-        pages = [{"events": [{"message": line} for line in self.lines]}]
-        listed = SimpleNamespace(search=lambda _: resources)
-        return SimpleNamespace(paginate=lambda **_: listed if operation == "list_stack_resources" else pages)
+    def listed(self, _: str, operation: str, *__: str, **___: Any) -> list[str]:
+        return ["trefoil-dev-service-throttles"] if operation == "list_stack_resources" else self.lines
 
     def set_alarm_state(self, *, StateValue: str, **_: str) -> None:
         self.rings = StateValue == "ALARM"
