@@ -28,9 +28,8 @@ def destroy(
         raise NotFoundError(f"nothing of stage {stack.stage} is there")
     for kind in KINDS:
         for name in found[kind]:
-            say(f"{kind.removesuffix('s'):<11}{name}")
-            if kind == "buckets":
-                say(f"{'':<11}{sum(1 for _ in _bucket(stack, name).object_versions.all()):,} objects and versions")
+            count = f": {len(_versions(stack, name)):,} objects and versions" if kind == "buckets" else ""
+            say(f"{kind.removesuffix('s'):<11}{name}{count}")
     if not yes:
         typed = "" if wants_json() else typer.prompt(f"Type the stage ({stack.stage}) to remove all of it for good")
         if typed != stack.stage:
@@ -77,8 +76,11 @@ def _remove(stack: Stack, kind: str, name: str) -> None:
         formation.delete_stack(StackName=name)
         formation.get_waiter("stack_delete_complete").wait(StackName=name)
     elif kind == "buckets":
-        _bucket(stack, name).object_versions.delete()
-        _bucket(stack, name).delete()
+        versions = _versions(stack, name)
+        for first in range(0, len(versions), 1_000):
+            batch = {"Objects": versions[first : first + 1_000], "Quiet": True}
+            stack.client("s3").delete_objects(Bucket=name, Delete=batch)
+        stack.client("s3").delete_bucket(Bucket=name)
     elif kind == "tables":
         with suppress(stack.client("dynamodb").exceptions.ResourceInUseException):  # it is being deleted already
             stack.client("dynamodb").delete_table(TableName=name)
@@ -92,8 +94,9 @@ def _remove(stack: Stack, kind: str, name: str) -> None:
         stack.client("ecr").batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
 
 
-def _bucket(stack: Stack, name: str) -> Any:
-    return stack.session.resource("s3", endpoint_url=stack.endpoint).Bucket(name)
+def _versions(stack: Stack, bucket: str) -> list[dict[str, str]]:
+    path = "[Versions, DeleteMarkers][].{Key: Key, VersionId: VersionId}"
+    return stack.listed("s3", "list_object_versions", path, Bucket=bucket)
 
 
 def _images(stack: Stack, prefix: str) -> list[str]:

@@ -14,6 +14,7 @@ from layers.storage import health
 from layers.storage.ledger import Run
 from layers.storage.registry import Champion
 
+QUALITY = ("precision", "recall", "average_precision")
 QUEUES = ("ClassificationQueue", "ClassificationDeadLetters", "Undelivered")
 
 
@@ -48,11 +49,8 @@ def status() -> tuple[dict[str, Any], int]:
 
 def _champion(stack: Stack, leaf: str, champion: Champion | None) -> dict[str, Any]:
     """A leaf's champion and its figures on the holdout; a leaf that was never trained has none, which is no fault."""
-    found = _model(stack, leaf, champion.version, champion.since) if champion else _model(stack, leaf, None, None)
-    if champion and leaf == "classification":
-        found |= _watched(stack, champion.version)
-        found["figures"] |= found.pop("drift")
-    return found
+    model = _model(stack, leaf, champion.version if champion else None, champion.since if champion else None)
+    return model | _watched(stack, model) if champion and leaf == "classification" else model
 
 
 def _last_model(stack: Stack) -> dict[str, Any]:
@@ -62,38 +60,36 @@ def _last_model(stack: Stack) -> dict[str, Any]:
         return _model(stack, "clustering", None, None)
     last = max(done, key=lambda run: run.started_at)
     try:
-        body = stack.lake.get(f"anomalies/days/dt={last.key}/manifest.json")
+        version = json.loads(stack.lake.get(f"anomalies/days/dt={last.key}/manifest.json"))["model_version"]
     except NotFoundError:
         return _model(stack, "clustering", None, None) | {"problem": f"the manifest of {last.key} is gone"}
-    return _model(stack, "clustering", json.loads(body)["model_version"], last.started_at) | {"problem": ""}
+    return _model(stack, "clustering", version, last.started_at) | {"problem": ""}
 
 
 def _model(stack: Stack, leaf: str, version: str | None, since: datetime | None) -> dict[str, Any]:
-    found, problem = {}, ""
-    if version:
-        try:
-            found = dict(numbers(stack.registry.manifest(leaf, version).metrics))
-        except (NotFoundError, CorruptError) as exc:
-            problem = str(exc)
-    return {"leaf": leaf, "version": version, "since": since, "figures": found, "problem": problem}
+    model: dict[str, Any] = {"leaf": leaf, "version": version, "since": since, "figures": {}, "problem": ""}
+    try:
+        return model | {"figures": dict(numbers(stack.registry.manifest(leaf, version).metrics))} if version else model
+    except (NotFoundError, CorruptError) as exc:
+        return model | {"problem": str(exc)}
 
 
-def _watched(stack: Stack, version: str) -> dict[str, Any]:
+def _watched(stack: Stack, model: dict[str, Any]) -> dict[str, Any]:
     """What the watch's last report says of this version: the largest stability index, the quality to expect from the
     probabilities or why none is, and what outcomes of the newest week came to. Reports of before expect nothing."""
-    watched: dict[str, Any] = {"drift": {}, "expected": None, "expected_withdrawn": None, "realised": None}
     try:
         report = json.loads(stack.lake.get("scored/reports/watch.json"))
     except NotFoundError:
-        return watched
-    if report["version"] != version:
-        return watched
-    if report["events"]:
-        watched["drift"] = {"drift": max(report["drift"].values())}
-    watched |= {name: report.get(name) for name in ("expected", "expected_withdrawn")}
-    if weeks := report.get("realised", {}).get(version):
-        watched["realised"] = {"week": max(weeks), **weeks[max(weeks)]}
-    return watched
+        report = {}
+    version = model["version"]
+    report = report if report.get("version") == version else {"events": 0}
+    weeks = report.get("realised", {}).get(version, {})
+    return {
+        "figures": model["figures"] | ({"drift": max(report["drift"].values())} if report["events"] else {}),
+        "expected": report.get("expected"),
+        "expected_withdrawn": report.get("expected_withdrawn"),
+        "realised": {"week": max(weeks), **weeks[max(weeks)]} if weeks else None,
+    }
 
 
 def _show_runs(last: dict[str, Run | None], now: datetime) -> None:
@@ -121,17 +117,16 @@ def _show_models(models: list[dict[str, Any]], now: datetime) -> None:
 
 def _show_quality(model: dict[str, Any]) -> None:
     """Expected quality beside the realised one, where there is either."""
-    expected, realised = model["expected"], model["realised"]
+    expected, realised = (
+        figures({name: one[name] for name in QUALITY}) if (one := model[kind]) else ""
+        for kind in ("expected", "realised")
+    )
     if withdrawn := model["expected_withdrawn"]:
-        say(f"expected of {model['leaf']}: nothing, {withdrawn}")
-    elif expected:
-        say(f"expected of {model['leaf']}: {_quality(expected)}")
+        expected = f"nothing, {withdrawn}"
+    if expected:
+        say(f"expected of {model['leaf']}: {expected}")
     if realised:
-        say(f"realised in {realised['week']}: {_quality(realised)}, on {realised['events']:,} outcomes")
-
-
-def _quality(measured: dict[str, Any]) -> str:
-    return figures({name: measured[name] for name in ("precision", "recall", "average_precision")})
+        say(f"realised in {model['realised']['week']}: {realised}, on {model['realised']['events']:,} outcomes")
 
 
 def _age(since: datetime, now: datetime) -> str:

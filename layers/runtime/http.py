@@ -52,25 +52,21 @@ async def check(request: Request) -> None:
 
 
 def application(title: str, description: str, router: APIRouter, *, service: str, **more: Any) -> FastAPI:
-    """An application of `router`, guarded, whose answers over 2 KB are compressed for who accepts it; `more` goes to
-    FastAPI."""
-    bare: dict[str, Any] = {"version": "1", "docs_url": None, "redoc_url": None, "redirect_slashes": False}
-    app = FastAPI(title=title, description=description, **bare, **more)
-    app.include_router(router)
-    app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=5)
-    guard(app, service)
-    return app
+    """An application of `router`, whose answers over 2 KB are compressed for who accepts it; `more` goes to FastAPI.
 
-
-def guard(app: FastAPI, service: str) -> None:
-    """Nobody gets to /v1 without claims, and every error of `app` is answered as a problem; `service` logs ours."""
+    Nobody gets to /v1 without claims, and every error is answered as a problem; `service` logs ours.
+    """
 
     async def answer(_: Request, error: Exception) -> Response:
         return _of_framework(error) or respond(describe(error, service))
 
-    for kind in (TrefoilError, RequestValidationError, RoutingError):
-        app.exception_handler(kind)(answer)
+    handlers: dict[Any, Any] = dict.fromkeys((TrefoilError, RequestValidationError, RoutingError), answer)
+    bare: dict[str, Any] = {"version": "1", "docs_url": None, "redoc_url": None, "redirect_slashes": False}
+    app = FastAPI(title=title, description=description, exception_handlers=handlers, **bare, **more)
+    app.include_router(router)
+    app.add_middleware(GZipMiddleware, minimum_size=PACKED_BYTES, compresslevel=5)
     app.add_middleware(Doorkeeper, service=service)
+    return app
 
 
 class Doorkeeper:
