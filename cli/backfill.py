@@ -11,14 +11,16 @@ from layers.runtime.errors import InputError, UnavailableError
 
 
 def anomalies(
-    first: Annotated[str, typer.Option("--from", help="first day, YYYY-MM-DD")],
-    last: Annotated[str, typer.Option("--to", help="last day, itself included")],
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="first day")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="last day, itself included")],
     force: Annotated[bool, typer.Option("--force", help="label days again that are done with the same input")] = False,
     yes: Yes = False,
 ) -> tuple[dict[str, Any], int]:
     """Label each day's rides. Days that are done with the same input are passed over, so it can be run again."""
-    days = _days(first, last)
-    stack = change(f"labelling {first} to {last} again", yes=yes)
+    if last < first:
+        raise InputError("is before --from", field="--to")
+    days = [first.date() + timedelta(days=i) for i in range((last - first).days + 1)]
+    stack = change(f"labelling {days[0]} to {days[-1]} again", yes=yes)
     done = []
     with progress() as bar:
         for day in bar.track(days, description="backfill"):
@@ -65,13 +67,3 @@ def _line(one: dict[str, Any]) -> str:
     if one.get("rides"):
         return f"{one['dt']}  {one['status']}: {one['anomalies']:,} of {one['rides']:,} rides are anomalous"
     return f"{one['dt']}  {one['status']} {one.get('detail', '')}".rstrip()
-
-
-def _days(first: str, last: str) -> list[date]:
-    try:
-        start, end = date.fromisoformat(first), date.fromisoformat(last)
-    except ValueError as exc:
-        raise InputError("is not a day like 2026-01-31", field="--from or --to") from exc
-    if end < start:
-        raise InputError("is before --from", field="--to")
-    return [start + timedelta(days=i) for i in range((end - start).days + 1)]

@@ -3,7 +3,6 @@
 import json
 import os
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,15 +14,6 @@ from cli.output import readable, replaced_directory, write_table
 ROWS = 400_000
 THREADS = os.cpu_count() or 1
 AS_OF = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
-
-
-class Preset(StrEnum):
-    """Known layouts of a sales file."""
-
-    AUTO = "auto"
-    GENERIC = "generic"
-    ROSSMANN = "rossmann"
-    AMAZON = "amazon-forecast"
 
 
 def forecast(
@@ -62,7 +52,10 @@ def forecast(
     column: Columns = None,
     dates: Dates = None,
     decimal: Decimal = None,
-    preset: Annotated[Preset, typer.Option(help="layout of the file; auto tells by its columns")] = Preset.AUTO,
+    preset: Annotated[
+        Literal["auto", "generic", "rossmann", "amazon-forecast"],
+        typer.Option(help="layout of the file; auto tells by its columns"),
+    ] = "auto",
     engine: Annotated[str, typer.Option(help="local, threads, ray or ray://HOST:PORT")] = "local",
     json_output: Json = False,
 ) -> dict[str, Any]:
@@ -80,7 +73,7 @@ def forecast(
     with file.open("rb") as source:
         reading = Reading(dates, decimal, named_columns(column or ()))
         periods = table.Periods(frequency, aggregate, timezone and zone_name(timezone))
-        parsed = table.read(source, str(file), preset=preset.value, reading=reading, periods=periods)
+        parsed = table.read(source, str(file), preset=preset, reading=reading, periods=periods)
     for one in related or ():
         with one.open("rb") as source:
             others.join(parsed, source, str(one), reading=reading, periods=periods)

@@ -1,8 +1,7 @@
 """`trefoil ingest`: bring files into a deployed stack."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,17 +16,13 @@ INGEST = "forecasting-ingest"
 PATIENCE = 960
 
 
-class What(StrEnum):
-    """What a file holds, and so where it goes: prefixes of the lake, or the queue."""
-
-    SALES = "sales"
-    CUSTOMERS = "customers"
-    EVENTS = "events"
+# What a file holds, and so where it goes: prefixes of the lake, or the queue.
+What = Literal["sales", "customers", "events"]
 
 
 def ingest(
     files: Annotated[list[Path], typer.Argument(help="tables, .csv, .csv.gz or .parquet; events as lines of JSON")],
-    what: Annotated[What, typer.Option("--as", help="what the files hold")] = What.SALES,
+    what: Annotated[What, typer.Option("--as", help="what the files hold")] = "sales",
 ) -> tuple[dict[str, Any], int]:
     """Bring in sales and wait until they are histories, customers to learn from, or events, which go to the queue.
 
@@ -35,22 +30,22 @@ def ingest(
     """
     for file in files:
         readable(file)
-    stack = change(f"bringing in {what.value}")
-    if what is What.EVENTS:
+    stack = change(f"bringing in {what}")
+    if what == "events":
         return {"sent": sum(_sent(stack, file) for file in files)}, DONE
-    keys = [f"{what.value}/{file.name}" for file in files]
+    keys = [f"{what}/{file.name}" for file in files]
     if len(set(keys)) < len(keys):
         raise InputError("two files have the same name; they would replace each other", file=files[0].name)
-    if what is What.CUSTOMERS:
+    if what == "customers":
         _check_target(stack, files)
     done = []
     with progress() as bar:
         for file, key in bar.track(list(zip(files, keys, strict=True)), description="ingesting"):
             before = stack.ledger.get(INGEST, key)
             stack.lake.upload(file, key)
-            if what is What.SALES:
+            if what == "sales":
                 done.append(ingested(stack, key, before))
-    if what is What.CUSTOMERS:
+    if what == "customers":
         say("\n".join(f"{key}: learned from at the next training" for key in keys))
         return {"files": keys}, DONE
     for run in done:

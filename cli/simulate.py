@@ -1,6 +1,5 @@
 """`trefoil simulate`: realistic sample data of each leaf, seeded and independent of today's date."""
 
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,14 +11,8 @@ from cli.output import checked_suffix, writable, write_table
 from infra.settings import LEAVES
 from layers.runtime.errors import InputError
 
-
-class Kind(StrEnum):
-    """What can be simulated: the function of this name in a leaf's `simulate` module."""
-
-    RIDES = "rides"
-    SALES = "sales"
-    CUSTOMERS = "customers"
-    EVENTS = "events"
+# The function of this name in a leaf's `simulate` module.
+Kind = Literal["rides", "sales", "customers", "events"]
 
 
 def simulate(
@@ -33,17 +26,17 @@ def simulate(
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Write sample data: taxi rides, sales of many stores, bank customers, or messages about such customers."""
-    if frequency and kind is not Kind.SALES:
+    if frequency and kind != "sales":
         raise InputError("only sales have a frequency", field="--frequency")
-    checked_suffix(out, *([".jsonl"] if kind is Kind.EVENTS else []))
+    checked_suffix(out, *([".jsonl"] if kind == "events" else []))
     name, default = next((one.name, one.samples[kind]) for one in LEAVES.values() if kind in one.samples)
     leaf = import_module(f"functions.{name}.simulate")
-    made = Kind.CUSTOMERS if kind is Kind.EVENTS else kind
-    table = getattr(leaf, made.value)(rows or default, seed, **({"frequency": frequency} if frequency else {}))
-    if kind is Kind.EVENTS:
+    made = "customers" if kind == "events" else kind
+    table = getattr(leaf, made)(rows or default, seed, **({"frequency": frequency} if frequency else {}))
+    if kind == "events":
         with writable(out):
             out.write_text("".join(f"{body}\n" for body in leaf.events(table, seed=seed)))
     else:
         write_table(table, out)
-    say(f"{table.num_rows:,} {'rows of ' if made is kind else ''}{kind.value} in {out}")
-    return {"kind": kind.value, "rows": table.num_rows, "columns": table.column_names, "seed": seed, "out": str(out)}
+    say(f"{table.num_rows:,} {'rows of ' if made == kind else ''}{kind} in {out}")
+    return {"kind": kind, "rows": table.num_rows, "columns": table.column_names, "seed": seed, "out": str(out)}

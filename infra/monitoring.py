@@ -1,7 +1,8 @@
 """Alarms (ten are free, the eleventh costs ten cents a month), the topic that they reach, and the dashboard."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from aws_cdk import Aws
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -11,9 +12,19 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.dashboard import Dashboard
 from infra.grants import acknowledge, resource
-from infra.leaf import FIVE_MINUTES, Alarm, Leaf, Stage
+from infra.leaf import DAY, FIVE_MINUTES, Alarm, Leaf, Stage
+from infra.prices import GB_SECOND
+from infra.settings import DeploySettings
+
+# The metrics that answer each are in the `panels` of the leaves.
+QUESTIONS: Final = {
+    "freshness": "Freshness: is yesterday's run there?",
+    "volume": "Volume: how much came in?",
+    "quality": "Quality: can the answers be trusted?",
+    "latency": "Latency: how long does it take, ms?",
+    "errors": "Errors: what went wrong?",
+}
 
 
 class Monitoring(Construct):
@@ -65,3 +76,45 @@ class Monitoring(Construct):
                 wall_clock_window=cloudwatch.CfnAlarm.WallClockWindowProperty(timezone=timezone)
             )
         self._alarms.append(rings)
+
+
+class Dashboard(Construct):
+    """A row for each question, a column for each leaf that answers it; beyond fifty metrics it costs $3 a month."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        alarms: list[cloudwatch.Alarm],
+        leaves: Sequence[Leaf],
+        deploy: DeploySettings,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._board = cloudwatch.Dashboard(self, "Board", dashboard_name=f"trefoil-{deploy.stage}")
+        self._board.add_widgets(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms, width=24, height=3))
+        for name, question in QUESTIONS.items():
+            self._row(question, {leaf.name: leaf.panels[name] for leaf in leaves if leaf.panels.get(name)})
+        spent = {leaf.name: [_gb_seconds(leaf, entry) for entry in leaf.functions] for leaf in leaves}
+        self._row(f"Cost: GB-seconds a day, at ${GB_SECOND[deploy.architecture]:.10f} each", spent, stacked=True)
+
+    def _row(
+        self, question: str, columns: Mapping[str, Sequence[cloudwatch.IMetric]], *, stacked: bool = False
+    ) -> None:
+        self._board.add_widgets(cloudwatch.TextWidget(markdown=f"## {question}", width=24, height=1))
+        self._board.add_widgets(
+            *(
+                cloudwatch.GraphWidget(title=leaf, left=[*metrics], stacked=stacked, width=24 // len(columns), height=6)
+                for leaf, metrics in columns.items()
+            )
+        )
+
+
+def _gb_seconds(leaf: Leaf, entry: str) -> cloudwatch.MathExpression:
+    """Of Lambda's own measure, which is what it bills, and not of ours."""
+    made = leaf.functions[entry]
+    spent = made.function.metric_duration(statistic="Sum", period=DAY)
+    name = f"{leaf.name}_{entry}"
+    return cloudwatch.MathExpression(
+        expression=f"{name} * {made.memory_mb} / 1024 / 1000", using_metrics={name: spent}, label=entry, period=DAY
+    )

@@ -12,8 +12,7 @@ from http import HTTPStatus
 from typing import Final
 
 from cli.ingest import INGEST, ingested
-from cli.smoke.traces import NAME, ODD, PLAIN, USER, first_day
-from cli.smoke.trial import PATIENCE, Check, NotProvenError, Trial, require
+from cli.smoke.trial import NAME, ODD, PATIENCE, PLAIN, USER, Check, NotProvenError, Trial, first_day, require
 from cli.stack import finished, query, start
 
 RIDES, PERIODS, HORIZON, FILES, TRIES = 2_000, 60, 14, 12, 8

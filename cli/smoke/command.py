@@ -6,11 +6,10 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.console import DONE, OUR_FAILURE, err, say, table
-from cli.smoke import traces
 from cli.smoke.batches import RIDES_AND_SALES
 from cli.smoke.operation import OPERATION
 from cli.smoke.stream import MESSAGES
-from cli.smoke.trial import Check, NotProvenError, Result, Trial, require
+from cli.smoke.trial import NAME, Check, NotProvenError, Result, Trial, left, remove, require
 from cli.stack import change
 from layers.runtime.errors import TrefoilError
 
@@ -21,14 +20,14 @@ WRONG: Final = ("short", "not run")
 def smoke() -> tuple[dict[str, Any], int]:
     """Prove a deployed stack through its own triggers, in minutes and for cents; exit 1 and say where it fell short."""
     stack = change("smoke test")
-    traces.remove(stack)  # of a test that died
+    remove(stack)  # of a test that died
     trial = Trial(stack)
     try:
         rows = [_row(trial, check) for check in CHECKS]
     finally:
         err.print("[dim]removing what the test made ...[/]")
-        traces.remove(stack)
-    rows.append(_row(trial, Check("cleaned up", _clean, f"names that begin with {traces.NAME}; run it again")))
+        remove(stack)
+    rows.append(_row(trial, Check("cleaned up", _clean, f"names that begin with {NAME}; run it again")))
     shown = table("check", "result", "figure")
     for row in rows:
         shown.add_row(row["check"], row["result"], row["figure"])
@@ -53,6 +52,6 @@ def _row(trial: Trial, check: Check) -> dict[str, str]:
 
 
 def _clean(trial: Trial) -> str:
-    left = traces.left(trial.stack)
-    require(not left, f"{len(left)} objects are left, the first {left[:1]}")
+    rest = left(trial.stack)
+    require(not rest, f"{len(rest)} objects are left, the first {rest[:1]}")
     return "nothing is left"

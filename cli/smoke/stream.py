@@ -7,8 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cli.queue import SILENT, Letter, queue_depth, send
-from cli.smoke.traces import CUSTOMERS, NAME, USERS, first_day, take_letters
-from cli.smoke.trial import PATIENCE, Check, NotProvenError, Trial, require
+from cli.smoke.trial import (
+    CUSTOMERS,
+    NAME,
+    PATIENCE,
+    USERS,
+    Check,
+    NotProvenError,
+    Trial,
+    first_day,
+    require,
+    take_letters,
+)
 from cli.stack import wait
 from layers.runtime.errors import UnavailableError
 

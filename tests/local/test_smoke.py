@@ -51,7 +51,7 @@ def test_a_fresh_stack_is_proven_and_left_as_it_was_also_after_a_test_that_died(
     before = kept(stack)
 
     def die(_: Any) -> str:
-        monkeypatch.setattr(command.traces, "remove", lambda _: None)
+        monkeypatch.setattr(command, "remove", lambda _: None)
         raise Dead
 
     with monkeypatch.context() as patch:

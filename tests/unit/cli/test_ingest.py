@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from cli import console, ingest
-from cli.ingest import What
 from cli.main import app
 from layers.runtime.errors import InputError
 from tests.unit.cli.stack import fake_stack
@@ -38,10 +37,10 @@ def test_customers_without_what_is_predicted_are_refused(
     good.write_text(f"age;{lacks}\n1;no\n")
     bad.write_text("age;other\n1;no\n")
     with pytest.raises(InputError) as refused:
-        ingest.ingest([good, bad], what=What.CUSTOMERS)
+        ingest.ingest([good, bad], what="customers")
     assert (refused.value.file, refused.value.field) == (str(bad), lacks)
     assert "setting target" in str(refused.value)
     assert "the file has age, other" in str(refused.value)
     assert not list(stack.lake.list("customers/"))
-    ingest.ingest([good], what=What.CUSTOMERS)
+    ingest.ingest([good], what="customers")
     assert [info.key for info in stack.lake.list("customers/")] == ["customers/good.csv"]

@@ -131,8 +131,8 @@ def test_what_falls_short_or_was_not_run_is_named_with_where_to_look(
 
     monkeypatch.setattr(command, "change", lambda _: Account())
     monkeypatch.setattr(command, "CHECKS", (Check("first", prove, "look there"),))
-    monkeypatch.setattr(command.traces, "remove", lambda _: None)
-    monkeypatch.setattr(command.traces, "left", lambda _: [])
+    monkeypatch.setattr(command, "remove", lambda _: None)
+    monkeypatch.setattr(command, "left", lambda _: [])
     body, code = command.smoke()
     assert (body["proven"], code) == (status == 0, status)
     assert body["checks"][0] == {"check": "first", "result": result, "figure": "w", "look": "look there"}
