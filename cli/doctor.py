@@ -5,8 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -23,8 +22,7 @@ READ_ACCESS = "give this profile read access, then run it again"
 SIGN_IN = "trefoil up, or sign in, set AWS_REGION, and name --stage or --profile"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """`fix` is what to do when it is not `ok`."""
 
     check: str
@@ -42,18 +40,14 @@ def doctor() -> tuple[dict[str, Any], int]:
     say(shown)
     healthy = all(one.ok for one in findings)
     say("\n".join(f"{one.check}: {one.fix}" for one in findings if not one.ok) or "nothing to mend")
-    return {"healthy": healthy, "findings": [asdict(one) for one in findings]}, 0 if healthy else OUR_FAILURE
+    return {"healthy": healthy, "findings": [one._asdict() for one in findings]}, 0 if healthy else OUR_FAILURE
 
 
 def _machine() -> Iterator[Finding]:
     deploy, _ = deployment(named.get()[0])
     docker = printed(["docker", "version", "--format", "{{.Server.Version}}"])
-    yield Finding(
-        "Docker",
-        bool(docker),
-        docker or "does not answer",
-        "start Docker: images for AWS are built with it; the local cloud needs none",
-    )
+    fix = "start Docker: images for AWS are built with it; the local cloud needs none"
+    yield Finding("Docker", bool(docker), docker or "does not answer", fix)
     buildx = printed(["docker", "buildx", "version"])
     plain = not buildx or os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS") == "1"
     fix = "export BUILDX_NO_DEFAULT_ATTESTATIONS=1: Lambda refuses images with attestations"
@@ -119,11 +113,13 @@ def _concurrency(stack: Stack) -> tuple[bool, str, str]:
 
 
 def _visibility(stack: Stack) -> tuple[bool, str, str]:
-    timeout = _timeout(stack, "FunctionClassificationScore")
-    queue = stack.client("sqs").get_queue_attributes(
-        QueueUrl=stack.outputs["ClassificationQueue"], AttributeNames=["VisibilityTimeout"]
+    timeout, name, url = (
+        _timeout(stack, "FunctionClassificationScore"),
+        "VisibilityTimeout",
+        stack.outputs["ClassificationQueue"],
     )
-    visible = int(queue["Attributes"]["VisibilityTimeout"])
+    queue = stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[name])
+    visible = int(queue["Attributes"][name])
     fix = f"raise it to {6 * timeout} s or more, or npx cdk deploy --all, which does"
     return visible >= 6 * timeout, f"{visible} s for a function of {timeout} s", fix
 

@@ -75,22 +75,19 @@ def _on_ray(function: Callable[[Task], Result], tasks: list[Task], address: str)
 
 
 def _connect(ray: Any, address: str) -> None:
+    where = {"address": "local", "include_dashboard": False} if address == "ray" else {"address": address}
     try:
-        if address == "ray":
-            ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        else:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Ray Client connection timed out")  # the error raised says so
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Ray Client connection timed out")  # the error raised says so
+            ray.init(**where, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, OSError, ValueError, RuntimeError) as exc:
         raise UnavailableError(f"no Ray cluster answers at {address}") from exc
 
 
 def _ray() -> Any:
     # Neither send usage statistics anywhere nor start workers through `uv run`, which would copy the working directory.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name in ("USAGE_STATS_ENABLED", "ENABLE_UV_RUN_RUNTIME_ENV", "ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
+        os.environ.setdefault(f"RAY_{name}", "0")
     try:
         import ray
     except ModuleNotFoundError as exc:

@@ -23,22 +23,14 @@ POINT: Final = NumberStyle(decimal=".")
 COMMA: Final = NumberStyle(decimal=",")
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """Two readings, and what to say when nothing decides between them."""
-
-    readings: tuple[str, str]
-    problem: str
-
-
-DECIMAL: Final = _Choice(
-    (".", ","), "numbers like 1.234 can be 1.234 or 1234; say which with --decimal . or --decimal , (TREFOIL_DECIMAL)"
-)
-DATES: Final = _Choice(
-    ("day-first", "month-first"),
-    "dates like 03/04/2019 can be April 3 or March 4; say which with --dates day-first or --dates month-first"
+# Two readings, and what to say when nothing decides between them.
+DECIMAL: Final = (".", ",")
+DATES: Final = ("day-first", "month-first")
+PROBLEMS: Final = {
+    DECIMAL: "numbers like 1.234 can be 1.234 or 1234; say which with --decimal . or --decimal , (TREFOIL_DECIMAL)",
+    DATES: "dates like 03/04/2019 can be April 3 or March 4; say which with --dates day-first or --dates month-first"
     " (TREFOIL_DATES)",
-)
+}
 
 
 @dataclass(frozen=True)
@@ -133,35 +125,35 @@ def _count_times(column: Any, counts: Counter[str]) -> None:
     counts["cells"] += len(column) - _sum(blanks(pc.utf8_trim_whitespace(column)))
 
 
-def _compare(counts: Counter[str], choice: _Choice, one: Any, two: Any) -> None:
+def _compare(counts: Counter[str], choice: tuple[str, str], one: Any, two: Any) -> None:
     readable, other = ~np.isnan(one), ~np.isnan(two)
     both = readable & other
-    counts[choice.readings[0]] += int((readable & ~other).sum())
-    counts[choice.readings[1]] += int((other & ~readable).sum())
+    counts[choice[0]] += int((readable & ~other).sum())
+    counts[choice[1]] += int((other & ~readable).sum())
     counts["both"] += int((both & (one == two)).sum())
     counts["either"] += int((both & (one != two)).sum())
 
 
 def _decided(
-    table: Table, choice: _Choice, columns: Mapping[str, Counter[str]], said: str | None, default: str | None
+    table: Table, choice: tuple[str, str], columns: Mapping[str, Counter[str]], said: str | None, default: str | None
 ) -> dict[str, Any]:
     """The reading of every column that has cells to read in one way or the other."""
     open_columns = []
     chosen: dict[str, Any] = {}
     for name, counts in columns.items():
-        one, two = (counts[reading] for reading in choice.readings)
+        one, two = (counts[reading] for reading in choice)
         mostly = 2 * (one + two + counts["both"] + counts["either"]) > counts["cells"]
         if mostly and not said and min(one, two) > STRAY * (one + two):
-            raise InputError(choice.problem, file=table.name, field=name)
+            raise InputError(PROBLEMS[choice], file=table.name, field=name)
         if one or two:
-            chosen[name] = said or choice.readings[two > one]
+            chosen[name] = said or choice[two > one]
         elif counts["either"] and mostly:
             open_columns.append(name)
     others = set(chosen.values())
     for name in open_columns:
         chosen[name] = said or (others.pop() if len(others) == 1 else default)
         if chosen[name] is None:
-            raise InputError(choice.problem, file=table.name, field=name)
+            raise InputError(PROBLEMS[choice], file=table.name, field=name)
         others = others or {chosen[name]}
     return chosen
 
