@@ -30,25 +30,16 @@ class Classification(Leaf):
             dead_letter_queue_url=events.dead_letters.queue_url,
             queue_url=events.queue.queue_url,
         )
-        train = self.add(
-            "train",
-            group="classification-training",
-            memory_mb=deploy.training_memory_mb,
-            environment=settings.environment(),
-        )
+        self.environment = settings.environment()
+        train = self.add("train", group="classification-training", memory_mb=deploy.training_memory_mb)
         score = self.add(
             "score",
             memory_mb=deploy.classification_memory_mb,
-            environment=settings.environment(),
             timeout=SCORE_TIMEOUT,
             snap_start=deploy.snap_start,
         )
-        watched = settings.model_copy(update={"train_function": train.function.function_name})
-        watch = self.add(
-            "watch",
-            memory_mb=deploy.classification_memory_mb,
-            environment=watched.environment(),
-        )
+        watched = settings.model_copy(update={"train_function": train.function.function_name}).environment()
+        watch = self.add("watch", memory_mb=deploy.classification_memory_mb, environment=watched)
 
         for function in (train, score, watch):
             allow_objects(function.role, data.models, read="classification/")

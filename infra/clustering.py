@@ -16,13 +16,9 @@ class Clustering(Leaf):
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_, stage=stage)
         deploy, lake, models = stage.deploy, stage.data.lake, stage.data.models
-        environment = stage.settings(
-            CLUSTERING, timezone=deploy.timezone, model_days=deploy.superseded_days
-        ).environment()
-        fit, label, publish = (
-            self.add(entry, memory_mb=deploy.clustering_memory_mb, environment=environment)
-            for entry in ("fit", "label", "publish")
-        )
+        settings = stage.settings(CLUSTERING, timezone=deploy.timezone, model_days=deploy.superseded_days)
+        self.environment, memory = settings.environment(), deploy.clustering_memory_mb
+        fit, label, publish = (self.add(entry, memory_mb=memory) for entry in ("fit", "label", "publish"))
 
         allow_objects(fit.role, lake, read="rides/ verdicts/", write="plans/clustering/")
         allow_objects(fit.role, models, read="clustering/", write="clustering/")

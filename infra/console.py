@@ -45,7 +45,7 @@ class Console(Leaf):
         if not bundled(PAGE):
             Annotations.of(self).add_error(f"the page's bundle is missing or older than {PAGE}: run `make setup`")
         data, leaves = stage.data, LEAVES.values()
-        settings = stage.settings(
+        self.environment = stage.settings(
             CONSOLE,
             classifications_table=data.classifications.table_name,
             user_pool_client=http.client.user_pool_client_id,
@@ -55,13 +55,8 @@ class Console(Leaf):
             trained=",".join(leaf.name for leaf in leaves if leaf.champion),
             gb_second=GB_SECOND[stage.deploy.architecture],
             queues=",".join(f"{name}={queue.queue_url}" for name, queue in queues.items()),
-        )
-        api = self.add(
-            "api",
-            memory_mb=stage.deploy.console_memory_mb,
-            environment=settings.environment(),
-            timeout=Duration.seconds(29),
-        )
+        ).environment()
+        api = self.add("api", memory_mb=stage.deploy.console_memory_mb, timeout=Duration.seconds(29))
         published = "anomalies/days/ anomalies/reports/ scored/reports/ verdicts/"
         allow_objects(api.role, data.lake, read=published, write="verdicts/")
         allow_items(api.role, data.registry, "GetItem")

@@ -24,15 +24,12 @@ class Forecasting(Leaf):
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_, stage=stage)
         deploy, data = stage.deploy, stage.data
-        environment = stage.settings(FORECASTING, forecasts_table=data.forecasts.table_name).environment()
-        ingest, plan, train, publish = (
-            self.add(entry, memory_mb=deploy.training_memory_mb, environment=environment)
-            for entry in ("ingest", "plan", "train", "publish")
-        )
+        self.environment = stage.settings(FORECASTING, forecasts_table=data.forecasts.table_name).environment()
+        batch, memory = ("ingest", "plan", "train", "publish"), deploy.training_memory_mb
+        ingest, plan, train, publish = (self.add(entry, memory_mb=memory) for entry in batch)
         api = self.add(
             "api",
             memory_mb=deploy.forecasting_memory_mb,
-            environment=environment,
             timeout=API_TIMEOUT,
             snap_start=deploy.snap_start,
         )

@@ -18,29 +18,14 @@ from infra.leaf import Stage
 
 READING: Final = (apigw.HttpMethod.GET, apigw.HttpMethod.HEAD)
 LOGGED: Final = (
-    "requestId",
-    "requestTime",
-    "httpMethod",
-    "path",
-    "routeKey",
-    "status",
-    "responseLatency",
-    "integrationErrorMessage",
-    "authorizer.error",
+    "requestId requestTime httpMethod path routeKey status responseLatency integrationErrorMessage authorizer.error"
 )
 
 
 class HttpApi(Construct):
     """`$default` stage with throttling and an access log; API Gateway itself gives up after 29 s."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        stage: Stage,
-        function: lambda_.IFunction,
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, stage: Stage, function: lambda_.IFunction) -> None:
         super().__init__(scope, id_)
         self.api = apigw.HttpApi(self, "Api", create_default_stage=False, description="Trefoil forecasts and console")
         log_group = logs.LogGroup(
@@ -56,7 +41,7 @@ class HttpApi(Construct):
         )
         resource(default, apigw.CfnStage).access_log_settings = apigw.CfnStage.AccessLogSettingsProperty(
             destination_arn=log_group.log_group_arn,
-            format=json.dumps({name: f"$context.{name}" for name in LOGGED}),
+            format=json.dumps({name: f"$context.{name}" for name in LOGGED.split()}),
         )
         self.client = cognito.UserPoolClient(
             self,

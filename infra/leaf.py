@@ -76,6 +76,7 @@ class Leaf(Construct):
 
     name: str
     root: str = "functions"
+    environment: dict[str, str]
     outputs: Mapping[str, str] = {}
     alarms: Sequence[Alarm] = ()
     panels: Mapping[str, Sequence[cloudwatch.IMetric]] = {}
@@ -86,14 +87,16 @@ class Leaf(Construct):
         self.functions: dict[str, ImageFunction] = {}
 
     def add(self, entry: str, *, module: str = "handler", group: str = "", **function: Any) -> ImageFunction:
-        """Make the function of `<root>.<leaf>.<module>.<entry>`; `function` as `ImageFunction` takes it."""
+        """Make the function of `<root>.<leaf>.<module>.<entry>`; `function` as `ImageFunction` takes it, by default
+        with the leaf's environment and 15 minutes."""
+        given: dict[str, Any] = {"timeout": BATCH_TIMEOUT, "environment": self.environment} | function
         self.functions[entry] = ImageFunction(
             self,
             entry.title(),
             deploy=self.stage.deploy,
             handler=f"{self.root}.{self.name}.{module}.{entry}",
             group=group or self.name,
-            **{"timeout": BATCH_TIMEOUT} | function,
+            **given,
         )
         return self.functions[entry]
 

@@ -18,13 +18,8 @@ class Reminders(Leaf):
 
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_, stage=stage)
-        remind = self.add(
-            "remind",
-            group="runtime",
-            memory_mb=512,
-            environment=stage.settings(REMINDERS).environment(),
-            timeout=Duration.minutes(1),
-        )
+        self.environment = stage.settings(REMINDERS).environment()
+        remind = self.add("remind", group="runtime", memory_mb=512, timeout=Duration.minutes(1))
         remind.target.add_event_source(
             sources.DynamoEventSource(
                 stage.data.classifications,

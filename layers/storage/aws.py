@@ -1,5 +1,6 @@
 """AWS clients, and the one place where botocore's errors become ours."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,15 +24,7 @@ CONFIG = Config(
 
 NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "NotFound", "404", "ResourceNotFoundException"}
 CONFLICT = {"PreconditionFailed", "412", "409", "ConditionalRequestConflict", "ConditionalCheckFailedException"}
-SLOW_DOWN = {
-    "Throttling",
-    "ThrottlingException",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "SlowDown",
-    "TooManyRequestsException",
-    "RequestTimeout",
-}
+SLOW_DOWN = re.compile("Throttling|ThroughputExceeded|RequestLimitExceeded|SlowDown|TooManyRequests|RequestTimeout")
 
 
 def client(service: str) -> Any:
@@ -51,7 +44,7 @@ def translated(what: str) -> Iterator[None]:
             raise MissingError(f"{what} does not exist") from exc
         if code in CONFLICT:
             raise ConflictError(f"{what} was changed by somebody else") from exc
-        if code in SLOW_DOWN or status >= 500:
+        if SLOW_DOWN.search(code) or status >= 500:
             raise UnavailableError(f"{what} is not available: {code}") from exc
         raise
     except (BotoConnectionError, HTTPClientError, IncompleteReadError) as exc:

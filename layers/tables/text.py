@@ -12,16 +12,6 @@ BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_
 GZIP = b"\x1f\x8b"
 
 
-def _windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """Its five unassigned bytes stand for themselves, as in Latin-1."""
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return error.object[error.start : error.end].decode("latin-1"), error.end
-
-
-codecs.register_error("as-latin-1", _windows_1252)
-
-
 class Text:
     """A text, gzip or not, as UTF-8 without a byte-order mark; `encoding` is certain when it was read to its end.
 
@@ -74,7 +64,7 @@ class Text:
                 problem = f"line {line} is not in {self.encoding.upper()}"
                 raise InputError(f"cannot be read as CSV: {problem}", file=self._name) from exc
             self.encoding = "cp1252"
-            self._decoder = codecs.getincrementaldecoder("cp1252")("as-latin-1")
+            self._decoder = codecs.getincrementaldecoder("cp1252")("replace")
             text = before.decode() + self._decoder.decode(rest)
         self._ascii &= text.isascii()
         return text.encode("utf-8", "replace")
