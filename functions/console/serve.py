@@ -179,7 +179,7 @@ class OperationService:
     def operation(self) -> Operation:
         """Raises UnavailableError."""
         settings = self.settings
-        models = {leaf: self.champion(leaf) for leaf in _named(settings.trained)}
+        models = {leaf: self._champion(leaf) for leaf in _named(settings.trained)}
         with translated("queues and alarms"):
             answer = health.operation(
                 self.ledger,
