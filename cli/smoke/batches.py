@@ -8,14 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from http import HTTPStatus
 from typing import Final
 
 from cli.ingest import INGEST, ingested
 from cli.smoke.trial import NAME, ODD, PATIENCE, PLAIN, USER, Check, NotProvenError, Trial, first_day, require
-from cli.stack import finished, query, start
+from cli.stack import finished, query, start, wait
 
-RIDES, PERIODS, HORIZON, FILES, TRIES = 2_000, 60, 14, 12, 8
+RIDES, PERIODS, HORIZON, FILES = 2_000, 60, 14, 12
 # Days from one row to the next that never fall into one period.
 STEPS: Final = {"H": 1 / 24, "D": 1, "W": 7, "M": 31, "Q": 92}
 JOIN: Final = "anomaly_runs r JOIN anomaly_days d ON r.dt = d.dt AND r.run_id = d.run_id"
@@ -105,21 +104,17 @@ def page(trial: Trial) -> str:
     paths = [*dict.fromkeys(re.findall(r'"(/static/[^"]+)"', html)), "/static/config.json"]
     began, refused = time.monotonic(), list[int]()
 
-    def get(path: str) -> int:
+    def answered(path: str) -> bool:
         status = 0
-        for tries in range(TRIES):
-            with suppress(OSError):
-                status, _, _ = trial.stack.request(path)
-            if status == HTTPStatus.OK:
-                break
-            refused.append(status)
-            time.sleep(0.25 * 2 ** min(tries + 1, 5))
-        return status
+        with suppress(OSError):
+            status, _, _ = trial.stack.request(path)
+        refused.extend([status] if status != 200 else [])
+        return status == 200
 
     with ThreadPoolExecutor(FILES) as threads:
-        statuses = list(threads.map(get, [paths[i % len(paths)] for i in range(FILES)]))
+        asked = [paths[i % len(paths)] for i in range(FILES)]
+        list(threads.map(lambda path: wait(partial(answered, path), path, PATIENCE), asked))
     again = f", {len(refused)} times asked again ({', '.join(map(str, sorted(set(refused))))})" if refused else ""
-    require(set(statuses) == {200}, f"statuses {sorted(set(statuses))}")
     return f"{FILES} files in {time.monotonic() - began:.1f} s{again}"
 
 

@@ -101,15 +101,13 @@ def _events(details: dict[str, Any], dt: str, planted: str) -> list[dict[str, An
     from functions.classification.contracts import Specification
 
     specification, draw = Specification.model_validate(details), random.Random(0)  # noqa: S311 - no secret
-    features = list(zip(specification.features, specification.references, strict=True))
-    choices: dict[str, list[Any]] = {
-        one.name: [word for word in one.categories if word] or [NAME]
-        if one.kind == "category"
-        else [False, True]
-        if one.kind == "boolean"
-        else list(known.edges) or [0.0]
-        for one, known in features
-    }
+    choices: dict[str, list[Any]] = {}
+    for one, known in zip(specification.features, specification.references, strict=True):
+        words: dict[str, list[Any]] = {
+            "category": [word for word in one.categories if word] or [NAME],
+            "boolean": [False, True],
+        }
+        choices[one.name] = words.get(one.kind, list(known.edges) or [0.0])
     begin = datetime.fromisoformat(f"{dt}T00:00:00+00:00")
     return [
         {
@@ -125,13 +123,8 @@ def _events(details: dict[str, Any], dt: str, planted: str) -> list[dict[str, An
 def _poison(planted: str) -> list[str]:
     """Messages that can never succeed."""
     event = {"event_id": planted, "user_id": USERS[0], "observed_at": "yesterday", "features": {}}
-    wrong: list[dict[str, Any]] = [
-        {"observed_at": "2199-01-01T00:00:00Z"},
-        {"user_id": 1},
-        {"features": [planted]},
-        {"event_id": ""},
-        {},
-    ]
+    later: dict[str, Any] = {"observed_at": "2199-01-01T00:00:00Z"}
+    wrong = [later, {"user_id": 1}, {"features": [planted]}, {"event_id": ""}, {}]
     bodies = [json.dumps(event | change) for change in wrong]
     return [*bodies, planted, f'"{planted}"', f'["{planted}"]', f'{{"user_id": "{planted}"', json.dumps({planted: 1})]
 
