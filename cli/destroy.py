@@ -12,10 +12,18 @@ import typer
 
 from cli.console import err, say, wants_json
 from cli.stack import Stack, change
-from layers.runtime.errors import InputError, NotFoundError
+from layers.runtime.errors import ConflictError, InputError, NotFoundError
 from layers.storage.aws import translated
 
-KINDS = ("images", "stacks", "buckets", "tables", "user pools", "log groups")
+# In the order in which they go: service, what lists them at which path, what removes one by which argument.
+KINDS = {
+    "images": ("ecr", "", "", "", ""),
+    "stacks": ("cloudformation", "describe_stacks", "Stacks[].StackName", "delete_stack", "StackName"),
+    "buckets": ("s3", "list_buckets", "Buckets[].Name", "delete_bucket", "Bucket"),
+    "tables": ("dynamodb", "list_tables", "TableNames[]", "delete_table", "TableName"),
+    "user pools": ("cognito-idp", "", "", "delete_user_pool", "UserPoolId"),
+    "log groups": ("logs", "describe_log_groups", "logGroups[].logGroupName", "delete_log_group", "logGroupName"),
+}
 
 
 def destroy(
@@ -37,7 +45,7 @@ def destroy(
     for kind in KINDS:
         for name in found[kind]:
             err.print(f"[dim]removing {kind.removesuffix('s')} {name} ...[/]")
-            with suppress(NotFoundError), translated(name):
+            with suppress(NotFoundError, ConflictError), translated(name):  # or is being deleted already
                 _remove(stack, kind, name)
     say(
         "removed; the bootstrap stack (CDKToolkit) serves other apps too and stays, with images of earlier deployments:"
@@ -52,16 +60,10 @@ def _found(stack: Stack) -> dict[str, list[str]]:
     ours = re.compile(rf"{prefix}(data|service)(-|$)")
     # Buckets are listed over all regions, and the stage may be deployed in another one too.
     here = {"BucketRegion": stack.client("s3").meta.region_name, "Prefix": prefix}
-    named: dict[str, tuple[str, str, str, dict[str, Any]]] = {
-        "stacks": ("cloudformation", "describe_stacks", "Stacks[].StackName", {}),
-        "buckets": ("s3", "list_buckets", "Buckets[].Name", here),
-        "tables": ("dynamodb", "list_tables", "TableNames[]", {}),
-        "log groups": ("logs", "describe_log_groups", "logGroups[].logGroupName", {}),
-    }
-    found = {
-        kind: sorted((name for name in stack.listed(*where, **only) if ours.match(name)), reverse=kind == "stacks")
-        for kind, (*where, only) in named.items()
-    }
+    found = {}
+    for kind, (service, operation, path, _, _) in KINDS.items():
+        names = stack.listed(service, operation, path, **(here if kind == "buckets" else {})) if operation else ()
+        found[kind] = sorted(filter(ours.match, names), reverse=kind == "stacks")
     tags = [{"Key": "project", "Values": ["trefoil"]}, {"Key": "stage", "Values": [stack.stage]}]
     pools = {"TagFilters": tags, "ResourceTypeFilters": ["cognito-idp:userpool"]}
     arns = stack.listed("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList[].ResourceARN", **pools)
@@ -71,27 +73,19 @@ def _found(stack: Stack) -> dict[str, list[str]]:
 
 
 def _remove(stack: Stack, kind: str, name: str) -> None:
-    if kind == "stacks":
-        formation = stack.client("cloudformation")
-        formation.delete_stack(StackName=name)
-        formation.get_waiter("stack_delete_complete").wait(StackName=name)
-    elif kind == "buckets":
+    service, _, _, operation, argument = KINDS[kind]
+    client = stack.client(service)
+    if kind == "images":
+        address, _, tag = name.rpartition(":")
+        client.batch_delete_image(repositoryName=address.partition("/")[2], imageIds=[{"imageTag": tag}])
+        return
+    if kind == "buckets":
         versions = _versions(stack, name)
         for first in range(0, len(versions), 1_000):
-            batch = {"Objects": versions[first : first + 1_000], "Quiet": True}
-            stack.client("s3").delete_objects(Bucket=name, Delete=batch)
-        stack.client("s3").delete_bucket(Bucket=name)
-    elif kind == "tables":
-        with suppress(stack.client("dynamodb").exceptions.ResourceInUseException):  # it is being deleted already
-            stack.client("dynamodb").delete_table(TableName=name)
-    elif kind == "user pools":
-        stack.client("cognito-idp").delete_user_pool(UserPoolId=name)
-    elif kind == "log groups":
-        stack.client("logs").delete_log_group(logGroupName=name)
-    else:
-        address, _, tag = name.rpartition(":")
-        repository = address.partition("/")[2]
-        stack.client("ecr").batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
+            client.delete_objects(Bucket=name, Delete={"Objects": versions[first : first + 1_000], "Quiet": True})
+    getattr(client, operation)(**{argument: name})
+    if kind == "stacks":
+        client.get_waiter("stack_delete_complete").wait(StackName=name)
 
 
 def _versions(stack: Stack, bucket: str) -> list[dict[str, str]]:

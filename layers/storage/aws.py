@@ -23,7 +23,7 @@ CONFIG = Config(
 )
 
 NOT_FOUND = {"NoSuchKey", "NoSuchBucket", "NotFound", "404", "ResourceNotFoundException"}
-CONFLICT = {"PreconditionFailed", "412", "409", "ConditionalRequestConflict", "ConditionalCheckFailedException"}
+CONFLICT = re.compile("PreconditionFailed|412|409|ConditionalRequestConflict|ConditionalCheckFailed|ResourceInUse")
 SLOW_DOWN = re.compile("Throttling|ThroughputExceeded|RequestLimitExceeded|SlowDown|TooManyRequests|RequestTimeout")
 
 
@@ -42,7 +42,7 @@ def translated(what: str) -> Iterator[None]:
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in NOT_FOUND:
             raise MissingError(f"{what} does not exist") from exc
-        if code in CONFLICT:
+        if CONFLICT.search(code):
             raise ConflictError(f"{what} was changed by somebody else") from exc
         if SLOW_DOWN.search(code) or status >= 500:
             raise UnavailableError(f"{what} is not available: {code}") from exc
