@@ -86,15 +86,15 @@ class Leaf(Construct):
         self.stage = stage
         self.functions: dict[str, ImageFunction] = {}
 
-    def add(self, entry: str, *, module: str = "handler", group: str = "", **function: Any) -> ImageFunction:
-        """Make the function of `<root>.<leaf>.<module>.<entry>`; `function` as `ImageFunction` takes it, by default
+    def add(self, entry: str, *, group: str = "", **function: Any) -> ImageFunction:
+        """Make the function of `<root>.<leaf>.handler.<entry>`; `function` as `ImageFunction` takes it, by default
         with the leaf's environment and 15 minutes."""
         given: dict[str, Any] = {"timeout": BATCH_TIMEOUT, "environment": self.environment} | function
         self.functions[entry] = ImageFunction(
             self,
             entry.title(),
             deploy=self.stage.deploy,
-            handler=f"{self.root}.{self.name}.{module}.{entry}",
+            handler=f"{self.root}.{self.name}.handler.{entry}",
             group=group or self.name,
             **given,
         )

@@ -54,7 +54,6 @@ class InMemoryObjects:
         *,
         if_match: str | None = None,
         if_absent: bool = False,
-        content_type: str | None = None,
     ) -> str:
         with ATOMIC:
             standing = self.bodies.get(key)

@@ -89,7 +89,7 @@ class WatchService:
             "reason": reason,
             "training_started": reason is not None and self._start(reason),
         }
-        self.lake.put(REPORT, json.dumps(report, indent=1).encode(), content_type="application/json")
+        self.lake.put(REPORT, json.dumps(report, indent=1).encode())
         return report
 
     def _doubt(self, events: int, drifted: str | None, week: Mapping[str, Any]) -> str | None:

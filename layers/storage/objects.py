@@ -75,20 +75,11 @@ class S3Objects:
                 raise
             raise MissingError(f"{key} does not exist") from exc
 
-    def put(
-        self,
-        key: str,
-        body: bytes,
-        *,
-        if_match: str | None = None,
-        if_absent: bool = False,
-        content_type: str | None = None,
-    ) -> str:
+    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
         """Write and return the etag; with a condition that fails, raises ConflictError and writes nothing."""
-        possible = {"IfMatch": if_match, "IfNoneMatch": "*" if if_absent else None, "ContentType": content_type}
-        extra = {name: value for name, value in possible.items() if value is not None}
+        condition = {"IfNoneMatch": "*"} if if_absent else {} if if_match is None else {"IfMatch": if_match}
         with translated(key):
-            answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **extra)
+            answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
         return str(answer["ETag"]).strip('"')
 
     def upload(self, path: Path, key: str) -> None:
