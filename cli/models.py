@@ -5,8 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import figures, say, table
-from cli.leaves import leaf_name
-from cli.stack import Stack, Yes, change, connect
+from cli.stack import Stack, Yes, change, connect, leaf_name
 from infra.settings import LEAVES
 from layers.runtime.errors import InputError, NotFoundError
 from layers.storage import upkeep

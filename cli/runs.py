@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.console import figures, say, table
-from cli.leaves import JOBS, TRAINED, trained_name
-from cli.stack import change, connect, finished, start
+from cli.stack import JOBS, TRAINED, change, connect, finished, start, trained_name
 from infra.settings import LEAVES
 from layers.runtime.errors import InputError
 from layers.storage.ledger import Run

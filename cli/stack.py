@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import signature
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import boto3
 import typer
@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from cli.console import Json, err, wants_json
 from infra.local import cloud as local
+from infra.settings import LEAVES
 from layers.runtime.errors import InputError, UnavailableError
 from layers.storage.aws import CONFIG
 from layers.storage.ledger import RunLedger
@@ -39,7 +40,27 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do it on AWS without asking.")
 # Stage and profile, as the command that runs was given them.
 named: ContextVar[tuple[str | None, str | None]] = ContextVar("named", default=(None, None))
 
+# Jobs of the ledger, with what another run of each needs.
+JOBS: Final = {job: again for leaf in LEAVES.values() for job, again in leaf.jobs.items()}
+TRAINED: Final = [name for name, leaf in LEAVES.items() if leaf.champion]
+
 T = TypeVar("T")
+
+
+def leaf_name(name: str) -> str:
+    """Raises BadParameter for what is no leaf."""
+    return _one_of(list(LEAVES), name)
+
+
+def trained_name(name: str) -> str:
+    """Raises BadParameter for what is no leaf with a training of its own."""
+    return _one_of(TRAINED, name)
+
+
+def _one_of(names: list[str], name: str) -> str:
+    if name not in names:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, names))}.")
+    return name
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cli.console import OUR_FAILURE, figures, numbers, say, table
-from cli.leaves import JOBS, TRAINED
-from cli.stack import Stack, connect
+from cli.stack import JOBS, TRAINED, Stack, connect
 from infra.prices import GB_SECOND
 from infra.settings import LEAVES, deployment
 from layers.runtime.errors import CorruptError, NotFoundError

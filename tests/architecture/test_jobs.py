@@ -1,7 +1,7 @@
 """The commands know every job of the ledger by the name that its leaf writes."""
 
 from cli.ingest import INGEST
-from cli.leaves import JOBS
+from cli.stack import JOBS
 from functions.classification import learn as classification
 from functions.classification import watch
 from functions.clustering import store as clustering

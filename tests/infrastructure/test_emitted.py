@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cli.leaves import JOBS
+from cli.stack import JOBS
 from functions.classification import handler as classification
 from functions.classification.learn import TrainingService
 from functions.classification.settings import ClassificationSettings

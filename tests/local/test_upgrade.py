@@ -9,9 +9,8 @@ import pytest
 
 from cli import models, runs, status
 from cli.backfill import run_day
-from cli.leaves import JOBS
 from cli.queue import queue_depth, send
-from cli.stack import Stack, finished, query, start
+from cli.stack import JOBS, Stack, finished, query, start
 from layers.storage import upkeep
 from tests import state
 from tests.drivers import deployed, letters, put_rides, stored, until
