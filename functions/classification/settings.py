@@ -40,6 +40,7 @@ class ClassificationSettings(Settings):
     watch_hours: int = Field(24, ge=1, description="drift is computed over this many hours")
     watch_events: int = Field(1_000, ge=1, description="fewer events in those hours say nothing about drift")
     drift_index: float = Field(0.25, gt=0, description="stability index from which a population counts as moved")
+    unknown_share: float = Field(0.05, gt=0, description="rise of unknown categories that counts as moved, share")
     outcome_days: int = Field(56, ge=1, description="outcomes are joined to results this far back, days")
     outcome_objects: int = Field(
         50_000, ge=100, description="most objects of scored events that are joined; of more, as many of each day"

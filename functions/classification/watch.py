@@ -164,9 +164,15 @@ def moved(events: int, moves: Mapping[str, Move], settings: ClassificationSettin
     """Which columns moved further than the settings allow and chance does; None where there are too few events."""
     if events < settings.watch_events:
         return None
-    names = [f"{name} {m.index:.2f}" for name, m in moves.items() if m.index > max(settings.drift_index, m.chance)]
-    more = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
-    return f"drift: stability index of {', '.join(names[:NAMED])}{more}" if names else None
+    limit, share = settings.drift_index, settings.unknown_share
+    if names := [f"{n} {m.index:.2f}" for n, m in moves.items() if m.index > max(limit, m.chance)]:
+        return f"drift: stability index of {_first(names)}"
+    names = [f"{n} {m.unknown:.1%}" for n, m in moves.items() if m.unknown > max(share, m.unknown_chance)]
+    return f"drift: more unknown categories of {_first(names)}" if names else None
+
+
+def _first(columns: list[str]) -> str:
+    return ", ".join(columns[:NAMED]) + (f" and {len(columns) - NAMED} others" if len(columns) > NAMED else "")
 
 
 def realised_quality(joined: Sequence[Joined], specification: Specification) -> dict[str, Any]:

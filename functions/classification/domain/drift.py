@@ -139,16 +139,18 @@ def stability_index(expected: npt.ArrayLike, counts: npt.ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Move:
-    """How far one column moved, and how far chance alone does; the rise of unknown categories' share."""
+    """How far one column moved, and how far chance alone does: the index, and the rise of unknown categories' share."""
 
     index: float
     chance: float
     unknown: float = 0.0
+    unknown_chance: float = 0.0
 
 
 def measure(specification: Specification, totals: Sequence[Mapping[str, int]]) -> dict[str, Move]:
     """The move of the score and of each feature since training, from the profiles of each part (summed over hours)."""
-    z = NormalDist().inv_cdf(1 - FALSE_ALARMS / (1 + len(specification.features)))
+    tests = 1 + len(specification.features) + sum(feature.kind == "category" for feature in specification.features)
+    z = NormalDist().inv_cdf(1 - FALSE_ALARMS / tests)
     moves = {SCORE: _move(specification.score_reference, "s", totals[0], z)}
     for indices, part in zip(parts(specification), totals, strict=True):
         for i in indices:
@@ -163,6 +165,7 @@ def _move(known: Reference, prefix: str, totals: Mapping[str, int], z: float, *,
     counts = np.array([totals.get(f"{prefix}{b}", 0) for b in range(len(shares))])
     events = _independent(totals)
     noise = 1 / known.rows + 1 / max(events, 1)
+    by_word = MIN_CATEGORY_ROWS / known.rows + 1 / max(events, 1)  # a category is known or not with all its rows
     current = counts / max(counts.sum(), 1)
     rise = 0.0
     if category:
@@ -170,12 +173,14 @@ def _move(known: Reference, prefix: str, totals: Mapping[str, int], z: float, *,
         expected = min(max(current[-2], shares[-2]), max(known.unknown, shares[-2]))
         shares[:-2] *= 1 - (expected - shares[-2]) / max(shares[:-2].sum(), EMPTY)
         shares[-2], rise = expected, current[-2] - expected
+    middle = shares[-2] + rise / 2
     freedom = max(int(np.count_nonzero(shares + current)) - 1, 1)
     spread = 2 / (9 * freedom)
     return Move(
         index=stability_index(shares * known.rows, current * events),
         chance=noise * freedom * (1 - spread + z * math.sqrt(spread)) ** 3,  # Wilson and Hilferty 1931
         unknown=rise,
+        unknown_chance=z * math.sqrt(middle * (1 - middle) * by_word),
     )
 
 
