@@ -158,7 +158,6 @@ class PartReport(BaseModel):
     integer_ids: bool = True
     seconds: float = 0.0
     gb_seconds: float = 0.0
-    labels: dict[int, int] = Field(default_factory=dict, description="rides per cluster, -1 is noise")
     points: list[tuple[float, float, bool]] = Field(default_factory=list, description="km, h, anomalous: for the plot")
     cells: list[tuple[int, int, int, int]] = Field(default_factory=list, description="as in `Plot`")
     flagged: list[Flag] = Field(default_factory=list, description="the most severe")

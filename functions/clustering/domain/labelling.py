@@ -78,8 +78,6 @@ class Labeller:
         anomalous, report = labels.is_anomaly, self.report
         report.rides += len(dist)
         report.anomalies += int(anomalous.sum())
-        for cluster, count in zip(*np.unique(labels.label, return_counts=True), strict=True):
-            report.labels[int(cluster)] = report.labels.get(int(cluster), 0) + int(count)
         self._ordinary.add(dist[~anomalous], time[~anomalous])
         self._anomalous.add(dist[anomalous], time[anomalous])
         self._histogram += histogram(dist, time, anomalous)

@@ -1,7 +1,6 @@
 """What is said of rides: why one was flagged, the figures of a run, and the run as one picture."""
 
 import io
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from statistics import median
@@ -118,8 +117,7 @@ def _joined(*parts: Any) -> pa.Array:
 
 
 def figures(parts: Sequence[PartReport]) -> dict[str, Any]:
-    """Counts of a whole run, by cluster and severity, and a warning when the median speed is none of a vehicle."""
-    labels = sum((Counter(part.labels) for part in parts), Counter[int]())
+    """Counts of a whole run, by severity, and a warning when the median speed is none of a vehicle."""
     severe = np.sum([part.severe or [0] * len(SEVERITIES) for part in parts], axis=0).tolist()
     speeds = [km / hours for part in parts for km, hours, _ in part.points]
     median = float(np.median(speeds)) if speeds else USUAL_KMH[0]
@@ -130,7 +128,6 @@ def figures(parts: Sequence[PartReport]) -> dict[str, Any]:
     )
     return {
         **{name: sum(getattr(part, name) for part in parts) for name in ("rides", "anomalies", "rejected")},
-        "rides_per_label": {str(label): labels[label] for label in sorted(labels)},
         "rides_of_severity": dict(zip(map("{:g}".format, SEVERITIES), severe, strict=True)),
         "warnings": [] if USUAL_KMH[0] <= median <= USUAL_KMH[1] else [warning],
     }
