@@ -26,11 +26,11 @@ from functions.classification.domain.table import read, refused_columns
 from functions.classification.domain.target import Target, is_positive
 from functions.classification.domain.verdict import judge
 from functions.classification.settings import ClassificationSettings
-from functions.classification.store import Joined, days_until, join_outcomes, stored_model, version_of
+from functions.classification.store import Joined, days_until, join_outcomes, stored_model
 from layers.runtime.errors import ConflictError, CorruptError, InputError, NotFoundError, TrefoilError
 from layers.runtime.files import MB
 from layers.runtime.observability import logger
-from layers.storage.manifest import StoredFile
+from layers.storage.manifest import StoredFile, content_version
 
 if TYPE_CHECKING:
     from layers.storage.ledger import RunLedger
@@ -82,7 +82,9 @@ def learn(
         "report.json": to_json(report, indent=1, inf_nan_mode="null"),
         "report.png": draw_report(trained, report),
     }
-    return Package(version_of(trained.files[MODEL_FILE], trained.model.specification), trained, report, files)
+    specification = trained.model.specification.model_dump_json().encode()
+    version = content_version({MODEL_FILE: files[MODEL_FILE], "specification": specification})
+    return Package(version, trained, report, files)
 
 
 @dataclass

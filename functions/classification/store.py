@@ -20,7 +20,7 @@ from functions.classification.domain.model import Model
 from layers.runtime.errors import CorruptError, TrefoilError
 from layers.runtime.observability import logger
 from layers.runtime.parsing import MALFORMED
-from layers.storage.manifest import Manifest, content_version
+from layers.storage.manifest import Manifest
 
 if TYPE_CHECKING:
     from layers.storage.objects import ObjectInfo, S3Objects
@@ -32,11 +32,6 @@ OBJECTS = 50_000
 
 T = TypeVar("T")
 Truths = dict[tuple[str, str], tuple[Any, datetime]]
-
-
-def version_of(body: bytes, specification: Specification) -> str:
-    """Name of a model that depends on its file and specification alone."""
-    return content_version({MODEL_FILE: body, "specification": specification.model_dump_json().encode()})
 
 
 def load_model(manifest: Manifest, read: Callable[[str], bytes], *, threads: int = 1, explained: bool = False) -> Model:

@@ -8,6 +8,7 @@ part. Encoding, resampling and learner are fitted inside each fold, so no synthe
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
@@ -117,7 +118,7 @@ class Trained:
     dropped: dict[str, str]
     refused: list[str]
 
-    @property
+    @cached_property
     def test(self) -> Labelled:
         """The rows that nobody saw."""
         return self.rows.take(self.parts.test)
@@ -254,24 +255,22 @@ def search_options(
     end = clock() + parameters.budget_seconds / 2
     few = work.take(_newest_or_random(work.y, work.ordered, parameters))
     candidates = _candidates(parameters, ordered=work.ordered)
-    best: dict[str, dict[str, Any]] = {}
-    tried, slowest = 0, 0.0
-    for tried, options in enumerate(candidates, 1):
+    tried: list[dict[str, Any]] = []
+    slowest = 0.0
+    for options in candidates:
         started = clock()
-        if best and started + slowest > end:
-            tried -= 1
+        if tried and started + slowest > end:
             break
         scores = few.out_of_fold(options)
         judged = ~np.isnan(scores)
         figure = average_precision(few.y[judged], scores[judged]) if judged.any() else 0.0
-        learner = options["learner"]
-        if figure > best.get(learner, {"average_precision": -1.0})["average_precision"]:
-            best[learner] = {"average_precision": figure, "options": options}
+        tried.append({"average_precision": figure, "options": options})
         slowest = max(slowest, clock() - started)
         if progress:
-            progress(tried, len(candidates))
-    winner = max(best.values(), key=lambda one: one["average_precision"])
-    return Searched(winner["options"], tried, tried < len(candidates), best)
+            progress(len(tried), len(candidates))
+    ranked = sorted(tried, key=lambda one: one["average_precision"], reverse=True)
+    best = {one["options"]["learner"]: one for one in reversed(ranked)}
+    return Searched(ranked[0]["options"], len(tried), len(tried) < len(candidates), best)
 
 
 def _newest_or_random(y: Bools, ordered: bool, parameters: Parameters) -> Rows:
