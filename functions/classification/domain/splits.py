@@ -143,10 +143,8 @@ def _by_time(rows: Labelled, groups: Rows, split: Split, timed: int, *, in_order
     order = np.arange(len(groups))
     if not in_order:
         order = np.array(sorted(range(len(groups)), key=lambda i: rows.times[i] or OLDEST))
-    place = np.empty(len(groups), dtype=np.int64)
-    place[order] = np.arange(len(groups))
-    newest = np.zeros(groups.max() + 1, dtype=np.int64)
-    np.maximum.at(newest, groups, place)
+    newest = np.empty(groups.max() + 1, dtype=np.int64)
+    newest[groups[order]] = np.arange(len(groups))  # of a group's rows the last one stays
     by_newest = np.argsort(-newest)
     reach = np.empty(len(newest), dtype=np.int64)
     reach[by_newest] = np.cumsum(np.bincount(groups)[by_newest])
