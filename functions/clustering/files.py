@@ -18,7 +18,7 @@ from functions.clustering.domain.model import NAMED, Model
 from functions.clustering.domain.plan import plan
 from functions.clustering.domain.report import draw, figures
 from functions.clustering.domain.table import REASONS, Format, RideFile, hashes, repeated_ids
-from functions.clustering.domain.verdicts import judged, read_words, with_share
+from functions.clustering.domain.verdicts import judged, read_words
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
 from layers.storage.manifest import content_version
@@ -93,10 +93,8 @@ class FileJob:
         title = self.files[0].name if len(self.files) == 1 else f"{len(self.files)} files"
         (out / "plot.png").write_bytes(draw(ordered, title))
         how = {"sampled_from": sampled_from, "params": self.params, "model_version": version}
-        summary = figures(ordered) | model.facts() | how | {"understood": self.understood}
-        if words is not None:
-            summary["verdicts"] = with_share(judged(out / "anomalies.parquet", words), summary).model_dump()
-        return summary
+        verdicts = None if words is None else judged(out / "anomalies.parquet", words)
+        return figures(ordered, verdicts) | model.facts() | how | {"understood": self.understood}
 
     def _learn(self) -> tuple[Model, str]:
         """The model, and whether `history` or `input` was sampled."""

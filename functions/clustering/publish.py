@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from functions.clustering.contracts import REJECTED_SCHEMA, DayManifest, FitAnswer, FitReport, PartReport
 from functions.clustering.domain.report import USUAL_DAYS, against_usual, draw, figures, most_severe, plot
-from functions.clustering.domain.verdicts import with_share
 from functions.clustering.store import LEAF, Paths
 from layers.runtime.errors import ConflictError, CorruptError, NotFoundError, UnreconciledError, cause_of
 from layers.runtime.observability import logger, metrics
@@ -47,9 +46,7 @@ class PublishService:
         if answer.error is not None and not published:
             return self._failed(answer, run)
         fit, parts = self._reports(paths)
-        summary = fit.model_dump(exclude={"parts"}) | figures(parts)
-        if fit.verdicts:
-            summary["verdicts"] = with_share(fit.verdicts, summary).model_dump()
+        summary = fit.model_dump(exclude={"parts"}) | figures(parts, fit.verdicts)
         spent = answer.gb_seconds + sum(part.gb_seconds for part in parts)
         if not summary["rides"]:
             return self._empty(run, paths, parts, {name: summary[name] for name in ("rejected", "files")}, spent)

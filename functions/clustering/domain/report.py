@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from functions.clustering.contracts import Flag, PartReport, Plot
+from functions.clustering.contracts import Flag, PartReport, Plot, VerdictReport
 from functions.clustering.domain.model import Floats, Model, UsualSpeed
-from functions.clustering.domain.verdicts import SEVERITIES
+from functions.clustering.domain.verdicts import SEVERITIES, with_share
 
 USUAL_KMH = (3.0, 120.0)
 PLOTTED, SAMPLED, LISTED = 20_000, 2_000, 1_000
@@ -116,7 +116,7 @@ def _joined(*parts: Any) -> pa.Array:
     return pc.binary_join_element_wise(*parts, "")
 
 
-def figures(parts: Sequence[PartReport]) -> dict[str, Any]:
+def figures(parts: Sequence[PartReport], verdicts: VerdictReport | None = None) -> dict[str, Any]:
     """Counts of a whole run, by severity, and a warning when the median speed is none of a vehicle."""
     severe = np.sum([part.severe or [0] * len(SEVERITIES) for part in parts], axis=0).tolist()
     speeds = [km / hours for part in parts for km, hours, _ in part.points]
@@ -126,11 +126,12 @@ def figures(parts: Sequence[PartReport]) -> dict[str, Any]:
         "--column ride_dist_m=NAME (metres), ride_dist_mi (miles), ride_time_min or ride_time_s says so; "
         "--preset tlc reads miles and two times"
     )
-    return {
+    counted = {
         **{name: sum(getattr(part, name) for part in parts) for name in ("rides", "anomalies", "rejected")},
         "rides_of_severity": dict(zip(map("{:g}".format, SEVERITIES), severe, strict=True)),
         "warnings": [] if USUAL_KMH[0] <= median <= USUAL_KMH[1] else [warning],
     }
+    return counted | ({"verdicts": with_share(verdicts, counted).model_dump()} if verdicts else {})
 
 
 def most_severe(flags: Iterable[Flag]) -> list[Flag]:
