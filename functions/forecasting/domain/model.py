@@ -29,8 +29,9 @@ PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.9
 NOTHING: Final = -20.0
 # The extremes of a few hundred autocorrelated errors are themselves uncertain: drawn this far towards a normal's.
 CALM: Final = 0.4
-# Errors of one window have more in common with those of the next ones than the few windows show.
-TOGETHER: Final = 3.0
+# Errors of one window have more in common than few windows show.
+TOGETHER: Final = 2.0
+MOST: Final = 2.0  # on the log scale; beyond it lie days without sales
 NORMAL: Final = np.array([NormalDist().inv_cdf(p) for p in PROBABILITIES.tolist()])
 
 Scale = Literal["log", "linear"]
@@ -120,7 +121,8 @@ def blend(ours: Floats, theirs: Floats) -> Floats:
 
 def measure(windows: Sequence[Floats], *, floor: float = 0.0, rhythm: Rhythm = DAYS.rhythm) -> Interval:
     """Quantiles of the errors of past forecasts: sales, forecast and whether it was open, (3, n), of each window; with
-    few errors the tails are the extremes. They are stretched where those of a window move together."""
+    few errors the tails are the extremes. They are drawn to both sides, and stretched, as far as those of a window move
+    together."""
     block = rhythm.block
     placed = [np.vstack([w, np.arange(w.shape[1]), np.full(w.shape[1], i)]) for i, w in enumerate(windows)]
     y, yhat, opened, ahead, window = np.hstack([np.zeros((5, 0)), *placed])
@@ -133,7 +135,7 @@ def measure(windows: Sequence[Floats], *, floor: float = 0.0, rhythm: Rhythm = D
     y, yhat, blocks, window = y[used], yhat[used], ahead[used].astype(int) // block, window[used].astype(int)
     # On the log scale a day without sales is off by more than any other: it pulls the lower bound to zero.
     errors = np.log(np.where(y > 0, y, np.exp(NOTHING)) / yhat) if scale == "log" else y - yhat
-    doubt, spread = _doubt(errors, window), _spread(errors, blocks)
+    common, spread = _common(errors, window), _spread(errors, blocks)
     errors = np.sort(errors / spread[blocks])
     # The (n + 1) rule of conformal prediction: each side errs on the wide side by one observation.
     n = len(errors)
@@ -141,18 +143,20 @@ def measure(windows: Sequence[Floats], *, floor: float = 0.0, rhythm: Rhythm = D
     quantiles = np.interp(position, np.arange(n), errors)
     if scale == "log":
         quantiles += CALM * (_bell(quantiles) - quantiles)
-    quantiles *= 1 + doubt * (1 + NORMAL**2)
+    # What windows have in common may go the other way in the next, and is as uncertain as Student's t of so few.
+    mirror = -(np.maximum(quantiles, -MOST) if scale == "log" else quantiles)[::-1]
+    widest = np.where(NORMAL < 0, np.minimum(quantiles, mirror), np.maximum(quantiles, mirror))
+    quantiles += common * (widest - quantiles)
+    quantiles *= 1 + TOGETHER * common**0.5 * (1 + NORMAL**2) / (4 * len(np.unique(window)))
     return Interval(
         scale=scale, quantiles=tuple(quantiles.tolist()), spread=tuple(spread.tolist()), floor=floor, block=block
     )
 
 
-def _doubt(errors: Floats, window: Ints) -> float:
-    """How far to stretch quantiles of errors (n,) made in the windows (n,): as Student's t of as many degrees
-    of freedom is wider than a normal distribution, by the part of the errors that a window has in common."""
-    counts = np.bincount(window)
-    common = (np.bincount(window, errors) ** 2 / np.maximum(counts, 1)).sum() / max(errors @ errors, 1e-12)
-    return float(TOGETHER * common**0.5 / (4 * np.count_nonzero(counts)))
+def _common(errors: Floats, window: Ints) -> float:
+    """The part of the squares of errors (n,) that those of one window have in common, 0 to 1; `window` (n,) from 0."""
+    counts = np.maximum(np.bincount(window), 1)
+    return float((np.bincount(window, errors) ** 2 / counts).sum() / max(errors @ errors, 1e-12))
 
 
 def _spread(errors: Floats, block: Ints) -> Floats:
@@ -234,7 +238,8 @@ def caveats(trained: Trained, frame: Frame) -> list[str]:
         remarks.append(f"{', '.join(missing)}: used by the model, not in the history any more; taken as usual")
     bases = {name.partition("=")[0] for name in used if "=" in name}
     for name, values in frame.x.items():
-        if "=" in name and name not in used and name.partition("=")[0] in bases and values[frame.start :].any():
+        met = name in used or values[: frame.start].any()
+        if "=" in name and not met and name.partition("=")[0] in bases and values[frame.start :].any():
             remarks.append(f"{name}: not known to the model, counts as none of the values it knows")
     return remarks
 

@@ -71,8 +71,10 @@ def draw(panels: Sequence[Panel], path: Path, *, level: float) -> None:
                     axis.plot(clock, part.yhat, color=colour, linewidth=1.1, label=name)
                     axis.fill_between(clock, part.lower, part.upper, label=f"{name} interval", **band)
                     heights += [part.lower, part.upper]
-            axis.set_ylim(1.05 * np.nanmin(np.concatenate(heights)), 1.05 * np.nanmax(np.concatenate(heights)))
-            axis.yaxis.set_major_formatter(EngFormatter(sep=""))
+            low, high = (1.05 * bound(np.concatenate(heights)) for bound in (np.nanmin, np.nanmax))
+            axis.set_ylim(low, high)
+            if max(high, -low) >= 1000:  # below, the prefixes of engineers are no help: a half would be 500m
+                axis.yaxis.set_major_formatter(EngFormatter(sep=""))
             axis.set_title(f"{series.series_id}: {_in_words(trained)}", fontsize=9, loc="left")
             locator = dates.AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
             axis.xaxis.set_major_locator(locator)

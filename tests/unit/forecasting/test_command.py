@@ -192,3 +192,20 @@ def test_columns_of_other_names_are_named_and_an_id_may_be_several(trefoil, tmp_
     assert answer["understood"]["columns"] == {"ds": "Date", "y": "Total Volume", "series_id": "geography+type"}
     status, answer = trefoil(file, "--out", out, *named, "series_id=geography+kind")
     assert (status, f"{file}: kind: has no such column" in answer["error"]) == (2, True)
+
+
+@pytest.mark.parametrize(("size", "texts"), [(0.9, {"0.00", "0.50"}), (2_000_000.0, {"0", "1M"})])
+def test_the_picture_names_small_sales_as_numbers_and_large_ones_in_thousands_or_millions(
+    trefoil, tmp_path, monkeypatch, size, texts
+):
+    seen = []
+
+    def look(self, *_, **__):
+        self.draw_without_rendering()
+        seen.extend(label.get_text() for label in self.axes[0].get_yticklabels())
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", look)
+    file = tmp_path / "sales.csv"
+    file.write_bytes(written(made(60, name="a", level=size, promo=False)))
+    assert trefoil(file, "--out", tmp_path / "out", "--horizon", 7)[0] == 0
+    assert texts <= {*seen}

@@ -90,3 +90,12 @@ def test_intervals_are_wider_where_the_errors_of_a_window_move_together_and_wind
 
     assert width(common) > 1.1 * width(scattered)
     assert width(common[::7]) > 1.3 * width(common)
+
+
+def test_windows_that_all_were_too_low_leave_room_on_the_other_side():
+    y = np.full(12, 100.0)
+    low = [np.stack([y * factor, y, np.ones(12)]) for factor in (1.1, 1.3, 1.2)]
+    lower, upper = model.interval(model.measure(low, rhythm=RHYTHMS["Q"]), y[:1], 0.95)
+    assert lower < 90 < 130 < upper
+    nothing = [np.stack([np.where(np.arange(60) % 12, 100.0, 0.0), np.full(60, 100.0), np.ones(60)])] * 3
+    assert model.interval(model.measure(nothing), y[:1], 0.95)[1] < 800

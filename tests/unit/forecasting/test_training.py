@@ -296,6 +296,9 @@ def test_a_regressor_that_the_history_lost_or_the_model_never_met_is_said_and_br
     met = frame.build(longer, 7)
     assert model.forecast(result, met, 0.95).yhat.max() > 0
     assert any(said.startswith("weather=fog: not known to the model") for said in model.caveats(result, met))
+    sunny = frame.build(replace(longer, regressors={**fog, "weather=sun": np.append(1 - rain, np.ones(7))}), 7)
+    left_out = result.model_copy(update={"regressors": ("weather=rain",)})
+    assert not any(said.startswith("weather=sun") for said in model.caveats(left_out, sunny))
 
 
 def test_a_bridge_widens_the_interval_with_the_days_since_the_last_observation():
