@@ -214,11 +214,14 @@ def _finish(
     rules += [baselines.SMOOTHING] if rhythm.cycle == 1 else []
     # Where the year is the only season, folds of another part of it cannot tell what knowing it is worth.
     blind = (baselines.WEEKDAY_MEAN,) if year_ago and rhythm.cycle == 1 else ()
+    # Smoothing sees no promotion: where a column of the file helps, it must win.
+    steady = (BLEND,) if design and any(map(features.of_file, design.columns)) else STEADY
+    pick = partial(best, learned=judged, blind=blind, steady=steady)
     results = [
         errors_by_kind(one, rules, one.problem(design).approximate() if design else None, judged) for one in tested
     ]
     unjudged = [] if tested else [_around_mean(series, series.observed - (len(last.y) if last else 0))]
-    kind = served = best(results, judged, blind)
+    kind = served = pick(results)
     backtest = prediction = holdout = None
     if last:
         width = model.measure([*unjudged, *(errors[kind] for errors in results)], floor=floor, rhythm=rhythm)
@@ -227,7 +230,7 @@ def _finish(
         _, yhat, opened = results[-1][kind]
         prediction = model.bounded(width, last.times, yhat, opened, level, quantiles)
         holdout = Holdout(yhat=yhat.tolist(), interval=width)
-        served = best(results, judged, blind)
+        served = pick(results)
         notes = [*notes, *_remarks(backtest, kind, served, f"{rhythm.word}s held out")]
     whole = frame.build(series, 1)
     additive = fit(Problem(whole, whole.start, design)) if design and served in (PROPHET, BLEND) else None
@@ -326,10 +329,15 @@ def errors_by_kind(
     return {kind: one.errors(yhat) for kind, yhat in forecasts.items()}
 
 
-def best(results: Sequence[dict[str, Floats]], learned: "GlobalModel | None" = None, blind: Sequence[str] = ()) -> str:
-    """The kind with the smallest WAPE over all folds but those that are `blind` to the season; what is steady, `blend`
-    or `smoothing`, where none is better by more than so few periods can tell. Without folds `learned`, else the
-    weekday's mean."""
+def best(
+    results: Sequence[dict[str, Floats]],
+    learned: "GlobalModel | None" = None,
+    blind: Sequence[str] = (),
+    steady: Sequence[str] = STEADY,
+) -> str:
+    """The kind with the smallest WAPE over all folds but those that are `blind` to the season; the first that is
+    `steady` where none is better by more than so few periods can tell. Without folds `learned`, else the weekday's
+    mean."""
     kinds = [kind for kind in (results[0] if results else ()) if kind not in blind]
     scores = {kind: _wape([errors[kind] for errors in results]) for kind in kinds}
     finite = {kind: score for kind, score in scores.items() if np.isfinite(score)}
@@ -337,7 +345,7 @@ def best(results: Sequence[dict[str, Floats]], learned: "GlobalModel | None" = N
         return GLOBAL if learned else baselines.WEEKDAY_MEAN
     chosen = min(finite, key=lambda kind: finite[kind])
     near = (1 + np.isfinite(np.concatenate([errors[chosen][0] for errors in results])).sum() ** -0.5) * finite[chosen]
-    return next((kind for kind in STEADY if finite.get(kind, np.inf) <= near), chosen)
+    return next((kind for kind in steady if finite.get(kind, np.inf) <= near), chosen)
 
 
 def _wape(errors: Sequence[Floats]) -> float:

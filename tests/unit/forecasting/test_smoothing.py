@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -63,6 +64,15 @@ def test_months_whose_growth_ended_are_forecast_by_it_from_the_eve_of_the_horizo
     later = frame.build(series, 12, start=147)  # three months after the last observation
     usual = model.forecast(trained, frame.build(series, 15), 0.95).yhat
     np.testing.assert_allclose(model.forecast(trained, later, 0.95).yhat, usual[3:])
+
+
+def test_promotions_that_help_are_not_given_up_for_smoothing_which_sees_none():
+    rng = np.random.default_rng(0)
+    promo = rng.uniform(0, 2, 84)
+    series = monthly(100 * np.exp(0.3 * promo + 0.01 * np.arange(84)) * noise(84, 0.08))
+    series = replace(series, regressors={"promo_share": promo})
+    trained = fit.train(series, history="h", holdout=12, now=datetime(2026, 1, 1, tzinfo=UTC), exact=False).trained
+    assert trained.regressors == ("promo_share",)
 
 
 def windows(*errors):
