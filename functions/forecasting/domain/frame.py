@@ -213,8 +213,8 @@ def _open(series: Series, bare: Frame, plan: Sequence[float] | None) -> tuple[Fl
         wide[start:] = np.asarray(plan, dtype=float)
     shut = _shut(series, pattern[places], wide[:seen])
     unknown, habit = ~np.isfinite(wide), None
-    if unknown[start:].any():
-        closed = _named(~pattern)
+    closed = _named(~pattern)
+    if unknown[start:].any() and (series.open is not None or closed or shut.any()):
         known = f"closed on {closed} as lately" if closed else f"open every {rhythm.word} as lately"
         known += ", and closed on public holidays" if shut.any() else ""
         habit = f"open: unknown from {_first(bare, unknown)}, taken as {known}"

@@ -174,3 +174,10 @@ def test_weather_of_a_pause_is_no_knowledge_of_the_future():
     series = flags(np.random.default_rng(0).normal(size=200), "temp").until(100)
     assert np.isfinite(frame.eve(series, 100).regressors["temp"]).sum() == 200
     assert np.isfinite(frame.eve(series, 100, newest=193).regressors["temp"]).sum() == 107
+
+
+def test_of_openings_nothing_is_said_where_the_file_has_none_and_no_day_was_closed():
+    always = replace(made(60, promo=False), y=np.full(60, 5.0), open=None)
+    assert frame.build(always, 7).assumptions == ()
+    told = frame.build(replace(always, open=np.ones(60)), 7).assumptions
+    assert told == ("open: unknown from 2023-03-03, taken as open every day as lately",)
