@@ -27,8 +27,6 @@ SHARED: Final = (GLOBAL, BLEND)
 PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
 
 NOTHING: Final = -20.0
-# The extremes of a few hundred autocorrelated errors are themselves uncertain: drawn this far towards a normal's.
-CALM: Final = 0.4
 # Errors of one window have more in common than few windows show.
 TOGETHER: Final = 2.0
 MOST: Final = 2.0  # on the log scale; beyond it lie days without sales
@@ -141,8 +139,6 @@ def measure(windows: Sequence[Floats], *, floor: float = 0.0, rhythm: Rhythm = D
     n = len(errors)
     position = PROBABILITIES * (n + 1) - 1
     quantiles = np.interp(position, np.arange(n), errors)
-    if scale == "log":
-        quantiles += CALM * (_bell(quantiles) - quantiles)
     # What windows have in common may go the other way in the next, and is as uncertain as Student's t of so few.
     mirror = -(np.maximum(quantiles, -MOST) if scale == "log" else quantiles)[::-1]
     widest = np.where(NORMAL < 0, np.minimum(quantiles, mirror), np.maximum(quantiles, mirror))
@@ -165,14 +161,6 @@ def _spread(errors: Floats, block: Ints) -> Floats:
     sizes = np.bincount(block, np.abs(errors)) / np.maximum(counts, 1)
     ratios = np.where(counts > 0, sizes / (np.abs(errors).mean() or 1.0), 0.0)
     return np.maximum.accumulate((1.0 + ratios) / 2.0)
-
-
-def _bell(quantiles: Floats) -> Floats:
-    """The normal distribution with the same median and the same distance from the 20th to the 80th percentile."""
-    points = (0.2, 0.5, 0.8)
-    low, median, high = np.interp(points, PROBABILITIES, quantiles)
-    least, _, most = np.interp(points, PROBABILITIES, NORMAL)
-    return np.asarray(median + (high - low) / (most - least) * NORMAL, dtype=float)
 
 
 def interval(model: Interval, yhat: Floats, level: float, widen: Floats | float = 1.0) -> tuple[Floats, Floats]:

@@ -2,9 +2,9 @@
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -74,19 +74,20 @@ class Series:
 
     def reaching(self, rows: int) -> "Series":
         """The same series with at least so many rows; nothing is known of those that are new."""
-        more = max(0, rows - len(self.y))
-        columns = {name: np.pad(values, (0, more), constant_values=np.nan) for name, values in self.columns.items()}
-        y, opened = columns.pop("y"), columns.pop("open", None)
-        stamps = {name: np.pad(values, (0, more), constant_values=UNKNOWN) for name, values in self.stamps.items()}
-        return replace(self, y=y, open=opened, regressors=columns, stamps=stamps)
+        more = (0, max(0, rows - len(self.y)))
+        return self._each(lambda values, unknown: np.pad(values, more, constant_values=unknown))
 
     def since(self, time: np.datetime64) -> "Series":
         """The same series from the period of a time on."""
         row = max(0, self.frequency.number(time) - self.frequency.number(self.start))
-        columns = {name: values[row:] for name, values in self.columns.items()}
+        return replace(self._each(lambda values, _: values[row:]), start=self.times[row])
+
+    def _each(self, change: Callable[[Any, float], Any]) -> "Series":
+        """What `change` makes of every column and its stamps, given what is unknown in it."""
+        columns = {name: change(values, np.nan) for name, values in self.columns.items()}
+        stamps = {name: change(values, UNKNOWN) for name, values in self.stamps.items()}
         y, opened = columns.pop("y"), columns.pop("open", None)
-        stamps = {name: values[row:] for name, values in self.stamps.items()}
-        return replace(self, start=self.times[row], y=y, open=opened, regressors=columns, stamps=stamps)
+        return replace(self, y=y, open=opened, regressors=columns, stamps=stamps)
 
 
 def ends(values: Floats) -> int:
