@@ -190,11 +190,15 @@ class Problem:
         near, top = self.approximate(), float(np.abs(self.y).max())
         if np.ptp(self.y) == 0:
             return near
-        size, bends = self.x.shape[1], len(self.changepoints)
+        # Stan's model needs a column: of zeros where there is neither a season nor a regressor.
+        x, sigmas, beta = self.x, priors(self.design) / self.y_scale, near.beta
+        if not beta:
+            x, sigmas, beta = np.zeros((len(self.t), 1)), np.ones(1), (0.0,)
+        size, bends = x.shape[1], len(self.changepoints)
         data = {"T": len(self.t), "K": size, "S": bends, "trend_indicator": 0, "tau": TREND_PRIOR / self.y_scale}
         data |= {"t": self.t, "t_change": self.changepoints, "cap": np.zeros(len(self.t)), "y": self.y / top}
-        data |= {"X": self.x, "sigmas": priors(self.design) / self.y_scale, "s_a": np.ones(size), "s_m": np.zeros(size)}
-        start = {"k": near.k, "m": near.m, "delta": near.delta, "beta": near.beta, "sigma_obs": near.sigma}
+        data |= {"X": x, "sigmas": sigmas, "s_a": np.ones(size), "s_m": np.zeros(size)}
+        start = {"k": near.k, "m": near.m, "delta": near.delta, "beta": beta, "sigma_obs": near.sigma}
         with tempfile.TemporaryDirectory(prefix="prophet-") as folder:
             files = {"data": data, "inits": start}
             for name, values in files.items():

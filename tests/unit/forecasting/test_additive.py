@@ -88,3 +88,11 @@ def test_the_unit_of_the_sales_does_not_matter(unit):
 def test_the_trend_is_less_certain_the_further_ahead(problem):
     spread = additive.spread(problem.approximate(), np.array([1.0, 30.0, 365.0]))
     assert (np.diff(spread) > 0).all()
+
+
+def test_what_has_neither_a_season_nor_a_regressor_is_fitted_by_prophet_as_well():
+    laid = frame.build(made(60, promo=False), 14)
+    bare = Problem(laid, laid.start, Design(weekly=False, yearly=False))
+    fitted, near = bare.fit(), bare.approximate()
+    assert fitted.beta == ()
+    np.testing.assert_allclose(additive.predict(fitted, laid), additive.predict(near, laid), rtol=0.05)
