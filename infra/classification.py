@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda_destinations as destinations
 from constructs import Construct
 
 from functions.classification.settings import CLASSIFICATION
@@ -65,7 +66,8 @@ class Classification(Leaf):
         )
 
         for function in (train, watch):
-            self.keep_failures(function)
+            # After Lambda's own two retries, an asynchronous call that failed goes to the undelivered.
+            function.target.configure_async_invoke(on_failure=destinations.SqsDestination(stage.undelivered))
         self.every("Hourly", "rate(1 hour)", watch.target)
         self.every("Weekly", deploy.classification_schedule, train.target)
 

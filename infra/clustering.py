@@ -4,7 +4,7 @@ from constructs import Construct
 
 from functions.clustering.settings import CLUSTERING
 from infra.grants import allow_items, allow_objects
-from infra.leaf import Alarm, Leaf, Stage
+from infra.leaf import HOUR, Alarm, Leaf, Stage
 from infra.planned_map import PlannedMap
 
 
@@ -44,5 +44,5 @@ class Clustering(Leaf):
             "volume": self.emitted("Rides"),
             "quality": self.emitted("Anomalies", "Rejected"),
             "latency": [self.took("label", "p99")],
-            "errors": [runs.failed(), *self.errors()],
+            "errors": [runs.machine.metric_failed(period=HOUR), *self.errors()],
         }

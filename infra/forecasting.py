@@ -57,7 +57,7 @@ class Forecasting(Leaf):
         http = self.http = HttpApi(self, "Http", stage=stage, function=api.target)
 
         self.outputs = {
-            "ApiUrl": http.url,
+            "ApiUrl": http.api.api_endpoint,
             "ForecastingStateMachine": runs.machine.state_machine_arn,
             "ForecastingArrivals": arrivals.queue.queue_url,
         }
@@ -72,7 +72,7 @@ class Forecasting(Leaf):
             "volume": [http.api.metric_count(period=HOUR)],
             "quality": self.emitted("MeanSkill", statistic="Average"),
             "latency": [http.api.metric_latency(statistic=statistic) for statistic in ("p50", "p99")],
-            "errors": [runs.failed(), http.api.metric_server_error(), *self.errors()],
+            "errors": [runs.machine.metric_failed(period=HOUR), http.api.metric_server_error(), *self.errors()],
         }
 
     def _on_arrival(self, ingest: ImageFunction) -> EventQueue:

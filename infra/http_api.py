@@ -72,8 +72,3 @@ class HttpApi(Construct):
         for path in public:
             for route in self.api.add_routes(path=path, methods=[*READING], integration=integration):
                 acknowledge(route, APIG4="the sign-in page and its files hold no data; /v1 asks for a token")
-
-    @property
-    def url(self) -> str:
-        """Address without a trailing slash."""
-        return self.api.api_endpoint

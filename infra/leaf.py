@@ -8,7 +8,6 @@ from aws_cdk import Duration, TimeZone
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
@@ -113,10 +112,6 @@ class Leaf(Construct):
     def errors(self) -> list[cloudwatch.Metric]:
         """Failed calls of each function."""
         return [made.function.metric_errors(label=entry, period=HOUR) for entry, made in self.functions.items()]
-
-    def keep_failures(self, function: ImageFunction) -> None:
-        """After Lambda's own two retries, an asynchronous call that failed goes to the undelivered."""
-        function.target.configure_async_invoke(on_failure=destinations.SqsDestination(self.stage.undelivered))
 
     def every(self, id_: str, when: str, target: sfn.StateMachine | lambda_.IFunction) -> None:
         """Start `target` with `{"scheduled_at": ...}` at `when`, a cron or rate expression in the deployment's zone."""

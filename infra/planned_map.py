@@ -82,10 +82,6 @@ class PlannedMap(Construct):
         for finding in (f"{executions}:*", f"{executions}/*:*"):
             acknowledge_wildcard(self, finding, "the map starts and watches executions of its own machine only")
 
-    def failed(self) -> cloudwatch.Metric:
-        """Runs that failed, of each hour."""
-        return self.machine.metric_failed(period=HOUR, label="failed runs")
-
     def unfinished(self) -> list[cloudwatch.Metric]:
         """Runs that failed, and those that ran out of time or were stopped, which do not count as failed."""
         machine = self.machine
