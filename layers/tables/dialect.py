@@ -65,7 +65,6 @@ def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
         raise InputError("is not a CSV or Parquet file", file=name)
     if not any(header):
         raise InputError("has no header", file=name)
-    check_names(header, name)
     shortest = max(i for i, cell in enumerate(header) if cell) + 1
     # Where rows end in more empty fields than the header has cells, as many are expected of every row.
     width = max([len(header), *_usual_width(rows[1:], len(header))])
