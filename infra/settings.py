@@ -17,7 +17,7 @@ from functions.clustering.settings import CLUSTERING
 from functions.console.settings import CONSOLE
 from functions.forecasting.settings import FORECASTING
 from layers.runtime.errors import InputError
-from layers.runtime.parsing import first_error
+from layers.runtime.parsing import Zone, first_error
 from layers.runtime.settings import PREFIX
 
 DEPLOY_PREFIX: Final = f"{PREFIX}DEPLOY_"
@@ -57,7 +57,7 @@ class DeploySettings(BaseSettings):
     snap_start: bool = Field(
         False, description="SnapStart for the API and the scoring function, about $3.90 a month per GB of each version"
     )
-    timezone: str = Field("UTC", description="IANA zone of the schedules; a day of rides is a day there")
+    timezone: Zone = Field("UTC", min_length=1, description="IANA zone of the schedules; a day of rides is a day there")
     clustering_schedule: str = Field("cron(0 3 * * ? *)", description="when yesterday's rides are labelled")
     forecasting_schedule: str = Field("cron(0 4 ? * MON *)", description="when changed series are refitted")
     classification_schedule: str = Field("cron(0 5 ? * MON *)", description="when the classifier is retrained")
@@ -82,15 +82,6 @@ class DeploySettings(BaseSettings):
     scan_limit_gb: int = Field(10, ge=1, description="most that one Athena query may scan, GB")
     user_pool_endpoint: str = Field("", description="address of the user pool's API for the page; empty for AWS's own")
     alarm_email: str = Field("", description="address subscribed to the alarm topic; empty for none")
-
-    @field_validator("timezone")
-    @classmethod
-    def _exists(cls, timezone: str) -> str:
-        try:
-            ZoneInfo(timezone)
-        except (OSError, LookupError, ValueError) as exc:
-            raise ValueError("is no IANA zone") from exc
-        return timezone
 
     @field_validator("clustering_schedule", "forecasting_schedule", "classification_schedule")
     @classmethod

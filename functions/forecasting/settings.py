@@ -1,11 +1,11 @@
 """Run-time settings of the forecasting leaf."""
 
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
 from layers.runtime.leaf import LeafDescription
+from layers.runtime.parsing import Zone
 from layers.runtime.settings import Settings
 
 
@@ -37,7 +37,7 @@ class ForecastingSettings(Settings):
         "",
         description="how several rows of a period become one, all of them in one file; empty: they are refused",
     )
-    timezone: str = Field("", description="IANA zone whose clock counts in sales files; empty: times as written")
+    timezone: Zone = Field("", description="IANA zone whose clock counts in sales files; empty: times as written")
     file_series: int = Field(20_000, ge=1, description="most series of one sales file")
     global_rows: int = Field(400_000, ge=1_000, description="most rows that the model of all series learns from, count")
     shard_series: int = Field(50, ge=1, le=400, description="series that one training call takes, count")
@@ -57,14 +57,6 @@ class ForecastingSettings(Settings):
             except NotImplementedError as exc:
                 raise ValueError("is no country or part of one that the package holidays has") from exc
         return code
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_zone(cls, timezone: str) -> str:
-        try:
-            return timezone and ZoneInfo(timezone).key
-        except (OSError, LookupError, ValueError) as exc:
-            raise ValueError("is no IANA zone") from exc
 
     @property
     def known_names(self) -> list[str]:

@@ -4,8 +4,9 @@ import re
 import zlib
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final, TypeVar
+from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from layers.runtime.errors import InputError
@@ -28,6 +29,14 @@ def _day(value: Any) -> Any:
     return value
 
 
+def _zone(name: str) -> str:
+    try:
+        return name and ZoneInfo(name).key
+    except (OSError, LookupError, ValueError) as exc:
+        raise ValueError("is no IANA zone") from exc
+
+
+Zone = Annotated[str, AfterValidator(_zone)]  # of time; "" is none
 Day = Annotated[date, BeforeValidator(_day), Field(ge=date(1970, 1, 1))]
 # When a person said something; the newest word holds, however late or often it arrives.
 Said = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 2, tzinfo=UTC), le=datetime(9999, 12, 30, tzinfo=UTC))]
