@@ -85,10 +85,8 @@ def run(app: Callable[..., Any]) -> int:
         return exc.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return _fail("interrupted", 130)
-    except InputError as exc:
-        return _fail(str(exc), USER_INPUT)
     except TrefoilError as exc:
-        return _fail(str(exc), OUR_FAILURE)
+        return _fail(str(exc), USER_INPUT if isinstance(exc, InputError) else OUR_FAILURE)
     except Exception as exc:  # noqa: BLE001 - a fault of ours: what a bug report needs, and still one JSON object
         if any(kind.__module__.startswith(("boto3.", "botocore.")) for kind in type(exc).mro()):
             return _fail(_told_by_aws(exc), OUR_FAILURE)

@@ -41,7 +41,11 @@ def replaced_directory(path: Path, *, inputs: Iterable[Path] = ()) -> Iterator[P
         raise InputError(f"--out cannot be made: {exc.strerror}", file=str(path)) from exc
     try:
         yield fresh
-        _swap(fresh, target)
+        old = fresh.with_name(f"{fresh.name}.old")
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -95,11 +99,3 @@ def checked_suffix(path: Path, *suffixes: str) -> Path:
     if not path.name.endswith(allowed):
         raise InputError(f"the name must end in {', '.join(allowed)}", file=str(path))
     return path
-
-
-def _swap(fresh: Path, target: Path) -> None:
-    old = fresh.with_name(f"{fresh.name}.old")
-    if target.exists():
-        target.rename(old)
-    fresh.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
