@@ -146,30 +146,23 @@ class Stack:
         return str(answer["AuthenticationResult"]["AccessToken"])
 
     def request(
-        self,
-        path: str,
-        *,
-        token: str | None = None,
-        body: Any = None,
-        method: str | None = None,
-        timeout: float = 29,
+        self, path: str, *, token: str | None = None, body: Any = None, method: str | None = None, timeout: float = 29
     ) -> tuple[int, dict[str, str], bytes]:
         """Call the HTTP API, by default with GET, or POST of a body: status, headers by lower-case name, body."""
         url = urllib.parse.urlsplit(self.outputs["ApiUrl"])
         # Not every resolver knows <api>.execute-api.localhost, so the connection goes to the emulator's own address.
         base = self.endpoint or f"{url.scheme}://{url.netloc}"
-        request = urllib.request.Request(base + path, headers={"Host": url.netloc}, method=method)
-        if token:
-            request.add_header("Authorization", f"Bearer {token}")
-        if body is not None:
-            request.data = json.dumps(body).encode()
-            request.add_header("Content-Type", "application/json")
+        headers = {"Host": url.netloc} | ({"Authorization": f"Bearer {token}"} if token else {})
+        headers |= {} if body is None else {"Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        answer: Any
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
+            request = urllib.request.Request(base + path, data, headers, method=method)
+            answer = urllib.request.urlopen(request, timeout=timeout)
         except urllib.error.HTTPError as exc:
-            with exc:
-                return exc.code, {k.lower(): v for k, v in exc.headers.items()}, exc.read()
+            answer = exc
+        with answer:
+            return answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.read()
 
 
 def _choose(*, stage: Stage = None, profile: Profile = None, json_output: Json = False) -> None:
