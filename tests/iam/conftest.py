@@ -90,21 +90,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         enforce(patch)
         with local.running(print, packaging="image", home=home) as cloud:
             made = local_stack(cloud)
-            _let_batches_be_sent(made)
             _let_alarms_be_described(made)
             yield made
-
-
-def _let_batches_be_sent(stack: Stack) -> None:
-    """On AWS `sqs:SendMessage` is for batches, too; the emulator asks for an action that AWS does not have."""
-    queue = {"QueueUrl": stack.outputs["ClassificationDeadLetters"], "AttributeNames": ["QueueArn"]}
-    arn = stack.client("sqs").get_queue_attributes(**queue)["Attributes"]["QueueArn"]
-    grant = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": arn}
-    stack.client("iam").put_role_policy(
-        RoleName=roles(stack)["ClassificationScore"],
-        PolicyName="batch",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [grant]}),
-    )
 
 
 def _let_alarms_be_described(stack: Stack) -> None:
