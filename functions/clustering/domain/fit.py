@@ -86,7 +86,8 @@ def dense(points: Floats, parameters: Parameters) -> tuple[Floats, NDArray[np.in
     """DBSCAN's core points (m, d) of `points` (n, d), the cluster of each, eps and min_samples (itself counted).
 
     Unless it is fixed, eps is a multiple of the median distance to the ride that completes min_samples: the median
-    moves with the density of ordinary rides and not with how many abnormal ones the sample holds.
+    moves with the density of ordinary rides and not with how many abnormal ones the sample holds. Where rides that were
+    rounded to whole km or minutes lie one on another, it is the distance to the next place that has a ride.
     """
     wanted = parameters.min_samples or min(len(points), max(3, round(parameters.min_share * len(points))))
     if parameters.eps is not None:
@@ -96,7 +97,9 @@ def dense(points: Floats, parameters: Parameters) -> tuple[Floats, NDArray[np.in
         core = dbscan.core_sample_indices_
         return points[core], dbscan.labels_[core].astype(np.int32), parameters.eps, wanted
     reach = KDTree(points).query(points, k=[wanted])[0][:, 0]
-    eps = max(parameters.eps_factor * float(np.median(reach)), parameters.eps_floor)
+    places = np.unique(points.round(9), axis=0)
+    apart = KDTree(places).query(points, k=[min(2, len(places))])[0][:, 0]
+    eps = max(parameters.eps_factor * float(np.median(np.maximum(reach, apart))), parameters.eps_floor)
     cores = points[reach <= eps]
     near = KDTree(cores).query_pairs(eps, output_type="ndarray")
     graph = coo_array((np.ones(len(near), bool), tuple(near.T)), shape=(len(cores), len(cores)))

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN
 from sklearn.preprocessing import StandardScaler
 
+from functions.clustering import simulate
 from functions.clustering.domain.fit import fit
-from functions.clustering.domain.model import BOOK, label
+from functions.clustering.domain.model import BOOK, Parameters, label
 
 rides = st.one_of(
     st.lists(st.tuples(st.floats(0.01, 60), st.floats(0.01, 5)), min_size=1, max_size=120),
@@ -50,3 +51,15 @@ def test_the_book_equals_scikit_learn_on_thousands_of_rides_in_many_clusters(see
     middles = rng.random((25, 2)) * (100, 10) + 1
     drawn = np.abs(middles[rng.integers(25, size=4_000)] + rng.normal(size=(4_000, 2)) * (0.9, 0.09)) + 0.01
     check_against_sklearn(*drawn.T)
+
+
+@pytest.mark.parametrize(("km", "minutes"), [(1.0, 5.0), (0.5, 1.0), (1e-9, 1e-9)])
+def test_rounded_rides_are_no_more_abnormal_than_exact_ones(km: float, minutes: float) -> None:
+    """Rides that people report come in whole km and five minutes: many are equal, and the next place is far."""
+    table = simulate.rides(4_000, 0)
+    ordinary = np.array(table["kind"].to_pylist()) == "normal"
+    dist, time = (table[name].to_numpy()[ordinary] for name in ("ride_dist", "ride_time"))
+    dist, time = np.maximum(np.round(dist / km), 1) * km, np.maximum(np.round(time * 60 / minutes), 1) * minutes / 60
+    assert label(fit(dist, time, Parameters()), dist, time).is_anomaly.mean() < 0.03
+    broken = label(fit(dist, time, Parameters()), dist[:500] * 10, time[:500])
+    assert broken.is_anomaly.mean() > 0.9
