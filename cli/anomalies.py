@@ -32,7 +32,9 @@ class ManyFiles(typer.core.TyperCommand):
 
 
 def anomalies(
-    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet: ride_id, ride_dist (km), ride_time (h)")],
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV or Parquet: ride_id, ride_dist (km), ride_time (h), or start and end")
+    ],
     out: Annotated[Path, typer.Option(help="directory to make, or of an earlier result to replace")],
     history: Annotated[list[Path] | None, typer.Option(help="earlier rides to learn from, one file or several")] = None,
     verdicts: Annotated[
@@ -46,11 +48,16 @@ def anomalies(
     params: Annotated[
         Literal["robust", "book"], typer.Option(help="book: its scaling, eps .3, 10 neighbours")
     ] = "robust",
+    max_speed: Annotated[
+        float | None,
+        typer.Option(min=1, help="km/h; a faster ride is impossible; unless named 160, by the book any is"),
+    ] = None,
     engine: Annotated[str, typer.Option(help="local, ray, or ray://HOST:PORT")] = "local",
     json_output: Json = False,
 ) -> dict[str, Any]:
     """Flag abnormal rides: writes anomalies.parquet, rejected.parquet, summary.json and plot.png."""
     from functions.clustering.contracts import VerdictReport
+    from functions.clustering.domain.model import NAMED
     from functions.clustering.domain.table import Format
     from functions.clustering.domain.verdicts import in_words as in_sentence
     from functions.clustering.files import FileJob
@@ -63,11 +70,12 @@ def anomalies(
         readable(path)
     if params == "book" and history:
         raise InputError("the book's method takes no history", field="--history")
-    form = Format(preset, _zone(timezone), Reading(dates, decimal, named_columns(column or ())))
+    parameters = NAMED[params].model_copy(update={"max_speed_kmh": max_speed} if max_speed else {})
+    form = Format(preset, _zone(timezone, preset), Reading(dates, decimal, named_columns(column or ())))
     with replaced_directory(out, inputs=given) as fresh:
         with progress() as bar:
             task = bar.add_task("labelling", total=0)
-            summary = FileJob(files, history, form, params, verdicts).run(
+            summary = FileJob(files, history, form, parameters, verdicts).run(
                 fresh, engine, lambda **shown: bar.update(task, **shown)
             )
         for name, understood in summary["understood"].items():
@@ -80,15 +88,17 @@ def anomalies(
         summary["seconds"] = round(time.perf_counter() - started, 2)
         (fresh / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     say(
-        f"{summary['anomalies']:,} of {summary['rides']:,} rides are anomalous, {summary['rejected']:,} rows rejected "
+        f"{summary['anomalies']:,} of {summary['rides']:,} rides are anomalous "
+        f"({summary['anomalies'] / summary['rides']:.1%}), {summary['rejected']:,} rows rejected "
         f"({summary['seconds']} s)\nresults in {out}"
     )
     return summary
 
 
-def _zone(name: str) -> str:
-    """The zone of times without one: as given, else by the setting, else that of the trip records."""
+def _zone(name: str, preset: str | None) -> str:
+    """The zone of times without one: as given, else by the setting, else of trip records New York's."""
     from functions.clustering.settings import ClusteringSettings
 
     settings = ClusteringSettings()
-    return zone_name(name or (settings.timezone if "timezone" in settings.model_fields_set else "America/New_York"))
+    named = preset is None or "timezone" in settings.model_fields_set
+    return zone_name(name or (settings.timezone if named else "America/New_York"))

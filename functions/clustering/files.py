@@ -14,9 +14,9 @@ import pyarrow as pa
 from functions.clustering.contracts import REJECTED_SCHEMA, PartReport, Source
 from functions.clustering.domain.fit import Reservoir, fit
 from functions.clustering.domain.labelling import ROWS, Labeller, rows_writer
-from functions.clustering.domain.model import NAMED, Model
+from functions.clustering.domain.model import Model, Parameters, check_speed
 from functions.clustering.domain.plan import plan
-from functions.clustering.domain.report import draw, figures
+from functions.clustering.domain.report import draw, figures, median_speed
 from functions.clustering.domain.table import REASONS, Format, RideFile, hashes, repeated_ids
 from functions.clustering.domain.verdicts import judged, read_words
 from layers.compute.engine import run_tasks
@@ -61,7 +61,7 @@ class FileJob:
     files: Sequence[Path]
     history: Sequence[Path]
     form: Format
-    params: str
+    parameters: Parameters
     verdicts: Path | None = None
     understood: dict[str, dict[str, Any]] = field(default_factory=dict)
     _decided: dict[str, Styles] = field(default_factory=dict)
@@ -88,13 +88,15 @@ class FileJob:
         ordered = [reports[i] for i in range(len(parts))]
         if not any(report.rides for report in ordered):
             raise self._nothing_valid()
+        check_speed(median_speed(ordered), self.parameters, _named(self.files))
         join(scratch, ordered, out)
         shutil.rmtree(scratch)
         title = self.files[0].name if len(self.files) == 1 else f"{len(self.files)} files"
         (out / "plot.png").write_bytes(draw(ordered, title))
-        how = {"sampled_from": sampled_from, "params": self.params, "model_version": version}
+        how = {"sampled_from": sampled_from, "params": self.parameters.method, "model_version": version}
         verdicts = None if words is None else judged(out / "anomalies.parquet", words)
-        return figures(ordered, verdicts) | model.facts() | how | {"understood": self.understood}
+        counted = figures(ordered, verdicts, self.parameters.max_speed_kmh)
+        return counted | model.facts() | how | {"understood": self.understood}
 
     def _learn(self) -> tuple[Model, str]:
         """The model, and whether `history` or `input` was sampled."""
@@ -103,7 +105,10 @@ class FileJob:
             sample, name = self._sample(self.files), "input"
         if not sample.seen:
             raise self._nothing_valid()
-        return fit(*sample.rides(), NAMED[self.params]), name
+        try:
+            return fit(*sample.rides(), self.parameters), name
+        except InputError as exc:
+            raise InputError(exc.args[0], file=_named(self.history if name == "history" else self.files)) from exc
 
     def _sample(self, paths: Sequence[Path]) -> Reservoir:
         """Of all valid rides; on the way, repeated ids are found."""
@@ -137,7 +142,7 @@ class FileJob:
                     commonest = np.bincount(why).argmax()
                     row = int(rides.rows[(why == commonest).argmax()])
                     return InputError(f"{REASONS[commonest]}; no row is a valid ride", file=str(path), row=row)
-        return InputError("holds no valid ride", file=", ".join(map(str, self.files)))
+        return InputError("holds no valid ride", file=_named(self.files))
 
     def _parts(self, model: dict[str, bytes], version: str, out: Path) -> list[Part]:
         """The work, in the order of the input."""
@@ -155,6 +160,10 @@ class FileJob:
 
 def _source(path: Path) -> Source:
     return Source(key=str(path), size=path.stat().st_size)
+
+
+def _named(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
 
 
 def label_part(part: Part) -> PartReport:

@@ -81,8 +81,8 @@ class FitService:
         sample, sampled_from = self._sample(day, objects)
         try:
             model = fit(*sample.rides(), self._parameters())
-        except InputError:
-            why = f"no valid ride in {len(objects)} objects"
+        except InputError as exc:
+            why = f"{exc} ({len(objects)} objects)"
             self.ledger.finish(run, "empty", detail=": ".join(filter(None, [why, sample.refused])))
             return "empty"
         files = model.dump()

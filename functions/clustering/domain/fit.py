@@ -8,7 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from functions.clustering.domain.model import Floats, Model, Parameters, Standard, UsualSpeed
+from functions.clustering.domain.model import Floats, Model, Parameters, Standard, UsualSpeed, check_speed
 from layers.runtime.errors import InputError
 
 # Of the usual speed: most distance bins, fewest rides in one, smallest spread of log speed within one; then the weight
@@ -47,16 +47,14 @@ class Reservoir:
 
 
 def fit(dist: Floats, time: Floats, parameters: Parameters, *, seed: int = 0) -> Model:
-    """Fit on a sample of valid rides, km and h, (n,). Raises InputError when no ride is left to fit on.
+    """Fit on a sample of valid rides, km and h, (n,). Raises InputError without a ride, or when most are impossible.
 
     Rides of impossible speed stay out, so they neither bend the scale nor count as neighbours.
     """
-    if parameters.max_speed_kmh is not None:
+    if parameters.max_speed_kmh is not None and len(dist):
+        check_speed(float(np.quantile(dist / time, 0.5, method="lower")), parameters)
         possible = dist / parameters.max_speed_kmh <= time
         dist, time = dist[possible], time[possible]
-        if len(possible) and not len(dist):
-            units = "distances or times are probably in other units than km and h"
-            raise InputError(f"every ride is faster than {parameters.max_speed_kmh:g} km/h: {units}")
     if not len(dist):
         raise InputError("there is no valid ride to learn from")
     order = np.argsort(dist, kind="stable")

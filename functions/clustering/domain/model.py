@@ -4,7 +4,7 @@ import io
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,12 +13,16 @@ from pydantic import Field, SkipValidation
 from scipy.spatial import KDTree
 
 from functions.clustering.contracts import Frozen
-from layers.runtime.errors import CorruptError
+from layers.runtime.errors import CorruptError, InputError
 from layers.runtime.parsing import MALFORMED
 
 Floats = NDArray[np.float64]
 CHUNK = 100_000
 NOISE = -1
+UNITS: Final = (
+    "distances or times are probably in other units than km and h; --column ride_dist_m=NAME (metres), ride_dist_mi "
+    "(miles), ride_time_min or ride_time_s says so (TREFOIL_COLUMNS); --preset tlc reads miles and two times"
+)
 ARRAYS = ("cores", "clusters", "dist", "time")
 
 
@@ -40,6 +44,14 @@ class Parameters(Frozen):
 # "Machine Learning Engineering with Python", clustering taxi rides: standard scaling of distance and time.
 BOOK = Parameters(method="book", density_rides=20_000, eps=0.3, min_samples=10, max_speed_kmh=None)
 NAMED = {"robust": Parameters(), "book": BOOK}
+
+
+def check_speed(kmh: float, parameters: Parameters, file: str | None = None) -> None:
+    """Raise InputError when the median speed is impossible: then most rides would be flagged."""
+    limit = parameters.max_speed_kmh
+    if limit is not None and kmh > limit:
+        speeds = f"the median speed is {kmh:,.0f} km/h, over the possible {limit:,.0f}"
+        raise InputError(f"{speeds}: {UNITS}; --max-speed allows more (TREFOIL_MAX_SPEED_KMH)", file=file)
 
 
 class UsualSpeed(Frozen):

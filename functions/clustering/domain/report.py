@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from functions.clustering.contracts import Flag, PartReport, Plot, VerdictReport
-from functions.clustering.domain.model import Floats, Model, UsualSpeed
+from functions.clustering.domain.model import UNITS, Floats, Model, UsualSpeed
 from functions.clustering.domain.verdicts import SEVERITIES, with_share
 
-USUAL_KMH = (3.0, 120.0)
+USUAL_KMH, MOST = (3.0, 120.0), 0.1
 PLOTTED, SAMPLED, LISTED = 20_000, 2_000, 1_000
 USUAL_DAYS: Final = 28
 FEWEST_DAYS, FAR, DEVIATIONS = 3, 1.5, 3.0
@@ -116,22 +116,42 @@ def _joined(*parts: Any) -> pa.Array:
     return pc.binary_join_element_wise(*parts, "")
 
 
-def figures(parts: Sequence[PartReport], verdicts: VerdictReport | None = None) -> dict[str, Any]:
-    """Counts of a whole run, by severity, and a warning when the median speed is none of a vehicle."""
+def figures(
+    parts: Sequence[PartReport], verdicts: VerdictReport | None = None, possible_kmh: float | None = None
+) -> dict[str, Any]:
+    """Counts of a whole run, by severity, and warnings: of a speed that is not usual, of many flags.
+
+    Usual is what a vehicle of a city drives, or up to three quarters of the possible if a person names it.
+    """
     severe = np.sum([part.severe or [0] * len(SEVERITIES) for part in parts], axis=0).tolist()
-    speeds = [km / hours for part in parts for km, hours, _ in part.points]
-    median = float(np.median(speeds)) if speeds else USUAL_KMH[0]
-    warning = (
-        f"the median speed is {median:.3g} km/h: distances or times are probably in other units than km and h; "
-        "--column ride_dist_m=NAME (metres), ride_dist_mi (miles), ride_time_min or ride_time_s says so; "
-        "--preset tlc reads miles and two times"
-    )
+    counts = {name: sum(getattr(part, name) for part in parts) for name in ("rides", "anomalies", "rejected")}
+    speed, share, warnings = median_speed(parts), counts["anomalies"] / max(counts["rides"], 1), list[str]()
+    if not USUAL_KMH[0] <= speed <= max(USUAL_KMH[1], 0.75 * (possible_kmh or 0)):
+        warnings.append(f"the median speed is {number(speed)} km/h: {UNITS}")
+    if share > MOST:
+        warnings.append(
+            f"{share:.0%} of the rides are flagged, more than can be abnormal: they are unlike those learned from, or "
+            "of several kinds that are better labelled apart; plot.png shows them"
+        )
     counted = {
-        **{name: sum(getattr(part, name) for part in parts) for name in ("rides", "anomalies", "rejected")},
+        **counts,
         "rides_of_severity": dict(zip(map("{:g}".format, SEVERITIES), severe, strict=True)),
-        "warnings": [] if USUAL_KMH[0] <= median <= USUAL_KMH[1] else [warning],
+        "warnings": warnings,
     }
     return counted | ({"verdicts": with_share(verdicts, counted).model_dump()} if verdicts else {})
+
+
+def median_speed(parts: Sequence[PartReport]) -> float:
+    """Of all rides, km/h, by the samples of the ordinary and of the anomalous ones of each part."""
+    speeds, weights = [USUAL_KMH[0]], [0.0]
+    for part in parts:
+        for flag, rides in ((False, part.rides - part.anomalies), (True, part.anomalies)):
+            own = [km / hours for km, hours, anomalous in part.points if anomalous == flag]
+            speeds += own
+            weights += [rides / len(own)] * len(own) if own else []
+    order = np.argsort(speeds)
+    reached = np.cumsum(np.array(weights)[order])
+    return float(np.array(speeds)[order][np.searchsorted(reached, reached[-1] / 2)])
 
 
 def most_severe(flags: Iterable[Flag]) -> list[Flag]:
@@ -187,6 +207,7 @@ def draw(parts: Sequence[PartReport], title: str) -> bytes:
     The frame holds the bulk of the sample; what lies outside is drawn on its edge.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(9, 6.2), dpi=110, layout="constrained")
     axes = figure.add_subplot()
@@ -213,7 +234,9 @@ def draw(parts: Sequence[PartReport], title: str) -> bytes:
         axes.plot([], [], "o", color=colour, label=f"{label}, {len(x):,} drawn")
     axes.legend(loc="lower right", framealpha=0.95)
     for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(lambda value, _: number(value))
+        axis.set_minor_formatter(NullFormatter())
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -17,6 +17,7 @@ from layers import tables
 from layers.runtime.errors import InputError
 from layers.runtime.files import Limits
 from layers.tables import Reading, Styles, Table, TimeStyle, open_table, styles, to_numbers, to_texts, to_times
+from layers.tables.numbers import is_text, plain_array
 from layers.tables.table import RAGGED
 
 Preset = Literal["tlc"]
@@ -30,6 +31,8 @@ OWN = tables.Preset(
         "ride_id": ["ride_id"],
         "ride_dist": ["ride_dist", "ride_dist_m", "ride_dist_mi"],
         "ride_time": ["ride_time", "ride_time_min", "ride_time_s"],
+        "start": ["start"],
+        "end": ["end"],
     },
     {"ride_dist_m": 1e-3, "ride_dist_mi": 1.609344, "ride_time_min": 1 / 60, "ride_time_s": 1 / 3600},
 )
@@ -41,6 +44,7 @@ PRESETS: Mapping[Preset | None, tables.Preset] = {None: OWN, "tlc": TLC}
 ELSEWHERE = "Etc/GMT-14"  # whose wall clock differs from UTC's, so that times with a zone of their own show
 FIRST_CELLS = 1_000
 EPOCH = np.datetime64(0, "s")
+CLOCK = r"^\s*(?P<h>\d{1,4}):(?P<m>[0-5]\d):(?P<s>[0-5]\d(?:\.\d+)?)\s*$"
 INTEGER = r"^(0|-?[1-9]\d{0,17})$"
 FARTHEST_KM, LONGEST_H, NOTHING = 100_000.0, 10_000.0, 1e-9  # of a ride; less than a millionth of a metre is none
 WRONG = ("is missing or not a number", "is infinite", "is zero", "is negative")
@@ -64,8 +68,11 @@ def columns_of(table: Table, preset: Preset | None) -> dict[str, str]:
     (h) or `start` and `end`. Raises InputError naming the first that is missing, or why it must be."""
     form = PRESETS[preset]
     theirs = table.columns(form)
+    unused = set[str]()
+    if preset is None:
+        unused = {*MOMENTS} if "ride_time" in theirs or not theirs.keys() & {*MOMENTS} else {"ride_time"}
     for ours, aliases in form.aliases.items():
-        if ours in theirs or (ours == "ride_id" and preset):
+        if ours in theirs or ours in unused or (ours == "ride_id" and preset):
             continue
         names, hint = {name.lower() for name in table.names}, ""
         if preset is None and names & {*START}:
@@ -73,7 +80,7 @@ def columns_of(table: Table, preset: Preset | None) -> dict[str, str]:
         elif aliases == IN_MILES and "dispatching_base_num" in names:
             hint = "; trip records of for-hire vehicles have no distance"
         raise table.lacks(aliases[0], hint, ours=ours)
-    return {ours: theirs[ours] for ours in form.aliases if ours in theirs}
+    return {ours: theirs[ours] for ours in form.aliases if ours in theirs and ours not in unused}
 
 
 def unit_of(table: Table, form: tables.Preset, ours: str, theirs: str) -> float:
@@ -164,7 +171,8 @@ class RideFile:
         def numbers(batch: tables.Batch, ours: str) -> Floats:
             column = columns[ours]
             with np.errstate(over="ignore"):  # what is infinite is rejected as such
-                return to_numbers(batch.column(column), how.numbers[column])[0] * units[ours]
+                values = to_numbers(batch.column(column), how.numbers[column])[0] * units[ours]
+            return _clocked(batch.column(column), values) if ours == "ride_time" else values
 
         for batch in self.table.batches([*columns.values()]):
             dist = numbers(batch, "ride_dist")
@@ -226,6 +234,15 @@ class RideFile:
         except pa.ArrowException as exc:
             raise InputError("holds values that are no text", file=self.name, field=name) from exc
         return pc.if_else(pc.equal(ids, ""), pa.scalar(None, pa.string()), ids)
+
+
+def _clocked(column: Any, hours: Floats) -> Floats:
+    """The hours, and of cells that are none those that are written h:mm:ss."""
+    if not is_text(column.type) or not np.isnan(hours).any():
+        return hours
+    parts = pc.extract_regex(plain_array(column), CLOCK)
+    whole = [pc.struct_field(parts, name).cast(pa.float64()).to_numpy(zero_copy_only=False) for name in "hms"]
+    return np.where(np.isnan(hours), whole[0] + whole[1] / 60 + whole[2] / 3600, hours)
 
 
 def hashes(ids: pa.Array) -> NDArray[np.int64]:

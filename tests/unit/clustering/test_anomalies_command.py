@@ -3,7 +3,6 @@
 import gzip
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from cli import console
-from cli.main import app
 from functions.clustering import files, simulate
 from functions.clustering.contracts import LABEL_SCHEMA, REJECTED_SCHEMA
 from tests.unit.clustering.conftest import Command, write
@@ -400,6 +397,57 @@ def test_speeds_of_no_vehicle_are_warned_of_with_the_option(
     assert ("warning: the median speed is" in printed and "--column ride_dist_m=NAME" in printed) == told
 
 
+@pytest.mark.parametrize("history", [False, True])
+def test_rides_that_are_mostly_impossible_are_of_another_unit_and_refused(
+    command: Command, rides: Path, tmp_path: Path, history: bool
+) -> None:
+    """A careful person wants no file in which every ride is flagged; flights or trains say how fast they can be."""
+    table, wrong = pq.read_table(rides), tmp_path / "flights.parquet"
+    pq.write_table(table.set_column(1, "ride_dist", pc.multiply(table["ride_dist"], 25)), wrong)
+    learned = ["--history", rides] if history else []
+    status, printed = command(wrong, *learned)
+    assert status == 2
+    assert printed.startswith(f"trefoil: {wrong}: the median speed is ")
+    assert "km/h, over the possible 160: distances or times are probably in other units" in printed
+    assert "--column ride_dist_m=NAME" in printed
+    assert "--max-speed allows more" in printed
+    assert not command.out.exists()
+    status, printed = command(wrong, *learned, "--max-speed", 4_000)
+    assert status == 0
+    assert ("more than can be abnormal: they are unlike those learned from" in printed) == history
+    assert "warning: the median speed" not in printed
+
+
+@pytest.mark.parametrize("written", ["{0:02}:{1:02}:{2:02}", "{0}:{1:02}:{2:02}.000"])
+def test_times_written_as_on_a_clock_are_hours(command: Command, rides: Path, tmp_path: Path, written: str) -> None:
+    table = pq.read_table(rides)
+    seconds = np.round(table["ride_time"].to_numpy() * 3600).astype(int)
+    pq.write_table(table.set_column(2, "ride_time", pa.array(seconds / 3600)), rides)
+    command(rides)
+    in_hours = command.table()
+    clock = [written.format(s // 3600, s // 60 % 60, s % 60) for s in seconds.tolist()]
+    pyarrow.csv.write_csv(table.set_column(2, "ride_time", pa.array(clock)), tmp_path / "clock.csv")
+    assert command(tmp_path / "clock.csv")[0] == 0
+    assert command.table()["severity"].to_pylist() == pytest.approx(in_hours["severity"].to_pylist())
+    bad = write(tmp_path / "bad.csv", "ride_id,ride_dist,ride_time\na,3,0:06:00\nb,3,12:30\nc,3,0:61:00\nd,3,.1\n")
+    assert command(bad)[0] == 0
+    assert command.table()["ride_id"].to_pylist() == ["a", "d"]
+
+
+def test_rides_in_km_may_have_a_start_and_an_end(command: Command, tmp_path: Path) -> None:
+    times = [("27.10.2024 01:50", "27.10.2024 02:10"), ("27.10.2024 02:50", "27.10.2024 02:10")]
+    rows = [f"{i};2,5;{a};{b}" for i, (a, b) in enumerate(times)]
+    path = write(tmp_path / "Fahrten.csv", "\n".join(["Nr;Strecke;Abfahrt;Ankunft", *rows, ""]))
+    named = [f"--column={one}" for one in ("ride_id=Nr", "ride_dist=Strecke", "start=Abfahrt", "end=Ankunft")]
+    assert command(path, *named, "--params", "book", "--timezone", "Europe/Berlin")[0] == 0
+    assert command.table("rejected").num_rows == 0
+    assert minutes(command, 2) == [20, 20]
+    assert command(path, *named, "--params", "book")[0] == 0
+    assert command.table("rejected")["reason"].to_pylist() == ["time is negative"]
+    status, printed = command(path, *named[:3])
+    assert (status, "end: has no such column" in printed) == (2, True)
+
+
 def test_the_kind_of_file_is_told_by_its_bytes(command: Command, rides: Path, tmp_path: Path) -> None:
     command(rides)
     expected = command.table()
@@ -456,17 +504,3 @@ def test_a_columns_name_says_its_unit_also_where_the_file_calls_it_otherwise(
         labelled = command.table()
         assert labelled["is_anomaly"].equals(in_km["is_anomaly"])
         assert labelled["severity"].to_pylist() == pytest.approx(in_km["severity"].to_pylist(), rel=1e-3)
-
-
-def test_rides_in_metres_are_refused_with_a_word_about_units(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = [f"r{i},{3_000 + 10 * i},0.{20 + i % 60}" for i in range(200)]
-    (tmp_path / "rides.csv").write_text("\n".join(["ride_id,ride_dist,ride_time", *lines]))
-    monkeypatch.setattr(
-        sys, "argv", ["trefoil", "anomalies", str(tmp_path / "rides.csv"), "--out", str(tmp_path / "out")]
-    )
-    assert console.run(app) == 2
-    assert (
-        "every ride is faster than 160 km/h: distances or times are probably in other units" in capsys.readouterr().err
-    )

@@ -49,7 +49,7 @@ def test_any_sample_gives_a_model_that_can_be_kept(drawn: list[tuple[float, floa
     try:
         made = fit(dist, time, Parameters())
     except InputError:
-        assert (dist / time > 160).all()
+        assert (dist / time > 160).mean() >= 0.5
         return
     kept = Model.load(made.dump())
     assert kept.dump() == made.dump()
