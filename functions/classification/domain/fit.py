@@ -37,7 +37,7 @@ EXPLAINED_ROWS: Final = 100
 NAMED: Final = 5  # columns in a message
 LEAK: Final = "repeats the target: a leak"
 ISOTONIC_OF_EACH: Final = 1_000  # rows of each kind from which a free map is better than a straight line
-MOST_LOST: Final = 1e-3  # of average precision: scores beyond the floor of the map become ties
+MOST_LOST, FLOORS = 1e-3, (1e-3, 1e-6)  # of average precision: scores beyond the floor of the map become ties
 
 
 class Parameters(BaseModel, frozen=True):
@@ -226,7 +226,7 @@ def _check_both_kinds(y: Bools, parts: Parts) -> None:
 def _features(rows: Labelled) -> tuple[tuple[Feature, ...], dict[str, str]]:
     """Features to learn from, and the columns left out, each with its reason."""
     inferred, dropped = schema.infer({name: values for name, values in rows.columns.items() if name != rows.group})
-    leaks = [feature.name for feature in inferred if _repeats(rows.columns[feature.name], rows.y)]
+    leaks = [one.name for one in inferred if _repeats(rows.columns[one.name], rows.y, words=one.kind == "category")]
     dropped |= dict.fromkeys(leaks, LEAK)
     features = tuple(feature for feature in inferred if feature.name not in leaks)
     if not features:
@@ -235,13 +235,16 @@ def _features(rows: Labelled) -> tuple[tuple[Feature, ...], dict[str, str]]:
     return features, dropped | ({} if rows.group is None else {rows.group: "says whose row it is"})
 
 
-def _repeats(values: Sequence[Any], y: Bools) -> bool:
-    """Whether a column has two values, each for one of the target's."""
-    truths: dict[str, bool] = {}
+def _repeats(values: Sequence[Any], y: Bools, *, words: bool) -> bool:
+    """Whether a column says the target: it has two values, or is of `words` that have 20 rows each on average, and each
+    stands for one of the target's; or it is missing in all rows of one kind and in none of the other."""
+    truths: dict[str, set[bool]] = {}
     for value, truth in zip(values, y.tolist(), strict=True):
-        if truths.setdefault(schema.canonical(value), truth) != truth or len(truths) > 2:
-            return False
-    return len(set(truths.values())) == 2
+        truths.setdefault(schema.canonical(value), set()).add(truth)
+    blank = truths.get("", set())
+    known = set[bool]().union(*(of for value, of in truths.items() if value))
+    few = len(truths) == 2 or (words and len(values) >= MIN_OF_EACH * len(truths))
+    return (len(blank) == len(known) == 1 and blank != known) or (few and all(len(of) == 1 for of in truths.values()))
 
 
 def search_options(
@@ -293,14 +296,16 @@ def _candidates(parameters: Parameters, *, ordered: bool) -> list[Options]:
 
 def calibrate(scores: Floats, y: Bools) -> Calibration:
     """The map of scores to probabilities: isotonic (Zadrozny and Elkan 2002) where both kinds have 1,000 rows, else
-    Platt's (1999) on his smoothed targets.
+    Platt's (1999) on his smoothed targets; where that ties too many scores below its floor, with a lower one.
 
     The scores themselves where that map falls or loses average precision.
     """
     enough = min(int(y.sum()), int((~y).sum())) >= ISOTONIC_OF_EACH
-    calibration = _isotonic(scores, y) if enough else _platt(scores, y)
-    lost = average_precision(y, scores) - average_precision(y, calibrated(scores, calibration))
-    return calibration if calibration.slope > 0 and lost <= MOST_LOST else Calibration(floor=0.0)
+    for calibration in [_isotonic(scores, y)] * enough + [_platt(scores, y, floor) for floor in FLOORS]:
+        lost = average_precision(y, scores) - average_precision(y, calibrated(scores, calibration))
+        if calibration.slope > 0 and lost <= MOST_LOST:
+            return calibration
+    return Calibration(floor=0.0)
 
 
 def _isotonic(scores: Floats, y: Bools) -> Calibration:
@@ -317,14 +322,14 @@ def _isotonic(scores: Floats, y: Bools) -> Calibration:
     )
 
 
-def _platt(scores: Floats, y: Bools) -> Calibration:
+def _platt(scores: Floats, y: Bools, floor: float) -> Calibration:
     """A row of target t is a positive of weight t and a negative of weight 1 - t."""
     positives, negatives = int(y.sum()), int((~y).sum())
     target = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    x = np.tile(log_odds(scores, Calibration().floor), 2)[:, None]
+    x = np.tile(log_odds(scores, floor), 2)[:, None]
     truth, weights = np.repeat([1, 0], len(y)), np.concatenate([target, 1 - target])
     fitted = LogisticRegression().fit(x, truth, sample_weight=weights)
-    return Calibration(slope=float(fitted.coef_[0, 0]), intercept=float(fitted.intercept_[0]))
+    return Calibration(slope=float(fitted.coef_[0, 0]), intercept=float(fitted.intercept_[0]), floor=floor)
 
 
 def choose_threshold(y: Bools, p: Floats, parameters: Parameters) -> float:

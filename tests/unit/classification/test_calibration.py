@@ -28,6 +28,15 @@ def test_no_scores_lose_their_order_to_calibration(seed):
     assert metrics.average_precision(y, p) >= metrics.average_precision(y, scores) - 1e-3
 
 
+def test_scores_of_rare_positives_below_the_floor_are_mapped_and_not_left_as_they_are():
+    draw = np.random.default_rng(0)
+    odds = draw.normal(-8, 5, 6_000)
+    y, scores = draw.random(6_000) < 1 / (1 + np.exp(-odds)), 1 / (1 + np.exp(-1.6 * odds))
+    p = calibrated(scores, fit.calibrate(scores, y))
+    assert metrics.average_precision(y, p) >= metrics.average_precision(y, scores) - 1e-3
+    assert metrics.calibration_error(y, p) < 0.6 * metrics.calibration_error(y, scores)
+
+
 def test_a_map_that_would_turn_the_order_round_is_refused():
     draw = np.random.default_rng(1)
     y = draw.random(400) < 0.3

@@ -246,6 +246,25 @@ def test_a_column_that_repeats_the_target_is_refused_as_a_leak():
         learning.learn(Labelled({"x": rows.y.tolist()}, rows.y, rows.times), target, QUICK)
 
 
+@pytest.mark.parametrize(
+    ("of", "refused"),
+    [
+        (lambda i, yes: f"cause {i % 5}" if yes else None, True),  # known only of those who left
+        (lambda i, yes: f"cause {i % 5}" if yes else f"plan {i % 3}", True),
+        (lambda i, yes: float(i % 97) if yes else "", True),
+        (lambda i, yes: float(i % 97) if yes or i == 3 else "", False),
+        (lambda i, yes: f"cause {i % 5}" if yes and i % 10 else None, False),
+        (lambda i, yes: f"name {i // 2}", False),  # two rows each say nothing
+        (lambda i, yes: float(yes) + i % 3 / 10, False),  # numbers may lie apart
+    ],
+)
+def test_a_column_whose_words_or_whose_blanks_say_the_target_is_a_leak(of, refused):
+    y = np.arange(300) // 2 % 3 == 0
+    values = [of(i, bool(yes)) for i, yes in enumerate(y)]
+    rows = Labelled({"x": values, "age": [20 + i * 7 % 50 for i in range(300)]}, y, [None] * 300)
+    assert (fit._features(rows)[1].get("x") == "repeats the target: a leak") == refused
+
+
 def test_five_positives_are_too_few_and_the_message_says_what_is_needed():
     y = np.arange(1_000) < 5
     rows = Labelled({"x": [float(i * i % 97) for i in range(1_000)]}, y, [None] * 1_000)
