@@ -12,7 +12,7 @@ from functions.classification.contracts import Specification
 from functions.classification.domain.schema import canonical, text
 from layers.runtime.errors import InputError
 
-NO = {"1": "0", "yes": "no", "true": "false", "y": "n", "t": "f"}
+NO = {"1": "0", "yes": "no", "true": "false", "y": "n", "t": "f", "ja": "nein", "oui": "non", "si": "no", "sí": "no"}
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def noise(rows: int, positive: float, seed: int = 0):
 def test_a_column_that_does_it_all_is_named_as_a_likely_leak():
     columns, y = noise(1_200, 0.3)
     columns["closed on"] = np.where(y, "x", np.where(np.arange(1_200) % 2, "", "open")).tolist()
+    columns["closed on"][int(np.argmax(y))] = "open"  # said nearly always: refused it would be if always
     package = learn(columns, y)
     assert package.report["roc_auc"]["model"] > 0.99
     assert package.report["roc_auc_interval"][0] < 1
@@ -33,6 +34,16 @@ def test_a_column_that_does_it_all_is_named_as_a_likely_leak():
     assert "closed on (" in leak
     assert "x" not in leak.split("leak: ")[1].split(" (")[0].split(", ")
     assert leak in summary_lines(package.report)
+
+
+def test_of_two_columns_that_say_the_same_each_is_named_and_no_other():
+    columns, y = noise(1_200, 0.7)
+    spent = np.where(y, 5 + np.random.default_rng(1).gamma(2, 100, 1_200), 0)
+    spent[:12] = 0
+    columns |= {"spent": spent.tolist(), "share": (spent / (900 + np.arange(1_200))).tolist()}
+    (leak,) = [line for line in learn(columns, y).report["findings"] if "leak" in line]
+    assert sorted(leak.split("leak: ")[1].split(" (")[0].split(", ")) == ["share", "spent"]
+    assert "by itself" in leak
 
 
 def test_a_model_of_noise_is_no_better_than_chance():

@@ -16,6 +16,8 @@ from tests.classification import NOW, Cloud
     [
         (["1", "0", "1", "1"], "1"),
         (["YES", "no", "Yes", "YES"], "YES"),
+        (["ja", "Ja", "ja", "nein"], "ja"),
+        (["Sí", "no", "Sí"], "Sí"),
         ([True, True, False], "true"),
         (["1.0", "1", "0"], "1.0"),
         (["b", "b", "a"], "a"),
