@@ -85,7 +85,7 @@ def dense(points: Floats, parameters: Parameters) -> tuple[Floats, NDArray[np.in
 
     Unless it is fixed, eps is a multiple of the median distance to the ride that completes min_samples: the median
     moves with the density of ordinary rides and not with how many abnormal ones the sample holds. Where rides that were
-    rounded to whole km or minutes lie one on another, it is the distance to the next place that has a ride.
+    rounded to whole km or minutes lie one on another, it is the distance to the next place that has as many.
     """
     wanted = parameters.min_samples or min(len(points), max(3, round(parameters.min_share * len(points))))
     if parameters.eps is not None:
@@ -95,9 +95,11 @@ def dense(points: Floats, parameters: Parameters) -> tuple[Floats, NDArray[np.in
         core = dbscan.core_sample_indices_
         return points[core], dbscan.labels_[core].astype(np.int32), parameters.eps, wanted
     reach = KDTree(points).query(points, k=[wanted])[0][:, 0]
-    places = np.unique(points.round(9), axis=0)
-    apart = KDTree(places).query(points, k=[min(2, len(places))])[0][:, 0]
-    eps = max(parameters.eps_factor * float(np.median(np.maximum(reach, apart))), parameters.eps_floor)
+    places, rides = np.unique(points.round(9), axis=0, return_counts=True)
+    heaps, apart = places[rides >= wanted], reach
+    if len(heaps) > 1:
+        apart = np.where(reach > 1e-9, reach, KDTree(heaps).query(points, k=[2])[0][:, 0])
+    eps = max(parameters.eps_factor * float(np.median(apart)), parameters.eps_floor)
     cores = points[reach <= eps]
     near = KDTree(cores).query_pairs(eps, output_type="ndarray")
     graph = coo_array((np.ones(len(near), bool), tuple(near.T)), shape=(len(cores), len(cores)))

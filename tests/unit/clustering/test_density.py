@@ -63,3 +63,9 @@ def test_rounded_rides_are_no_more_abnormal_than_exact_ones(km: float, minutes: 
     assert label(fit(dist, time, Parameters()), dist, time).is_anomaly.mean() < 0.03
     broken = label(fit(dist, time, Parameters()), dist[:500] * 10, time[:500])
     assert broken.is_anomaly.mean() > 0.9
+
+
+def test_among_rides_that_are_all_the_same_another_one_is_abnormal() -> None:
+    dist, time = np.full(500, 3.2), np.full(500, 0.2)
+    dist[9], time[7] = 20.0, 2.0
+    assert np.flatnonzero(label(fit(dist, time, Parameters()), dist, time).is_anomaly).tolist() == [7, 9]
