@@ -1,6 +1,6 @@
 """What a candidate is worth: every measure beside a dummy, a logistic regression and the champion."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ METRICS = ("roc_auc", "average_precision", "f1", "brier", "calibration_error", "
 PEERS = ("model", "dummy", "logistic", "champion")
 IMPORTANCE_ROWS = 3_000
 REPEATS = 3
-FEW = 20
+FEW, LISTED = 20, 40
 TOO_GOOD, ALONE = 0.99, 0.95
 
 
@@ -182,6 +182,11 @@ def importance(trained: Trained, seed: int) -> dict[str, float]:
     return dict(sorted(losses.items(), key=lambda pair: -pair[1]))
 
 
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED:,} more, see report.json" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
 def summary_lines(report: Mapping[str, Any]) -> list[str]:
     """The report as lines of text for a person."""
     rows, search = report["rows"], report["search"]
@@ -194,7 +199,7 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     for name, column in report["columns"].items():
         rare = f" ({column['unknown']:.0%} outside the known ones)" if column.get("unknown", 0) >= 0.005 else ""
         kinds.setdefault(column["read_as"], []).append(name + rare)
-    lines += [f"read as {kind}: {', '.join(names)}" for kind, names in kinds.items()]
+    lines += [f"read as {kind}: {_listed(names)}" for kind, names in kinds.items()]
     peers = [peer for peer in PEERS if report["roc_auc"][peer] is not None]
     lines.append(f"{'':18}" + "".join(f"{peer:>10}" for peer in peers))
     for metric in (*METRICS, "profit"):
@@ -203,8 +208,10 @@ def summary_lines(report: Mapping[str, Any]) -> list[str]:
     learners = sorted(report["learners"].items(), key=lambda pair: -pair[1]["average_precision"])
     figures = ", ".join(f"{name} {learner['average_precision']:.3f}" for name, learner in learners)
     lines.append(f"average precision of each learner on rows out of fold: {figures}")
-    left_out = dict.fromkeys(report["refused"], "known only afterwards") | report["dropped"]
-    lines += [*report["findings"], *(f"left out: {name} ({reason})" for name, reason in left_out.items())]
+    reasons: dict[str, list[str]] = {}
+    for name, reason in (dict.fromkeys(report["refused"], "known only afterwards") | report["dropped"]).items():
+        reasons.setdefault(reason, []).append(name)
+    lines += [*report["findings"], *(f"left out: {_listed(names)} ({reason})" for reason, names in reasons.items())]
     if report["twins"]:
         lines.append(f"{report['twins']:,} of the rows measured on equal a row learnt from in every column")
     if report["group"]:

@@ -116,3 +116,12 @@ def test_the_picture_is_drawn_for_any_names_and_for_hardly_any_rows(positive):
     assert (
         draw_report(package.trained, package.report | {"permutation_importance": {"$x$ \\y": -1.0}})[:4] == b"\x89PNG"
     )
+
+
+def test_columns_left_out_for_one_reason_are_a_line_and_of_very_many_some_are_named():
+    columns, y = noise(200, 0.3)
+    columns |= {f"empty {i}": [""] * 200 for i in range(45)} | {"index": list(range(200)), "one": ["1"] * 200}
+    lines = [line for line in summary_lines(learn(columns, y).report) if line.startswith("left out")]
+    assert len(lines) == 3
+    assert lines[0].startswith("left out: empty 0, empty 1, ")
+    assert lines[0].endswith(", empty 39 and 5 more, see report.json (empty)")
