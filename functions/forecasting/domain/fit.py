@@ -26,8 +26,8 @@ MIN_YEARS_ALONE: Final = 1.1
 KNOWN: Final = 3
 LEVEL: Final = 0.95
 GAIN: Final = 0.995
-# What errs least over many series: it adapts, or is the mean of two that err differently.
-STEADY: Final = (baselines.SMOOTHING, BLEND)
+# What errs least over many series, the first one the least: it adapts, or is the mean of two that err differently.
+STEADY: Final = (baselines.SMOOTHING, BLEND, PROPHET)
 SURE: Final = 0.98  # of regressors that nobody gave: few holidays gain as much by chance
 RETURNS: Final = 0.01
 LOST: Final = 1.1
@@ -215,7 +215,7 @@ def _finish(
     # Where the year is the only season, folds of another part of it cannot tell what knowing it is worth.
     blind = (baselines.WEEKDAY_MEAN,) if year_ago and rhythm.cycle == 1 else ()
     # Smoothing sees no promotion: where a column of the file helps, it must win.
-    steady = (BLEND,) if design and any(map(features.of_file, design.columns)) else STEADY
+    steady = STEADY[1:] if design and any(map(features.of_file, design.columns)) else STEADY
     pick = partial(best, learned=judged, blind=blind, steady=steady)
     results = [
         errors_by_kind(one, rules, one.problem(design).approximate() if design else None, judged) for one in tested

@@ -87,6 +87,7 @@ def test_a_kind_must_be_better_than_what_is_steady_by_more_than_so_few_periods_c
     assert fit.best(windows(far, far)) == "year_ago"
     assert fit.best(windows(*[near] * 30)) == "year_ago"
     assert fit.best(windows({"prophet": 10.0, "blend": 11.0})) == "blend"
+    assert fit.best(windows({"prophet": 11.0, "year_ago": 10.0})) == "prophet"
 
 
 def test_intervals_are_wider_where_the_errors_of_a_window_move_together_and_windows_are_few():
