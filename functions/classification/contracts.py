@@ -85,11 +85,15 @@ class Outcome(BaseModel, defer_build=True):
 
 
 class Feature(_Frozen):
-    """One input column. `nullable` says whether training had nulls; categories outside the list count as unknown."""
+    """One input column. `nullable` says whether training had nulls; categories outside the list count as unknown.
+
+    `marked`: a nullable number has an input that says whether it is missing, which few rows cannot teach.
+    """
 
     name: str
     kind: Kind
     nullable: bool = False
+    marked: bool = True
     categories: tuple[str, ...] = ()
 
 

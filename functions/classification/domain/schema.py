@@ -73,8 +73,8 @@ def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
     features, dropped = [], {}
     for name, values in columns.items():
         present = _present(values)
-        feature = _feature(name, present, nullable=len(present) < len(values))
         blanks = len(values) - len(present)
+        feature = _feature(name, present, blanks)
         if reason := _useless(name, present, blanks) or _timed(present) or _wordy(feature, present):
             dropped[name] = reason
         else:
@@ -100,11 +100,12 @@ def _wordy(feature: Feature, present: list[str]) -> str | None:
     return f"too many different values: those that could be known are {share:.0%} of the rows"
 
 
-def _feature(name: str, present: list[str], *, nullable: bool) -> Feature:
+def _feature(name: str, present: list[str], blanks: int) -> Feature:
+    nullable, marked = blanks > 0, not 0 < blanks < MIN_CATEGORY_ROWS
     if {word.lower() for word in present} <= BOOLEANS.keys():
-        return Feature(name=name, kind="boolean", nullable=nullable)
+        return Feature(name=name, kind="boolean", nullable=nullable, marked=marked)
     if _numeric_share(present) >= NUMERIC_SHARE:
-        return Feature(name=name, kind="number", nullable=nullable)
+        return Feature(name=name, kind="number", nullable=nullable, marked=marked)
     counts = Counter(present)
     floor = min(MIN_CATEGORY_ROWS, max(counts.values()))
     frequent = [word for word, rows in counts.most_common(MAX_CATEGORIES) if rows >= floor and rows > 1]
@@ -188,8 +189,8 @@ def _number(word: str) -> float:
 
 
 def places(features: Sequence[Feature]) -> list[list[int]]:
-    """The inputs of each feature by place: its value, then whether it is missing if it is a nullable number."""
-    widths = [1 + (feature.nullable and feature.kind != "category") for feature in features]
+    """The inputs of each feature by place: its value, then whether it is missing if it is a marked nullable number."""
+    widths = [1 + (feature.nullable and feature.marked and feature.kind != "category") for feature in features]
     ends = np.cumsum(widths).tolist()
     return [[*range(end - width, end)] for width, end in zip(widths, ends, strict=True)]
 

@@ -265,6 +265,23 @@ def test_a_column_whose_words_or_whose_blanks_say_the_target_is_a_leak(of, refus
     assert (fit._features(rows)[1].get("x") == "repeats the target: a leak") == refused
 
 
+@pytest.mark.parametrize("blanks", [1, 4])
+def test_a_few_rows_without_a_value_do_not_decide_what_its_being_missing_means(blanks):
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=400)
+    y = draw.random(400) < 1 / (1 + np.exp(-2 * x))
+    values = x.tolist()
+    for row in np.flatnonzero(y)[:blanks]:
+        values[row] = None
+    options = {"learner": "logistic", "C": 1.0}
+    features, _ = schema.infer({"x": values})
+    matrix, _ = schema.encode({"x": values}, features)
+    parameters = Parameters()
+    fitted = fit.Work(matrix, y, np.arange(400), False, features, parameters).fit(options)
+    missing, _ = schema.encode({"x": [None]}, features)
+    assert 0.3 < learners.predict(fitted, missing)[0] < 0.75
+
+
 def test_five_positives_are_too_few_and_the_message_says_what_is_needed():
     y = np.arange(1_000) < 5
     rows = Labelled({"x": [float(i * i % 97) for i in range(1_000)]}, y, [None] * 1_000)
