@@ -57,7 +57,8 @@ class Design(BaseModel):
 
 
 class Additive(BaseModel):
-    """A fitted model: trend in scaled time and scaled log sales around `center`, and one coefficient a column."""
+    """A fitted model: trend in scaled time and scaled log sales around `center`, and one coefficient a column. One that
+    `adapts` answers at the level of the newest sales."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,18 +74,38 @@ class Additive(BaseModel):
     changepoints: tuple[float, ...]
     beta: tuple[float, ...]
     sigma: float
+    adapts: bool = False
 
 
 def predict(model: Additive, frame: Frame) -> Floats:
-    """Median sales of every period of the frame, shape (n,); closed ones are zero."""
+    """Median sales of every period of the frame, shape (n,), at the level of lately; closed ones are zero."""
+    level = line(model, frame) + lately(model, frame)
+    sales = np.exp(np.clip(level, -50.0, 50.0)) if model.design.log else level * model.unit
+    return np.where(frame.open > 0, sales, 0.0)
+
+
+def line(model: Additive, frame: Frame) -> Floats:
+    """What was fitted, of every period (n,): log sales, or sales in units of their usual size."""
     numbers = frame.frequency.numbers(np.r_[np.datetime64(model.start), frame.times])
     t = (numbers[1:] - numbers[0]) / model.t_scale
     late = np.maximum(t[:, None] - np.array(model.changepoints), 0.0)
     trend = model.k * t + model.m + late @ np.array(model.delta)
     season = columns(model.design, frame) @ np.array(model.beta) if model.beta else 0.0
-    level = (trend + season) * model.y_scale + model.center
-    sales = np.exp(np.clip(level, -50.0, 50.0)) if model.design.log else level * model.unit
-    return np.where(frame.open > 0, sales, 0.0)
+    return np.asarray((trend + season) * model.y_scale + model.center, dtype=float)
+
+
+def lately(model: Additive, frame: Frame) -> float:
+    """How far the newest sales lie off the line, whose trend bends late or never: half of it, and all where it is twice
+    the noise."""
+    rows = slice(max(0, frame.seen - frame.rhythm.recent // 2), frame.seen)
+    sold = frame.selling[rows]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = (np.log(sold) if model.design.log else sold / model.unit) - line(model, frame)[rows]
+    off = off[np.isfinite(off)]
+    if not model.adapts or not len(off):
+        return 0.0
+    shift, noise = float(np.median(off)), max(model.sigma * model.y_scale, 1e-6)
+    return shift * min(max(abs(shift) / (2 * noise), 0.5), 1.0)
 
 
 def spread(model: Additive, ahead: Floats) -> Floats:
@@ -227,4 +248,5 @@ class Problem:
             changepoints=self.changepoints.tolist(),
             beta=solution[trend:].tolist()[: len(names(design))],
             sigma=sigma,
+            adapts=True,
         )

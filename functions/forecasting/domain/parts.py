@@ -2,7 +2,6 @@
 
 import re
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -51,13 +50,13 @@ def parts(trained: Trained, frame: Frame, learned: "GlobalModel | None" = None) 
 def _of_additive(fitted: Additive, frame: Frame) -> dict[str, Floats]:
     """Parts of Prophet's model. The level is the trend on the eve, the trend what it has moved since."""
     log, ahead = fitted.design.log, slice(frame.start, None)
-    trend = additive.predict(fitted.model_copy(update={"beta": ()}), replace(frame, open=np.ones_like(frame.open)))
-    trend = np.log(trend) if log else trend
+    scale = 1.0 if log else fitted.unit
+    trend = (additive.line(fitted.model_copy(update={"beta": ()}), frame) + additive.lately(fitted, frame)) * scale
     level = trend[max(frame.seen - 1, 0)]
     values: dict[str, Floats] = defaultdict(lambda: np.zeros(len(frame.open) - frame.start))
     values |= {"level": np.full(len(trend) - frame.start, level), "trend": trend[ahead] - level}
     effects = additive.columns(fitted.design, frame)[ahead] * np.array(fitted.beta)
-    effects *= fitted.y_scale * (1.0 if log else fitted.unit)
+    effects *= fitted.y_scale * scale
     for name, effect in zip(additive.names(fitted.design), effects.T, strict=True):
         values[_group(name)] += effect
     return dict(values)

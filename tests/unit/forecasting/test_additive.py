@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,7 +45,7 @@ def test_our_arithmetic_is_prophets_own_prediction(problem):
     start = {"k": near.k, "m": near.m, "sigma_obs": near.sigma}
     theirs.fit(past, init=start | {"delta": np.array(near.delta), "beta": np.array(near.beta)})
     logs = theirs.predict(x)["yhat"].to_numpy() * problem.y_scale + problem.center
-    ours = additive.predict(problem.fit(), problem.frame)
+    ours = additive.predict(problem.fit().model_copy(update={"adapts": False}), problem.frame)
     selling = problem.frame.open > 0
     np.testing.assert_allclose(np.log(ours[selling]), logs[selling], atol=1e-5)
 
@@ -96,3 +98,16 @@ def test_what_has_neither_a_season_nor_a_regressor_is_fitted_by_prophet_as_well(
     fitted, near = bare.fit(), bare.approximate()
     assert fitted.beta == ()
     np.testing.assert_allclose(additive.predict(fitted, laid), additive.predict(near, laid), rtol=0.05)
+
+
+def test_sales_that_broke_after_the_last_bend_are_forecast_at_their_new_level():
+    series = made(420, promo=False)
+    broken = frame.build(replace(series, y=series.y * np.where(np.arange(420) < 390, 1.0, 0.4)), 28)
+    whole = Problem(broken, broken.start, Design(weekly=True, yearly=False)).approximate()
+    open_days = broken.open[broken.start :] > 0
+    ahead = additive.predict(whole, broken)[broken.start :][open_days]
+    before = frame.build(series, 28)
+    usual = additive.predict(Problem(before, 420, whole.design).approximate(), before)[420:][open_days]
+    np.testing.assert_allclose(ahead[:6], 0.4 * usual[:6], rtol=0.15)
+    stored = additive.Additive.model_validate_json(whole.model_dump_json(exclude={"adapts"}))
+    assert (additive.predict(stored, broken)[broken.start :][open_days] > 1.3 * ahead).all()
