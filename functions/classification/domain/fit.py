@@ -204,6 +204,7 @@ def _usable(rows: Labelled) -> tuple[Labelled, Matrix, tuple[Feature, ...], dict
     """Rows to learn from or to judge, their inputs and features, the columns left out with why, and rows left out."""
     features, dropped = _features(rows)
     whose = [*schema.identifiers(rows.columns), *([] if rows.group is None else [rows.group])]
+    whose += [name for name in dropped if schema.dated(rows.columns[name])]
     first = distinct(rows, list(dict.fromkeys([feature.name for feature in features] + whose)))
     copies = len(rows.y) - len(first)
     if copies:  # what they say of a column is said twice

@@ -82,6 +82,11 @@ def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
     return tuple(features), dropped
 
 
+def dated(values: Sequence[Any]) -> bool:
+    """Whether a column holds dates or times."""
+    return _timed(_present(values)) is not None
+
+
 def _timed(present: list[str]) -> str | None:
     dates = sum(DATE.fullmatch(word) is not None for word in present)
     return "a date or time, which is not learnt from" if 2 * dates > len(present) else None

@@ -134,6 +134,16 @@ def test_customers_of_other_numbers_are_no_copies_of_each_other_and_an_index_mak
     assert copies(CustomerId=[1_000 + 37 * i for i in range(600)]) == 0
     assert copies(CustomerId=[1_000 + 37 * (i % 300) for i in range(600)]) == 300
     assert copies(**{"Unnamed: 0": [*range(600)]}) == 300
+    days = [f"{2000 + i // 12}-{1 + i % 12:02}-01" for i in range(600)]
+    assert copies(joined=days) == 0
+    assert copies(joined=days[:300] * 2) == 300
+
+
+def test_rows_of_few_categories_that_come_twice_with_their_day_are_copies_and_no_chance():
+    rows = np.arange(600)
+    columns = {"k": (rows % 7).astype(str).tolist(), "day": [f"{1900 + i // 12}-{1 + i % 12:02}-05" for i in rows]}
+    doubled = Labelled({name: values * 2 for name, values in columns.items()}, np.tile(rows % 3 == 0, 2), [None] * 1200)
+    assert fit._usable(doubled)[-1]["copies"] == 600
 
 
 def test_a_champion_has_seen_every_row_of_a_person_it_learnt_from():
