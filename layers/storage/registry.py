@@ -62,26 +62,33 @@ class ModelRegistry:
                 digest, key = hashlib.sha256(body).hexdigest(), f"{leaf}/{version}/{name}"
                 bodies[key], body = body, StoredFile(key=key, sha256=digest, bytes=len(body))
             stored[name] = body
-        made = Manifest(
+        manifest = Manifest(
             leaf=leaf, version=version, created_at=self._clock(), files=stored, code=code_hash(leaf), **about
         )
-        try:
-            manifest = self.manifest(leaf, version)
-        except (NotFoundError, CorruptError):
-            manifest = made
-        if manifest.files != stored:
-            raise ConflictError(f"{leaf} {version} exists with other files")
-        if manifest is made:
-            bodies[manifest_key(leaf, version)] = made.model_dump_json().encode()  # last
+        last = manifest_key(leaf, version)
+        bodies[last] = manifest.model_dump_json().encode()
         for key, body in bodies.items():
-            self._objects.put(key, body)
+            try:
+                self._objects.put(key, body, if_absent=True)
+            except ConflictError:
+                try:
+                    standing = self.manifest(leaf, version)
+                except (NotFoundError, CorruptError):
+                    self._objects.put(key, body)
+                    continue
+                if standing.files != stored:
+                    raise ConflictError(f"{leaf} {version} exists with other files") from None
+                if key == last:
+                    manifest = standing
+                else:
+                    self._objects.put(key, body)
         row = {
             "leaf": leaf,
             "version": version,
             "status": "candidate",
             "created_at": manifest.created_at.isoformat(),
             "metrics": manifest.metrics,
-            "manifest": manifest_key(leaf, version),
+            "manifest": last,
         } | ({"expires_at": expires_at} if expires_at else {})
         with suppress(ConflictError):  # a repeated publish keeps the status that the version has reached
             self._table.put(row, condition=Attr("version").not_exists())

@@ -42,6 +42,28 @@ def test_a_version_cannot_be_published_with_other_files(registry: ModelRegistry)
         registry.publish("leaf", "v1", {"model": b"other"}, data_hash="d")
 
 
+@pytest.mark.parametrize("before", ["leaf/v1/model", "leaf/v1/manifest.json"])
+@pytest.mark.parametrize("theirs", [{"model": b"other"}, {"model": b"weights", "report": b"other"}])
+def test_of_two_who_publish_a_version_at_once_the_later_is_refused_and_changes_nothing(
+    before: str, theirs: dict[str, bytes]
+) -> None:
+    class Overtaken(InMemoryObjects):
+        overtaken = False
+
+        def put(self, key: str, body: bytes, **condition: Any) -> str:
+            if key == before and not self.overtaken:
+                self.overtaken = True
+                ModelRegistry(self, table).publish("leaf", "v1", theirs, data_hash="d")
+            return super().put(key, body, **condition)
+
+    objects, table = Overtaken(), InMemoryTable("leaf", "version")
+    registry = ModelRegistry(objects, table)
+    with pytest.raises(ConflictError, match="leaf v1 exists with other files"):
+        registry.publish("leaf", "v1", FILES, data_hash="d")
+    manifest = registry.manifest("leaf", "v1")
+    assert {name: registry.read(manifest, name) for name in manifest.files} == theirs
+
+
 def test_a_changed_file_is_refused(registry: ModelRegistry, objects: InMemoryObjects) -> None:
     manifest = registry.publish("leaf", "v1", FILES, data_hash="d")
     objects.bodies["leaf/v1/model"] = b"tampered"
