@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -131,13 +131,26 @@ def _rows(file: BinaryIO, name: str) -> BinaryIO:
     file.seek(0)
     lines: Any = gzip.GzipFile(fileobj=file) if head == b"\x1f\x8b" else file
     with reading(name, "verdicts"):
-        is_json, buffer = lines.read(1) == b"{", io.BytesIO()
+        is_json = lines.read(1) == b"{"
         lines.seek(0)
-        if is_json:
-            table = pyarrow.json.read_json(lines)
-            pq.write_table(table.select([column for column in NAMES if column in table.column_names]), buffer)
-    file.seek(0)
-    return buffer if is_json else file
+        if not is_json:
+            file.seek(0)
+            return file
+        rows = []
+        for row, line in enumerate(filter(bytes.strip, lines)):
+            try:
+                values = json.loads(line)
+                rows.append({column: values[column] for column in NAMES if column in values})
+            except (ValueError, TypeError) as exc:
+                raise InputError("is no object of JSON", file=name, row=row) from exc
+        given = {  # texts: a type that is inferred would rewrite ids
+            column: pa.array([None if row.get(column) is None else str(row[column]) for row in rows], pa.string())
+            for column in NAMES
+            if any(column in row for row in rows)
+        }
+        buffer = io.BytesIO()
+        pq.write_table(pa.table(given), buffer)
+    return buffer
 
 
 def judged(labelled: Path, words: Mapping[str, bool]) -> VerdictReport:

@@ -19,6 +19,8 @@ from functions.clustering.domain import verdicts
 from functions.clustering.domain.fit import fit
 from functions.clustering.domain.model import BOOK, Parameters
 from functions.clustering.domain.report import KINDS, kind, reasons
+from layers.runtime.errors import InputError
+from layers.tables import Reading
 from tests import clustering
 from tests.clustering import DAY, World, key
 from tests.unit.clustering.conftest import Command, write
@@ -114,6 +116,19 @@ def test_ids_that_are_numbers_are_those_of_the_rides(command: Command, tmp_path:
     assert command.summary()["verdicts"]["judged"] == 1
 
 
+def test_ids_of_rides_are_read_from_lines_of_json_as_they_are_written() -> None:
+    ids = ["2009-06-15 17:26:21", "2009-06-15", "2009-06-15T17:26:21.0000001Z", 12345678901234567890123, 1, "a", 1.5]
+    lines = "\n".join(json.dumps({"ride_id": ride_id, "verdict": "confirmed"}) for ride_id in ids)
+    words = verdicts.read_words(io.BytesIO(lines.encode()), "w", Reading())
+    assert words == dict.fromkeys(map(str, ids), True)
+
+
+def test_verdicts_in_a_file_that_ends_too_soon_are_refused() -> None:
+    lines = "\n".join(json.dumps({"ride_id": i, "verdict": "confirmed"}) for i in range(1000)).encode()
+    with pytest.raises(InputError, match="w: cannot be read as verdicts"):
+        verdicts.read_words(io.BytesIO(gzip.compress(lines)[:-20]), "w", Reading())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -121,10 +136,9 @@ def test_ids_that_are_numbers_are_those_of_the_rides(command: Command, tmp_path:
         ("ride_id,verdict\n,confirmed\n", "w: row 0: ride_id: is missing"),
         ("ride_id,verdict\na,confirmed\nb\n", "w: row 1: has another number of fields than the header"),
         ("ride,verdict\na,confirmed\n", "w: ride_id: has no such column; it has ride, verdict"),
-        (
-            '{"ride_id": "a", "verdict": "confirmed"}\n{"ride_id": \n',
-            "w: cannot be read as verdicts: JSON parse error",
-        ),
+        ('{"ride_id": "a", "verdict": "confirmed"}\n{"ride_id": \n', "w: row 1: is no object of JSON"),
+        ('{"ride_id": "a", "verdict": "confirmed"}\n7\n', "w: row 1: is no object of JSON"),
+        ('{"ride_id": "\\ud800", "verdict": "confirmed"}\n', "w: cannot be read as verdicts"),
         ('{"ride_id": "a", "verdict": 1}\n', "w: row 0: verdict: is neither confirmed nor false_alarm"),
         ('{"ride": "a"}\n', "w: ride_id: has no such column"),
         ("", "w: "),
