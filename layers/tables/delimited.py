@@ -12,15 +12,14 @@ import pyarrow.csv
 
 from layers.runtime.errors import InputError
 from layers.runtime.files import Limits, Reading
-from layers.tables.dialect import HEAD, padded, sniff
+from layers.tables.dialect import END, HEAD, padded, sniff
 from layers.tables.table import Batch, Table
 from layers.tables.text import Text
 
 BLOCK: Final = 4 << 20
 LONGEST: Final = 4 * BLOCK
-CELLS: Final = 500_000  # of rows that are held as Python's strings at once
-# A row that no file has, put behind the last one: if it does not come out as a row, a quote before it is still open.
-END: Final = "\x1e"
+PIECE: Final = 2 << 20  # characters and cells of rows that are held as Python's strings at once
+csv.field_size_limit(LONGEST)
 
 
 class CsvTable(Table):
@@ -104,21 +103,22 @@ class CsvTable(Table):
 
     def _by_python(self, chunks: Iterable[bytes]) -> Iterator[list[list[str]]]:
         """The fields of each row that is not blank. Raises InputError that names the row whose quote is not closed."""
-        lines = chain(self._lines(chunks), [END])
+        lines = chain(self._lines(chunks), END)
         spaced = self._dialect.spaced
-        rows = filter(None, csv.reader(lines, delimiter=self._dialect.delimiter, skipinitialspace=spaced))
-        piece, open_quote = [[END]], "a quote in it is not closed"
-        while piece:
-            last, piece = piece[-1], []
-            try:
-                piece.extend(islice(rows, 1 + CELLS // len(self.header)))
-            except csv.Error as exc:
-                why = f"a cell of it is longer than {csv.field_size_limit() >> 10} KB, or {open_quote}"
-                raise InputError(why, file=self.name, row=self._row + len(piece)) from exc
-            if piece:
-                yield piece[:-1] if piece[-1] == [END] else piece
-        if last != [END]:
-            raise InputError(open_quote, file=self.name, row=self._row - 1)
+        piece, size, open_quote = list[list[str]](), 0, "a quote in it is not closed"
+        try:
+            for row in filter(None, csv.reader(lines, delimiter=self._dialect.delimiter, skipinitialspace=spaced)):
+                if size > PIECE:
+                    yield piece
+                    piece, size = [], 0
+                piece.append(row)
+                size += len(row) + sum(map(len, row))
+        except csv.Error as exc:
+            why = f"a cell of it is longer than {LONGEST >> 20} MB, or {open_quote}"
+            raise InputError(why, file=self.name, row=self._row + len(piece)) from exc
+        if piece.pop() != [END[-1]]:
+            raise InputError(open_quote, file=self.name, row=self._row + len(piece))
+        yield piece
 
     def _lines(self, chunks: Iterable[bytes]) -> Iterator[str]:
         rest = b""

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Final
 
 from layers.runtime.errors import InputError
@@ -13,6 +14,8 @@ from layers.runtime.files import reading
 DELIMITERS: Final = ",;\t|"
 HEAD: Final = 1 << 20
 SAMPLE: Final = 100
+# Lines put behind the last one. If the second, which no file has, does not come out as a row, a quote is still open.
+END: Final = ("\n", "\x1e")
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
             delimiter = max(trials, key=lambda d: _fit(trials[d][0]))
             rows, start = trials[delimiter]
     if not rows:
-        raise InputError("is empty", file=name)
+        raise InputError("is empty, or a quote in its header is not closed", file=name)
     header = [cell.strip() for cell in rows[0]]
     if any("\x00" in cell for cell in header):
         raise InputError("is not a CSV or Parquet file", file=name)
@@ -68,7 +71,7 @@ def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
     shortest = max(i for i, cell in enumerate(header) if cell) + 1
     # Where rows end in more empty fields than the header has cells, as many are expected of every row.
     width = max([len(header), *_usual_width(rows[1:], len(header))])
-    spaced = re.search(rf'{re.escape(delimiter)} +"', head) is not None
+    spaced = re.search(rf'(^|\r|{re.escape(delimiter)}) +"', head, re.MULTILINE) is not None
     return Dialect(delimiter, tuple(padded(header, width)), shortest, len(header), len(head[:start].encode()), spaced)
 
 
@@ -84,22 +87,17 @@ def check_names(header: Sequence[str], name: str) -> None:
 def _rows(head: str, begin: int, delimiter: str, cut: bool) -> tuple[list[list[str]], int]:
     """The first rows that are not blank, the header among them, and where the header ends.
 
-    Spaces behind delimiters, where a quote may stand, are passed over.
+    Spaces behind delimiters, where a quote may stand, are passed over. There is none if the header's quote is open.
     """
     lines = io.StringIO(head, newline="")
     lines.seek(begin)
     rows: list[list[str]] = []
     start = 0
-    try:
-        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True):
-            if row and not rows:
-                start = lines.tell()
-            rows += [row] if row else []
-            if len(rows) > SAMPLE:
-                return rows, start
-    except csv.Error:  # a field without end, such as one whose quote is not closed
-        if not rows:
-            raise
+    read = filter(None, csv.reader(chain(lines, END), delimiter=delimiter, skipinitialspace=True))
+    for row in islice(read, SAMPLE):
+        start = start if rows else lines.tell()
+        rows.append(row)
+    del rows[-1]  # the end, or the row whose quote is open
     return (rows[:-1] if cut and len(rows) > 1 else rows), start
 
 

@@ -71,6 +71,11 @@ def test_spaces_between_delimiters_and_quotes_are_skipped() -> None:
     assert [r.row for r in table.ragged] == [3]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_spaces_may_stand_before_the_quotes_of_the_first_column(end: str) -> None:
+    assert rows_of(opened(end.join(["a,b", ' "x, y",1', ' "z",2', ""]))) == [("x, y", "1"), ("z", "2")]
+
+
 def test_the_delimiter_is_what_parts_the_rows_as_it_parts_the_header() -> None:
     table = opened("day;price, in EUR, net;note, or none\n1;2,5;x\n2;3,5;y\n")
     assert table.names == ["day", "price, in EUR, net", "note, or none"]

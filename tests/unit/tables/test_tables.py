@@ -91,6 +91,32 @@ def test_a_quote_that_is_never_closed_is_refused_with_its_row_and_without_a_cell
         rows_of(opened('a,b\n1,2\n3,"secret\n' + "5,6\n" * 4_000_000))
 
 
+@pytest.mark.parametrize("body", ['a\n1\n2\n"', 'a,b\n1,2\n3,4\n"', 'a,b\n1,2\n3,4\n5,"'])
+def test_a_quote_that_opens_with_the_last_byte_is_not_closed(body: str) -> None:
+    with pytest.raises(InputError, match=r"a\.csv: row 2: a quote in it is not closed"):
+        rows_of(opened(body))
+
+
+@pytest.mark.parametrize("size", [10, 200_000, 2_000_000])
+def test_a_header_whose_quote_is_never_closed_is_refused(size: int) -> None:
+    with pytest.raises(InputError, match=r"a\.csv: .*a quote in its header is not closed"):
+        opened('"a,b\n' + "1,2\n" * (size // 4))
+
+
+@pytest.mark.parametrize("beside", ["2,y,z\n", '2,32" screen\n'])
+def test_a_long_cell_is_read_beside_a_ragged_row_and_a_stray_quote(beside: str) -> None:
+    long = "x" * 200_000
+    first, *_, last = rows_of(opened(f'a,b\n1,"{long}"\n{beside}3,y\n'))
+    assert (first, last) == (("1", long), ("3", "y"))
+
+
+def test_rows_behind_a_stray_quote_are_read_in_pieces_of_some_megabytes() -> None:
+    line = "1," + "x" * 1_000 + "\n"
+    sizes = [b.columns.nbytes for b in opened('a,b\n1,32" screen\n' + line * 8_000).batches()]
+    assert sum(sizes) > 8_000_000
+    assert max(sizes) < delimited.BLOCK
+
+
 def test_lines_that_end_in_cr_may_hold_line_breaks_in_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delimited, "BLOCK", 64)
     monkeypatch.setattr(delimited, "LONGEST", 256)
