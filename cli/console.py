@@ -96,7 +96,7 @@ def run(app: Callable[..., Any]) -> int:
         return answer
     body, status = answer if isinstance(answer, tuple) else (answer, DONE)
     if wants_json() and isinstance(body, dict):
-        print(to_json(body, inf_nan_mode="null", fallback=str).decode())
+        print(to_json(body, ensure_ascii=True, inf_nan_mode="null", fallback=str).decode())
     return status if isinstance(status, int) else DONE
 
 

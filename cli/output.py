@@ -39,15 +39,17 @@ def replaced_directory(path: Path, *, inputs: Iterable[Path] = ()) -> Iterator[P
         fresh.mkdir(parents=True)
     except OSError as exc:
         raise InputError(f"--out cannot be made: {exc.strerror}", file=str(path)) from exc
+    old = fresh.with_name(f"{fresh.name}.old")
     try:
         yield fresh
-        old = fresh.with_name(f"{fresh.name}.old")
         if target.exists():
             target.rename(old)
         fresh.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if old.exists() and not target.exists():
+            old.rename(target)
+        for rest in (fresh, old):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def _check_replaceable(target: Path, path: Path) -> None:

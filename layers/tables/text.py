@@ -3,13 +3,21 @@
 import codecs
 import gzip
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from layers.runtime.errors import InputError
 from layers.runtime.files import MB, Limits, reading
 
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 GZIP = b"\x1f\x8b"
+
+
+def _as_latin_1(error: Any) -> tuple[str, int]:
+    """The five bytes that cp1252 lacks stand for themselves."""
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error("as-latin-1", _as_latin_1)
 
 
 class Text:
@@ -64,7 +72,7 @@ class Text:
                 problem = f"line {line} is not in {self.encoding.upper()}"
                 raise InputError(f"cannot be read as CSV: {problem}", file=self._name) from exc
             self.encoding = "cp1252"
-            self._decoder = codecs.getincrementaldecoder("cp1252")("replace")
+            self._decoder = codecs.getincrementaldecoder("cp1252")("as-latin-1")
             text = before.decode() + self._decoder.decode(rest)
         self._ascii &= text.isascii()
         return text.encode("utf-8", "replace")

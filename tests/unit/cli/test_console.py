@@ -1,5 +1,6 @@
 """However AWS fails under a command, the user reads one line that says what to do."""
 
+import io
 import json
 import os
 import subprocess
@@ -67,3 +68,17 @@ def test_a_reader_who_has_enough_causes_no_traceback(tmp_path: Path) -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_json_is_written_where_stdout_is_ascii_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, out = typer.Typer(), io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+
+    @app.command()
+    def tell(json_output: console.Json = False) -> dict[str, object]:
+        return {"city": "Zürich", "share": float("nan")}
+
+    monkeypatch.setattr(sys, "argv", ["trefoil", "--json"])
+    monkeypatch.setattr(sys, "stdout", out)
+    assert console.run(app) == 0
+    out.seek(0)
+    assert json.loads(out.read()) == {"city": "Zürich", "share": None}

@@ -43,6 +43,26 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, error: BaseException) -
     assert names(tmp_path) == ["out"]
 
 
+def test_an_answer_that_cannot_be_put_in_place_leaves_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, rename = tmp_path / "out", Path.rename
+    with replaced_directory(out) as fresh:
+        (fresh / "model.onnx").touch()
+    full = iter([False, True])
+
+    def fails_second(path: Path, target: Path) -> Path:
+        if next(full, False):
+            raise OSError("no space")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails_second)
+    with pytest.raises(OSError, match="no space"), replaced_directory(out) as fresh:
+        (fresh / "anomalies.parquet").touch()
+    assert names(out) == ["model.onnx"]
+    assert names(tmp_path) == ["out"]
+
+
 @pytest.mark.parametrize(
     ("there", "told"),
     [

@@ -87,6 +87,12 @@ def test_a_latin_letter_far_behind_plain_text_is_still_read() -> None:
     assert last.columns.to_pylist()[-1] == {"a": "Zürich", "b": "z"}
 
 
+def test_bytes_that_windows_does_not_assign_stay_apart() -> None:
+    body = b"a,b\nM\x81,1\nM\x8d,2\nM\x8f,3\nM\x90,4\nM\x9d,5\nK\xf6ln \x80,6\n"
+    texts = ["M\x81", "M\x8d", "M\x8f", "M\x90", "M\x9d", "K\u00f6ln \u20ac"]
+    assert [text for text, _ in rows_of(opened(body))] == texts
+
+
 def test_utf_8_with_a_damaged_byte_is_refused_with_its_line() -> None:
     body = "a,b\nZürich,Genève\n".encode() + b"\xff,1\n" + "Zürich,Genève\n".encode()
     with pytest.raises(InputError, match=r"a\.csv: cannot be read as CSV: line 3 is not in UTF-8"):
