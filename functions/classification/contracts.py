@@ -13,7 +13,7 @@ Kind = Literal["number", "boolean", "category"]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(?:\.\d+)?)?(Z|z|[+-]\d\d:?\d\d)?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(?:\.\d+)?)?(Z|z|[+-]\d\d:?[0-5]\d)?")
 
 
 def utc_text(moment: datetime) -> str:

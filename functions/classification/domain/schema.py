@@ -38,9 +38,6 @@ PERSON = r"account|client|cust|customer|employee|member|patient|person|user"
 IDENTIFIER = re.compile(
     rf"(.* )?(id|ids|uuid|guid|key|number|no|nr|phone|email|iban|ssn|({PERSON})(id|no|nr|number|key))|index|row ?names?"
 )
-DATE = re.compile(
-    r"(\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[-./]\d\d?[-./](\d\d|\d{4})|\d\d?[- ][A-Za-z]{3,9}[- ]\d{2,4})([ T]\d.*)?"
-)
 COLLISIONS = 10.0
 
 
@@ -75,7 +72,8 @@ def infer(columns: Columns) -> tuple[tuple[Feature, ...], dict[str, str]]:
         present = _present(values)
         blanks = len(values) - len(present)
         feature = _feature(name, present, blanks)
-        if reason := _useless(name, present, blanks) or _timed(present) or _wordy(feature, present):
+        timed = _timed(present) if feature.kind == "category" else None
+        if reason := _useless(name, present, blanks) or timed or _wordy(feature, present):
             dropped[name] = reason
         else:
             features.append(feature)
@@ -88,7 +86,14 @@ def dated(values: Sequence[Any]) -> bool:
 
 
 def _timed(present: list[str]) -> str | None:
-    dates = sum(DATE.fullmatch(word) is not None for word in present)
+    import pyarrow as pa  # not where answers are given
+
+    from layers.tables import TimeStyle, to_times
+
+    rows = Counter(word for word in present if not word.isdigit())  # 20240131 is a number
+    words, counts = pa.array(rows, pa.string()), np.array([*rows.values()], np.int64)
+    styles = TimeStyle("day-first"), TimeStyle("month-first")
+    dates = max(int(counts[~np.isnat(to_times(words, style)[0])].sum()) for style in styles)
     return "a date or time, which is not learnt from" if 2 * dates > len(present) else None
 
 

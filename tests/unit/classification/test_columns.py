@@ -99,6 +99,14 @@ def test_one_value_of_the_target_in_two_spellings_is_one(values, expected):
     [
         (lambda i: date(1970, 1, 1 + i % 28), "a date or time"),
         (lambda i: NOW if i % 3 else None, "a date or time"),
+        (lambda i: f"2024-{i % 12 + 1:02d}", "a date or time"),
+        (lambda i: f"2024Q{i % 4 + 1}", "a date or time"),
+        (lambda i: f"2024-W{i % 40 + 1:02d}", "a date or time"),
+        (lambda i: f"{('Jan', 'Feb', 'March')[i % 3]} 2023", "a date or time"),
+        (lambda i: f"{('January', 'May')[i % 2]} {i % 28 + 1}, 2024", "a date or time"),
+        (lambda i: f"{i % 28 + 1}. Januar 2024", "a date or time"),
+        (lambda i: f"{i % 28 + 1}/03/2024 10:30", "a date or time"),
+        (lambda i: f"03/{i % 28 + 1}/2024", "a date or time"),
         (lambda i: f"the parcel {i} came late and open", "free text"),
         (lambda i: f"{i % 320} Jane Doe", "too many different values"),
         (lambda i: f"C-{i:05d}", "too many different values"),
@@ -108,3 +116,17 @@ def test_what_is_not_learnt_from_is_left_out_by_name_with_its_reason(value, reas
     features, dropped = schema.infer({"x": [value(i) for i in range(960)], "k": ["a", "b"] * 480})
     assert [feature.name for feature in features] == ["k"]
     assert dropped["x"].startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (lambda i: f"{i % 7 + 10}-34-{i % 5 + 50}", "category"),
+        (lambda i: f"{i % 4 + 1}.{i % 3}.{i % 6 + 10}", "category"),
+        (lambda i: f"{i % 5 + 1}-{i % 4 + 10}-{i % 3 + 20}", "category"),
+        (lambda i: f"202401{i % 28 + 1:02d}", "number"),
+    ],
+)
+def test_codes_of_numbers_that_name_no_year_or_month_are_no_dates(value, kind):
+    features, _ = schema.infer({"x": [value(i) for i in range(960)]})
+    assert [feature.kind for feature in features] == [kind]

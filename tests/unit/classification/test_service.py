@@ -215,6 +215,8 @@ WRONG_TIMES = {
     "2024-01-01T12:00+00:00": "has no seconds",
     "2024-01-01T12:00": "has no seconds",
     "2024-01-01T12:00:00": "has no offset",
+    "2024-01-01T12:00:00+05:99": "expected RFC 3339",
+    "2024-01-01T12:00:00+0560": "expected RFC 3339",
     "1704110400": "expected RFC 3339",
 }
 
