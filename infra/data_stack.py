@@ -77,6 +77,8 @@ class DataStack(Stack):
             bucket.add_lifecycle_rule(id="parts", abort_incomplete_multipart_upload_after=Duration.days(1))
         self.lake.add_lifecycle_rule(id="scored", prefix="scored/", expiration=Duration.days(scored_days))
         self.lake.add_lifecycle_rule(id="plans", prefix="plans/forecasting/", expiration=Duration.days(superseded_days))
+        # Copies of verdicts, with names and notes, that the console once kept: nobody reads them any more.
+        self.lake.add_lifecycle_rule(id="digests", prefix="console/verdicts/", expiration=Duration.days(1))
         self.lake.add_lifecycle_rule(id="queries", prefix="queries/", expiration=Duration.days(7))
         # A model a day, which nobody needs after its run; the champions of the other leaves are pruned by a person.
         self.models.add_lifecycle_rule(id="runs", prefix="clustering/", expiration=Duration.days(superseded_days))

@@ -21,7 +21,8 @@ from layers.storage.objects import ObjectInfo, S3Objects
 LEAF: Final = "console"
 DAYS, VERDICTS, REPORTS, WATCH = "anomalies/days/", "verdicts/", "anomalies/reports/", "scored/reports/watch.json"
 DT: Final = re.compile(r"[a-z/]+/dt=([0-9]{4}-[0-9]{2}-[0-9]{2})/([^/]+)\.json")
-READERS, REMEMBERED, TRIES = 32, 20_000, 5
+# Far more than the verdicts of a year, which are read in order: a cache of fewer would spare no reading.
+READERS, REMEMBERED, TRIES = 32, 100_000, 5
 FLAGS: Final = TypeAdapter(list[Flag])
 
 Document = TypeVar("Document", bound=BaseModel)

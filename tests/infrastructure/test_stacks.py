@@ -74,13 +74,21 @@ def test_buckets_are_private_encrypted_tls_only_and_expire_by_tag_only(data: Tem
         assert all(properties["PublicAccessBlockConfiguration"].values())
         assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert bucket["DeletionPolicy"] == "Retain"
-        read_once = {"scored/", "queries/", "clustering/", "plans/forecasting/"}
+        read_once = {"scored/", "queries/", "clustering/", "plans/forecasting/", "console/verdicts/"}
         for rule in properties["LifecycleConfiguration"]["Rules"]:
             if "ExpirationInDays" in rule and rule.get("Prefix") not in read_once:
                 assert rule["TagFilters"] == [{"Key": "superseded", "Value": "true"}]
     policies = resources(data, "AWS::S3::BucketPolicy").values()
     assert sum('"aws:SecureTransport": "false"' in json.dumps(policy) for policy in policies) == 2
     data.has_resource_properties("AWS::S3::Bucket", {"VersioningConfiguration": {"Status": "Enabled"}})
+
+
+def test_copies_of_verdicts_that_nobody_reads_expire_and_verdicts_do_not(data: Template) -> None:
+    buckets = resources(data, "AWS::S3::Bucket").values()
+    rules = [rule for bucket in buckets for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]]
+    by_prefix = {rule.get("Prefix"): rule.get("ExpirationInDays") for rule in rules}
+    assert by_prefix["console/verdicts/"] == 1
+    assert "verdicts/" not in by_prefix
 
 
 def test_what_expires_leaves_no_marker_behind(data: Template) -> None:

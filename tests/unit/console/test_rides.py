@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from functions.clustering import simulate
 from functions.clustering.store import Paths
 from functions.console.contracts import Verdict
-from functions.console.store import hash_of
+from functions.console.store import Published, hash_of
 from tests.clustering import DAY, World, key
 from tests.console import caller, flags_path, published_day
 from tests.fakes import InMemoryObjects
@@ -343,6 +343,36 @@ def test_a_verdict_keeps_what_its_flag_was_and_days_count_them_by_kind_of_reason
     assert first["kind"] != last["kind"]
     kinds = {first["kind"]: [1, 0], last["kind"]: [0, 1]}
     assert call("/v1/days")[2]["items"][0]["kinds"] == call(f"/v1/days/{DAY}")[2]["kinds"] == kinds
+
+
+def test_a_year_of_verdicts_is_read_once_and_then_what_changed() -> None:
+    class Counted(InMemoryObjects):
+        reads = 0
+
+        def get(self, key: str, **conditions: Any) -> bytes:
+            self.reads += 1
+            return super().get(key, **conditions)
+
+    days, each = 366, 60
+    word = {"run_id": "r1", "verdict": "confirmed", "note": "", "by": "s", "at": "2026-03-15T00:00:00.000000Z"}
+    bodies = [(hash_of(str(k)), json.dumps(word | {"ride_id": str(k)}).encode()) for k in range(each)]
+    own = Counted(
+        {
+            f"verdicts/dt={day}/{name}.json": body
+            for day in (DAY - i * BACK for i in range(days))
+            for name, body in bodies
+        }
+    )
+    published, year = Published(own), (DAY - (days - 1) * BACK, DAY)
+    first = published.verdicts(*year)
+    assert (sum(map(len, first.values())), own.reads) == (days * each, days * each)
+    own.reads = 0
+    assert published.verdicts(*year) == first
+    assert own.reads == 0
+    later = word | {"ride_id": "0", "verdict": "false_alarm"}
+    own.put(f"verdicts/dt={DAY}/{hash_of('0')}.json", json.dumps(later).encode())
+    assert published.verdicts(*year)[DAY][hash_of("0")].verdict == "false_alarm"
+    assert own.reads == 1
 
 
 def test_documents_of_somebody_else_are_passed_over(lake: InMemoryObjects) -> None:
