@@ -1,5 +1,6 @@
 """`trefoil redrive`, and how much waits in a queue."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +21,15 @@ def classification(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show them and send nothing")] = False,
     yes: Yes = False,
 ) -> dict[str, Any]:
-    """Move dead letters back to the queue, each deleted only after it was sent, and count them by reason."""
+    """Move dead letters back to the queue, each deleted only after it was sent, and count them by reason.
+
+    Those that are sent while this runs stay: they may be the same ones, which failed once more.
+    """
     stack = change("counting dead letters" if dry_run else "redriving", yes=yes or dry_run)
-    queue, counts = stack.outputs["ClassificationQueue"], Counter[str]()
+    queue, counts, started = stack.outputs["ClassificationQueue"], Counter[str](), 1_000 * time.time()
 
     def sent(letter: Letter) -> bool:
-        if reason not in letter.reason:
+        if reason not in letter.reason or letter.sent > started:  # it failed once more meanwhile
             return False
         counts[letter.reason] += 1
         if not dry_run:
@@ -41,10 +45,11 @@ def classification(
 
 
 class Letter(NamedTuple):
-    """A message that could not be classified, and why."""
+    """A message that could not be classified, why, and when it was sent, in ms since 1970."""
 
     body: str
     reason: str
+    sent: int
 
 
 def sift(stack: Stack, done: Callable[[Letter], bool]) -> None:
@@ -54,15 +59,15 @@ def sift(stack: Stack, done: Callable[[Letter], bool]) -> None:
     repeated = 0
     # What was seen comes again after five minutes; once all of it has, there is nothing new.
     request = {"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 300, "WaitTimeSeconds": 1}
+    request |= {"MessageAttributeNames": ["reason"], "MessageSystemAttributeNames": ["SentTimestamp"]}
     try:
-        while repeated <= len(kept) and (
-            batch := sqs.receive_message(**request, MessageAttributeNames=["reason"]).get("Messages")
-        ):
+        while repeated <= len(kept) and (batch := sqs.receive_message(**request).get("Messages")):
             for message in batch:
                 identity, receipt = message["MessageId"], message["ReceiptHandle"]
                 why = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", SILENT)
                 repeated += identity in kept
-                if identity not in kept and done(Letter(message["Body"], why)):
+                letter = Letter(message["Body"], why, int(message["Attributes"]["SentTimestamp"]))
+                if identity not in kept and done(letter):
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=receipt)
                 else:
                     kept[identity] = receipt

@@ -141,11 +141,13 @@ class InMemoryQueues:
         self.queues: dict[str, list[dict[str, Any]]] = {}
         self.hidden: set[str] = set()
         self.sent = 0
+        self.time = 0  # ms since 1970
 
     def send_message(self, *, QueueUrl: str, MessageBody: str, MessageAttributes: Any = None) -> None:
         self.sent += 1
         name = str(self.sent)
         message = {"MessageId": name, "ReceiptHandle": name, "Body": MessageBody}
+        message |= {"Attributes": {"SentTimestamp": str(self.time)}}
         self.queues.setdefault(QueueUrl, []).append(message | {"MessageAttributes": MessageAttributes or {}})
 
     def receive_message(self, *, QueueUrl: str, MaxNumberOfMessages: int, **_: Any) -> dict[str, Any]:

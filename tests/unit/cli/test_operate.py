@@ -110,6 +110,22 @@ def test_a_dry_run_that_takes_longer_than_letters_stay_hidden_counts_each_once(s
     assert sqs.hidden == set()
 
 
+def test_letters_that_fail_again_at_once_are_sent_once_in_a_run(stack: Any) -> None:
+    for i in range(10):
+        letter(stack, f"{i}", "not JSON")
+    sqs, sends = stack.client("sqs"), iter(range(100))
+    send, sqs.time = sqs.send_message, 1 << 53  # what is sent from now on is sent after any start
+
+    def poisoned(MessageBody: str, **_: Any) -> None:
+        next(sends)
+        send(QueueUrl=LETTERS, MessageBody=MessageBody)
+
+    sqs.send_message = poisoned
+    assert queue.classification() == {"reasons": {"not JSON": 10}, "sent": 10}
+    assert bodies(stack, LETTERS) == [f"{i}" for i in range(10)]
+    assert sqs.hidden <= {f"{i}" for i in range(1, 11)}
+
+
 @pytest.mark.parametrize("dies", range(3))
 def test_a_redrive_that_dies_between_send_and_delete_leaves_a_duplicate_and_no_loss(stack: Any, dies: int) -> None:
     for i in range(3):

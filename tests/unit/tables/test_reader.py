@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -233,6 +234,22 @@ def test_layouts_may_be_mixed_and_what_no_clock_or_calendar_shows_is_no_time() -
     day = "2024-03-05T"
     assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 10]
     assert unreadable.tolist() == [False] * 3 + [True] * 9 + [False]
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%b %d, %Y", "%d %b %Y %I:%M %p"])
+def test_a_text_of_a_column_of_one_layout_is_parsed_once(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    start, extract, parsed = np.datetime64("2024-01-01", "us"), pc.extract_regex, list[str]()
+    right = start + np.tile(np.arange(200), 5).astype("timedelta64[D]")
+
+    def counted(texts: Any, pattern: str) -> Any:
+        parsed.extend(texts.to_pylist())
+        return extract(texts, pattern)
+
+    monkeypatch.setattr(pc, "extract_regex", counted)
+    times, unreadable = to_times(pa.array([day.strftime(form) for day in right.tolist()] + ["", "x"]), TimeStyle())
+    assert (times[:-2] == right).all()
+    assert unreadable.tolist() == [False] * 1001 + [True]
+    assert len([text for text in parsed if text and text != "x"]) == 200
 
 
 def test_a_files_styles_are_decided_without_reading_it_again_where_its_batches_are_at_hand() -> None:
