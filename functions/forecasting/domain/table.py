@@ -49,6 +49,7 @@ FIRST, LAST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
 MAX_CATEGORIES: Final = 12
 STRAY: Final = 0.1
 COUNTED: Final = 10
+INDEX: Final = re.compile(r"row_?names?|row|index|id|unnamed: ?0", re.IGNORECASE)
 NOTHING: Final = {"", "0", "none", "no", "false"}
 MISSING: Final = {"nan", "na", "n/a", "null", "unknown"}
 TRUTH: Final = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
@@ -131,7 +132,7 @@ def read(
         ids = cells.text("series_id").astype(str) if "series_id" in names else np.full(size, stem)
         y, unread = cells.numbers("y") if "y" in names else (np.full(size, np.nan), np.zeros(size, bool))
         opened, strange = _open(cells, name)
-        regressors = _regressors(cells, np.isfinite(y))
+        regressors = _regressors(cells, np.isfinite(y), table.names[0])
         unique, codes = np.unique(ids, return_inverse=True)
         if "series_id" not in table.reading.columns:  # else somebody said what the parts of an id are
             _check_dimensions(table, names, unique)
@@ -364,14 +365,15 @@ def _open(cells: Cells, name: str) -> tuple[np.ndarray | None, np.ndarray]:
     return opened, bad
 
 
-def _regressors(cells: Cells, observed: np.ndarray) -> dict[str, np.ndarray]:
+def _regressors(cells: Cells, observed: np.ndarray, first: str) -> dict[str, np.ndarray]:
     """Every other column as numbers (n,), or as 0/1 columns of its few texts, but one that numbers the rows; `observed`
-    (n,) rows have sales."""
+    (n,) rows have sales. An index has the name of one, or is the `first` column and starts at 0 or 1."""
     coded: dict[str, np.ndarray] = {}
     for name in cells.names:
         if name not in OURS:
             values, unread = cells.numbers(name)
-            if _counts_rows(values):
+            index = INDEX.fullmatch(name) or (name == first and values[0] in (0.0, 1.0))
+            if index and _counts_rows(values):
                 continue
             text = np.char.lower(cells.text(name).astype(str)) if unread.any() else np.empty(0, str)
             coded |= code(name, text, values, unread, observed)

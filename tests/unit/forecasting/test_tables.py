@@ -262,12 +262,22 @@ def test_a_column_of_many_texts_is_ignored_and_named():
     assert read(f"ds,y,note\n{rows}\n").ignored == ["note"]
 
 
-def test_a_column_that_numbers_the_rows_is_ignored_and_named():
+@pytest.mark.parametrize("name", ["rownames", "Unnamed: 0", "X"])
+def test_a_column_that_numbers_the_rows_is_ignored_and_named(name):
     rows = [f"{i},{series},2024-01-{day + 1:02},{day % 5},{day}" for i, (series, day) in enumerate(both())]
     del rows[7]  # filtered before it was written
-    parsed = read("rownames,series_id,ds,y,temperature\n" + "\n".join(rows) + "\n")
-    assert parsed.ignored == ["rownames"]
+    parsed = read(f"{name},series_id,ds,y,temperature\n" + "\n".join(rows) + "\n")
+    assert parsed.ignored == [name]
     assert list(parsed.series[0].regressors) == ["temperature"]
+
+
+@pytest.mark.parametrize("columns", ["stores_open,ds,y", "ds,stores_open,y"])
+@pytest.mark.parametrize("begins", [1, 20])
+def test_a_column_that_grows_by_one_is_a_regressor_unless_it_is_an_index(columns, begins):
+    days = [{"ds": f"2024-01-{day + 1:02}", "y": day % 5, "stores_open": begins + day} for day in range(20)]
+    rows = [",".join(str(day[column]) for column in columns.split(",")) for day in days]
+    parsed = read(columns + "\n" + "\n".join(rows) + "\n")
+    assert (parsed.ignored == ["stores_open"]) == (begins == 1 and columns.startswith("stores_open"))
 
 
 def both():
