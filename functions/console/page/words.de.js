@@ -257,6 +257,7 @@ export default {
   "verdict.untested": "Noch nicht geprüft",
   "model.additive": "Eine Näherung von Prophet",
   "model.blend": "Prophet mit Bäumen über alle Filialen",
+  "model.echo": "Prophet mit dem Vorjahr",
   "model.global": "Ein Modell aus Bäumen über alle Filialen",
   "model.prophet": "Prophet",
   "model.smoothing": "Exponentielle Glättung",

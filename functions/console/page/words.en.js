@@ -257,6 +257,7 @@ export default {
   "verdict.untested": "Not tested yet",
   "model.additive": "An approximation of Prophet",
   "model.blend": "Prophet with trees over all stores",
+  "model.echo": "Prophet with the year before",
   "model.global": "Trees over all stores",
   "model.prophet": "Prophet",
   "model.smoothing": "Exponential smoothing",

@@ -127,7 +127,7 @@ export function title(name) {
   return capital(name.replaceAll(/[_-]+/g, " ").replaceAll(/([a-z])([A-Z])/g, "$1 $2").trim().toLowerCase());
 }
 
-const MODELS = ["prophet", "global", "blend", "smoothing", "additive"];
+const MODELS = ["prophet", "global", "blend", "echo", "smoothing", "additive"];
 const RULES = ["seasonal_naive", "weekday_promotion_mean", "year_ago"];
 /** What a model or baseline is called; a rule in the periods of its frequency. */
 export function modelName(kind, frequency) {

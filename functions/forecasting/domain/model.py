@@ -23,13 +23,12 @@ PROPHET: Final = "prophet"
 APPROXIMATION: Final = "additive"
 GLOBAL: Final = "global"
 BLEND: Final = "blend"
+ECHO: Final = "echo"  # of models stored before smoothing was: Prophet with the year before
 SHARED: Final = (GLOBAL, BLEND)
 PROBABILITIES: Final = np.unique(np.r_[0.005, 0.01, 0.025, np.linspace(0.05, 0.95, 37), 0.975, 0.99, 0.995])
 
 NOTHING: Final = -20.0
-# Errors of one window have more in common than few windows show.
-TOGETHER: Final = 2.0
-MOST: Final = 2.0  # on the log scale; beyond it lie days without sales
+MOST: Final = 0.4  # of an error on the log scale that is drawn to the other side; far beyond lie days without sales
 NORMAL: Final = np.array([NormalDist().inv_cdf(p) for p in PROBABILITIES.tolist()])
 
 Scale = Literal["log", "linear"]
@@ -106,6 +105,8 @@ def middle(kind: str, frame: Frame, fitted: Additive | None, learned: "GlobalMod
     yhat = theirs if kind == GLOBAL else ours
     if kind == BLEND and ours is not None and theirs is not None:
         yhat = blend(ours, theirs)
+    if kind == ECHO and ours is not None:
+        yhat = blend(ours, baselines.predict(baselines.YEAR_AGO, frame))
     if yhat is None or (kind == BLEND and theirs is None):
         raise CorruptError(f"there is no model for a forecast by {kind}")
     return yhat
@@ -119,8 +120,8 @@ def blend(ours: Floats, theirs: Floats) -> Floats:
 
 def measure(windows: Sequence[Floats], *, floor: float = 0.0, rhythm: Rhythm = DAYS.rhythm) -> Interval:
     """Quantiles of the errors of past forecasts: sales, forecast and whether it was open, (3, n), of each window; with
-    few errors the tails are the extremes. They are drawn to both sides, and stretched, as far as those of a window move
-    together."""
+    few errors the tails are the extremes. They are drawn to both sides as far as those of a window move together, and
+    that part is as uncertain as Student's t of so few windows (Abramowitz and Stegun, 26.7.5)."""
     block = rhythm.block
     placed = [np.vstack([w, np.arange(w.shape[1]), np.full(w.shape[1], i)]) for i, w in enumerate(windows)]
     y, yhat, opened, ahead, window = np.hstack([np.zeros((5, 0)), *placed])
@@ -139,11 +140,13 @@ def measure(windows: Sequence[Floats], *, floor: float = 0.0, rhythm: Rhythm = D
     n = len(errors)
     position = PROBABILITIES * (n + 1) - 1
     quantiles = np.interp(position, np.arange(n), errors)
-    # What windows have in common may go the other way in the next, and is as uncertain as Student's t of so few.
+    # What windows have in common may go the other way in the next.
     mirror = -(np.maximum(quantiles, -MOST) if scale == "log" else quantiles)[::-1]
     widest = np.where(NORMAL < 0, np.minimum(quantiles, mirror), np.maximum(quantiles, mirror))
     quantiles += common * (widest - quantiles)
-    quantiles *= 1 + TOGETHER * common**0.5 * (1 + NORMAL**2) / (4 * len(np.unique(window)))
+    # The median is the forecast itself, so that no stretch makes them cross.
+    quantiles = np.where(NORMAL < 0, np.minimum(quantiles, 0.0), np.maximum(quantiles, 0.0))
+    quantiles *= np.sqrt(1 - common + common * _student(max(len(np.unique(window)) - 1, 1)) ** 2)
     return Interval(
         scale=scale, quantiles=tuple(quantiles.tolist()), spread=tuple(spread.tolist()), floor=floor, block=block
     )
@@ -153,6 +156,13 @@ def _common(errors: Floats, window: Ints) -> float:
     """The part of the squares of errors (n,) that those of one window have in common, 0 to 1; `window` (n,) from 0."""
     counts = np.maximum(np.bincount(window), 1)
     return float((np.bincount(window, errors) ** 2 / counts).sum() / max(errors @ errors, 1e-12))
+
+
+def _student(freedom: int) -> Floats:
+    """How many times as far out as a normal distribution's are the quantiles of Student's t, at `PROBABILITIES`."""
+    square = NORMAL**2
+    further = (square + 1) / (4 * freedom) + (5 * square**2 + 16 * square + 3) / (96 * freedom**2)
+    return np.asarray(1 + further, dtype=float)
 
 
 def _spread(errors: Floats, block: Ints) -> Floats:

@@ -34,7 +34,7 @@ def parts(trained: Trained, frame: Frame, learned: "GlobalModel | None" = None) 
     """
     yhat = model.middle(trained.kind, frame, trained.additive, learned)
     log, mixed = trained.additive is not None and trained.additive.design.log, trained.kind == model.BLEND
-    if trained.additive is None or (mixed and not log):
+    if trained.additive is None or trained.kind == model.ECHO or (mixed and not log):
         name = ALL_SERIES if trained.kind == model.GLOBAL else trained.kind.replace("_", " ")
         return Parts("linear", {name: np.where(frame.open[frame.start :] > 0, yhat, np.nan)})
     values = _of_additive(trained.additive, frame)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from functions.forecasting.domain import additive, fit, frame, model
+from functions.forecasting.domain import additive, baselines, fit, frame, model
 from functions.forecasting.domain.parts import ALL_SERIES, parts
 from tests.forecasting import Caller, House, made
 
@@ -42,6 +42,18 @@ def test_parts_sum_to_the_forecast_on_the_scale_that_they_state(kind):
     np.testing.assert_allclose(forecast[opened], yhat[opened], rtol=1e-9)
     assert {"level", "trend", "season of the week", "promo"} <= made_of.values.keys()
     assert (ALL_SERIES in made_of.values) == (kind == "blend")
+
+
+def test_a_model_stored_when_prophet_was_blended_with_the_year_before_is_still_answered_so():
+    trained, days = served(made(450), "prophet")
+    stored = model.load_model(trained.model_copy(update={"kind": "echo"}).model_dump_json().encode())
+    ours, then = additive.predict(stored.additive, days)[days.start :], baselines.predict("year_ago", days)
+    yhat = model.forecast(stored, days, 0.8).yhat
+    np.testing.assert_allclose(yhat, np.sqrt(ours * then))
+    assert np.abs(yhat - ours).max() > 1
+    made_of, opened = parts(stored, days), days.open[days.start :] > 0
+    assert made_of.scale == "linear"
+    np.testing.assert_allclose(made_of.values["echo"][opened], yhat[opened])
 
 
 def test_a_part_is_what_the_forecast_would_lack_without_it():

@@ -103,6 +103,18 @@ def test_intervals_are_wider_where_the_errors_of_a_window_move_together_and_wind
     assert width(common[::7]) > 1.3 * width(common)
 
 
+def test_windows_of_many_days_with_little_in_common_are_hardly_stretched_and_two_of_quarters_are():
+    rng = np.random.default_rng(0)
+
+    def width(moves, size, share):
+        y = np.full(size, 100.0)
+        windows = [np.stack([y * np.exp(rng.normal(move, 0.1, size)), y, np.ones(size)]) for move in moves]
+        return np.ptp(np.log(model.interval(model.measure(windows), y[:1], 0.95))) / (2 * 1.96 * share)
+
+    assert 0.95 < np.mean([width((-0.04, 0, 0.04), 56, 0.105) for _ in range(50)]) < 1.15
+    assert np.mean([width((-0.1, 0.1), 8, 0.14) for _ in range(50)]) > 2
+
+
 def test_windows_that_all_were_too_low_leave_room_on_the_other_side():
     y = np.full(12, 100.0)
     low = [np.stack([y * factor, y, np.ones(12)]) for factor in (1.1, 1.3, 1.2)]
@@ -110,3 +122,11 @@ def test_windows_that_all_were_too_low_leave_room_on_the_other_side():
     assert lower < 90 < 130 < upper
     nothing = [np.stack([np.where(np.arange(60) % 12, 100.0, 0.0), np.full(60, 100.0), np.ones(60)])] * 3
     assert model.interval(model.measure(nothing), y[:1], 0.95)[1] < 800
+
+
+def test_quantiles_grow_with_their_probability_also_where_all_were_too_low_and_some_sold_nothing():
+    rng, y = np.random.default_rng(0), np.full(24, 100.0)
+    for _ in range(300):
+        drawn = np.exp(rng.normal(-0.9, 0.3, (rng.integers(1, 4), 24))) * (rng.random(24) >= 0.08)
+        width = model.measure([np.stack([y * window, y, np.ones(24)]) for window in drawn], rhythm=RHYTHMS["Q"])
+        assert (np.diff(width.quantiles) >= 0).all()
