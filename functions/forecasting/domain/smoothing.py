@@ -39,6 +39,7 @@ def forecast(sold: Floats, ahead: int, season: int) -> Floats:
 def _smooth(y: Floats, ahead: int, season: int) -> Floats:
     known = np.isfinite(y)
     season = season if known.sum() >= LEAST * season else 1
+    judged = season if len(y) >= 2 * season else 0  # a few periods beyond one season would choose by chance
     level, slope, shape = _beginning(y, season)
     grid = np.array(
         [
@@ -54,7 +55,7 @@ def _smooth(y: Floats, ahead: int, season: int) -> Floats:
         levels, place = levels + slopes, i % season
         if known[i]:
             error = value - levels - shapes[place]
-            squares += error**2 * (i >= season)
+            squares += error**2 * (i >= judged)
             levels, slopes = levels + alpha * error, slopes + beta * error
             shapes[place] += gamma * error
     best = int(squares.argmin())

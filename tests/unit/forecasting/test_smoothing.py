@@ -47,6 +47,15 @@ def test_periods_of_which_nothing_is_known_are_passed_over():
     np.testing.assert_allclose(forecast(sold, 12, 12), 100 * WAVE[120:132], rtol=0.1)
 
 
+def test_little_more_than_a_season_is_judged_by_all_of_its_periods():
+    rng, off = np.random.default_rng(0), []
+    for strength in (0.0, 0.25) * 150:
+        level = np.cumsum(rng.normal(0, 0.02, 27)) + np.resize(rng.normal(0, strength, 12), 27)
+        sold = 100 * np.exp(level + rng.normal(0, 0.08, 27))
+        off.append(np.abs(forecast(sold[:15], 12, 12) / sold[15:] - 1).mean())
+    assert np.mean(off) < 0.108
+
+
 def test_what_was_never_below_zero_is_not_forecast_below_it_and_what_was_may_be():
     falling = np.maximum(40.0 - np.arange(44), 0.0)
     assert forecast(falling, 12, 12).min() == 0
