@@ -125,7 +125,7 @@ def test_a_simple_rule_that_wins_is_named(signed_in: Open, shot: Shot):
     page = opened(signed_in(f"#series={YOUNG}&level=0.8"), YOUNG)
     expect(page.locator("#badge")).to_have_text("A simple baseline is served")
     expect(page.locator("#trust")).to_contain_text("the rule is served")
-    expect(page.locator("#trust li", has_text="Open: unknown from")).to_be_visible()
+    expect(page.locator("#trust li", has_text="Sales: the last observation, of")).to_be_visible()
     shot(page, "baseline")
 
 
