@@ -12,7 +12,6 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from functions.classification.contracts import EXPLANATION_FILE, LEAF, MODEL_FILE, Outcome, Specification
@@ -116,6 +115,8 @@ class SqsLetters:
 
     def _send(self, queue: Any, letter: Letter) -> bool:
         """Whether the queue took it. The largest body is cut, since it leaves no room for its reason."""
+        from botocore.exceptions import BotoCoreError, ClientError  # which no file command has
+
         said = {"reason": letter.reason[:256], "message_id": letter.message_id}
         try:
             queue.send_message(

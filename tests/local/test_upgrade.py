@@ -129,7 +129,7 @@ def test_commands_read_what_earlier_code_recorded(
     for module in (models, runs, status):
         monkeypatch.setattr(module, "connect", lambda *_, **__: stack)
     screen, _ = status.status()
-    assert screen["champions"]["classification"]["version"] == champion(stack, "classification")
+    assert screen["champions"]["classification"].version == champion(stack, "classification")
     ran = {(item["job"]["S"], item["key"]["S"]) for item in recorded.items["Runs"] if item["job"]["S"] in JOBS}
     assert ran
     assert ran <= {(run["job"], run["key"]) for run in runs.runs(last=100)["runs"]}
