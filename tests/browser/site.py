@@ -79,7 +79,8 @@ class Crowded:
         """Status, headers and body; None to break the connection off."""
         with self._lock:
             self.calls.append(path)
-            if self._running == self.most:
+            # A page that is refused itself is asked for again by who opens it: no script of ours is there to do so.
+            if self._running >= self.most and path != "/":
                 self.refused += 1
                 status = (500, 503, 429, 0)[self.refused % 4]
                 return (status, {"Content-Type": "application/json"}, b'{"message":"no room"}') if status else None
