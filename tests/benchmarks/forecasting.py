@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -245,8 +246,8 @@ def _statsforecast(name: str, folds: list[fit.Fold], served: float) -> Iterator[
         given.write_text(
             json.dumps([[None if v != v else v for v in f.frame.y[: f.frame.start].tolist()] for f in folds])
         )
-        # `uv run` names itself to what it starts: it may be this checkout's own, which no path leads to.
-        command = [os.environ.get("UV", "uv"), "run", "--isolated", "--frozen", "--script"]
+        # The checkout's own where none is installed.
+        command = [shutil.which("uv") or str(ROOT / ".uv/bin/uv"), "run", "--isolated", "--frozen", "--script"]
         command += [str(Path(__file__).with_name("statsforecast_peer.py")), str(given), str(taken), str(HOLDOUT)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
