@@ -233,8 +233,8 @@ def _answered(model: Model, batch: Batch, x: Matrix, bad: dict[int, str]) -> tup
     p, rows = model.score(x), batch.columns
     columns: list[Any] = [p, model.segments(p)]
     if (explained := model.explain(x, NAMED)) is not None:
-        named = ({name: round(part, 6) for name, part in parts} for parts in explained)
-        columns.append([json.dumps(parts, ensure_ascii=False) for parts in named])
+        documents = ({name: round(part, 6) for name, part in parts} for parts in explained)
+        columns.append([json.dumps(parts, ensure_ascii=False) for parts in documents])
     empty = np.isin(np.arange(len(batch)), [*bad])
     for name, values in zip(_added(model), columns, strict=True):
         kind = pa.float64() if name == "probability" else pa.string()

@@ -136,8 +136,8 @@ class TrainingService:
         settings, standing = self.settings, self.registry.champion(LEAF)
         rows, target, refused = self._rows(joined, self._meaning(standing.version) if standing else None)
         champion = self._model(standing.version) if standing else None
-        chosen = settings.model_dump(include={"iterations", "seed", "trees", "value", "cost"})
-        parameters = Parameters(**chosen, budget_seconds=max(budget, 1.0))
+        options = settings.model_dump(include={"iterations", "seed", "trees", "value", "cost"})
+        parameters = Parameters(**options, budget_seconds=max(budget, 1.0))
         package = learn(rows, target, parameters, champion=champion, refused=refused)
         self._publish(package, data_hash)
         better, why = judge(package.trained, champion, seed=parameters.seed)

@@ -117,13 +117,15 @@ class SqsLetters:
         """Whether the queue took it. The largest body is cut, since it leaves no room for its reason."""
         from botocore.exceptions import BotoCoreError, ClientError  # which no file command has
 
-        said = {"reason": letter.reason[:256], "message_id": letter.message_id}
+        attributes = {"reason": letter.reason[:256], "message_id": letter.message_id}
         try:
             queue.send_message(
                 QueueUrl=self._url,
                 DelaySeconds=self._delay,
                 MessageBody=letter.body.encode()[:LARGEST_BODY].decode(errors="ignore"),
-                MessageAttributes={name: {"DataType": "String", "StringValue": text} for name, text in said.items()},
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()
+                },
             )
         except (BotoCoreError, ClientError):
             logger(LEAF).warning("letter not sent", exc_info=True)

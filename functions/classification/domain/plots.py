@@ -24,8 +24,8 @@ def draw_report(trained: Trained, report: dict[str, Any]) -> bytes:
     findings."""
     rows = f"{report['rows']['test']:,} rows that nothing had seen, {trained.test.y.mean():.1%} of them positive."
     figures = [f"{metric.replace('_', ' ')} {_beside(report[metric])}" for metric in SHOWN if metric in report]
-    said = [rows, f"{', '.join(figures)}.", *report["findings"]]
-    words = [line for sentence in said for line in textwrap.wrap(sentence, 150)]
+    sentences = [rows, f"{', '.join(figures)}.", *report["findings"]]
+    words = [line for sentence in sentences for line in textwrap.wrap(sentence, 150)]
     with mpl.rc_context({"text.parse_math": False}):  # a name may hold any number of dollars
         figure = Figure(figsize=(11, 7.5 + 0.2 * len(words)), layout="constrained")
         title = "\n".join([f"{_short(report['target'], 60)} = {_short(report['positive'], 40)}", *words])

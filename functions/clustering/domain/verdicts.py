@@ -143,20 +143,20 @@ def _rows(file: BinaryIO, name: str) -> BinaryIO:
                 rows.append({column: values[column] for column in NAMES if column in values})
             except (ValueError, TypeError) as exc:
                 raise InputError("is no object of JSON", file=name, row=row) from exc
-        given = {  # texts: a type that is inferred would rewrite ids
+        columns = {  # texts: a type that is inferred would rewrite ids
             column: pa.array([None if row.get(column) is None else str(row[column]) for row in rows], pa.string())
             for column in NAMES
             if any(column in row for row in rows)
         }
         buffer = io.BytesIO()
-        pq.write_table(pa.table(given), buffer)
+        pq.write_table(pa.table(columns), buffer)
     return buffer
 
 
 def judged(labelled: Path, words: Mapping[str, bool]) -> VerdictReport:
     """The report of the rides in anomalies.parquet. Of an id that comes twice the more severe ride is meant."""
-    wanted = pc.field("ride_id").cast(pa.string()).isin(pa.array(words, pa.string()))
-    rides = pq.read_table(labelled, columns=["ride_id", "severity"], filters=wanted)
+    of_words = pc.field("ride_id").cast(pa.string()).isin(pa.array(words, pa.string()))
+    rides = pq.read_table(labelled, columns=["ride_id", "severity"], filters=of_words)
     worst = rides.group_by("ride_id").aggregate([("severity", "max")])
     confirmed = np.array([words[str(ride_id)] for ride_id in worst["ride_id"].to_pylist()], bool)
     return report(worst["severity_max"].to_numpy(), confirmed, len(words) - worst.num_rows)

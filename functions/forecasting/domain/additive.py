@@ -79,7 +79,8 @@ class Additive(BaseModel):
 
 def predict(model: Additive, frame: Frame) -> Floats:
     """Median sales of every period of the frame, shape (n,), at the level of lately; closed ones are zero."""
-    level = line(model, frame) + lately(model, frame)
+    fitted = line(model, frame)
+    level = fitted + lately(model, frame, fitted)
     sales = np.exp(np.clip(level, -50.0, 50.0)) if model.design.log else level * model.unit
     return np.where(frame.open > 0, sales, 0.0)
 
@@ -94,15 +95,17 @@ def line(model: Additive, frame: Frame) -> Floats:
     return np.asarray((trend + season) * model.y_scale + model.center, dtype=float)
 
 
-def lately(model: Additive, frame: Frame) -> float:
-    """How far the newest sales lie off the line, whose trend bends late or never: half of it, and all where it is twice
-    the noise."""
+def lately(model: Additive, frame: Frame, fitted: Floats) -> float:
+    """How far the newest sales lie off the `fitted` line (n,), whose trend bends late or never: half of it, and all
+    where it is twice the noise; 0 of a model that does not adapt."""
+    if not model.adapts:
+        return 0.0
     rows = slice(max(0, frame.seen - frame.rhythm.recent // 2), frame.seen)
     sold = frame.selling[rows]
     with np.errstate(divide="ignore", invalid="ignore"):
-        off = (np.log(sold) if model.design.log else sold / model.unit) - line(model, frame)[rows]
+        off = (np.log(sold) if model.design.log else sold / model.unit) - fitted[rows]
     off = off[np.isfinite(off)]
-    if not model.adapts or not len(off):
+    if not len(off):
         return 0.0
     shift, noise = float(np.median(off)), max(model.sigma * model.y_scale, 1e-6)
     return shift * min(max(abs(shift) / (2 * noise), 0.5), 1.0)

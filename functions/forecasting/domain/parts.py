@@ -51,7 +51,8 @@ def _of_additive(fitted: Additive, frame: Frame) -> dict[str, Floats]:
     """Parts of Prophet's model. The level is the trend on the eve, the trend what it has moved since."""
     log, ahead = fitted.design.log, slice(frame.start, None)
     scale = 1.0 if log else fitted.unit
-    trend = (additive.line(fitted.model_copy(update={"beta": ()}), frame) + additive.lately(fitted, frame)) * scale
+    shift = additive.lately(fitted, frame, additive.line(fitted, frame))
+    trend = (additive.line(fitted.model_copy(update={"beta": ()}), frame) + shift) * scale
     level = trend[max(frame.seen - 1, 0)]
     values: dict[str, Floats] = defaultdict(lambda: np.zeros(len(frame.open) - frame.start))
     values |= {"level": np.full(len(trend) - frame.start, level), "trend": trend[ahead] - level}
