@@ -218,16 +218,15 @@ def quality(*, splits: int, iterations: int) -> Iterator[Row]:
 
 def boosted(x: Any, y: Any, features: Any, known: Any, test: Any, seed: int) -> Any:
     """scikit-learn's gradient boosting with its native categories."""
-    words = [i for i, name in enumerate(schema.names(features)) if features[int(name[1:])].kind == "category"]
+    words = [own[0] for one, own in zip(features, schema.places(features), strict=True) if one.kind == "category"]
     model = HistGradientBoostingClassifier(categorical_features=words, random_state=seed)
     return model.fit(x[known], y[known]).predict_proba(x[test])[:, 1]
 
 
 def book(x: Any, y: Any, features: Any, known: Any, test: Any, seed: int) -> Any:
     """The book's eight columns, one-hot, resampled with SMOTE, in a random forest."""
-    chosen = [
-        i for i, name in enumerate(schema.names(features)) if features[int(name[1:])].name in PRESETS["bank"]["book"]
-    ]
+    named = zip(features, schema.places(features), strict=True)
+    chosen = [place for feature, own in named if feature.name in PRESETS["bank"]["book"] for place in own]
     encoded = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit_transform(x[:, chosen])
     more, labels = SMOTE(random_state=seed).fit_resample(encoded[known], y[known])
     return RandomForestClassifier(random_state=seed).fit(more, labels).predict_proba(encoded[test])[:, 1]

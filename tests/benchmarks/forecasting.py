@@ -26,6 +26,7 @@ from functions.forecasting.domain import baselines, fit, report, table
 from functions.forecasting.domain.frequency import RHYTHMS
 from functions.forecasting.domain.series import Series
 from infra.local import cloud as local
+from infra.local.emulator import environment
 from tests.benchmarks.runner import Row, beside_bare_imports, measured, row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +86,7 @@ def cloud() -> Iterator[dict[str, str]]:
             )
         own = {f"TREFOIL_{name.upper()}_TABLE": name for name in TABLES}
         own |= {"TREFOIL_LAKE_BUCKET": "lake", "TREFOIL_MODELS_BUCKET": "models"}
-        kept = {k: v for k, v in local.environment(running.endpoint).items() if k != "PYTHONDONTWRITEBYTECODE"}
+        kept = {k: v for k, v in environment(running.endpoint).items() if k != "PYTHONDONTWRITEBYTECODE"}
         yield kept | own | {"OMP_NUM_THREADS": "1", "POWERTOOLS_LOG_LEVEL": "CRITICAL"}
 
 
