@@ -131,6 +131,7 @@ class FitReport(Frozen):
     sampled_from: Literal["window", "day"]
     files: int
     parts: int
+    max_speed_kmh: float | None = None
     verdicts: VerdictReport | None = None
 
 

@@ -106,6 +106,7 @@ class FitService:
             **model.facts(),
             model_version=name,
             sampled_from=sampled_from,
+            max_speed_kmh=self.settings.max_speed_kmh,
             verdicts=self._verdicts(day),
             **counts,
         )

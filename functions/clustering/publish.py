@@ -46,7 +46,8 @@ class PublishService:
         if answer.error is not None and not published:
             return self._failed(answer, run)
         fit, parts = self._reports(paths)
-        summary = fit.model_dump(exclude={"parts"}) | figures(parts, fit.verdicts)
+        summary = fit.model_dump(exclude={"parts", "max_speed_kmh"})
+        summary |= figures(parts, fit.verdicts, fit.max_speed_kmh)
         spent = answer.gb_seconds + sum(part.gb_seconds for part in parts)
         if not summary["rides"]:
             return self._empty(run, paths, parts, {name: summary[name] for name in ("rejected", "files")}, spent)

@@ -40,6 +40,21 @@ def test_a_day_is_fitted_on_the_days_before_it_labelled_and_published() -> None:
     assert timedelta(days=29) < left <= timedelta(days=30)
 
 
+@pytest.mark.parametrize(("possible", "warned"), [(400.0, False), (200.0, True)])
+def test_a_speed_that_is_usual_for_the_possible_one_of_the_settings_is_not_warned_of(
+    possible: float, warned: bool
+) -> None:
+    world = World(max_speed_kmh=possible)
+    km = np.linspace(100, 300, 400)
+    trains = {"ride_id": list(map(str, range(400))), "ride_dist": km, "ride_time": km / 180}
+    world.lake.put(key(DAY), as_parquet(pa.table(trains)))
+    assert world.run()["status"] == "published"
+    truth = world.truth()
+    assert truth is not None
+    summary = json.loads(world.lake.get(Paths(DAY, truth[0].run_id).reports + "summary.json"))
+    assert any("median speed" in warning for warning in summary["warnings"]) == warned
+
+
 def test_a_run_publishes_its_most_severe_rides_and_the_days_picture() -> None:
     world = World(item_mb=0)
     for name, rows in (("a", 40_000), ("b", 30_000)):
