@@ -129,16 +129,15 @@ def read(
         cells = _read_cells(table, names)
         size = len(cells.rows)
         stem = PurePath(name).name.split(".")[0] or "series"
-        ids = cells.text("series_id").astype(str) if "series_id" in names else np.full(size, stem)
         y, unread = cells.numbers("y") if "y" in names else (np.full(size, np.nan), np.zeros(size, bool))
         opened, strange = _open(cells, name)
         regressors = _regressors(cells, np.isfinite(y), table.names[0])
-        unique, codes = np.unique(ids, return_inverse=True)
+        ids, codes = cells.coded("series_id") if "series_id" in names else (np.array([stem]), np.zeros(size, int))
         if "series_id" not in table.reading.columns:  # else somebody said what the parts of an id are
-            _check_dimensions(table, names, unique)
+            _check_dimensions(table, names, ids)
         moments = cells.moments(periods.timezone, codes)
     outside = np.isnat(moments.wall) | (moments.wall < FIRST) | (moments.wall > LAST)
-    impossible = np.array([not is_id(str(series_id)) for series_id in unique])
+    impossible = np.array([not is_id(str(series_id)) for series_id in ids])
     marks = [
         (impossible[codes], f"series_id: {NO_ID}"),
         (strange, "open is neither 0 nor 1"),
@@ -146,7 +145,9 @@ def read(
         (outside, NO_DAY),
         (moments.skipped, NO_HOUR),
     ]
-    reasons = np.select([mask for mask, _ in marks], [text for _, text in marks], "").astype(object)
+    reasons = np.full(size, "", object)
+    for mask, text in reversed(marks):
+        reasons[mask] = text
     columns = {"y": y} | ({} if opened is None else {"open": opened}) | regressors
     coded = {column.partition("=")[0] for column in regressors}
     parsed = Parsed(
@@ -159,7 +160,7 @@ def read(
     groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []
     limits.check(name, file_series=len(groups))
     for rows, frequency in zip(groups, _frequencies(moments, groups, periods), strict=True):
-        series_id = str(ids[rows[0]])
+        series_id = str(ids[codes[rows[0]]])
         if isinstance(frequency, str):
             parsed.rejected.append(Rejection(-1, series_id, f"series {series_id} {frequency}"))
             continue
@@ -178,7 +179,8 @@ def read(
         if len(numbers):
             parsed.series.append(_dense(series_id, frequency, numbers, values, stamp))
     parsed.rejected += [Rejection(one.row, "", one.reason) for one in table.ragged]
-    parsed.rejected += [Rejection(int(cells.rows[i]), str(ids[i]), reasons[i]) for i in np.flatnonzero(reasons != "")]
+    wrong = np.flatnonzero(reasons != "")
+    parsed.rejected += [Rejection(int(cells.rows[i]), str(ids[codes[i]]), reasons[i]) for i in wrong]
     return parsed
 
 
@@ -232,6 +234,12 @@ class Cells:
     def text(self, name: str) -> np.ndarray:
         """Cells as written, without spaces around them, (n,)."""
         return np.asarray(to_texts(self._column(name)).to_numpy(zero_copy_only=False), object)
+
+    def coded(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Its different cells as text, sorted, and the place of each row's among them, (n,)."""
+        texts = to_texts(self._column(name)).dictionary_encode()
+        found, at = np.unique(texts.dictionary.to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
+        return found, at[texts.indices.to_numpy(zero_copy_only=False)]
 
     def numbers(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Values with NaN for unknown, and where a cell is not a number; true and yes are 1."""
