@@ -48,7 +48,7 @@ def padded(fields: list[str], width: int) -> list[str]:
 def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
     """The dialect of a file called `name` that begins with `head`, `cut` when it goes on.
 
-    Raises InputError when it has no header, or two columns of one name.
+    Raises InputError when it has no header, or something else stands above it.
     """
     lines = io.StringIO(head, newline="")
     first = lines.readline().strip("\r\n")
@@ -69,6 +69,11 @@ def sniff(head: str, name: str, *, cut: bool = False) -> Dialect:
     if not any(header):
         raise InputError("has no header", file=name)
     shortest = max(i for i, cell in enumerate(header) if cell) + 1
+    own, enough = (len(header), 1.0) if shortest > 1 else (1, 0.5)
+    beyond = [any(map(str.strip, row[own:])) for row in rows[1:] if any(map(str.strip, row))]
+    if beyond and sum(beyond) >= enough * len(beyond):
+        why = f"rows have more fields than the first line names, {shortest}; remove what stands above the names"
+        raise InputError(f"{why}, or name every column", file=name)
     # Where rows end in more empty fields than the header has cells, as many are expected of every row.
     width = max([len(header), *_usual_width(rows[1:], len(header))])
     spaced = re.search(rf'(^|\r|{re.escape(delimiter)}) +"', head, re.MULTILINE) is not None
@@ -101,13 +106,13 @@ def _rows(head: str, begin: int, delimiter: str, cut: bool) -> tuple[list[list[s
     return (rows[:-1] if cut and len(rows) > 1 else rows), start
 
 
-def _fit(rows: list[list[str]]) -> tuple[float, int]:
-    """How well a delimiter parts these rows: the share of rows that fit the header, and its width."""
-    width = len(rows[0]) if rows else 1
+def _fit(rows: list[list[str]]) -> tuple[float, int, int]:
+    """How well a delimiter parts these rows: the share of rows that fit the header, its width, and all their fields."""
+    width, fields = len(rows[0]) if rows else 1, sum(map(len, rows))
     if width == 1:
-        return 0.0, 1
+        return 0.0, 1, fields
     shortest = max((place for place, cell in enumerate(rows[0], 1) if cell.strip()), default=width)
-    return sum(len(row) >= shortest and not any(row[width:]) for row in rows) / len(rows), width
+    return sum(len(row) >= shortest and not any(row[width:]) for row in rows) / len(rows), width, fields
 
 
 def _usual_width(rows: list[list[str]], width: int) -> list[int]:

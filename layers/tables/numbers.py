@@ -1,5 +1,6 @@
 """Cells as numbers and as texts."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-CURRENCIES: Final = "$€£"
+CURRENCIES: Final = ("$", "€", "£", "¥", "₹", "%", "CHF", "EUR", "USD")
 WORDLESS: Final = ("", "nan", "na", "n/a", "null", "none")
 # What may part thousands beside the comma or the dot: space, no-break space, narrow one, apostrophes.
 PARTS: Final = " \u00a0\u202f'\u2019"
@@ -19,7 +20,7 @@ INFINITE: Final = r"^[+-]?inf(inity)?$"
 class NumberStyle:
     """How the numbers of a column are written; `share` of the cells that are not blank are numbers in this style.
 
-    `currency` is the sign that most of them have, "" for none.
+    `currency` is the sign that most of them have, "" for none; 5 % is 5.
     """
 
     decimal: Literal[".", ","] = "."
@@ -96,12 +97,12 @@ def cast_texts(column: Any, kind: pa.DataType) -> Any:
 
 
 def unsigned(column: Any, currency: str) -> Any:
-    """The texts trimmed, and without the currency sign before or behind."""
+    """The texts trimmed, without the currency sign before or behind, and (5) or 5- of an account as -5."""
     trimmed = pc.utf8_trim_whitespace(column)
-    if not currency:
-        return trimmed
-    sign = f"[{currency}]"
-    return pc.replace_substring_regex(trimmed, rf"^([+-]?){sign}\s*|\s*{sign}$", r"\1")
+    if currency:
+        sign = re.escape(currency)
+        trimmed = pc.replace_substring_regex(trimmed, rf"^([+-]?\(?){sign}\s*|\s*{sign}([-)]?)$", r"\1\2")
+    return pc.replace_substring_regex(trimmed, r"^\((\S*\d)\)$|^(\S*\d)-$", r"-\1\2")
 
 
 def blanks(trimmed: Any) -> Any:

@@ -28,8 +28,8 @@ DECIMAL: Final = (".", ",")
 DATES: Final = ("day-first", "month-first")
 PROBLEMS: Final = {
     DECIMAL: "numbers like 1.234 can be 1.234 or 1234; say which with --decimal . or --decimal , (TREFOIL_DECIMAL)",
-    DATES: "dates like 03/04/2019 can be April 3 or March 4; say which with --dates day-first or --dates month-first"
-    " (TREFOIL_DATES)",
+    DATES: "dates like 03/04/2019 or 03/04/19 can be April 3 or March 4; say which with --dates day-first or"
+    " --dates month-first (TREFOIL_DATES)",
 }
 
 
@@ -117,7 +117,9 @@ def _count_times(column: Any, counts: Counter[str]) -> None:
         counts.update(cells=known, both=known)
         return
     for where, parts in alike(column):
-        if "first" in parts:
+        if "first" in parts and moments.short(parts).any():
+            counts["either"] += len(where)  # nor do such dates tell which number is the year
+        elif "first" in parts:
             first, other = (moments.number(parts, part).astype(float) for part in ("first", "other"))
             _compare(counts, DATES, np.where(other > 12, np.nan, first), np.where(first > 12, np.nan, other))
         else:

@@ -22,21 +22,29 @@ CLOCK: Final = (
 )
 DAYS: Final = (
     r"(?P<first>\d{1,2})[-/.](?P<other>\d{1,2})[-/.](?P<year>\d{4})",
+    r"(?P<first>\d{1,2})[/.](?P<other>\d{1,2})[/.](?P<year>\d\d)",
     r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
     r"(?P<year>\d{4})[-/](?P<month>\d\d)",
+    r"(?P<month>\d{1,2})[-/.](?P<year>\d{4})",
     r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>\d)",
     r"[Qq](?P<quarter>\d)[-/ ](?P<year>\d{4})",
     r"(?P<year>\d{4})[- ]?[Ww](?P<week>\d\d)(?:-?(?P<weekday>\d))?",
     r"(?P<year>\d{4})[-/ ]?[Mm](?P<month>\d{1,2})",
-    r"(?P<year>\d{4})[-/ ](?P<name>[A-Za-z]{3,9})\.?(?:[-/ ](?P<day>\d{1,2}))?",
-    r"(?P<name>[A-Za-z]{3,9})\.?[ -](?P<year>\d{4})",
+    r"(?P<year>\d{4})[-/ ](?P<name>\pL{3,10})\.?(?:[-/ ](?P<day>\d{1,2}))?",
+    r"(?P<name>\pL{3,10})\.?[ -](?P<year>\d{4})",
     r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
-    r"(?P<name>[A-Za-z]{3,9})\.?\s(?P<day>\d{1,2}),?\s(?P<year>\d{4})",
-    r"(?P<day>\d{1,2})\.?[ -](?P<name>[A-Za-z]{3,9})\.?[ -](?P<year>\d{4})",
+    r"(?P<name>\pL{3,10})\.?\s(?P<day>\d{1,2}),?\s(?P<year>\d{4})",
+    r"(?P<day>\d{1,2})\.?[ -](?P<name>\pL{3,10})\.?[ -](?P<year>\d{4}|\d\d)",
 )
 LAYOUTS: Final = [f"^{days}{CLOCK}$" for days in DAYS]
-MONTHS: Final = pa.array(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
+# How names of months begin in English, German, French, Spanish, Italian, Portuguese and Dutch; none begins two.
+MONTHS: Final = (
+    *("jan|jän|ene|gen", "feb|fév|fev", "mar|mär|mrz|mrt|maa", "apr|avr|abr", "may|mai|mei|mag", "jun|juin|giu"),
+    *("jul|juil|lug", "aug|aoû|ago", "sep|set", "oct|okt|ott|out", "nov", "dec|dez|déc|dic"),
+)
+LATEST: Final = 69  # a year of two digits is one of 1969 to 2068, as in POSIX
 NONE: Final = np.datetime64("NaT", "us")
+DAY: Final = 86_400_000_000  # us
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,11 @@ def number(parts: Parts, name: str, blank: int = 0) -> Ints:
     return np.asarray(pc.if_else(pc.equal(text, ""), str(blank), text).cast(pa.int64()))
 
 
+def short(parts: Parts) -> NDArray[np.bool_]:
+    """Where a year (n,) has two digits."""
+    return np.asarray(pc.equal(pc.utf8_length(parts["year"]), 2))
+
+
 def _is(parts: Parts, name: str, *texts: str) -> NDArray[np.bool_]:
     return np.asarray(pc.is_in(parts[name], pa.array(texts)))
 
@@ -122,12 +135,14 @@ def _built(parts: Parts, style: TimeStyle, zone: str | None) -> Times:
     date, valid = _date(parts, style)
     hour, minute, second = (number(parts, name) for name in ("hour", "minute", "second"))
     hours, minutes = number(parts, "hours"), number(parts, "minutes")
-    valid &= (hour < 24) & (minute < 60) & (second < 60) & (hours < 24) & (minutes < 60)
+    valid &= (minute < 60) & (second < 60) & (hours < 24) & (minutes < 60)
     whole = _is(parts, "half", "")
     valid &= whole | ((hour >= 1) & (hour <= 12))
     hour = np.where(whole, hour, hour % 12 + 12 * _is(parts, "half", "p", "P"))
     micros = number({**parts, "micros": pc.utf8_rpad(parts["micros"], 6, "0")}, "micros")
-    times = date.astype("datetime64[us]") + (((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
+    clock = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros
+    valid &= clock <= DAY  # 24:00 ends a day
+    times = date.astype("datetime64[us]") + clock
     offset = ~_is(parts, "offset", "")
     if zone is not None and offset.any():
         ahead = (hours * 60 + minutes) * np.where(_is(parts, "sign", "-"), -1, 1)
@@ -151,11 +166,12 @@ def _date(parts: Parts, style: TimeStyle) -> tuple[Times, NDArray[np.bool_]]:
         first, other = number(parts, "first"), number(parts, "other")
         month, day = (first, other) if style.order == "month-first" else (other, first)
     elif "name" in parts:
-        name = pc.utf8_lower(pc.utf8_slice_codeunits(parts["name"], 0, 3))
-        month = np.asarray(pc.fill_null(pc.index_in(name, MONTHS), -1), np.int64) + 1
+        name = pc.utf8_lower(parts["name"])
+        month = np.select([np.asarray(pc.match_substring_regex(name, f"^({names})")) for names in MONTHS], range(1, 13))
     elif "quarter" in parts:
         month = 3 * number(parts, "quarter") - 2
-    start = ((number(parts, "year") - 1970) * 12 + month - 1).astype("datetime64[M]")
+    year = number(parts, "year") + short(parts) * np.where(number(parts, "year") < LATEST, 2000, 1900)
+    start = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     date = np.asarray(start.astype("datetime64[D]") + (day - 1), "datetime64[D]")
     return date, (month >= 1) & (month <= 12) & (date.astype("datetime64[M]") == start)
 

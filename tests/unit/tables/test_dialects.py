@@ -105,6 +105,16 @@ def test_a_column_without_a_name_is_left_out_and_told_by_its_place() -> None:
     assert rows_of(table) == [("Bern", "1"), ("Chur", "2")]
 
 
+@pytest.mark.parametrize(
+    "above",
+    ["Sales of 2024\n\n", "# made by a till\n# of EUR\n", "Sales of 2024;;\n;;\n", '"of";"x"\n'],
+    ids=["a title", "comments", "a title padded by a spreadsheet", "names, but for those of rows"],
+)
+def test_what_stands_above_the_names_is_refused_with_what_to_do(above: str) -> None:
+    with pytest.raises(InputError, match=r"a\.csv: rows have more fields than the first line names, [12]; remove"):
+        opened(above + "day;n;note\n1;2,5;x\n2;3,5;y\n")
+
+
 def test_two_columns_of_one_name_are_refused_by_their_places() -> None:
     with pytest.raises(InputError, match=r"a\.csv: columns 1 and 3 have the same name"):
         opened("secret,b,secret \n1,2,3\n")

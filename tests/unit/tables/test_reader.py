@@ -120,6 +120,10 @@ def test_it_can_be_read_again_and_in_small_batches() -> None:
         ("1 234,5;985;12 345,25", [1234.5, 985.0, 12345.25]),
         ("$1|$2.50|$3", [1.0, 2.5, 3.0]),
         ('"$1,234.50" $3.25 $4', [1234.5, 3.25, 4.0]),
+        ('"($1,234.50)" ($2) $3.25 -$4', [-1234.5, -2.0, 3.25, -4.0]),
+        ("(5) 6 7- -8", [-5.0, 6.0, -7.0, -8.0]),
+        ("13.56%|7 %|-1%", [13.56, 7.0, -1.0]),
+        ("CHF 1'234.50;CHF 7", [1234.5, 7.0]),
         ("1.5 NA  nan", [1.5, np.nan, np.nan, np.nan]),
         ("1.430 985.125 2", [1.43, 985.125, 2.0]),  # of commas between fields a dot is the decimal point
     ],
@@ -204,10 +208,41 @@ def test_dates_that_are_the_same_either_way_are_no_question() -> None:
         ("2024-Jan-31", "2024-01-31T00:00:00"),
         ("2004M11", "2004-11-01T00:00:00"),
         ("2004m3", "2004-03-01T00:00:00"),
+        ("12/2004", "2004-12-01T00:00:00"),
+        ("2.2004", "2004-02-01T00:00:00"),
+        ("31-Dec-20", "2020-12-31T00:00:00"),
+        ("1-JAN-69 10:20", "1969-01-01T10:20:00"),
+        ("31.12.2020 24:00", "2021-01-01T00:00:00"),
+        ("2020-12-31 24:00:00", "2021-01-01T00:00:00"),
     ],
 )
 def test_times_are_read_in_any_usual_form(text: str, right: str) -> None:
     assert days(table(f"ds,y\n{text},1\n")) == [right]
+
+
+@pytest.mark.parametrize(
+    "year",
+    [
+        "January February March April May June July August September October November December",
+        "Jänner Februar März Apr. Mai Juni Juli August Sept. Oktober November Dezember",
+        "janv. févr. mars avr. mai juin juil. août sept. oct. nov. déc.",
+        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+        "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+        "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+        "jan feb mrt apr mei jun jul aug sep okt nov dec",
+    ],
+)
+def test_months_are_read_by_their_names(year: str) -> None:
+    found = days(table("ds\n" + "".join(f"1. {month} 2024\n" for month in year.split())))
+    assert found == [f"2024-{month:02d}-01T00:00:00" for month in range(1, 13)]
+
+
+@pytest.mark.parametrize(("dates", "right"), [("day-first", "2021-02-01"), ("month-first", "2021-01-02")])
+def test_a_year_of_two_digits_is_read_once_it_is_said_what_the_other_numbers_are(dates: Any, right: str) -> None:
+    body = "ds\n01/02/21\n12/11/68 10:20\n"
+    with pytest.raises(InputError, match=r"ds: .*--dates day-first or --dates month-first"):
+        days(table(body + "20/12/31\n"))  # neither is the year, where it comes first
+    assert days(table(body, reading=Reading(dates=dates)))[0] == f"{right}T00:00:00"
 
 
 def test_a_time_with_an_offset_is_told_in_the_zone_that_is_asked_for() -> None:
@@ -226,14 +261,16 @@ def test_layouts_may_be_mixed_and_what_no_clock_or_calendar_shows_is_no_time() -
         "Q5 2024",
         "2024-W00",
         "2024M13",
+        "13/2024",
+        "2024-03-05 24:01",
         "2024 Jam",
         "x",
         "",
     ]
     times, unreadable = to_times(pa.array(cells), TimeStyle())
     day = "2024-03-05T"
-    assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 10]
-    assert unreadable.tolist() == [False] * 3 + [True] * 9 + [False]
+    assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 12]
+    assert unreadable.tolist() == [False] * 3 + [True] * 11 + [False]
 
 
 @pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%b %d, %Y", "%d %b %Y %I:%M %p"])

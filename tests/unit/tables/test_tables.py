@@ -55,6 +55,7 @@ def test_with_everything_ragged_rows_and_nameless_columns_keep_their_place() -> 
 )
 def test_rows_keep_their_numbers_whatever_the_blocks(lines: list[str], block: int, end: str) -> None:
     kept, previous = {}, delimited.BLOCK
+    lines = ["1,2", *lines]
     rows = [line for line in lines if line]
     for number, line in enumerate(rows):
         if line in ("1,2", "7,8,,"):
