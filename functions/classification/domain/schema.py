@@ -33,6 +33,7 @@ NUMERIC_SHARE = 0.95
 LARGEST = float(np.finfo(np.float32).max)
 UNSEEN_NULL = "is null, which training never had"
 UNNAMED = re.compile(r"(unnamed: ?\d+(_level_\d+|\.\d+)*)?", re.IGNORECASE)  # pandas names an index so
+CODE = re.compile(r"\d+|\d+[/.]\d+[/.]\d\d")  # 20240131 is a number, and 1.2.10 may be a version
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 PERSON = r"account|client|cust|customer|employee|member|patient|person|user"
 IDENTIFIER = re.compile(
@@ -90,7 +91,7 @@ def _timed(present: list[str]) -> str | None:
 
     from layers.tables import TimeStyle, to_times
 
-    rows = Counter(word for word in present if not word.isdigit())  # 20240131 is a number
+    rows = Counter(word for word in present if not CODE.fullmatch(word))
     words, counts = pa.array(rows, pa.string()), np.array([*rows.values()], np.int64)
     styles = TimeStyle("day-first"), TimeStyle("month-first")
     dates = max(int(counts[~np.isnat(to_times(words, style)[0])].sum()) for style in styles)
