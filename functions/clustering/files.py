@@ -29,6 +29,7 @@ HISTORY_ENOUGH = 1_000
 PART_BYTES, PART_RIDES, PART_FILES = 8 << 20, 1_000_000, 1_000
 RUN_ID = "local"
 GROUP = 10  # batches of a worker that become one row group
+OURS = {"distance": ("ride_dist",), "time": ("ride_time", "start", "end")}  # the columns that a reason is of
 TABLES = {"anomalies": ROWS, "rejected": REJECTED_SCHEMA}
 
 
@@ -140,8 +141,10 @@ class FileJob:
                 for rides in file.rides():
                     why = rides.rejections()
                     commonest = np.bincount(why).argmax()
-                    row = int(rides.rows[(why == commonest).argmax()])
-                    return InputError(f"{REASONS[commonest]}; no row is a valid ride", file=str(path), row=row)
+                    row, reason = int(rides.rows[(why == commonest).argmax()]), REASONS[commonest]
+                    fields = [c for ours, c in file.columns.items() if ours in OURS.get(reason.split()[0], ())]
+                    why_none, field = f"{reason}; no row is a valid ride", " and ".join(fields)
+                    return InputError(why_none, file=str(path), row=row, field=field)
         return InputError("holds no valid ride", file=_named(self.files))
 
     def _parts(self, model: dict[str, bytes], version: str, out: Path) -> list[Part]:

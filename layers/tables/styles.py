@@ -52,7 +52,7 @@ def styles(
     column's type is none of numbers or times.
     """
     _check_types(table, numbers, times)
-    texts = [name for name in dict.fromkeys((*numbers, *times)) if _is_read(table.types[name])]
+    texts = [name for name in dict.fromkeys((*numbers, *times)) if _is_read(table.type_of(name))]
     # In a file of commas, and of Parquet, a dot is the decimal point.
     english = table.delimiter in (None, ",")
     as_numbers = {name: Counter[str]() for name in numbers}
@@ -77,14 +77,14 @@ def styles(
     )
 
 
-def _is_read(kind: pa.DataType) -> bool:
+def _is_read(kind: Any) -> bool:
     return is_text(kind) or bool(pa.types.is_integer(kind))
 
 
 def _check_types(table: Table, numbers: Sequence[str], times: Sequence[str]) -> None:
     for names, fits, what in ((numbers, is_number, "a number"), (times, is_time, "a time")):
         for name in names:
-            kind = table.types.get(name)
+            kind = table.type_of(name) if fits is is_time else table.types.get(name)
             if kind is None:
                 raise table.lacks(name)
             if not fits(kind) and not _is_read(kind):

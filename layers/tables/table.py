@@ -16,6 +16,7 @@ from layers.runtime.files import Limits, Reading, reading
 from layers.tables.dialect import check_names
 from layers.tables.numbers import to_texts
 
+SHOWN: Final = 30
 RAGGED: Final = "has another number of fields than the header"
 
 
@@ -150,10 +151,17 @@ class Table(ABC):
     @abstractmethod
     def _read(self, places: list[int], rows: int, *, everything: bool) -> Iterator[Batch]: ...
 
+    def type_of(self, name: str) -> pa.DataType | None:
+        """Of a column, or of the texts of several with + between; None where one is not in the file."""
+        parts = [name] if name in self.names else name.split("+")
+        kinds = [self.types.get(part) for part in parts]
+        return None if None in kinds else kinds[0] if len(kinds) == 1 else pa.string()
+
     def lacks(self, name: str, hint: str = "", *, ours: str = "") -> InputError:
         """The error that names a column which is not in the file, and how to say what it is called, if it is `ours`."""
         option = f"; name it by --column {ours}=NAME, in the cloud by the setting columns" if ours else ""
-        there = f"has no such column; it has {', '.join(self.names[:30])}{hint or option}"
+        more = ", ..." * (len(self.names) > SHOWN) + " and a column without a name" * ("" in self.header)
+        there = f"has no such column; it has {', '.join(self.names[:SHOWN])}{more}{hint or option}"
         return InputError(there, file=self.name, field=name)
 
     def _places(self, columns: Sequence[str] | None) -> list[int]:

@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 Parts = dict[str, Any]
 
 CLOCK: Final = (
-    r"(?:(?:T|,?\s+)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<micros>\d{1,6})\d*)?)?"
+    r"(?:(?:[T/]|,?\s+)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<micros>\d{1,6})\d*)?)?"
     r"\s*(?:(?P<half>[AaPp])\.?[Mm]\.?)?\s*"
     r"(?P<offset>[Zz]|UTC|GMT|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?)?"
 )

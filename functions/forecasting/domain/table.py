@@ -20,6 +20,7 @@ from layers.runtime.errors import InputError
 from layers.runtime.files import Limits
 from layers.tables import Reading, Styles, Table, open_table, styles, to_numbers, to_texts, to_times
 from layers.tables.numbers import is_number, is_text, plain_array
+from layers.tables.table import SHOWN
 
 Preset = Literal["auto", "generic", "rossmann", "amazon-forecast"]
 Aggregate = Literal["sum", "mean"]
@@ -43,6 +44,7 @@ AMAZON_TOLD: Final = {"item_id", "timestamp", "target_value"}
 DECIMALS: Final = re.compile(r"-?\d+[.,]\d+")
 FORMS: Final = {"generic": OWN, "rossmann": ROSSMANN, "amazon-forecast": AMAZON}
 HEADER: Final = "; a file without a header needs a first line like item_id,timestamp,target_value and its dimensions"
+WIDE: Final = "; name it by --column, or make a table with a column for each period rows first (in pandas by melt)"
 # Sums and ratios of such numbers are finite; what is smaller is nothing.
 SMALLEST, LARGEST = 1e-9, 1e12
 FIRST, LAST = np.datetime64("1900-01-01"), np.datetime64("2199-12-31")
@@ -191,9 +193,8 @@ def _column_names(table: Table, preset: Preset, needed: Sequence[str]) -> dict[s
     for ours in (*needed, *(() if form is OWN else ("series_id",))):
         if ours not in names:
             theirs = ours if form is OWN else form.aliases[ours][0]
-            raise table.lacks(
-                theirs.capitalize() if form is ROSSMANN else theirs, HEADER if form is AMAZON else "", ours=ours
-            )
+            hint = HEADER if form is AMAZON else WIDE if len(table.names) > SHOWN else ""
+            raise table.lacks(theirs.capitalize() if form is ROSSMANN else theirs, hint, ours=ours)
     if form is AMAZON and "series_id" not in table.reading.columns:
         names["series_id"] = "+".join([names["series_id"], *(c for c in table.names if c not in names.values())])
     return names

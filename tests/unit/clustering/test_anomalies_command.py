@@ -130,7 +130,12 @@ def test_of_an_id_that_comes_twice_the_first_valid_ride_is_kept(command: Command
         (
             "invalid.csv",
             b"ride_id,ride_dist,ride_time\na,0,0\n",
-            "invalid.csv: row 0: distance is zero; no row is a valid ride",
+            "invalid.csv: row 0: ride_dist: distance is zero; no row is a valid ride",
+        ),
+        (
+            "epoch.csv",
+            b"ride_id,ride_dist,start,end\na,1,1561939200,1561940000\n",
+            "epoch.csv: row 0: start and end: time is missing or not a number; no row is a valid ride",
         ),
         ("foreign.parquet", b"%PDF-1.4 foreign", "foreign.parquet: ride_id: has no such column"),
         ("binary.csv", b"PAR1\xff\xfe\x00\x01", "binary.csv: cannot be read as Parquet"),

@@ -70,7 +70,7 @@ def numbers(read: Table, column: str = "y") -> list[float]:
 
 def days(read: Table, column: str = "ds", **more: Any) -> list[str]:
     style = styles(read, times=[column]).times[column]
-    found = [to_times(b.columns.column(0), style, **more)[0] for b in read.batches([column])]
+    found = [to_times(b.column(column), style, **more)[0] for b in read.batches([column])]
     return [str(value) for value in np.concatenate(found).astype("datetime64[s]")]
 
 
@@ -375,3 +375,17 @@ def test_whatever_stands_in_quotes_rows_stay_whole_over_the_ends_of_blocks(rows:
         stray = "a,b\n" + "".join(f'{i},{c}\n"{i}\nx",y\n' for i, (_, _, c) in enumerate(rows))
         found = [list(row.values()) for batch in table(stray).batches() for row in batch.columns.to_pylist()]
         assert found == [list(row) for i, (_, _, c) in enumerate(rows) for row in ((f"{i}", c), (f"{i}\nx", "y"))]
+
+
+@pytest.mark.parametrize("day", ["16/12/2006", "2006-12-16", "16.12.2006"])
+def test_a_time_may_stand_in_two_columns(day: str) -> None:
+    read = table(f"Date;Time;y\n{day};17:24:00;1\n{day};;2\n{day};24:00;3\n")
+    assert days(read, "Date+Time") == ["2006-12-16T17:24:00", "NaT", "2006-12-17T00:00:00"]
+    with pytest.raises(InputError, match=r"Date\+Clock: has no such column; it has Date, Time, y"):
+        days(read, "Date+Clock")
+
+
+def test_a_column_without_a_name_and_a_list_that_is_cut_are_said() -> None:
+    wide = table("," + ",".join(f"d_{i}" for i in range(40)) + "\n")
+    with pytest.raises(InputError, match=r"d_29, \.\.\. and a column without a name"):
+        days(wide)
