@@ -17,7 +17,7 @@ from functions.forecasting.domain.series import Floats, Mask
 
 FAR: Final = 30
 LEAST: Final = 0.05
-SEASONS: Final = {"season": 1, "month": 4, "quarter": 13}
+SEASONS: Final = {"season": 1, "fortnight": 2, "month": 4, "quarter": 13, "half-year": 26}
 PLACES: Final = 31
 
 Column = npt.NDArray[Any]
@@ -53,7 +53,7 @@ def evidence(frame: Frame) -> Evidence:
     promotion = baselines.promotion(frame)
     promoted = np.zeros(len(frame.times), bool) if promotion is None else frame.x[promotion] > 0
     cell = position + season * promoted
-    profile, quarter = (_profile(logs, cell, rows, 2 * season) for rows in (year, SEASONS["quarter"] * season))
+    profile = _profile(logs, cell, year)
     level = _mean(logs[-year:])
     base = (0.0 if np.isnan(level) else level) + np.nan_to_num(profile)[cell]
     rest = logs - base[:seen]
@@ -61,7 +61,7 @@ def evidence(frame: Frame) -> Evidence:
         "distance": ahead - seen + 1,
         "position": position,
         "profile of the year": profile[cell],
-        "profile of the quarter": quarter[cell],
+        **{f"profile of the {name}": _profile(logs, cell, count * season)[cell] for name, count in SEASONS.items()},
         "history": np.log1p(seen),
         "noise": _mean((rest[-year:] - _mean(rest[-year:])) ** 2) ** 0.5,
         "share without sales": _mean((sales[-year:] <= 0).astype(float)),
@@ -96,22 +96,22 @@ def _sums(key: Ints, values: Floats, size: int) -> Floats:
     return np.stack([np.bincount(key[known], weight, size) for weight in weights]).astype(float)
 
 
-def _profile(logs: Floats, cell: Ints, rows: int, size: int) -> Floats:
+def _profile(logs: Floats, cell: Ints, rows: int) -> Floats:
     """Mean of each cell over the last rows against that of all, drawn towards it by one day; NaN for an empty cell."""
     late = logs[-rows:]
-    total, count = _sums(cell[: len(logs)][-rows:], late - _mean(late), size)
+    total, count = _sums(cell[: len(logs)][-rows:], late - _mean(late), cell.max() + 1)
     return np.where(count > 0, total / (count + 1), np.nan)
 
 
 def _levels(rest: Floats, season: int, year: int) -> dict[str, float]:
-    """Level of late, beyond what the profile says, at three lengths; and its growth on the year before."""
+    """Level of late, beyond what the profile says, at five lengths; and its growth on the year before."""
     levels = {f"level of a {name}": _mean(rest[-count * season :]) for name, count in SEASONS.items()}
     before = _mean(rest[: -year or None][-SEASONS["quarter"] * season :]) if len(rest) > year else np.nan
     return {**levels, "growth on the year before": levels["level of a quarter"] - before}
 
 
 def _echoes(rest: Floats, ahead: Ints, season: int, year: int) -> dict[str, Column]:
-    """What the profile left a year before, over a season and on the very day, against the level on that time's eve."""
+    """What the profile left a year before: over four seasons, one, and on the day, against levels of that eve."""
     known = np.isfinite(rest)
     total, count = (np.r_[0.0, np.cumsum(values)] for values in (np.where(known, rest, 0.0), known.astype(float)))
 
@@ -120,9 +120,11 @@ def _echoes(rest: Floats, ahead: Ints, season: int, year: int) -> dict[str, Colu
         days = count[high] - count[low]
         return np.asarray(np.where(days > 0, (total[high] - total[low]) / np.maximum(days, 1), np.nan), dtype=float)
 
-    then, half = ahead - year, season // 2
-    eve = mean(np.full(1, len(rest) - year - SEASONS["month"] * season), np.full(1, len(rest) - year))
+    then, half, wide = ahead - year, season // 2, SEASONS["fortnight"] * season
+    end = np.full(1, len(rest) - year)
+    eve, before = (mean(end - SEASONS[name] * season, end) for name in ("month", "quarter"))
     return {
+        "echo of the month the year before": mean(then - wide, then + wide + 1) - before,
         "echo of the year before": mean(then - half, then + half + 1) - eve,
         "that day the year before": mean(then, then + 1) - eve,
     }

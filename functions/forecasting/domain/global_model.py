@@ -26,6 +26,7 @@ MIN_SERIES: Final = 3
 MIN_ROWS: Final = 1_000
 # Periods between origins; no multiple of the cycle, so that all of its places meet.
 STEPS: Final = {"H": 37, "D": 12, "W": 1, "M": 1, "Q": 1}
+THINNEST: Final = 4  # periods after one origin say much the same: of too many, one of two to four is learned from
 
 
 class Parameters(BaseModel):
@@ -34,7 +35,7 @@ class Parameters(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     horizon: int = Field(48, ge=1, description="periods after an origin that are learned from")
-    rows: int = Field(600_000, ge=1, description="most rows; beyond them, origins are drawn")
+    rows: int = Field(600_000, ge=1, description="most rows; beyond them, periods are left out, then origins")
     rounds: int = Field(600, ge=1, description="most trees; else one for every 800 rows, and 180 for few")
     seed: int = Field(0, ge=0)
     threads: int = Field(1, ge=1)
@@ -91,21 +92,20 @@ def load(files: Mapping[str, bytes]) -> GlobalModel:
         raise CorruptError("not the files of a global model") from exc
 
 
-def fit(
-    series: Sequence[Series], parameters: Parameters, *, known: Collection[str] = (), skip: int = 0
-) -> GlobalModel | str:
-    """The model of all series, which have one kind of period, without the newest `skip` observations of each; or in
-    words why there is none.
+def fit(series: Sequence[Series], parameters: Parameters, *, known: Collection[str] = ()) -> GlobalModel | str:
+    """The model of all series, which have one kind of period; or in words why there is none.
 
     Regressors in `known` are known beforehand, as planned ones are. The same series in the same order give the same
     model.
     """
-    origins = _origins(series, parameters, skip)
-    parts = [_rows(series[i], start, parameters, known, skip) for i, start in origins]
-    rows, count = (
-        sum(len(y) for _, y in parts),
-        len({i for (i, _), (_, y) in zip(origins, parts, strict=True) if len(y)}),
-    )
+    origins = _origins(series, parameters)
+    every = -(-len(origins) * parameters.horizon // parameters.rows)
+    parts = [
+        _rows(series[i], start, parameters, known, slice(at % every, None, every))
+        for at, (i, start) in enumerate(origins)
+    ]
+    rows = sum(len(y) for _, y in parts)
+    count = len({i for (i, _), (_, y) in zip(origins, parts, strict=True) if len(y)})
     if count < MIN_SERIES:
         return f"{count} series are long enough and sold something, fewer than {MIN_SERIES}"
     if rows < MIN_ROWS:
@@ -134,30 +134,28 @@ def fit(
     return GlobalModel(specification, trees.export(booster, x, seed=parameters.seed))
 
 
-def _origins(series: Sequence[Series], parameters: Parameters, skip: int) -> list[tuple[int, int]]:
+def _origins(series: Sequence[Series], parameters: Parameters) -> list[tuple[int, int]]:
     """Pairs of a series and a row before which nothing was known, drawn at random when they are too many."""
     pairs = []
     for i, one in enumerate(series):
         step, first = STEPS[one.frequency.kind], 2 * one.frequency.rhythm.fold
-        pairs += [(i, start) for start in range(one.observed - skip - step, first, -step)]
-    most = max(1, parameters.rows // parameters.horizon)
-    if len(pairs) <= most:
-        return pairs
+        pairs += [(i, start) for start in range(one.observed - step, first, -step)]
+    most = max(1, THINNEST * parameters.rows // parameters.horizon)
     order = np.random.default_rng(parameters.seed).permutation(len(pairs))
     return [pairs[i] for i in np.sort(order[:most])]
 
 
 def _rows(
-    one: Series, start: int, parameters: Parameters, known: Collection[str], skip: int
+    one: Series, start: int, parameters: Parameters, known: Collection[str], picked: slice
 ) -> tuple[dict[str, Floats], Floats]:
-    """Columns and target of the open periods after an origin; none where nothing was sold before."""
-    end = min(start + parameters.horizon, one.observed - skip)
+    """Columns and target of the `picked` of the open periods after an origin; none where nothing was sold before."""
+    end = min(start + parameters.horizon, one.observed)
     frame = frames.build(one, end - start, start=start, known=known)
     rows = evidence(frame)
     sales = one.y[start:end]
     useful = np.isfinite(sales) & (frame.open[start:] > 0) & (rows.usual > 0)
     target = relative(sales[useful], rows.usual) - rows.base[useful] if useful.any() else np.zeros(0)
-    return {name: values[useful].astype(np.float32) for name, values in rows.columns.items()}, target
+    return {name: v[useful][picked].astype(np.float32) for name, v in rows.columns.items()}, target[picked]
 
 
 def _table(columns: dict[str, Floats], names: Sequence[str]) -> np.ndarray:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,10 @@ def stores(count: int, days: int = 500, *, seed: int = 3) -> list[Series]:
     ]
 
 
+def hidden(series: list[Series], newest: int = HORIZON) -> list[Series]:
+    return [one.until(one.observed - newest) for one in series]
+
+
 def last(one: Series, horizon: int = HORIZON) -> tuple[frames.Frame, np.ndarray]:
     start = one.observed - horizon
     return frames.build(one, horizon, start=start), one.y[start : one.observed]
@@ -40,7 +45,7 @@ def last(one: Series, horizon: int = HORIZON) -> tuple[frames.Frame, np.ndarray]
 
 @pytest.fixture(scope="module")
 def model() -> GlobalModel:
-    fitted = global_model.fit(stores(8), QUICK, skip=HORIZON)
+    fitted = global_model.fit(hidden(stores(8)), QUICK)
     assert isinstance(fitted, GlobalModel)
     return fitted
 
@@ -80,6 +85,22 @@ def test_last_year_and_the_places_of_days_are_where_they_should_be() -> None:
     assert set(np.flatnonzero(told["echo of the year before"] > 0.01)) == {37, 38, 39, 40, 41}
     assert told["distance"].tolist() == list(range(1, 43))
     assert told["day of the month"][0] == int(str(start + 700)[8:]) - 1
+
+
+def test_what_was_sold_lately_is_told_at_five_lengths_and_last_year_within_a_month_of_the_day() -> None:
+    days = 800
+    y = np.full(days, 100.0)
+    y[700 - 10 :] = 200.0
+    y[740 - 364 - 14 : 740 - 364 + 15] = 300.0
+    told = evidence(frames.build(Series("a", np.datetime64("2023-01-02"), y), 42, start=700)).columns
+    levels = [told[f"level of a {name}"][0] for name in ("season", "fortnight", "month", "quarter", "half-year")]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] > levels[1] > levels[2] > levels[3] > levels[4]
+    assert np.argmax(told["echo of the month the year before"]) == 40
+    y[698] = 800.0
+    told = evidence(frames.build(Series("a", np.datetime64("2023-01-02"), y), 42, start=700)).columns
+    highest = [told[f"profile of the {name}"].max() for name in ("season", "fortnight", "month", "quarter")]
+    assert highest[0] > highest[2] > highest[3]
 
 
 def test_runs_and_closings_are_counted() -> None:
@@ -136,26 +157,38 @@ def test_a_series_without_a_sale_is_forecast_as_nothing(model: GlobalModel) -> N
 
 
 def test_the_same_series_give_the_same_bytes_and_a_stored_model_the_same_forecast(model: GlobalModel) -> None:
-    again = global_model.fit(stores(8), QUICK, skip=HORIZON)
+    again = global_model.fit(hidden(stores(8)), QUICK)
     assert isinstance(again, GlobalModel)
     assert again.dump() == model.dump()
     frame, _ = last(stores(1)[0])
     assert np.array_equal(global_model.load(model.dump()).forecast(frame), model.forecast(frame))
 
 
-def test_what_is_skipped_is_not_learned_from() -> None:
-    whole = stores(4, 300)
-    hidden = [replace(one, y=np.where(np.arange(300) < 250, one.y, 7.0)) for one in whole]
-    first, second = (global_model.fit(some, QUICK, skip=50) for some in (whole, hidden))
-    assert isinstance(first, GlobalModel)
-    assert isinstance(second, GlobalModel)
-    assert first.dump() == second.dump()
-
-
 def test_no_more_rows_are_learned_from_than_allowed() -> None:
     fitted = global_model.fit(stores(6), QUICK.model_copy(update={"rows": 3_000}))
     assert isinstance(fitted, GlobalModel)
     assert 1_000 <= fitted.specification.rows <= 3_000
+
+
+def test_where_rows_are_too_many_every_origin_is_learned_from_by_some_of_its_days(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    origins: list[int] = []
+    build = frames.build
+
+    def counted(*args: Any, **options: Any) -> frames.Frame:
+        origins.append(options["start"])
+        return build(*args, **options)
+
+    monkeypatch.setattr(frames, "build", counted)
+    rows = {}
+    for most in (20_000, 4_000):
+        fitted = global_model.fit(stores(6), QUICK.model_copy(update={"rows": most}))
+        assert isinstance(fitted, GlobalModel)
+        rows[most] = fitted.specification.rows, len(origins)
+        origins.clear()
+    assert 2_000 <= rows[4_000][0] <= 4_000 < rows[20_000][0]
+    assert rows[4_000][1] == rows[20_000][1]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +214,7 @@ def test_series_of_zeros_zeros_in_series_and_regressors_of_some_change_nothing_f
     odd += [
         Series(f"half-{i}", plain[0].start, np.where(rng.random(500) < 0.5, 0.0, rng.poisson(20, 500))) for i in (1, 2)
     ]
-    fitted = global_model.fit([*plain, *odd], QUICK, skip=HORIZON)
+    fitted = global_model.fit(hidden([*plain, *odd]), QUICK)
     assert isinstance(fitted, GlobalModel)
     assert fitted.specification.series == 8
     for one in plain:
@@ -201,7 +234,7 @@ def test_months_have_a_model_of_all_series_too() -> None:
         for i in range(30)
         for level in [100 * (1 + i) * (1 + month / 12)]
     ]
-    fitted = global_model.fit(some, QUICK.model_copy(update={"horizon": 12}), skip=12)
+    fitted = global_model.fit(hidden(some, 12), QUICK.model_copy(update={"horizon": 12}))
     assert isinstance(fitted, GlobalModel)
     frame, y = last(some[0], 12)
     assert wape(y, fitted.forecast(frame)) < 0.15
