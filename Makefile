@@ -12,6 +12,11 @@ BUILT := $(PAGE)/built/index.html
 export PYTEST_TIMEOUT := 1200
 containers faults load iam: export PYTEST_TIMEOUT := 1800
 
+# A worker of pytest for each core: threads of the linear algebra would wait for one another by spinning.
+test quick threads: export OPENBLAS_NUM_THREADS := 1
+# Without bytecode on disk every command that is started compiles all it imports again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test quick threads check containers browser faults load iam bench clean
 
 help: ## Show this list.

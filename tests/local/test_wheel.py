@@ -20,7 +20,8 @@ NOT_INSTALLED = ("aws_cdk", "boto3", "docker", "duckdb", "fastapi", "ministack",
 
 
 def run(*command: str | Path, cwd: Path = ROOT, code: int = 0, **variables: str) -> str:
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")} | variables
+    left_out = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")  # the last compiles scipy for each command
+    environment = {k: v for k, v in os.environ.items() if k not in left_out} | variables
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
