@@ -27,9 +27,10 @@ setup: .venv/.done node_modules/.done $(BUILT) ## Install what the lock files na
 demo: setup ## Run all three leaves end to end on the local cloud; ONCE=1 ends by itself.
 	@$(RUN) trefoil demo $(if $(ONCE),--once)
 
+# Three workers keep two cores at work: a test of the local cloud waits for a third of its time.
 test: setup ## Everything that needs neither Docker nor a browser.
 	PATH=$(CURDIR)/.venv/bin:$$PATH npm test --silent
-	$(RUN) pytest -n 2 --dist loadfile $(LOOPBACK) tests/local tests/architecture tests/unit tests/hostile tests/infrastructure tests/threads
+	$(RUN) pytest -n 3 --dist loadfile $(LOOPBACK) tests/local tests/architecture tests/unit tests/hostile tests/infrastructure tests/threads
 
 quick: setup ## In seconds to a minute: lint, the page's functions, and the unit tests of the folders that changed since the last commit.
 	$(RUN) ruff check

@@ -13,7 +13,7 @@ from tests import tally as tallies
 
 ROOT = Path(__file__).resolve().parents[1]
 # Files of tests/local that start and end a cloud themselves, or need none.
-OWN_CLOUD = ("test_demo", "test_destroy", "test_smoke", "test_upgrade", "test_walk_through", "test_wheel")
+OWN_CLOUD = ("test_demo", "test_life", "test_upgrade", "test_walk_through", "test_wheel")
 
 # jsii and npx must be the environment's own, also when pytest is started without activating it.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
