@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,18 +19,19 @@ import pyarrow.parquet
 from pydantic import ValidationError
 
 from functions.classification.contracts import LEAF
-from functions.classification.domain.fit import Parameters, Progress
 from functions.classification.domain.model import Model
 from functions.classification.domain.schema import Matrix, canonical, encode, whose
-from functions.classification.domain.splits import label
 from functions.classification.domain.table import PRESETS, Columns, plain_values, read, refused_columns
-from functions.classification.learn import Package, learn
 from functions.classification.store import load_model
 from layers.runtime.errors import CorruptError, InputError, NotFoundError
 from layers.storage.manifest import Manifest, StoredFile, code_hash
 from layers.tables import Batch, Preset, Reading, Styles, Table, open_table, styles
 from layers.tables.numbers import is_text
 from layers.tables.table import RAGGED
+
+if TYPE_CHECKING:  # scoring needs nothing of what trains
+    from functions.classification.domain.fit import Parameters, Progress
+    from functions.classification.learn import Package
 
 MANIFEST_FILE, REJECTED = "manifest.json", "rejected.parquet"
 CHUNK = 20_000
@@ -56,7 +57,7 @@ def train_file(
     file: Path,
     table: Columns,
     directory: Path,
-    parameters: Parameters,
+    parameters: "Parameters",
     *,
     target: str | None = None,
     features: str | None = None,
@@ -64,13 +65,16 @@ def train_file(
     positive: str | None = None,
     group: str | None = None,
     in_order: bool = False,
-    progress: Progress | None = None,
-) -> tuple[Package, dict[int, str]]:
+    progress: "Progress | None" = None,
+) -> tuple["Package", dict[int, str]]:
     """Learn from the table of a file and write the model into a directory, with a list of the rows not learnt from.
 
     `features`: names with commas between, or a list of the preset. Returns the model and why each rejected row is.
     Raises InputError that names the file.
     """
+    from functions.classification.domain.splits import label
+    from functions.classification.learn import learn
+
     columns = table.values
     target, chosen, refused = _chosen(list(columns), str(file), target, features, preset)
     group = group or whose({name: values for name, values in columns.items() if name != target})
@@ -113,7 +117,7 @@ def _chosen(
     return target, chosen, refused
 
 
-def save_model(package: Package, directory: Path, data_hash: str = "") -> None:
+def save_model(package: "Package", directory: Path, data_hash: str = "") -> None:
     """Write the files of a model and its manifest, the same as in the registry, into a directory."""
     stored = {}
     for name, body in package.files.items():

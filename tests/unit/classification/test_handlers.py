@@ -63,6 +63,15 @@ def test_serving_imports_neither_scikit_learn_nor_pandas_nor_pyarrow():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
+def test_scoring_a_file_imports_nothing_of_what_trains():
+    code = (
+        "import sys, cli.main, functions.classification.files\n"
+        "heavy = {'sklearn', 'imblearn', 'skl2onnx', 'scipy', 'matplotlib', 'lightgbm', 'onnx'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
 class Queue:
     def __init__(self, down_for: tuple[str, ...] = ()) -> None:
         self.messages, self.down_for = {}, down_for
