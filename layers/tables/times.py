@@ -96,6 +96,10 @@ def alike(column: Any) -> Iterator[tuple[Ints, Parts]]:
     A part (n,) is a text, "" where a cell has none. No text fits two layouts; that of the first cells is tried first.
     """
     texts, left = pc.utf8_trim_whitespace(column), np.arange(len(column))
+    possible = np.asarray(pc.match_substring_regex(texts, r"\d\d"))  # as each year has
+    texts, left = texts.filter(pa.array(possible)), left[possible]
+    if not len(left):
+        return
     fits_first = [pc.sum(pc.match_substring_regex(texts[:100], layout)).as_py() or 0 for layout in LAYOUTS]
     for layout in (LAYOUTS[i] for i in np.argsort(fits_first, kind="stable")[::-1]):
         found = pc.extract_regex(texts, layout)
