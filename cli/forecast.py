@@ -121,6 +121,8 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     figures = summary["overall"]
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(summary["kinds"].items()))
     say(f"{figures['series']} series forecast ({kinds}), {summary['rejected']} rows rejected; see {out}")
+    for reason, rows in summary["rejected_for"].items():
+        say(f"rejected: {rows:,} rows: {reason}")
     if figures["wape"] is not None:
         texts = {k: "none" if v is None else f"{v:.4f}" for k, v in figures.items() if k != "pooled"}
         say(

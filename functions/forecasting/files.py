@@ -21,7 +21,7 @@ from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.table import Parsed, Rejection
 from layers.runtime.errors import InputError
 
-NEAREST = 3
+NEAREST = COMMONEST = 3
 FIGURES = ("rmspe", "wape", "bias", "coverage", "baseline_wape", "skill")
 
 
@@ -247,6 +247,7 @@ def summary(
         "rows": parsed.rows,
         "repeated": parsed.repeated,
         "rejected": len(parsed.rejected),
+        "rejected_for": dict(Counter(one.reason for one in parsed.rejected).most_common(COMMONEST)),
         "ignored_columns": parsed.ignored,
         "series": {
             one.series_id: {

@@ -230,7 +230,8 @@ def tell(times: Times) -> Frequency | str | None:
     steps = np.diff(numbers)
     usual = int(np.median(steps)) if len(steps) else 1
     if len(steps) >= MIXED and usual > 1 and (steps == usual).mean() >= MOST:
-        return f"comes every {told.count(usual)}, which is none of {', '.join(KINDS)}; --frequency decides"
+        way = "; a coarser --frequency with --aggregate sum (or mean) puts its rows together" * (told.kind != "Q")
+        return f"comes every {told.count(usual)}, which is none of {', '.join(KINDS)}{way}"
     return _mixed(told, numbers, steps) or told
 
 

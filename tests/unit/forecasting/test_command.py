@@ -21,6 +21,7 @@ def test_forecasts_rejections_summary_and_picture_are_written(trefoil, tmp_path)
     status, answer = trefoil(file, "--out", out, "--horizon", 14, "--backtest", 21)
     assert status == 0
     assert (answer["rejected"], answer["overall"]["series"]) == (1, 2)
+    assert [(reason[:20], rows) for reason, rows in answer["rejected_for"].items()] == [("ds is not a date lik", 1)]
     table = parquet.read_table(out / "forecasts.parquet")
     assert table.column_names == ["series_id", "ds", "yhat", "lower", "upper"]
     assert table.num_rows == 2 * (14 + 21)
