@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.console import Columns, Dates, Decimal, Json, err, progress, say, zone_name
+from cli.console import Columns, Dates, Decimal, Json, err, progress, say, say_rejected, zone_name
 from cli.output import readable, replaced_directory
 from layers.runtime.errors import InputError
 
@@ -92,6 +92,7 @@ def anomalies(
         f"({summary['anomalies'] / summary['rides']:.1%}), {summary['rejected']:,} rows rejected "
         f"({summary['seconds']} s)\nresults in {out}"
     )
+    say_rejected(summary["rejected_for"])
     return summary
 
 

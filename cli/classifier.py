@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import Columns, Dates, Decimal, Json, err, progress, say
+from cli.console import Columns, Dates, Decimal, Json, err, progress, say, say_rejected
 from cli.output import readable, replaced_directory
 from layers.runtime.errors import InputError
 
@@ -43,7 +43,7 @@ def train(
     from functions.classification.domain.fit import Parameters
     from functions.classification.domain.report import summary_lines
     from functions.classification.files import REJECTED, read_file, train_file
-    from layers.tables import Reading, in_words, named_columns
+    from layers.tables import Reading, commonest, in_words, named_columns
 
     if (value is None) != (cost is None):
         raise InputError("--value and --cost go together")
@@ -70,8 +70,10 @@ def train(
         )
     seconds = time.monotonic() - started
     say("\n".join(summary_lines(package.report)))
+    reasons = commonest(rejected.values())
     if rejected:
-        say(f"rejected: {len(rejected):,} rows; see {out / REJECTED}")
+        say_rejected(reasons)
+        say(f"all rejected rows: {out / REJECTED}")
     say(f"model {package.version} in {out} after {seconds:.1f} s; see {out / 'report.png'}")
     rows = package.report["rows"]
     return package.report | {
@@ -79,6 +81,7 @@ def train(
         "seconds": seconds,
         "out": str(out),
         "ragged": len(table.ragged),
+        "rejected_for": reasons,
         "understood": table.understood,
         "unlabelled": len(table.rows) - sum(rows.values()),
     }

@@ -3,7 +3,7 @@
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,12 @@ def say(text: Any = "") -> None:
     """Print for a person on stdout, brackets as they are; silent under `--json`."""
     if not wants_json():
         Console(highlight=False, markup=False).print(text, soft_wrap=isinstance(text, str))
+
+
+def say_rejected(reasons: Mapping[str, int]) -> None:
+    """Print why rows were rejected, and how many for each reason."""
+    for reason, rows in reasons.items():
+        say(f"rejected: {rows:,} rows: {reason}")
 
 
 def zone_name(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.console import Columns, Dates, Decimal, Json, err, progress, say, zone_name
+from cli.console import Columns, Dates, Decimal, Json, err, progress, say, say_rejected, zone_name
 from cli.output import readable, replaced_directory, write_table
 
 ROWS = 400_000
@@ -121,8 +121,7 @@ def _tell(summary: dict[str, Any], out: Path) -> None:
     figures = summary["overall"]
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(summary["kinds"].items()))
     say(f"{figures['series']} series forecast ({kinds}), {summary['rejected']} rows rejected; see {out}")
-    for reason, rows in summary["rejected_for"].items():
-        say(f"rejected: {rows:,} rows: {reason}")
+    say_rejected(summary["rejected_for"])
     if figures["wape"] is not None:
         texts = {k: "none" if v is None else f"{v:.4f}" for k, v in figures.items() if k != "pooled"}
         say(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from functions.clustering.contracts import REJECTED_SCHEMA, PartReport, Source
 from functions.clustering.domain.fit import Reservoir, fit
@@ -22,7 +23,7 @@ from functions.clustering.domain.verdicts import judged, read_words
 from layers.compute.engine import run_tasks
 from layers.runtime.errors import InputError
 from layers.storage.manifest import content_version
-from layers.tables import Styles
+from layers.tables import Styles, commonest
 
 SAMPLE = 20_000
 HISTORY_ENOUGH = 1_000
@@ -97,6 +98,8 @@ class FileJob:
         how = {"sampled_from": sampled_from, "params": self.parameters.method, "model_version": version}
         verdicts = None if words is None else judged(out / "anomalies.parquet", words)
         counted = figures(ordered, verdicts, self.parameters.max_speed_kmh)
+        reasons = pq.read_table(out / "rejected.parquet", columns=["reason"])["reason"].value_counts().to_pylist()
+        counted["rejected_for"] = commonest({one["values"]: one["counts"] for one in reasons})
         return counted | model.facts() | how | {"understood": self.understood}
 
     def _learn(self) -> tuple[Model, str]:

@@ -20,8 +20,9 @@ from functions.forecasting.domain.related import Items
 from functions.forecasting.domain.series import Series
 from functions.forecasting.domain.table import Parsed, Rejection
 from layers.runtime.errors import InputError
+from layers.tables import commonest
 
-NEAREST = COMMONEST = 3
+NEAREST = 3
 FIGURES = ("rmspe", "wape", "bias", "coverage", "baseline_wape", "skill")
 
 
@@ -247,7 +248,7 @@ def summary(
         "rows": parsed.rows,
         "repeated": parsed.repeated,
         "rejected": len(parsed.rejected),
-        "rejected_for": dict(Counter(one.reason for one in parsed.rejected).most_common(COMMONEST)),
+        "rejected_for": commonest(one.reason for one in parsed.rejected),
         "ignored_columns": parsed.ignored,
         "series": {
             one.series_id: {

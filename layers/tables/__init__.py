@@ -4,7 +4,7 @@ from layers.runtime.files import Reading, named_columns
 from layers.tables.numbers import NumberStyle, to_numbers, to_texts
 from layers.tables.opening import in_words, open_table
 from layers.tables.styles import Styles, styles
-from layers.tables.table import Batch, Preset, Rejected, Table
+from layers.tables.table import Batch, Preset, Rejected, Table, commonest
 from layers.tables.times import TimeStyle, to_times
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Styles",
     "Table",
     "TimeStyle",
+    "commonest",
     "in_words",
     "named_columns",
     "open_table",

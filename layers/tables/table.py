@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -31,6 +32,11 @@ class Preset:
     aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
     units: Mapping[str, float] = field(default_factory=dict)
     others: bool = False
+
+
+def commonest(reasons: Mapping[str, int] | Iterable[str]) -> dict[str, int]:
+    """The three commonest reasons for which rows were rejected, each with its rows."""
+    return dict(Counter(reasons).most_common(3))
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ def test_rows_that_were_not_learnt_from_are_listed(trefoil, tmp_path):
     status, answer = trefoil("train", path, "--target", "y", "--iterations", 1, "--out", tmp_path / "m")
     assert (status, answer["ragged"]) == (0, 1)
     listed = {row["row"]: row["reason"] for row in pq.read_table(tmp_path / "m" / "rejected.parquet").to_pylist()}
+    assert answer["rejected_for"] == dict.fromkeys(listed.values(), 1)
     assert listed == {5: "x is not a number", 9: "y is null", 11: "has another number of fields than the header"}
     assert trefoil("score", tmp_path / "m", path, "--out", tmp_path / "s.csv")[1]["rejected"] == 2
 

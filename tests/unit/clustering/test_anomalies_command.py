@@ -75,9 +75,12 @@ def test_bad_rows_are_rejected_with_file_row_and_reason(command: Command, rides:
     bad = write(
         tmp_path / "bad.csv",
         "extra,ride_id,ride_dist,ride_time\n"
-        "1,a,3.5,0.1\n1,b,0,0.1\n1,c,2,-1\n1,a,3,0.1\n1,d,two,0.1\n1,e,inf,0.1\n1,,2,0.1\n1,f,2,\n1,g\n1,h,2,0.1\n",
+        "1,a,3.5,0.1\n1,b,0,0.1\n1,c,2,-1\n1,a,3,0.1\n1,d,two,0.1\n1,e,inf,0.1\n1,,2,0.1\n1,f,2,\n1,g\n1,h,2,0.1\n1,i,0,1\n",
     )
-    assert command(rides, bad)[0] == 0
+    status, printed = command(rides, bad)
+    assert status == 0
+    assert "rejected: 2 rows: distance is zero" in printed
+    assert next(iter(command.summary()["rejected_for"].items())) == ("distance is zero", 2)
     rejected = command.table("rejected").to_pylist()
     assert {row["file"] for row in rejected} == {str(bad)}
     assert {row["row"]: row["reason"] for row in rejected} == {
@@ -89,9 +92,10 @@ def test_bad_rows_are_rejected_with_file_row_and_reason(command: Command, rides:
         6: "ride_id is missing",
         7: "time is missing or not a number",
         8: "has another number of fields than the header",
+        10: "distance is zero",
     }
     assert command.table()["ride_id"].to_pylist()[-2:] == ["a", "h"]
-    assert command.summary()["rejected"] == 8
+    assert command.summary()["rejected"] == 9
 
 
 @pytest.mark.parametrize("params", ["robust", "book"])
