@@ -102,12 +102,12 @@ def unsigned(column: Any, currency: str) -> Any:
     if currency:
         sign = re.escape(currency)
         trimmed = pc.replace_substring_regex(trimmed, rf"^([+-]?\(?){sign}\s*|\s*{sign}([-)]?)$", r"\1\2")
-    return pc.replace_substring_regex(trimmed, r"^\((\S*\d)\)$|^(\S*\d)-$", r"-\1\2")
+    return pc.replace_substring_regex(trimmed, r"^\((.*\d)\)$|^(.*\d)-$", r"-\1\2")
 
 
 def blanks(trimmed: Any) -> Any:
     """Where a text says that there is nothing; also where it is null."""
-    return pc.fill_null(pc.is_in(pc.utf8_lower(trimmed), pa.array(WORDLESS)), True)
+    return pc.is_in(pc.fill_null(pc.utf8_lower(trimmed), ""), pa.array(WORDLESS))
 
 
 def _parsed(column: Any, style: NumberStyle) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -42,6 +42,7 @@ MONTHS: Final = (
     *("jan|jän|ene|gen", "feb|fév|fev", "mar|mär|mrz|mrt|maa", "apr|avr|abr", "may|mai|mei|mag", "jun|juin|giu"),
     *("jul|juil|lug", "aug|aoû|ago", "sep|set", "oct|okt|ott|out", "nov", "dec|dez|déc|dic"),
 )
+WEEKS: Final = 0.1  # more months after the twelfth are numbers of weeks: 01/2024 to 52/2024
 LATEST: Final = 69  # a year of two digits is one of 1969 to 2068, as in POSIX
 NONE: Final = np.datetime64("NaT", "us")
 DAY: Final = 86_400_000_000  # us
@@ -95,9 +96,9 @@ def alike(column: Any) -> Iterator[tuple[Ints, Parts]]:
 
     A part (n,) is a text, "" where a cell has none. No text fits two layouts; that of the first cells is tried first.
     """
-    texts, left = pc.utf8_trim_whitespace(column), np.arange(len(column))
-    possible = np.asarray(pc.match_substring_regex(texts, r"\d\d"))  # as each year has
-    texts, left = texts.filter(pa.array(possible)), left[possible]
+    texts = pc.fill_null(pc.utf8_trim_whitespace(column), "")
+    left = np.flatnonzero(pc.match_substring_regex(texts, r"\d\d"))  # as each year has
+    texts = texts.take(pa.array(left))
     if not len(left):
         return
     fits_first = [pc.sum(pc.match_substring_regex(texts[:100], layout)).as_py() or 0 for layout in LAYOUTS]
@@ -177,7 +178,8 @@ def _date(parts: Parts, style: TimeStyle) -> tuple[Times, NDArray[np.bool_]]:
     year = number(parts, "year") + short(parts) * np.where(number(parts, "year") < LATEST, 2000, 1900)
     start = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     date = np.asarray(start.astype("datetime64[D]") + (day - 1), "datetime64[D]")
-    return date, (month >= 1) & (month <= 12) & (date.astype("datetime64[M]") == start)
+    weeks = "month" in parts and "day" not in parts and (month > 12).mean() > WEEKS
+    return date, (month >= 1) & (month <= 12) & (date.astype("datetime64[M]") == start) & (not weeks)
 
 
 def _typed(column: Any, zone: str | None) -> Times:

@@ -122,6 +122,7 @@ def test_it_can_be_read_again_and_in_small_batches() -> None:
         ('"$1,234.50" $3.25 $4', [1234.5, 3.25, 4.0]),
         ('"($1,234.50)" ($2) $3.25 -$4', [-1234.5, -2.0, 3.25, -4.0]),
         ("(5) 6 7- -8", [-5.0, 6.0, -7.0, -8.0]),
+        ("(1 234,5);2,25;1 000-", [-1234.5, 2.25, -1000.0]),
         ("13.56%|7 %|-1%", [13.56, 7.0, -1.0]),
         ("CHF 1'234.50;CHF 7", [1234.5, 7.0]),
         ("1.5 NA  nan", [1.5, np.nan, np.nan, np.nan]),
@@ -271,6 +272,23 @@ def test_layouts_may_be_mixed_and_what_no_clock_or_calendar_shows_is_no_time() -
     day = "2024-03-05T"
     assert [str(t)[:19] for t in times] == [f"{day}00:00:00", f"{day}07:08:00", f"{day}00:30:00", *["NaT"] * 12]
     assert unreadable.tolist() == [False] * 3 + [True] * 11 + [False]
+
+
+@pytest.mark.parametrize("form", ["{week:02}/{year}", "{week}.{year}", "{year}-{week:02}", "{year}M{week}"])
+def test_numbers_of_weeks_are_no_months_but_a_month_that_is_mistyped_costs_no_other(form: str) -> None:
+    for weeks, unreadable in ((52, 104), (12, 0)):
+        cells = [form.format(week=1 + i % weeks, year=2022 + i // weeks) for i in range(2 * weeks)]
+        assert to_times(pa.array(cells), TimeStyle())[1].sum() == unreadable
+        assert to_times(pa.array([*cells, form.format(week=13, year=2022)]), TimeStyle())[1].sum() == unreadable + 1
+
+
+def test_a_text_that_is_null_says_nothing_and_costs_no_other() -> None:
+    texts = pa.table({"ds": ["31.01.2024", None, "01.02.2024"], "y": ["1,5", None, "2,5"]})
+    read = table(as_parquet(texts), "a.parquet")
+    assert days(read) == ["2024-01-31T00:00:00", "NaT", "2024-02-01T00:00:00"]
+    assert to_times(texts["ds"].combine_chunks(), TimeStyle("day-first"))[1].tolist() == [False] * 3
+    assert styles(read, numbers=["y"]).numbers["y"] == NumberStyle(",")
+    assert to_numbers(texts["y"].combine_chunks(), NumberStyle(","))[1].tolist() == [False] * 3
 
 
 @pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%b %d, %Y", "%d %b %Y %I:%M %p"])
