@@ -100,9 +100,10 @@ def fit(series: Sequence[Series], parameters: Parameters, *, known: Collection[s
     """
     origins = _origins(series, parameters)
     every = -(-len(origins) * parameters.horizon // parameters.rows)
+    firsts = np.random.default_rng(parameters.seed).permutation(len(origins)) % every  # all places of a cycle meet
     parts = [
-        _rows(series[i], start, parameters, known, slice(at % every, None, every))
-        for at, (i, start) in enumerate(origins)
+        _rows(series[i], start, parameters, known, slice(first, None, every))
+        for first, (i, start) in zip(firsts, origins, strict=True)
     ]
     rows = sum(len(y) for _, y in parts)
     count = len({i for (i, _), (_, y) in zip(origins, parts, strict=True) if len(y)})

@@ -16,6 +16,7 @@ from functions.forecasting.domain.frequency import Frequency
 from functions.forecasting.domain.global_model import GlobalModel, Parameters
 from functions.forecasting.domain.report import wape
 from functions.forecasting.domain.series import Series
+from layers.learning import trees
 from layers.runtime.errors import CorruptError
 
 QUICK = Parameters(rounds=60, rows=20_000)
@@ -238,6 +239,23 @@ def test_months_have_a_model_of_all_series_too() -> None:
     assert isinstance(fitted, GlobalModel)
     frame, y = last(some[0], 12)
     assert wape(y, fitted.forecast(frame)) < 0.15
+
+
+def test_every_month_is_learned_from_where_rows_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned = set[float]()
+
+    def fit(x: np.ndarray, *_: Any, **__: Any) -> None:
+        learned.update(x[:, names.index("day of the year")])
+        raise StopIteration
+
+    some = [Series(f"m{i}", np.datetime64("2020-01-01"), np.ones(109), frequency=Frequency("M", 1)) for i in range(20)]
+    names = list(evidence(frames.build(some[0], 12)).columns)
+    monkeypatch.setattr(trees, "fit", fit)
+    for rows in (15_000, 10_000, 7_000):
+        learned.clear()
+        with pytest.raises(StopIteration):
+            global_model.fit(some, QUICK.model_copy(update={"horizon": 12, "rows": rows}))
+        assert {round(day / 30.4) for day in learned} == {*range(12)}
 
 
 def test_what_is_no_model_is_refused(model: GlobalModel) -> None:
