@@ -33,7 +33,8 @@ NUMERIC_SHARE = 0.95
 LARGEST = float(np.finfo(np.float32).max)
 UNSEEN_NULL = "is null, which training never had"
 UNNAMED = re.compile(r"(unnamed: ?\d+(_level_\d+|\.\d+)*)?", re.IGNORECASE)  # pandas names an index so
-CODE = re.compile(r"\d+|\d+[/.]\d+[/.]\d\d")  # 20240131 is a number, and 1.2.10 may be a version
+CODE = re.compile(r"\d+|\d+\.\d+\.\d\d")  # 20240131 is a number, and 1.2.10 may be a version
+SINCE, UNTIL = np.datetime64("1900-01-01"), np.datetime64("2100-01-01")  # 12-3456 and SET-1000 are no times
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 PERSON = r"account|client|cust|customer|employee|member|patient|person|user"
 IDENTIFIER = re.compile(
@@ -93,8 +94,8 @@ def _timed(present: list[str]) -> str | None:
 
     rows = Counter(word for word in present if not CODE.fullmatch(word))
     words, counts = pa.array(rows, pa.string()), np.array([*rows.values()], np.int64)
-    styles = TimeStyle("day-first"), TimeStyle("month-first")
-    dates = max(int(counts[~np.isnat(to_times(words, style)[0])].sum()) for style in styles)
+    readings = (to_times(words, TimeStyle(order))[0] for order in ("day-first", "month-first"))
+    dates = max(int(counts[(times >= SINCE) & (times < UNTIL)].sum()) for times in readings)
     return "a date or time, which is not learnt from" if 2 * dates > len(present) else None
 
 

@@ -107,6 +107,7 @@ def test_one_value_of_the_target_in_two_spellings_is_one(values, expected):
         (lambda i: f"{i % 28 + 1}. Januar 2024", "a date or time"),
         (lambda i: f"{i % 28 + 1}/03/2024 10:30", "a date or time"),
         (lambda i: f"03/{i % 28 + 1}/2024", "a date or time"),
+        (lambda i: f"{i % 12 + 1}/{i % 28 + 1}/24", "a date or time"),
         (lambda i: f"the parcel {i} came late and open", "free text"),
         (lambda i: f"{i % 320} Jane Doe", "too many different values"),
         (lambda i: f"C-{i:05d}", "too many different values"),
@@ -124,6 +125,8 @@ def test_what_is_not_learnt_from_is_left_out_by_name_with_its_reason(value, reas
         (lambda i: f"{i % 7 + 10}-34-{i % 5 + 50}", "category"),
         (lambda i: f"{i % 4 + 1}.{i % 3}.{i % 6 + 10}", "category"),
         (lambda i: f"{i % 5 + 1}-{i % 4 + 10}-{i % 3 + 20}", "category"),
+        (lambda i: f"{i % 9 + 1:02d}-{1000 + i % 5}", "category"),
+        (lambda i: f"SET-{1000 + i % 40}", "category"),
         (lambda i: f"202401{i % 28 + 1:02d}", "number"),
     ],
 )
