@@ -102,7 +102,7 @@ def score(
 ) -> dict[str, Any]:
     """Add a probability and a segment to each row of FILE."""
     from functions.classification.files import REJECTED, Counted, load_directory, score_file, write_rejected
-    from layers.tables import Reading, in_words, named_columns
+    from layers.tables import Reading, commonest, in_words, named_columns
 
     started = time.monotonic()
     readable(file)
@@ -117,7 +117,7 @@ def score(
     listed, rejected = out.with_name(f"{out.name}.{REJECTED}"), len(counted.rejected)
     write_rejected(counted.rejected, listed)
     first = next((f"row {row}: {why}" for row, why in counted.rejected.items()), None)
-    scored = counted.rows - rejected
+    scored, reasons = counted.rows - rejected, commonest(counted.rejected.values())
     say(f"{scored:,} of {counted.rows:,} rows scored by model {model.version} in {seconds:.1f} s: {out}")
     segments = {segment.name: (segment.low, segment.high) for segment in model.specification.segments}
     ranges = ", ".join(f"{name} from {low:.3f}" for name, (low, _) in segments.items())
@@ -129,11 +129,13 @@ def score(
         say(f"not in the file, taken as missing: {', '.join(counted.absent)}")
     if rejected:
         say(f"{rejected:,} rows could not be scored, the first: {first}; all of them: {listed}")
+        say_rejected(reasons)
     return {
         "rows": counted.rows,
         "scored": scored,
         "rejected": rejected,
         "first_problem": first,
+        "rejected_for": reasons,
         "absent": counted.absent,
         "understood": counted.understood,
         "model_version": model.version,

@@ -143,8 +143,8 @@ class FileJob:
             with self._opened(_source(path)) as file:
                 for rides in file.rides():
                     why = rides.rejections()
-                    commonest = np.bincount(why).argmax()
-                    row, reason = int(rides.rows[(why == commonest).argmax()]), REASONS[commonest]
+                    usual = np.bincount(why).argmax()
+                    row, reason = int(rides.rows[(why == usual).argmax()]), REASONS[usual]
                     fields = [c for ours, c in file.columns.items() if ours in OURS.get(reason.split()[0], ())]
                     why_none, field = f"{reason}; no row is a valid ride", " and ".join(fields)
                     return InputError(why_none, file=str(path), row=row, field=field)

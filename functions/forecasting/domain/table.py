@@ -60,7 +60,9 @@ GAP_YEARS: Final = 5
 FEW: Final = 3
 WHOLE: Final = 0.85
 LONGEST_DAY: Final = len("2024-12-31")
-NO_DAY: Final = "ds is not a date like 2024-12-31, a month like 2024-12 or Dec 2024, or a quarter like 2024-Q4"
+NO_DAY: Final = (
+    "ds is not a date like 2024-12-31, a week like 2024-W50, a month like 2024-12, or a quarter like 2024-Q4"
+)
 NO_NUMBER: Final = f"y is not a number up to {LARGEST:,.0f}"
 NO_HOUR: Final = "ds is an hour that its zone's clocks left out"
 MISTYPED: Final = "ds is years away from all but a few days of its series: is the year mistyped?"
@@ -345,11 +347,10 @@ def _aggregated(
 
 def _read_cells(table: Table, names: dict[str, str]) -> Cells:
     """The columns `names` (ours -> the file's), those of regressors only where they are numbers or texts."""
-    types = table.types
     chosen = {
         name: theirs
         for name, theirs in names.items()
-        if name in ("series_id", "ds", "y") or is_text(types[theirs]) or is_number(types[theirs])
+        if name in ("series_id", "ds", "y") or is_text(kind := table.type_of(theirs)) or is_number(kind)
     }
     numeric = [theirs for name, theirs in chosen.items() if name not in ("series_id", "ds")]
     batches = list(table.batches(list(chosen.values())))

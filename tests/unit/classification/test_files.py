@@ -158,6 +158,7 @@ def test_rows_that_cannot_be_scored_stay_empty_and_are_counted(trefoil, churn, c
     status, answer = trefoil("score", churn_model, path, "--out", tmp_path / "out.tsv")
     assert (status, answer["rows"], answer["scored"]) == (0, 900, 898)
     assert answer["first_problem"] == "row 2: monthly spend (EUR) is not a number"
+    assert answer["rejected_for"]["monthly spend (EUR) is not a number"] == 1
     listed = pq.read_table(tmp_path / "out.tsv.rejected.parquet").to_pylist()
     assert [row["row"] for row in listed] == [2, 4]
     assert listed[0]["reason"] == "monthly spend (EUR) is not a number"

@@ -193,6 +193,8 @@ def test_columns_of_other_names_are_named_and_an_id_may_be_several(trefoil, tmp_
     assert answer["understood"]["columns"] == {"ds": "Date", "y": "Total Volume", "series_id": "geography+type"}
     status, answer = trefoil(file, "--out", out, *named, "series_id=geography+kind")
     assert (status, f"{file}: kind: has no such column" in answer["error"]) == (2, True)
+    status, answer = trefoil(file, "--out", out, *named, "x=geography+type")
+    assert (status, f"{file}: geography+type: has no such column" in answer["error"]) == (2, True)
 
 
 @pytest.mark.parametrize(("size", "texts"), [(0.9, {"0.00", "0.50"}), (2_000_000.0, {"0", "1M"})])
