@@ -37,11 +37,21 @@ DAYS: Final = (
     r"(?P<day>\d{1,2})\.?[ -](?P<name>\pL{3,10})\.?[ -](?P<year>\d{4}|\d\d)",
 )
 LAYOUTS: Final = [f"^{days}{CLOCK}$" for days in DAYS]
-# How names of months begin in English, German, French, Spanish, Italian, Portuguese and Dutch; none begins two.
-MONTHS: Final = (
-    *("jan|jän|ene|gen", "feb|fév|fev", "mar|mär|mrz|mrt|maa", "apr|avr|abr", "may|mai|mei|mag", "jun|juin|giu"),
-    *("jul|juil|lug", "aug|aoû|ago", "sep|set", "oct|okt|ott|out", "nov", "dec|dez|déc|dic"),
+# In English, German, French, Spanish, Italian, Portuguese and Dutch, without accents; three letters do.
+NAMES: Final = (
+    *("january janner januari janvier enero gennaio janeiro", "february fevrier februari febrero febbraio fevereiro"),
+    *("march marz mrz mars marzo marco maart mrt", "april avril abril aprile", "may mai mayo maggio maio mei"),
+    *("june juni juin junio giugno junho", "july juli juillet julio luglio julho", "august augustus aout agosto"),
+    *("september septembre septiembre settembre setembro", "october oktober octobre octubre ottobre outubro"),
+    *("november novembre noviembre novembro", "december dezember decembre diciembre dicembre dezembro"),
 )
+MONTHS: Final = {
+    word[:letters]: month
+    for month, words in enumerate(NAMES, 1)
+    for word in words.split()
+    for letters in range(3, len(word) + 1)
+    if word[:letters] != "jui"  # June or July
+}
 WEEKS: Final = 0.1  # more months after the twelfth are numbers of weeks: 01/2024 to 52/2024
 LATEST: Final = 69  # a year of two digits is one of 1969 to 2068, as in POSIX
 NONE: Final = np.datetime64("NaT", "us")
@@ -171,8 +181,8 @@ def _date(parts: Parts, style: TimeStyle) -> tuple[Times, NDArray[np.bool_]]:
         first, other = number(parts, "first"), number(parts, "other")
         month, day = (first, other) if style.order == "month-first" else (other, first)
     elif "name" in parts:
-        name = pc.utf8_lower(parts["name"])
-        month = np.select([np.asarray(pc.match_substring_regex(name, f"^({names})")) for names in MONTHS], range(1, 13))
+        plain = pc.replace_substring_regex(pc.utf8_normalize(pc.utf8_lower(parts["name"]), "NFD"), r"\pM", "")
+        month = np.array([MONTHS.get(name, 0) for name in plain.to_pylist()], np.int64)
     elif "quarter" in parts:
         month = 3 * number(parts, "quarter") - 2
     year = number(parts, "year") + short(parts) * np.where(number(parts, "year") < LATEST, 2000, 1900)

@@ -127,6 +127,7 @@ def test_what_is_not_learnt_from_is_left_out_by_name_with_its_reason(value, reas
         (lambda i: f"{i % 5 + 1}-{i % 4 + 10}-{i % 3 + 20}", "category"),
         (lambda i: f"{i % 9 + 1:02d}-{1000 + i % 5}", "category"),
         (lambda i: f"SET-{1000 + i % 40}", "category"),
+        (lambda i: f"{('Mailing', 'Marketing', 'General')[i % 3]} {2020 + i % 4}", "category"),
         (lambda i: f"202401{i % 28 + 1:02d}", "number"),
     ],
 )
